@@ -1,0 +1,48 @@
+"""The emission mode by Adam (Kingma & Ba 2015), through optax: the plain alternative.
+
+The same objective as `newton`, over the parameters b and c, a fixed number of
+steps at a fixed learning rate. Whether that was enough is judged as for `newton`, by
+half the squared Newton decrement where it ends.
+"""
+
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from hhmm._emission_solvers.objective import (
+    Solution,
+    conjugate_gradients,
+    curvature,
+    evaluate,
+    stack,
+    unstack,
+)
+from hhmm._model.emissions import logits_from_params, params_from_logits
+
+
+def solve(counts, priors, start, *, max_iter, learning_rate, tol):
+    """Take `max_iter` Adam steps from `start`; arguments and returns as `newton.solve`.
+
+    `tol` only sets how exactly the decrement is computed; the steps do not depend on it.
+    """
+    optimizer = optax.adam(learning_rate)
+
+    def step(carry, _):
+        params, state = carry
+        value, gradient, _ = evaluate(counts, priors, stack(logits_from_params(*params)))
+        updates, state = optimizer.update(params_from_logits(unstack(gradient)), state)
+        return (optax.apply_updates(params, updates), state), value
+
+    params = params_from_logits(start)
+    (params, _), losses = lax.scan(step, (params, optimizer.init(params)), length=max_iter)
+    mode = logits_from_params(*params)
+    _, gradient, probs = evaluate(counts, priors, stack(mode))
+    newton_step = conjugate_gradients(
+        curvature(counts, priors, probs),
+        gradient,
+        tol=0.1 * tol,
+        relative_tol=1e-2,
+        max_iter=100,
+    )
+    decrement = 0.5 * jnp.vdot(gradient, newton_step)
+    return Solution(mode, losses, jnp.int32(max_iter), decrement)

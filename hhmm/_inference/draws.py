@@ -1,0 +1,64 @@
+"""Which draws of a chain are kept, and how they become one estimate.
+
+Permuting the states of a draw changes nothing but their names, so draws are
+aligned to a reference before they are averaged: by the one-to-one
+relabelling that brings their emission biases and transition probabilities closest,
+weighted by how much each state is used (Stephens 2000, "Dealing with label switching in
+mixture models", JRSS B 62(4), with a squared distance on the parameters).
+"""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from hhmm._model.simplex import helmert_basis
+
+
+def schedule(n_iter, n_draws):
+    """Sweeps whose draws are kept: evenly spaced in the second half, the last one included.
+
+    Returns
+    -------
+    kept : ndarray of int, increasing
+        ``min(n_draws, sweeps in the second half)`` indices of sweeps.
+    """
+    first = n_iter // 2
+    n_kept = min(n_draws, n_iter - first)
+    return n_iter - 1 - np.arange(n_kept)[::-1] * (n_iter - first) // n_kept
+
+
+def match_labels(biases, trans_probs, reference_biases, reference_trans_probs):
+    """The relabelling that brings a draw closest to a reference draw.
+
+    Parameters
+    ----------
+    biases, reference_biases : (n_states, n_syllables)
+        C of the draw and of the reference.
+    trans_probs, reference_trans_probs : (n_states, n_states)
+
+    Returns
+    -------
+    order : ndarray of shape (n_states,), int
+        State ``order[k]`` of the draw is state k of the reference.
+    """
+    weight = stationary_distribution(reference_trans_probs)
+    distance = np.sum((reference_biases[:, None, :] - biases[None, :, :]) ** 2, axis=-1)
+    staying = np.diag(reference_trans_probs)[:, None] - np.diag(trans_probs)[None, :]
+    cost = weight[:, None] * (distance + staying**2)
+    return linear_sum_assignment(cost)[1]
+
+
+def stationary_distribution(trans_probs):
+    """Long-run fraction of time in each state (n_states,), by least squares."""
+    n_states = len(trans_probs)
+    system = np.vstack([trans_probs.T - np.eye(n_states), np.ones(n_states)])
+    target = np.append(np.zeros(n_states), 1.0)
+    solution = np.clip(np.linalg.lstsq(system, target, rcond=None)[0], 0, None)
+    return solution / solution.sum()
+
+
+def permute(emission_biases, trans_probs, order):
+    """c (..., K-1, S-1) and A (..., K, K) with state ``order[k]`` renamed k."""
+    basis = helmert_basis(len(order))
+    # C[order] = Q_K[order] c Q_S', so c becomes Q_K' Q_K[order] c
+    rotation = basis.T @ basis[order]
+    return rotation @ emission_biases, trans_probs[..., order, :][..., order]

@@ -1,0 +1,153 @@
+"""Gibbs sampling: parameters given states, states given parameters.
+
+A sweep draws, in this order,
+
+1. the emissions (b, c) given the syllable transition counts: the mode by the
+   emission solver, warm-started at the last sweep's mode, and a draw around it;
+2. the transitions A given the state transition counts, Dirichlet, exactly;
+3. the states given all parameters, by forward filter and backward sampling
+   (Scott 2002, Journal of the American Statistical Association 97), whose
+   normalisers give log p(x | b, c, A) on the way.
+
+The log joint recorded for a sweep is log p(x | b, c, A) + log p(b, c, A).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hhmm._emission_solvers import SAMPLERS, SOLVERS
+from hhmm._emission_solvers.objective import emission_counts
+from hhmm._messages import get_backend
+from hhmm._model.emissions import emission_factors
+from hhmm._model.joint import log_prior
+from hhmm._model.transitions import draw_trans_probs
+from hhmm._types import Array, EmissionLogits, SufficientStats
+
+# Half the squared Newton decrement, in nats, at which the emission mode counts as
+# found: it is then within 0.0014 posterior standard deviations of the true one.
+EMISSION_TOL = 1e-6
+
+
+class Settings(NamedTuple):
+    """Choices that decide what is compiled; hashable."""
+
+    emission_solver: str
+    emission_sampler: str
+    emission_gd_iters: int
+    message_passing: str
+
+
+class ChainState(NamedTuple):
+    """A chain between two sweeps.
+
+    A chain that starts at parameters has no states yet: `has_states` is False, and the
+    first sweep draws the states alone.
+    """
+
+    has_states: Array  # () bool
+
+    stats: SufficientStats  # of the current states
+    states: Array  # (n_steps, n_lanes) int32
+    logits: EmissionLogits  # the last draw
+    trans_probs: Array  # the last draw, (n_states, n_states)
+    mode: EmissionLogits  # where the next emission solve starts
+    log_joint: Array  # (), nats
+    emission_losses: Array  # (emission_gd_iters,), the last solve's
+    emission_n_iter: Array  # () int32, the last solve's
+    emission_decrement: Array  # (), half the squared Newton decrement of the last solve
+
+
+def sweep(key, chain, sequences, priors, learning_rate, *, settings):
+    """One Gibbs sweep.
+
+    Parameters
+    ----------
+    key : JAX key, of this sweep alone
+    chain : ChainState
+    sequences : PackedSequences
+    priors : Priors
+    learning_rate : () float64
+        For the solvers that have one.
+    settings : Settings, static
+
+    Returns
+    -------
+    chain : ChainState
+    """
+    key_emission, key_trans, key_states = jax.random.split(key, 3)
+    chain = jax.lax.cond(
+        chain.has_states,
+        lambda: _draw_params(
+            key_emission, key_trans, chain, priors, learning_rate, settings=settings
+        ),
+        lambda: chain,
+    )
+    backend = get_backend(settings.message_passing)
+    states, log_likelihood = backend.sample(
+        key_states, emission_factors(chain.logits), chain.trans_probs, sequences
+    )
+    n_states, n_syllables = chain.logits.biases.shape
+    return chain._replace(
+        has_states=jnp.bool(True),
+        states=states,
+        stats=count_transitions(states, sequences, n_states=n_states, n_syllables=n_syllables),
+        log_joint=log_likelihood + log_prior(chain.logits, chain.trans_probs, priors),
+    )
+
+
+def _draw_params(key_emission, key_trans, chain, priors, learning_rate, *, settings):
+    """Draw emissions and transitions given the states of the chain."""
+    counts = emission_counts(chain.stats)
+    solution = SOLVERS[settings.emission_solver](
+        counts,
+        priors,
+        chain.mode,
+        max_iter=settings.emission_gd_iters,
+        learning_rate=learning_rate,
+        tol=EMISSION_TOL,
+    )
+    return chain._replace(
+        logits=SAMPLERS[settings.emission_sampler](key_emission, counts, priors, solution.mode),
+        trans_probs=draw_trans_probs(key_trans, chain.stats.state_trans_counts, priors),
+        mode=solution.mode,
+        emission_losses=solution.losses,
+        emission_n_iter=solution.n_iter,
+        emission_decrement=solution.decrement,
+    )
+
+
+def count_transitions(states, sequences, *, n_states, n_syllables):
+    """Sufficient statistics of states.
+
+    A state transition counts where both of its timesteps are inside the same
+    sequence; a syllable transition where both of its syllables are observed.
+
+    Parameters
+    ----------
+    states : (n_steps, n_lanes) int32
+    sequences : PackedSequences
+    n_states, n_syllables : int, static
+
+    Returns
+    -------
+    stats : SufficientStats, float64
+    """
+    # transitions into a start or into the unused rest of a lane go to cell n_states ** 2
+    continues = sequences.inside[1:] & ~sequences.starts[1:]
+    cell = jnp.where(continues, states[:-1] * n_states + states[1:], n_states**2)
+    trans_counts = _count(cell, n_states**2 + 1)[:-1]
+    n_pairs = n_syllables**2 + 1
+    by_pair = _count(states * n_pairs + sequences.pairs, n_states * n_pairs)
+    return SufficientStats(
+        state_trans_counts=trans_counts.reshape(n_states, n_states),
+        syllable_trans_counts=by_pair.reshape(n_states, n_pairs)[:, :-1].reshape(
+            n_states, n_syllables, n_syllables
+        ),
+    )
+
+
+def _count(cells, n_cells):
+    counts = jnp.zeros(n_cells, jnp.int32).at[cells.reshape(-1)].add(1, mode="drop")
+    return counts.astype(jnp.float64)

@@ -1,0 +1,80 @@
+"""Where a chain starts: at parameters (``init="prior"``) or at states.
+
+``"prior"`` draws the parameters from their prior, and the first sweep draws the states
+given them; ``"random"`` draws every state uniformly; an array of states is taken as it
+is. All of this is small and done once, so it is done in NumPy: nothing to compile.
+"""
+
+import numpy as np
+
+from hhmm._inference.gibbs import ChainState
+from hhmm._model.simplex import helmert_basis
+from hhmm._types import EmissionLogits, SufficientStats
+
+
+def start_from_prior(rng, packed, priors, *, n_states, n_syllables, settings):
+    """A chain at parameters drawn from the prior.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+    packed : PackedSequences
+    priors : Priors
+    n_states, n_syllables : int
+    settings : gibbs.Settings
+
+    Returns
+    -------
+    chain : ChainState
+    """
+    to_syllables, to_states = helmert_basis(n_syllables), helmert_basis(n_states)
+    b = priors.emission_base_sigma * rng.standard_normal((n_syllables, n_syllables - 1))
+    c = priors.emission_biases_sigma * rng.standard_normal((n_states - 1, n_syllables - 1))
+    logits = EmissionLogits(b @ to_syllables.T, to_states @ c @ to_syllables.T)
+    alpha = priors.trans_beta + priors.trans_kappa * np.eye(n_states)
+    trans_probs = np.stack([rng.dirichlet(row) for row in alpha])
+    stats = SufficientStats(
+        np.zeros((n_states, n_states)), np.zeros((n_states, n_syllables, n_syllables))
+    )
+    states = np.zeros(packed.pairs.shape, np.int32)
+    return _chain(False, stats, states, logits, trans_probs, settings)
+
+
+def start_from_random_states(rng, packed, *, n_states, n_syllables, settings):
+    """A chain at states drawn uniformly and independently; see `start_from_prior`."""
+    states = rng.randint(n_states, size=packed.pairs.shape, dtype=np.int32)
+    return start_from_states(
+        states, packed, n_states=n_states, n_syllables=n_syllables, settings=settings
+    )
+
+
+def start_from_states(states, packed, *, n_states, n_syllables, settings):
+    """A chain at given states (n_steps, n_lanes) int32; see `start_from_prior`."""
+    continues = packed.inside[1:] & ~packed.starts[1:]
+    steps = states[:-1][continues] * n_states + states[1:][continues]
+    emits = packed.pairs < n_syllables**2
+    pairs = states[emits].astype(np.int64) * n_syllables**2 + packed.pairs[emits]
+    stats = SufficientStats(
+        np.bincount(steps, minlength=n_states**2).reshape(n_states, n_states).astype(np.float64),
+        np.bincount(pairs, minlength=n_states * n_syllables**2)
+        .reshape(n_states, n_syllables, n_syllables)
+        .astype(np.float64),
+    )
+    logits = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
+    trans_probs = np.full((n_states, n_states), 1 / n_states)
+    return _chain(True, stats, states, logits, trans_probs, settings)
+
+
+def _chain(has_states, stats, states, logits, trans_probs, settings):
+    return ChainState(
+        has_states=np.bool_(has_states),
+        stats=stats,
+        states=states,
+        logits=logits,
+        trans_probs=trans_probs,
+        mode=EmissionLogits(*(np.zeros_like(part) for part in logits)),
+        log_joint=np.float64(np.nan),
+        emission_losses=np.full(settings.emission_gd_iters, np.nan),
+        emission_n_iter=np.int32(0),
+        emission_decrement=np.float64(0),
+    )

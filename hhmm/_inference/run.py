@@ -1,0 +1,184 @@
+"""The loop that drives an algorithm: many sweeps a dispatch, then a word to the host.
+
+A dispatch runs a number of sweeps that is an argument of the compiled function,
+so the host can choose it freely: doubled while a dispatch takes less than half
+a second, halved when it takes more than one. The key of a sweep is
+``fold_in(chain key, sweep)``: how the sweeps are cut into dispatches changes nothing.
+"""
+
+import functools
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from hhmm._inference import gibbs
+from hhmm._inference.draws import schedule
+from hhmm._types import Array, EmissionLogits
+
+ALGORITHMS = {"gibbs": gibbs.sweep}
+MAX_SWEEPS_PER_DISPATCH = 64
+
+
+class Kept(NamedTuple):
+    """Kept draws, leading axis (n_draws,)."""
+
+    logits: EmissionLogits
+    trans_probs: Array
+    log_joint: Array
+
+
+class Trace(NamedTuple):
+    """What a dispatch recorded, leading axis (MAX_SWEEPS_PER_DISPATCH,)."""
+
+    log_joint: Array
+    emission_decrement: Array
+
+
+class Result(NamedTuple):
+    """What `run` returns; NumPy arrays."""
+
+    chain: gibbs.ChainState
+    kept: Kept
+    log_joint: np.ndarray  # (n_iter,)
+    emission_decrement: np.ndarray  # (n_iter,)
+
+
+def run(
+    key,
+    chain,
+    sequences,
+    priors,
+    learning_rate,
+    *,
+    algorithm,
+    settings,
+    first_sweep,
+    n_iter,
+    n_draws,
+    report,
+):
+    """Run sweeps.
+
+    Parameters
+    ----------
+    key : JAX key, of the chain
+    chain : ChainState
+    sequences : PackedSequences
+    priors : Priors
+    learning_rate : float
+    algorithm : str, a key of ``ALGORITHMS``
+    settings : gibbs.Settings
+    first_sweep : int
+        Number of the first sweep: the number of sweeps the chain has done before.
+    n_iter : int
+        Sweeps to do.
+    n_draws : int
+        Draws to keep, by `draws.schedule`.
+    report : callable
+        ``report(n_done, log_joint)`` after each dispatch.
+
+    Returns
+    -------
+    result : Result
+
+    Raises
+    ------
+    FloatingPointError
+        When the log joint of a sweep is not finite.
+    """
+    kept = schedule(n_iter, n_draws)
+    slots = np.full(n_iter + MAX_SWEEPS_PER_DISPATCH, n_draws, np.int32)
+    slots[kept] = np.arange(len(kept))
+    # room for n_draws whatever the number of sweeps, which thereby is no part of a shape
+    draws = Kept(
+        logits=jax.tree.map(lambda x: np.zeros((n_draws, *x.shape)), chain.logits),
+        trans_probs=np.zeros((n_draws, *chain.trans_probs.shape)),
+        log_joint=np.zeros(n_draws),
+    )
+    traces = []
+    done, n_sweeps = 0, 1
+    while done < n_iter:
+        n_sweeps = min(n_sweeps, n_iter - done)
+        began = time.perf_counter()
+        chain, draws, trace = _dispatch(
+            key,
+            chain,
+            draws,
+            np.int32(first_sweep + done),
+            np.int32(n_sweeps),
+            slots[done : done + MAX_SWEEPS_PER_DISPATCH],
+            sequences,
+            priors,
+            learning_rate,
+            algorithm=algorithm,
+            settings=settings,
+        )
+        trace = jax.tree.map(lambda x, n=n_sweeps: np.asarray(x)[:n], trace)
+        seconds = time.perf_counter() - began
+        _check_finite(trace.log_joint, first_sweep + done)
+        traces.append(trace)
+        done += n_sweeps
+        report(done, float(trace.log_joint[-1]))
+        if seconds < 0.5:
+            n_sweeps = min(2 * n_sweeps, MAX_SWEEPS_PER_DISPATCH)
+        elif seconds > 1 and len(traces) > 1:  # the first dispatch compiles
+            n_sweeps = max(n_sweeps // 2, 1)
+    return Result(
+        chain=jax.tree.map(np.asarray, chain),
+        kept=jax.tree.map(lambda x: np.asarray(x)[: len(kept)], draws),
+        log_joint=np.concatenate([trace.log_joint for trace in traces]),
+        emission_decrement=np.concatenate([trace.emission_decrement for trace in traces]),
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
+def _dispatch(
+    key,
+    chain,
+    draws,
+    first_sweep,
+    n_sweeps,
+    slots,
+    sequences,
+    priors,
+    learning_rate,
+    *,
+    algorithm,
+    settings,
+):
+    """Run `n_sweeps` sweeps; a sweep whose slot is past the end of `draws` is not kept."""
+
+    def body(i, carry):
+        chain, draws, trace = carry
+        chain = ALGORITHMS[algorithm](
+            jax.random.fold_in(key, first_sweep + i),
+            chain,
+            sequences,
+            priors,
+            learning_rate,
+            settings=settings,
+        )
+        kept = Kept(chain.logits, chain.trans_probs, chain.log_joint)
+        draws = jax.tree.map(lambda all_, new: all_.at[slots[i]].set(new, mode="drop"), draws, kept)
+        trace = Trace(
+            trace.log_joint.at[i].set(chain.log_joint),
+            trace.emission_decrement.at[i].set(chain.emission_decrement),
+        )
+        return chain, draws, trace
+
+    empty = jnp.full(MAX_SWEEPS_PER_DISPATCH, jnp.nan)
+    return lax.fori_loop(0, n_sweeps, body, (chain, draws, Trace(empty, empty)))
+
+
+def _check_finite(log_joint, first_sweep):
+    if not np.isfinite(log_joint).all():
+        bad = int(np.argmin(np.isfinite(log_joint)))
+        raise FloatingPointError(
+            f"the log joint of sweep {first_sweep + bad} is {log_joint[bad]}: expected a finite "
+            "number. Likely causes are extreme values of emission_base_sigma, "
+            "emission_biases_sigma, trans_beta or trans_kappa"
+        )

@@ -1,0 +1,1 @@
+"""The model: its parameters, its prior and how it makes data. Pure functions."""

@@ -1,0 +1,85 @@
+"""The types that the parts of the library pass to each other, one line a field.
+
+Axis names, used in every shape of this library:
+
+===========  ==============================================================
+n_states     K, the hidden states
+n_syllables  S, the observed labels
+n_steps      T, the timesteps of the packed data (the scan axis, leading)
+n_lanes      N, the lanes of the packed data (the vector axis, innermost)
+n_pairs      S * S + 1: syllable i then syllable j is pair i * S + j, and the
+             last one stands for "no emission at this timestep"
+===========  ==============================================================
+"""
+
+from typing import Any, NamedTuple
+
+Array = Any  # a NumPy array, a JAX array or a tracer
+
+
+class Params(NamedTuple):
+    """The public parameters of the model."""
+
+    emission_base: Array  # b, (n_syllables, n_syllables - 1)
+    emission_biases: Array  # c, (n_states - 1, n_syllables - 1)
+    trans_probs: Array  # A, (n_states, n_states), rows sum to 1
+
+
+class EmissionLogits(NamedTuple):
+    """The emission parameters in the coordinates that the kernels work in.
+
+    ``base = b Q_S'`` and ``biases = Q_K c Q_S'``. The Helmert bases Q are
+    orthonormal, so this is an isometry between (b, c) and the zero-sum
+    matrices: densities, inner products and Hessians carry over unchanged, and
+    a projection is the subtraction of a mean instead of a matrix product.
+    """
+
+    base: Array  # B, (n_syllables, n_syllables), rows sum to 0
+    biases: Array  # C, (n_states, n_syllables), rows and columns sum to 0
+
+
+class Priors(NamedTuple):
+    """The hyperparameters of the prior; traced, so changing one never recompiles."""
+
+    emission_base_sigma: Array  # standard deviation of the entries of b, ()
+    emission_biases_sigma: Array  # standard deviation of the entries of c, ()
+    trans_beta: Array  # Dirichlet concentration of every transition, ()
+    trans_kappa: Array  # what the diagonal gets on top, ()
+
+
+class SufficientStats(NamedTuple):
+    """What the parameters need to know of states and data, and no more."""
+
+    state_trans_counts: Array  # (n_states, n_states), from, to
+    syllable_trans_counts: Array  # (n_states, n_syllables, n_syllables), state, from, to
+
+
+class PackedSequences(NamedTuple):
+    """Sequences laid end to end in lanes of equal length, time leading.
+
+    A lane holds one sequence after another; ``starts`` marks where a sequence
+    begins (and where the unused rest of a lane begins), and the chain is cut
+    there. Timesteps that are part of a sequence, missing ones included, are
+    ``inside``.
+    """
+
+    pairs: Array  # (n_steps, n_lanes) int32: x[t - 1] * n_syllables + x[t], or n_syllables ** 2
+    starts: Array  # (n_steps, n_lanes) bool
+    inside: Array  # (n_steps, n_lanes) bool
+    pair_counts: Array  # (n_pairs,) float64: how often each pair occurs inside
+
+
+class EmissionFactors(NamedTuple):
+    """p(x[t] | x[t - 1], z[t]) by pair, scaled so that the best state has factor 1."""
+
+    relative: Array  # (n_pairs, n_states) float32, the last row 1
+    log_scale: Array  # (n_pairs,) float64, the last entry 0
+
+
+class Posterior(NamedTuple):
+    """Kept draws, labels aligned; leading axes (n_chains, n_draws)."""
+
+    emission_base: Array  # (n_chains, n_draws, n_syllables, n_syllables - 1)
+    emission_biases: Array  # (n_chains, n_draws, n_states - 1, n_syllables - 1)
+    trans_probs: Array  # (n_chains, n_draws, n_states, n_states)
+    log_joint: Array  # (n_chains, n_draws), nats

@@ -1,0 +1,233 @@
+"""Host side: check what the user gave, before any work, and bring it to one form.
+
+Every accepted form of X becomes a list of 1-D int32 arrays, missing timesteps
+-1, cut after the last observed timestep; a `Layout` remembers how the input
+looked, so that outputs can mirror it.
+"""
+
+import numbers
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+MISSING = -1
+_LARGEST_LABEL = np.iinfo(np.int32).max - 1
+
+
+class Layout(NamedTuple):
+    """The form of the input."""
+
+    is_array: bool  # True: 2-D array (n_sequences, n_timesteps); False: list
+    n_timesteps: np.ndarray  # (n_sequences,) int64, before trailing missing timesteps are cut
+
+
+class Checked(NamedTuple):
+    """Checked input."""
+
+    sequences: list  # 1-D int32 arrays, -1 where missing, ending at the last observed timestep
+    layout: Layout
+
+
+def check_sequences(estimator, X, *, mask=None, reset):
+    """Check X and mask, and bring them to a list of sequences.
+
+    Parameters
+    ----------
+    estimator : EfficientHHMM
+        Gets ``n_features_in_`` where `reset` and X is 2-D; is held to it otherwise.
+    X : 2-D array-like of shape (n_sequences, n_timesteps), or list of 1-D array-likes
+    mask : array-like of bool of the shape of X, optional
+        False marks a missing timestep; 2-D X only.
+    reset : bool
+        True in fit.
+
+    Returns
+    -------
+    checked : Checked
+    """
+    if isinstance(X, (str, bytes)):
+        raise ValueError(f"X must be {_EXPECTED}, got a string: {_shorten(X)}")
+    if getattr(X, "ndim", None) == 1 and hasattr(X, "to_numpy"):
+        X = X.to_numpy()  # a pandas Series, one sequence an item
+    if _is_list_of_sequences(X):
+        if mask is not None:
+            raise ValueError(
+                "mask goes with a 2-D X only; X is a list of sequences. Write missing timesteps "
+                "into the sequences as -1 or NaN instead"
+            )
+        if reset:
+            # a list has no number of features: forget what an earlier fit on an array set
+            vars(estimator).pop("n_features_in_", None)
+            vars(estimator).pop("feature_names_in_", None)
+        return _check_list(X)
+    return _check_array(estimator, X, mask, reset)
+
+
+def check_labels(sequences, n_syllables, *, origin):
+    """Raise ValueError where a label is `n_syllables` or more; `origin` says what set that."""
+    for i, sequence in enumerate(sequences):
+        if sequence.size and sequence.max() >= n_syllables:
+            t = int(np.argmax(sequence >= n_syllables))
+            raise ValueError(
+                f"X contains syllable {sequence[t]} (sequence {i}, timestep {t}), but {origin}: "
+                f"labels must be 0 to {n_syllables - 1}, or negative or NaN where missing"
+            )
+
+
+def check_states(states, layout, lengths, n_states):
+    """Check initial states given by the user against the form of X.
+
+    Returns
+    -------
+    states : list of 1-D int32 arrays, of the `lengths` of the packed sequences
+    """
+    expected = layout.n_timesteps
+    if isinstance(states, np.ndarray) and states.ndim == 2 and states.dtype != object:
+        rows = list(states)
+    else:
+        rows = [np.asarray(row) for row in states]
+    if len(rows) != len(expected):
+        raise ValueError(
+            f"init has states for {len(rows)} sequences, but X has {len(expected)} sequences"
+        )
+    checked = []
+    for i, (row, n_timesteps, length) in enumerate(zip(rows, expected, lengths, strict=True)):
+        if row.shape != (n_timesteps,):
+            raise ValueError(
+                f"init must hold one state a timestep: sequence {i} of X has shape "
+                f"({n_timesteps},), its states have shape {row.shape}"
+            )
+        row = _to_integers(row[:length], f"init, sequence {i}", what="states")
+        if length and (row.min() < 0 or row.max() >= n_states):
+            t = int(np.argmax((row < 0) | (row >= n_states)))
+            raise ValueError(
+                f"init holds state {row[t]} (sequence {i}, timestep {t}): expected states "
+                f"0 to {n_states - 1}, also where the syllable is missing"
+            )
+        checked.append(row)
+    return checked
+
+
+_EXPECTED = (
+    "a 2-D array of integer syllables of shape (n_sequences, n_timesteps), "
+    "or a list of 1-D arrays, one a sequence"
+)
+
+
+def _is_list_of_sequences(X):
+    """Lists, tuples and 1-D object arrays whose items are sequences or masked arrays."""
+    if isinstance(X, np.ndarray) and not isinstance(X, np.ma.MaskedArray):
+        return (
+            X.dtype == object
+            and X.ndim == 1
+            and X.size > 0
+            and not any(np.ndim(item) == 0 for item in X)
+        )
+    return isinstance(X, (list, tuple))
+
+
+def _check_list(X):
+    if len(X) == 0:
+        raise ValueError("X is an empty list: expected at least one sequence")
+    if all(isinstance(item, numbers.Number) for item in X):
+        raise ValueError(
+            f"X must be {_EXPECTED}, got a list of {len(X)} numbers. Reshape your data: "
+            "wrap a single sequence as [X]"
+        )
+    sequences, n_timesteps = [], []
+    for i, item in enumerate(X):
+        name = f"sequence {i}"
+        if hasattr(item, "toarray"):
+            raise TypeError(f"X must be dense, but {name} is sparse: pass {name}.toarray()")
+        missing = np.ma.getmask(item) if isinstance(item, np.ma.MaskedArray) else None
+        values = np.asarray(item)
+        if values.ndim != 1:
+            raise ValueError(
+                f"every sequence of the list X must be 1-D, but {name} has shape {values.shape}"
+            )
+        codes = _to_integers(values, name, missing=missing)
+        n_timesteps.append(len(codes))
+        observed = np.flatnonzero(codes >= 0)
+        sequences.append(codes[: observed[-1] + 1] if observed.size else codes[:0])
+    return Checked(sequences, Layout(False, np.array(n_timesteps)))
+
+
+def _check_array(estimator, X, mask, reset):
+    shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
+    n_dims = len(shape)
+    if n_dims != 2:
+        advice = (
+            ". Reshape your data: wrap a single sequence as [X], or as X.reshape(1, -1)"
+            if n_dims == 1
+            else ""
+        )
+        raise ValueError(f"X must be {_EXPECTED}, got {n_dims}-D data of shape {shape}{advice}")
+    missing = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
+    dtype = getattr(X, "dtype", None)
+    if dtype is not None and getattr(dtype, "kind", "") in "US":
+        raise ValueError(f"X must hold integer syllables, got strings: {_shorten(X)}. {_ENCODE}")
+    values = validate_data(
+        estimator,
+        X if missing is None else X.filled(0),
+        reset=reset,
+        dtype="numeric",
+        ensure_all_finite=False,
+        ensure_min_samples=1,
+        ensure_min_features=1,
+    )
+    if mask is not None:
+        mask = np.asarray(mask)
+        if mask.shape != values.shape:
+            raise ValueError(f"mask has shape {mask.shape}, but X has shape {values.shape}")
+        if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
+            raise ValueError("mask must be boolean, True where the timestep is observed")
+        missing = ~mask.astype(bool) if missing is None else missing | ~mask.astype(bool)
+    codes = _to_integers(values, "X", missing=missing)
+    observed = codes >= 0
+    n_sequences, n_timesteps = codes.shape
+    ends = np.where(observed.any(axis=1), n_timesteps - observed[:, ::-1].argmax(axis=1), 0)
+    sequences = [row[:end] for row, end in zip(codes, ends, strict=True)]
+    return Checked(sequences, Layout(True, np.full(n_sequences, n_timesteps)))
+
+
+_ENCODE = "Encode labels as 0, 1, ... first, for example by sklearn.preprocessing.LabelEncoder"
+
+
+def _to_integers(values, name, *, missing=None, what="syllables"):
+    """Values as int32, -1 where missing (negative, NaN, or True in `missing`)."""
+    if values.dtype == object:
+        try:
+            values = values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name} must hold integer {what}, got {_shorten(values.tolist())}. {_ENCODE}"
+            ) from error
+    if values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} must hold integer {what}, got values of type {values.dtype}: "
+            f"{_shorten(values.tolist())}. {_ENCODE}"
+        )
+    if values.dtype.kind == "f":
+        absent = np.isnan(values)
+        missing = absent if missing is None else missing | absent
+        values = np.where(missing, MISSING, values)
+        _refuse(np.isinf(values), values, name, f"expected integer {what}")
+        _refuse(values != np.floor(values), values, name, f"expected integer {what}")
+    elif missing is not None:
+        values = np.where(missing, MISSING, values)
+    _refuse(values > _LARGEST_LABEL, values, name, f"labels go up to {_LARGEST_LABEL}")
+    return np.maximum(values, MISSING).astype(np.int32)
+
+
+def _refuse(wrong, values, name, expectation):
+    if wrong.any():
+        where = tuple(int(i[0]) for i in np.nonzero(wrong))
+        if len(where) == 2:
+            name = f"{name}, sequence {where[0]}"
+        raise ValueError(f"{name}, timestep {where[-1]} is {values[where]}: {expectation}")
+
+
+def _shorten(value):
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

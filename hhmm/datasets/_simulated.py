@@ -1,0 +1,92 @@
+"""Data simulated from the model, parameters drawn from the prior."""
+
+from numbers import Integral, Real
+
+import jax
+import numpy as np
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import Interval, validate_params
+
+from hhmm._model.simulate import draw_params, simulate
+from hhmm._precision import double_precision
+from hhmm._random import key_from_random_state
+from hhmm._types import Priors
+
+
+@validate_params(
+    {
+        "n_sequences": [Interval(Integral, 1, None, closed="left")],
+        "n_timesteps": [Interval(Integral, 1, None, closed="left")],
+        "n_states": [Interval(Integral, 1, None, closed="left")],
+        "n_syllables": [Interval(Integral, 1, None, closed="left")],
+        "emission_base_sigma": [Interval(Real, 0, None, closed="neither")],
+        "emission_biases_sigma": [Interval(Real, 0, None, closed="neither")],
+        "trans_beta": [Interval(Real, 0, None, closed="neither")],
+        "trans_kappa": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+@double_precision
+def make_hhmm(
+    n_sequences=200,
+    n_timesteps=1000,
+    n_states=5,
+    n_syllables=20,
+    *,
+    emission_base_sigma=1.0,
+    emission_biases_sigma=1.0,
+    trans_beta=1.0,
+    trans_kappa=100.0,
+    random_state=None,
+):
+    """Draw parameters from the prior of `hhmm.EfficientHHMM` and simulate from them.
+
+    Parameters
+    ----------
+    n_sequences : int, default=200
+    n_timesteps : int, default=1000
+    n_states : int, default=5
+    n_syllables : int, default=20
+    emission_base_sigma, emission_biases_sigma : float, default=1.0
+        Standard deviations of the emission parameters.
+    trans_beta, trans_kappa : float, default=1.0 and 100.0
+        Dirichlet concentration of every state transition, and what is added for staying.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Returns
+    -------
+    data : `~sklearn.utils.Bunch`
+        X : ndarray of shape (n_sequences, n_timesteps), int32
+            Syllables. The first of a sequence is uniform, as is the first state.
+        states : ndarray of shape (n_sequences, n_timesteps), int32
+        emission_base : ndarray of shape (n_syllables, n_syllables - 1)
+        emission_biases : ndarray of shape (n_states - 1, n_syllables - 1)
+        trans_probs : ndarray of shape (n_states, n_states)
+
+    Examples
+    --------
+    >>> from hhmm.datasets import make_hhmm
+    >>> data = make_hhmm(3, 50, n_states=2, n_syllables=4, random_state=0)
+    >>> data.X.shape, data.states.shape, data.trans_probs.shape
+    ((3, 50), (3, 50), (2, 2))
+    """
+    key_params, key_data = jax.random.split(key_from_random_state(random_state))
+    priors = Priors(
+        np.float64(emission_base_sigma),
+        np.float64(emission_biases_sigma),
+        np.float64(trans_beta),
+        np.float64(trans_kappa),
+    )
+    params = draw_params(key_params, priors, n_states=int(n_states), n_syllables=int(n_syllables))
+    syllables, states = simulate(
+        key_data, params, n_sequences=int(n_sequences), n_timesteps=int(n_timesteps)
+    )
+    return Bunch(
+        X=np.asarray(syllables).T.copy(),
+        states=np.asarray(states).T.copy(),
+        emission_base=np.array(params.emission_base),
+        emission_biases=np.array(params.emission_biases),
+        trans_probs=np.array(params.trans_probs),
+    )

@@ -1,0 +1,807 @@
+"""The estimator: validate, run, store. The mathematics is in the packages it calls."""
+
+import contextlib
+import warnings
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from hhmm import _sequences, _validation
+from hhmm._inference import decode, draws, initialise
+from hhmm._inference.convergence import drift
+from hhmm._inference.gibbs import Settings
+from hhmm._inference.run import run
+from hhmm._model.emissions import params_from_logits
+from hhmm._model.simulate import simulate
+from hhmm._precision import double_precision
+from hhmm._progress import Progress
+from hhmm._random import key_from_random_state
+from hhmm._types import EmissionLogits, Params, Posterior, Priors
+from hhmm.metrics import state_usage
+
+# pairs of syllables are numbered in 32 bits
+MAX_SYLLABLES = 46_340
+# half the squared Newton decrement, in nats, above which an emission solve is reported
+UNCONVERGED_SOLVE = 1e-2
+
+
+class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
+    """Data-efficient hierarchical hidden Markov model of syllable sequences.
+
+    Finds the slow, high-level states behind sequences of discrete behavioural
+    syllables. In state k, syllable i is followed by syllable j with probability
+
+        P[k, i, j] = softmax_j(B[i, j] + C[k, j])
+
+    where the base B is shared by all states and the bias C[k] moves every row at once:
+    (S + K - 1)(S - 1) emission parameters for K states and S syllables, instead of
+    K S (S - 1). States follow a sticky Markov chain. The posterior of all
+    parameters and states is sampled by Gibbs sweeps.
+
+    Parameters
+    ----------
+    n_states : int, default=5
+        Number of hidden states K. With 1, the model is a Markov chain.
+    n_syllables : int or None, default=None
+        Number of syllables S; labels are 0 to S - 1. None takes the largest label of the
+        training data plus one. Give it where held-out data may hold labels that the
+        training data does not.
+    emission_base_sigma : float, default=1.0
+        Prior standard deviation of the entries of `emission_base_`.
+    emission_biases_sigma : float, default=1.0
+        Prior standard deviation of the entries of `emission_biases_`.
+    trans_beta : float, default=1.0
+        Dirichlet concentration of every state transition.
+    trans_kappa : float, default=100.0
+        Concentration added for staying in a state. States are expected to last
+        about ``(trans_kappa + K trans_beta) / ((K - 1) trans_beta)`` timesteps a priori.
+    algorithm : {"gibbs"}, default="gibbs"
+        How the model is fitted.
+    max_iter : int, default=100
+        Number of sweeps.
+    tol : float, default=1e-4
+        Tolerance of algorithms that stop by themselves; Gibbs sampling does not.
+    emission_solver : {"newton", "adam"}, default="newton"
+        How the mode of the emissions is found in each sweep. "newton" converges in a few
+        iterations whatever the data; "adam" is the plain alternative.
+    emission_gd_iters : int, default=500
+        Iterations of the emission solver a sweep: at most for "newton", exactly for "adam".
+    emission_gd_lr : float, default=1e-2
+        Learning rate of "adam"; not used by "newton".
+    emission_sampler : {"laplace"}, default="laplace"
+        How emissions are drawn given the counts. "laplace" is a normal approximation at
+        the mode with the inverse Hessian as covariance.
+    message_passing : {"auto", "sequential"}, default="auto"
+        Backend of the recursions over time. All give the same results.
+    init : {"prior", "random"} or array-like of states, default="prior"
+        Where the chain starts: at parameters drawn from the prior, at states drawn
+        uniformly, or at the given states, in the form of X.
+    n_chains : {1}, default=1
+        Number of chains.
+    n_draws : int, default=25
+        Draws kept a chain in `posterior_`, evenly spaced over the second half of the
+        sweeps; fewer where the second half has fewer sweeps.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the states of the last fit, on the same X, instead of
+        from `init`.
+    random_state : int, RandomState or None, default=None
+        Seed of the chain. An int makes every fit repeat exactly.
+    verbose : int, default=0
+        1 shows progress, sweeps a second and the log joint.
+
+    Attributes
+    ----------
+    emission_base_ : ndarray of shape (n_syllables, n_syllables - 1)
+        b, with B = b Q_S' and Q_S the Helmert basis. Mean of the kept draws.
+    emission_biases_ : ndarray of shape (n_states - 1, n_syllables - 1)
+        c, with C = Q_K c Q_S'. Mean of the kept draws.
+    trans_probs_ : ndarray of shape (n_states, n_states)
+        A, state transition probabilities, from row to column. Mean of the kept draws.
+    syllable_trans_probs_ : ndarray of shape (n_states, n_syllables, n_syllables)
+        P, computed from `emission_base_` and `emission_biases_`.
+    states_ : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
+        States of the training data in the last sweep, in the form of X, -1 on padding.
+        States are numbered by how often they occur here, 0 the most frequent.
+    log_joint_ : ndarray of shape (n_chains, n_iter_)
+        log p(X | parameters) + log p(parameters) after each sweep, nats.
+    emission_losses_ : ndarray of shape (n_iterations,)
+        Negative log posterior of the emissions (nats) where each iteration of the last
+        emission solve began: flat at the end when it converged.
+    posterior_ : NamedTuple
+        Kept draws: ``emission_base``, ``emission_biases``, ``trans_probs``, ``log_joint``, each
+        with leading axes (n_chains, n_draws). State labels agree across draws.
+    n_iter_ : int
+        Number of sweeps done.
+    converged_ : bool
+        Whether the mean log joint of the last quarter of the sweeps agrees with that of
+        the quarter before: within three standard errors of the difference, or within the
+        spread of the log joint from sweep to sweep. False when fewer than 20 sweeps leave
+        that open.
+    n_syllables_ : int
+        Number of syllables S.
+    n_features_in_ : int
+        Number of timesteps, when X was 2-D.
+    feature_names_in_ : ndarray of str
+        Column names, when X was a data frame with string column names.
+
+    See Also
+    --------
+    hhmm.datasets.make_hhmm : Simulate data from the model.
+    hhmm.metrics.matched_accuracy : Compare states up to their numbering.
+
+    Notes
+    -----
+    X is a 2-D array of integers (n_sequences, n_timesteps), or a list of 1-D arrays of
+    any lengths; one row or item is one sample. A timestep is missing where its value is
+    negative or NaN, masked in a masked array, or False in `mask`. Missing timesteps at the
+    end are padding: the sequence ends before them. Any other missing timestep is part of the
+    sequence: its state is inferred, and the emissions into and out of it are left out.
+
+    Parameters, log-likelihoods and the log joint are computed in float64, messages
+    in float32; JAX's global precision setting is neither read nor changed.
+
+    References
+    ----------
+    .. [1] Rabiner, L. R. (1989). A tutorial on hidden Markov models and selected
+       applications in speech recognition. Proceedings of the IEEE 77(2), eq. 19-35.
+    .. [2] Scott, S. L. (2002). Bayesian methods for hidden Markov models. Journal of the
+       American Statistical Association 97(457), section 2.1.
+    .. [3] Papandreou, G. and Yuille, A. L. (2010). Gaussian sampling by local
+       perturbations. NIPS 23.
+
+    Examples
+    --------
+    >>> from hhmm import EfficientHHMM
+    >>> from hhmm.datasets import make_hhmm
+    >>> from hhmm.metrics import matched_accuracy
+    >>> data = make_hhmm(20, 200, n_states=2, n_syllables=5, random_state=0)
+    >>> model = EfficientHHMM(n_states=2, max_iter=40, random_state=0).fit(data.X)
+    >>> states = model.predict(data.X)
+    >>> states.shape
+    (20, 200)
+    >>> bool(matched_accuracy(data.states, states) > 0.8)
+    True
+    """
+
+    _parameter_constraints: ClassVar = {
+        "n_states": [Interval(Integral, 1, None, closed="left")],
+        "n_syllables": [Interval(Integral, 1, MAX_SYLLABLES, closed="both"), None],
+        "emission_base_sigma": [Interval(Real, 0, None, closed="neither")],
+        "emission_biases_sigma": [Interval(Real, 0, None, closed="neither")],
+        "trans_beta": [Interval(Real, 0, None, closed="neither")],
+        "trans_kappa": [Interval(Real, 0, None, closed="left")],
+        "algorithm": [StrOptions({"gibbs"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "emission_solver": [StrOptions({"newton", "adam"})],
+        "emission_gd_iters": [Interval(Integral, 1, None, closed="left")],
+        "emission_gd_lr": [Interval(Real, 0, None, closed="neither")],
+        "emission_sampler": [StrOptions({"laplace"})],
+        "message_passing": [StrOptions({"auto", "sequential"})],
+        "init": [StrOptions({"prior", "random"}), "array-like"],
+        "n_chains": [Options(Integral, {1})],
+        "n_draws": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_states=5,
+        n_syllables=None,
+        *,
+        emission_base_sigma=1.0,
+        emission_biases_sigma=1.0,
+        trans_beta=1.0,
+        trans_kappa=100.0,
+        algorithm="gibbs",
+        max_iter=100,
+        tol=1e-4,
+        emission_solver="newton",
+        emission_gd_iters=500,
+        emission_gd_lr=1e-2,
+        emission_sampler="laplace",
+        message_passing="auto",
+        init="prior",
+        n_chains=1,
+        n_draws=25,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_states = n_states
+        self.n_syllables = n_syllables
+        self.emission_base_sigma = emission_base_sigma
+        self.emission_biases_sigma = emission_biases_sigma
+        self.trans_beta = trans_beta
+        self.trans_kappa = trans_kappa
+        self.algorithm = algorithm
+        self.max_iter = max_iter
+        self.tol = tol
+        self.emission_solver = emission_solver
+        self.emission_gd_iters = emission_gd_iters
+        self.emission_gd_lr = emission_gd_lr
+        self.emission_sampler = emission_sampler
+        self.message_passing = message_passing
+        self.init = init
+        self.n_chains = n_chains
+        self.n_draws = n_draws
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @double_precision
+    def fit(self, X, y=None, *, mask=None):
+        """Fit the model to sequences.
+
+        Parameters
+        ----------
+        X : array-like of int of shape (n_sequences, n_timesteps), or list of 1-D arrays
+            Syllables; negative or NaN where missing.
+        y : ignored
+            Present for scikit-learn's conventions.
+        mask : array-like of bool of shape (n_sequences, n_timesteps), optional
+            False marks a missing timestep. For 2-D X only.
+
+        Returns
+        -------
+        self : EfficientHHMM
+            The fitted estimator. A fit that fails leaves it as it was.
+
+        Raises
+        ------
+        ValueError
+            If X, mask, or a parameter is not as described; if no sequence has an observed
+            transition.
+
+        Warns
+        -----
+        UserWarning
+            If sequences without an observed timestep are left out.
+        ConvergenceWarning
+            If an emission solve did not converge, or the log joint had not settled.
+        """
+        del y
+        with _unchanged_on_error(self):
+            checked = _validation.check_sequences(self, X, mask=mask, reset=True)
+            n_syllables = self._check_fit_data(checked)
+            packed, index = _sequences.pack(checked.sequences, n_syllables)
+            if packed.pair_counts[:-1].sum() == 0:
+                raise ValueError(_no_transitions(checked))
+            settings = Settings(
+                self.emission_solver,
+                self.emission_sampler,
+                int(self.emission_gd_iters),
+                self.message_passing,
+            )
+            rng = check_random_state(self.random_state)
+            key = key_from_random_state(rng)
+            first_sweep = 0
+            if self.warm_start and hasattr(self, "states_"):
+                start, first_sweep = self.states_, self._sweeps_done
+            else:
+                start = self.init
+            chain = self._start(start, rng, checked.layout, packed, index, n_syllables, settings)
+            with Progress(self.max_iter, self.verbose) as progress:
+                result = run(
+                    key,
+                    chain,
+                    packed,
+                    self._priors(),
+                    np.float64(self.emission_gd_lr),
+                    algorithm=self.algorithm,
+                    settings=settings,
+                    first_sweep=first_sweep,
+                    n_iter=int(self.max_iter),
+                    n_draws=int(self.n_draws),
+                    report=progress,
+                )
+            self._store(result, checked.layout, index, n_syllables)
+            self._sweeps_done = first_sweep + self.n_iter_
+        self._warn_convergence(result)
+        return self
+
+    def fit_predict(self, X, y=None, *, mask=None):
+        """Fit the model and return the most probable states: ``fit(X).predict(X)``."""
+        return self.fit(X, y, mask=mask).predict(X, mask=mask)
+
+    def fit_transform(self, X, y=None, *, mask=None):
+        """Fit the model and return the time spent in each state: ``fit(X).transform(X)``."""
+        return self.fit(X, y, mask=mask).transform(X, mask=mask)
+
+    def predict(self, X, *, mask=None):
+        """Most probable path of states of each sequence (Viterbi).
+
+        Parameters
+        ----------
+        X : array-like of int of shape (n_sequences, n_timesteps), or list of 1-D arrays
+            Syllables; negative or NaN where missing.
+        mask : array-like of bool of shape (n_sequences, n_timesteps), optional
+            False marks a missing timestep. For 2-D X only.
+
+        Returns
+        -------
+        states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
+            In the form of X; -1 on padding.
+        """
+        return self.decode(X, mask=mask)[1]
+
+    @double_precision
+    def decode(self, X, *, mask=None):
+        """Most probable path of states, and its log joint probability with the syllables.
+
+        Parameters
+        ----------
+        X, mask
+            As for `predict`.
+
+        Returns
+        -------
+        log_prob : ndarray of shape (n_sequences,)
+            log p(x, z | parameters) of the path z, nats; 0 for a sequence without an
+            observed timestep.
+        states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
+            As `predict` returns them.
+        """
+        params, packed, index, layout = self._prepare(X, mask)
+        states, log_probs = decode.viterbi(params, packed, message_passing=self.message_passing)
+        unpacked = _sequences.unpack(np.asarray(states), index, layout, fill=-1)
+        return _sequences.sum_by_sequence(np.asarray(log_probs), index), unpacked
+
+    @double_precision
+    def predict_proba(self, X, *, mask=None):
+        """Probability of each state at each timestep given the whole sequence (smoothing).
+
+        Parameters
+        ----------
+        X, mask
+            As for `predict`.
+
+        Returns
+        -------
+        probabilities : ndarray or list of ndarrays, float32
+            (n_sequences, n_timesteps, n_states), or a list of (n_timesteps, n_states);
+            NaN on padding.
+        """
+        params, packed, index, layout = self._prepare(X, mask)
+        smoothed = decode.smooth(params, packed, message_passing=self.message_passing)
+        return _sequences.unpack(np.asarray(smoothed), index, layout, fill=np.nan)
+
+    @double_precision
+    def filter_proba(self, X, *, mask=None):
+        """Probability of each state given the sequence up to that timestep, for online use.
+
+        Parameters
+        ----------
+        X, mask
+            As for `predict`.
+
+        Returns
+        -------
+        probabilities : ndarray or list of ndarrays, float32
+            p(z[t] | x[1], ..., x[t]), in the form of `predict_proba`.
+        """
+        params, packed, index, layout = self._prepare(X, mask)
+        filtered, _ = decode.forward_filter(params, packed, message_passing=self.message_passing)
+        return _sequences.unpack(np.asarray(filtered), index, layout, fill=np.nan)
+
+    @double_precision
+    def sample_states(self, X, *, mask=None, random_state=None):
+        """One draw of the states from their posterior given the syllables.
+
+        Parameters
+        ----------
+        X, mask
+            As for `predict`.
+        random_state : int, RandomState or None, default=None
+            Seed of the draw.
+
+        Returns
+        -------
+        states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
+            In the form of X; -1 on padding.
+        """
+        params, packed, index, layout = self._prepare(X, mask)
+        states = decode.sample(
+            key_from_random_state(random_state),
+            params,
+            packed,
+            message_passing=self.message_passing,
+        )
+        return _sequences.unpack(np.asarray(states), index, layout, fill=-1)
+
+    @double_precision
+    def score_samples(self, X, *, mask=None):
+        """Log-likelihood of each sequence, hidden states summed out.
+
+        Parameters
+        ----------
+        X, mask
+            As for `predict`.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_sequences,)
+            log p(x | parameters) in nats, given the first syllable.
+        """
+        params, packed, index, _ = self._prepare(X, mask)
+        _, log_normalisers = decode.forward_filter(
+            params, packed, message_passing=self.message_passing
+        )
+        return _sequences.sum_by_sequence(np.asarray(log_normalisers), index)
+
+    @double_precision
+    def score(self, X, y=None, *, mask=None):
+        """Log-likelihood per observed transition: comparable between folds and data sets.
+
+        Parameters
+        ----------
+        X, mask
+            As for `predict`.
+        y : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        score : float
+            Nats per transition; higher is better.
+
+        Raises
+        ------
+        ValueError
+            If no sequence has an observed transition.
+        """
+        del y
+        params, packed, index, _ = self._prepare(X, mask)
+        n_transitions = packed.pair_counts[:-1].sum()
+        if n_transitions == 0:
+            raise ValueError(
+                "X has no observed transition to score: at least one sequence must have two "
+                "observed timesteps in a row"
+            )
+        _, log_normalisers = decode.forward_filter(
+            params, packed, message_passing=self.message_passing
+        )
+        total = _sequences.sum_by_sequence(np.asarray(log_normalisers), index).sum()
+        return float(total / n_transitions)
+
+    @double_precision
+    def log_joint(self, X, *, mask=None):
+        """Log joint density of data and parameters: what `log_joint_` records a sweep.
+
+        Parameters
+        ----------
+        X, mask
+            As for `predict`.
+
+        Returns
+        -------
+        log_joint : float
+            log p(X | parameters) + log p(parameters), nats.
+        """
+        log_likelihood = self.score_samples(X, mask=mask).sum()
+        log_prior = decode.params_log_prior(self._params(), self._priors())
+        return float(log_likelihood + log_prior)
+
+    def transform(self, X, *, mask=None):
+        """Fraction of time that each sequence spends in each state, by `predict`.
+
+        Parameters
+        ----------
+        X, mask
+            As for `predict`.
+
+        Returns
+        -------
+        usage : ndarray of shape (n_sequences, n_states)
+            Rows sum to 1; NaN for a sequence without an observed timestep.
+        """
+        states = self.predict(X, mask=mask)
+        return state_usage(states, n_states=self._n_features_out, per_sequence=True)
+
+    @double_precision
+    def sample(self, n_sequences=1, n_timesteps=100, random_state=None):
+        """Simulate from the fitted model.
+
+        Parameters
+        ----------
+        n_sequences : int, default=1
+        n_timesteps : int, default=100
+        random_state : int, RandomState or None, default=None
+            Seed of the simulation.
+
+        Returns
+        -------
+        X : ndarray of shape (n_sequences, n_timesteps), int32
+            Syllables; the first of each sequence is uniform over the syllables.
+        states : ndarray of shape (n_sequences, n_timesteps), int32
+        """
+        check_is_fitted(self)
+        for name, value in [("n_sequences", n_sequences), ("n_timesteps", n_timesteps)]:
+            check_scalar(value, name, Integral, min_val=1)
+        syllables, states = simulate(
+            key_from_random_state(random_state),
+            self._params(),
+            n_sequences=int(n_sequences),
+            n_timesteps=int(n_timesteps),
+        )
+        return np.asarray(syllables).T.copy(), np.asarray(states).T.copy()
+
+    @classmethod
+    def from_params(cls, emission_base, emission_biases, trans_probs, **hyperparameters):
+        """A fitted model with given parameters, for example published ones.
+
+        Parameters
+        ----------
+        emission_base : array-like of shape (n_syllables, n_syllables - 1)
+            b, in the Helmert basis.
+        emission_biases : array-like of shape (n_states - 1, n_syllables - 1)
+            c, in the Helmert bases.
+        trans_probs : array-like of shape (n_states, n_states)
+            State transition probabilities, from row to column; rows sum to 1.
+        **hyperparameters
+            Constructor arguments other than n_states and n_syllables.
+
+        Returns
+        -------
+        model : EfficientHHMM
+            Ready for `predict` and the other methods that follow a fit.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not belong together, or the rows of `trans_probs` are not
+            probabilities.
+
+        Examples
+        --------
+        >>> from hhmm import EfficientHHMM
+        >>> from hhmm.datasets import make_hhmm
+        >>> data = make_hhmm(2, 50, n_states=3, n_syllables=4, random_state=0)
+        >>> model = EfficientHHMM.from_params(
+        ...     data.emission_base, data.emission_biases, data.trans_probs
+        ... )
+        >>> model.predict(data.X).shape
+        (2, 50)
+        """
+        params = _check_params(emission_base, emission_biases, trans_probs)
+        model = cls(
+            n_states=len(params.trans_probs),
+            n_syllables=len(params.emission_base),
+            **hyperparameters,
+        )
+        model._validate_params()
+        model.emission_base_, model.emission_biases_, model.trans_probs_ = params
+        model.n_syllables_ = len(params.emission_base)
+        return model
+
+    @property
+    @double_precision
+    def syllable_trans_probs_(self):
+        """Syllable transition probabilities (n_states, n_syllables, n_syllables)."""
+        if "emission_base_" not in vars(self):
+            raise AttributeError(
+                f"this {type(self).__name__} has no attribute 'syllable_trans_probs_' before fit"
+            )
+        return np.asarray(decode.syllable_trans_probs(self._params()))
+
+    def __sklearn_is_fitted__(self):
+        return "emission_base_" in vars(self)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        tags.input_tags.allow_nan = True
+        tags.target_tags.required = False
+        return tags
+
+    @property
+    def _n_features_out(self):
+        return len(self.trans_probs_)
+
+    def _params(self):
+        return Params(
+            *(
+                np.asarray(value, np.float64)
+                for value in (self.emission_base_, self.emission_biases_, self.trans_probs_)
+            )
+        )
+
+    def _priors(self):
+        return Priors(
+            np.float64(self.emission_base_sigma),
+            np.float64(self.emission_biases_sigma),
+            np.float64(self.trans_beta),
+            np.float64(self.trans_kappa),
+        )
+
+    def _check_fit_data(self, checked):
+        """Check labels and amounts, warn of empty sequences; returns n_syllables."""
+        lengths = np.array([len(sequence) for sequence in checked.sequences])
+        if not lengths.any():
+            raise ValueError(
+                f"X has {len(lengths)} sequence(s) and not one observed timestep: every value is "
+                "missing"
+            )
+        empty = np.flatnonzero(lengths == 0)
+        largest = max(int(sequence.max()) for sequence in checked.sequences if len(sequence))
+        if self.n_syllables is None:
+            if largest >= MAX_SYLLABLES:
+                raise ValueError(
+                    f"X contains syllable {largest}: expected labels below {MAX_SYLLABLES}. "
+                    "Encode them as 0, 1, ... first, for example by "
+                    "sklearn.preprocessing.LabelEncoder"
+                )
+            n_syllables = largest + 1
+        else:
+            n_syllables = int(self.n_syllables)
+            _validation.check_labels(
+                checked.sequences, n_syllables, origin=f"n_syllables is {n_syllables}"
+            )
+        if self.n_states > lengths.sum():
+            raise ValueError(
+                f"n_states={self.n_states} is more than the {lengths.sum()} timesteps of X"
+            )
+        if len(empty):
+            shown = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
+            warnings.warn(
+                f"{len(empty)} of {len(lengths)} sequences have no observed timestep and are "
+                f"left out of the fit: index {shown}",
+                UserWarning,
+                stacklevel=5,
+            )
+        return n_syllables
+
+    def _start(self, init, rng, layout, packed, index, n_syllables, settings):
+        """The chain before its first sweep."""
+        shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables}
+        if isinstance(init, str) and init == "prior":
+            return initialise.start_from_prior(
+                rng, packed, self._priors(), settings=settings, **shapes
+            )
+        if isinstance(init, str):
+            return initialise.start_from_random_states(rng, packed, settings=settings, **shapes)
+        states = _validation.check_states(init, layout, index.lengths, self.n_states)
+        states = _sequences.pack_values(states, index, packed.pairs.shape, np.int32)
+        return initialise.start_from_states(states, packed, settings=settings, **shapes)
+
+    def _store(self, result, layout, index, n_syllables):
+        """Set the fitted attributes from the result of a run."""
+        chain = result.chain
+        order = np.argsort(-_state_counts(chain.states, index, self.n_states), kind="stable")
+        new_name = np.argsort(order).astype(np.int32)
+        base, biases, trans_probs = [], [], []
+        for draw_base, draw_biases, draw_trans in zip(
+            result.kept.logits.base, result.kept.logits.biases, result.kept.trans_probs, strict=True
+        ):
+            b, c = params_from_logits(EmissionLogits(draw_base, draw_biases))
+            matched = draws.match_labels(
+                draw_biases, draw_trans, chain.logits.biases, chain.trans_probs
+            )
+            c, trans = draws.permute(c, draw_trans, matched[order])
+            base.append(b)
+            biases.append(c)
+            trans_probs.append(trans)
+        self.posterior_ = Posterior(
+            np.stack(base)[None],
+            np.stack(biases)[None],
+            np.stack(trans_probs)[None],
+            result.kept.log_joint[None],
+        )
+        self.emission_base_ = self.posterior_.emission_base[0].mean(axis=0)
+        self.emission_biases_ = self.posterior_.emission_biases[0].mean(axis=0)
+        self.trans_probs_ = self.posterior_.trans_probs[0].mean(axis=0)
+        self.states_ = _sequences.unpack(new_name[chain.states], index, layout, fill=-1)
+        self.log_joint_ = result.log_joint[None]
+        self.emission_losses_ = chain.emission_losses[: int(chain.emission_n_iter)]
+        self.n_syllables_ = n_syllables
+        self.n_iter_ = len(result.log_joint)
+        change = drift(result.log_joint)
+        self.converged_ = change is not None and change.settled
+
+    def _warn_convergence(self, result):
+        bad = np.flatnonzero(~(result.emission_decrement <= UNCONVERGED_SOLVE))
+        if len(bad):
+            worst = result.emission_decrement[bad].max()
+            raise_what = (
+                "emission_gd_iters"
+                if self.emission_solver == "newton"
+                else 'emission_gd_iters or emission_gd_lr, or use emission_solver="newton"'
+            )
+            warnings.warn(
+                f"the emission solve did not converge in {len(bad)} of {self.n_iter_} sweeps: half "
+                f"the squared Newton decrement was still {worst:.3g} nats at worst, expected at "
+                f"most {UNCONVERGED_SOLVE:g}. Increase {raise_what}",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        change = drift(result.log_joint)
+        if change is not None and not change.settled:
+            warnings.warn(
+                f"the log joint had not settled after {self.n_iter_} sweeps: it changed by "
+                f"{change.change:.1f} nats (standard error {change.standard_error:.1f}) between "
+                "the third and the last quarter of them. Increase max_iter, or compare fits from "
+                "several values of random_state",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _prepare(self, X, mask):
+        """Check and pack X for a fitted model: params, packed, index, layout."""
+        check_is_fitted(self)
+        checked = _validation.check_sequences(self, X, mask=mask, reset=False)
+        params = self._params()
+        n_syllables = len(params.emission_base)
+        _validation.check_labels(
+            checked.sequences, n_syllables, origin=f"the model was fitted with {n_syllables}"
+        )
+        packed, index = _sequences.pack(checked.sequences, n_syllables)
+        return params, packed, index, checked.layout
+
+
+@contextlib.contextmanager
+def _unchanged_on_error(estimator):
+    """Put the attributes of `estimator` back as they were if the block raises."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _state_counts(states, index, n_states):
+    inside = np.zeros(states.shape, bool)
+    for lane, offset, length in zip(*index, strict=True):
+        inside[offset : offset + length, lane] = True
+    return np.bincount(states[inside], minlength=n_states)
+
+
+def _no_transitions(checked):
+    single = max(len(sequence) for sequence in checked.sequences) == 1
+    form = f" (n_features={checked.layout.n_timesteps[0]})" if checked.layout.is_array else ""
+    return (
+        f"X has no observed transition{form}: "
+        + ("every sequence has a single timestep" if single else "no two observed in a row")
+        + ". At least one sequence must have two observed timesteps in a row"
+    )
+
+
+def _check_params(emission_base, emission_biases, trans_probs):
+    base, biases, trans = (
+        np.array(value, dtype=np.float64) for value in (emission_base, emission_biases, trans_probs)
+    )
+    n_syllables, n_states = len(base), len(trans)
+    for name, value, shape in [
+        ("emission_base", base, (n_syllables, n_syllables - 1)),
+        ("emission_biases", biases, (n_states - 1, n_syllables - 1)),
+        ("trans_probs", trans, (n_states, n_states)),
+    ]:
+        if value.shape != shape:
+            raise ValueError(
+                f"{name} must have shape {shape} for {n_syllables} syllables (rows of "
+                f"emission_base) and {n_states} states (rows of trans_probs), got {value.shape}"
+            )
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} must be finite, got NaN or infinite entries")
+    if (trans < 0).any() or not np.allclose(trans.sum(axis=1), 1, rtol=0, atol=1e-6):
+        raise ValueError(
+            "the rows of trans_probs must be probabilities that sum to 1, got row sums "
+            f"{trans.sum(axis=1)} and smallest entry {trans.min():.3g}"
+        )
+    return Params(base, biases, trans)

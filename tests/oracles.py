@@ -1,0 +1,203 @@
+"""Oracles: the model written a second time, plainly, in NumPy, sharing no code with hhmm.
+
+Everything here is exact and slow: enumeration over all K^T paths, dense Hessians.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import scipy.optimize
+import scipy.special
+import scipy.stats
+
+
+class Model(NamedTuple):
+    """Parameters as the oracles use them."""
+
+    emission_base: np.ndarray  # b
+    emission_biases: np.ndarray  # c
+    trans_probs: np.ndarray  # A
+
+    @property
+    def n_states(self):
+        return len(self.trans_probs)
+
+    @property
+    def n_syllables(self):
+        return len(self.emission_base)
+
+
+def random_model(rng, n_states, n_syllables, *, sigma=1.0, zeros=False):
+    """Random parameters; with `zeros`, some transitions are impossible."""
+    b = sigma * rng.standard_normal((n_syllables, n_syllables - 1))
+    c = sigma * rng.standard_normal((n_states - 1, n_syllables - 1))
+    trans = rng.dirichlet(np.ones(n_states), size=n_states)
+    if zeros:
+        trans = np.triu(trans)  # left to right: a state once left is never seen again
+        trans /= trans.sum(axis=1, keepdims=True)
+    return Model(b, c, trans)
+
+
+def helmert(n):
+    """The Helmert basis, column by column, as its definition reads."""
+    basis = np.zeros((n, n - 1))
+    for r in range(1, n):
+        column = np.zeros(n)
+        column[r] = 1
+        column[:r] = -1 / r
+        basis[:, r - 1] = column / np.linalg.norm(column)
+    return basis
+
+
+def syllable_trans_probs(model):
+    """P[k, i, j] by a loop."""
+    q_s, q_k = helmert(model.n_syllables), helmert(model.n_states)
+    base = model.emission_base @ q_s.T
+    biases = q_k @ model.emission_biases @ q_s.T
+    probs = np.zeros((model.n_states, model.n_syllables, model.n_syllables))
+    for k in range(model.n_states):
+        for i in range(model.n_syllables):
+            weights = np.exp(base[i] + biases[k])
+            probs[k, i] = weights / weights.sum()
+    return probs
+
+
+def path_probs(model, sequence):
+    """p(x, z) of every path z of one sequence (list of labels, -1 missing).
+
+    Returns
+    -------
+    paths : (K^T, T) int
+    joint : (K^T,) float
+    """
+    emission = syllable_trans_probs(model)
+    paths = np.array(list(itertools.product(range(model.n_states), repeat=len(sequence))))
+    joint = np.zeros(len(paths))
+    for p, path in enumerate(paths):
+        prob = 1 / model.n_states
+        for t in range(1, len(sequence)):
+            prob *= model.trans_probs[path[t - 1], path[t]]
+            if sequence[t - 1] >= 0 and sequence[t] >= 0:
+                prob *= emission[path[t], sequence[t - 1], sequence[t]]
+        joint[p] = prob
+    return paths, joint
+
+
+def log_likelihood(model, sequence):
+    return np.log(path_probs(model, sequence)[1].sum())
+
+
+def smoothed(model, sequence):
+    """p(z[t] | x), (T, K)."""
+    paths, joint = path_probs(model, sequence)
+    marginals = np.array(
+        [
+            [joint[paths[:, t] == k].sum() for k in range(model.n_states)]
+            for t in range(len(sequence))
+        ]
+    )
+    return marginals / joint.sum()
+
+
+def filtered(model, sequence):
+    """p(z[t] | x[1..t]), (T, K), by smoothing every prefix."""
+    return np.array([smoothed(model, sequence[: t + 1])[-1] for t in range(len(sequence))])
+
+
+def count_transitions(sequences, states, n_states, n_syllables):
+    """Sufficient statistics by a loop over timesteps."""
+    trans = np.zeros((n_states, n_states))
+    syllables = np.zeros((n_states, n_syllables, n_syllables))
+    for x, z in zip(sequences, states, strict=True):
+        observed = [t for t in range(len(x)) if x[t] >= 0]
+        length = observed[-1] + 1 if observed else 0
+        for t in range(1, length):
+            trans[z[t - 1], z[t]] += 1
+            if x[t - 1] >= 0 and x[t] >= 0:
+                syllables[z[t], x[t - 1], x[t]] += 1
+    return trans, syllables
+
+
+def log_prior(model, sigma_base, sigma_biases, beta, kappa):
+    """Log prior density through scipy.stats, entry by entry."""
+    total = scipy.stats.norm(0, sigma_base).logpdf(model.emission_base).sum()
+    total += scipy.stats.norm(0, sigma_biases).logpdf(model.emission_biases).sum()
+    for k, row in enumerate(model.trans_probs):
+        alpha = np.full(model.n_states, beta)
+        alpha[k] += kappa
+        if model.n_states > 1:
+            total += scipy.stats.dirichlet(alpha).logpdf(row)
+    return total
+
+
+class EmissionPosterior:
+    """Negative log posterior of theta = (b, c) given counts, with a dense Hessian."""
+
+    def __init__(self, counts, sigma_base, sigma_biases):
+        self.counts = counts
+        n_states, n_syllables, _ = counts.shape
+        q_s, q_k = helmert(n_syllables), helmert(n_states)
+        n_base = n_syllables * (n_syllables - 1)
+        n_biases = (n_states - 1) * (n_syllables - 1)
+        self.n_base = n_base
+        self.shapes = (n_syllables, n_syllables - 1), (n_states - 1, n_syllables - 1)
+        # design[k, i] maps theta to the logits B[i] + C[k]
+        self.design = np.zeros((n_states, n_syllables, n_syllables, n_base + n_biases))
+        for k in range(n_states):
+            for i in range(n_syllables):
+                unit = np.zeros(n_syllables)
+                unit[i] = 1
+                self.design[k, i, :, :n_base] = np.kron(unit, q_s)
+                self.design[k, i, :, n_base:] = np.kron(q_k[k], q_s)
+        self.precision = np.r_[np.full(n_base, sigma_base**-2), np.full(n_biases, sigma_biases**-2)]
+
+    def value(self, theta):
+        logits = self.design @ theta
+        log_probs = logits - scipy.special.logsumexp(logits, axis=-1, keepdims=True)
+        log_prior = 0.5 * np.sum(np.log(self.precision / (2 * np.pi)) - self.precision * theta**2)
+        return -np.sum(self.counts * log_probs) - log_prior
+
+    def gradient(self, theta):
+        probs = scipy.special.softmax(self.design @ theta, axis=-1)
+        residual = self.counts.sum(-1, keepdims=True) * probs - self.counts
+        return np.einsum("kijd,kij->d", self.design, residual) + self.precision * theta
+
+    def hessian(self, theta):
+        probs = scipy.special.softmax(self.design @ theta, axis=-1)
+        hessian = np.diag(self.precision)
+        for k, i in np.ndindex(self.counts.shape[:2]):
+            covariance = np.diag(probs[k, i]) - np.outer(probs[k, i], probs[k, i])
+            design = self.design[k, i]
+            hessian += self.counts[k, i].sum() * design.T @ covariance @ design
+        return hessian
+
+    def mode(self):
+        """Dense Newton with step halving, to machine precision."""
+        theta = np.zeros(self.design.shape[-1])
+        for _ in range(100):
+            step = np.linalg.solve(self.hessian(theta), -self.gradient(theta))
+            size = 1.0
+            while self.value(theta + size * step) > self.value(theta) and size > 1e-10:
+                size /= 2
+            theta = theta + size * step
+            if np.abs(step).max(initial=0) < 1e-13:
+                break
+        return theta
+
+    def split(self, theta):
+        """theta as (b, c)."""
+        base, biases = np.split(theta, [self.n_base])
+        return base.reshape(self.shapes[0]), biases.reshape(self.shapes[1])
+
+
+def chi_square_p_value(observed, expected):
+    """p-value of Pearson's test; cells with fewer than 5 expected are pooled."""
+    observed, expected = np.ravel(observed), np.ravel(expected)
+    assert observed[expected == 0].sum() == 0, "something impossible was drawn"
+    small = expected < 5
+    observed = np.append(observed[~small], observed[small].sum())
+    expected = np.append(expected[~small], expected[small].sum())
+    keep = expected > 0
+    statistic = np.sum((observed[keep] - expected[keep]) ** 2 / expected[keep])
+    return scipy.stats.chi2.sf(statistic, max(keep.sum() - 1, 1))

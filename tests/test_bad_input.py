@@ -1,0 +1,275 @@
+"""What a user gets for bad input: an error, or a warning, that says what was expected."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+from hhmm import EfficientHHMM
+
+GOOD = np.array([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
+
+
+def _model(**parameters):
+    return EfficientHHMM(**({"n_states": 2, "max_iter": 2, "random_state": 0} | parameters))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return _model().fit(GOOD)
+
+
+@pytest.fixture(scope="module")
+def fitted_on_list():
+    return _model().fit(list(GOOD))
+
+
+BAD_X = {
+    "non-integral": (GOOD + 0.5, ValueError, r"sequence 0, timestep 0 is 0.5: expected integer"),
+    "non-integral in a list": (
+        [GOOD[0], [0, 1.25]],
+        ValueError,
+        r"sequence 1, timestep 1 is 1.25: expected integer",
+    ),
+    "infinite": (
+        np.where(GOOD == 2, np.inf, GOOD),
+        ValueError,
+        r"sequence 0, timestep 2 is inf: expected integer",
+    ),
+    "a string": ("ABBA", ValueError, r"got a string: 'ABBA'"),
+    "strings": (np.array([["a", "b"]]), ValueError, r"must hold integer syllables, got strings"),
+    "a list of strings": (["abba", "ab"], ValueError, r"sequence 0 has shape \(\)"),
+    "a list of lists of strings": ([["a", "b"]], ValueError, r"sequence 0 must hold integer"),
+    "3-D": (np.zeros((2, 3, 4)), ValueError, r"got 3-D data of shape \(2, 3, 4\)"),
+    "1-D": (GOOD[0], ValueError, r"wrap a single sequence as \[X\], or as X.reshape\(1, -1\)"),
+    "a flat list": ([0, 1, 2], ValueError, r"list of 3 numbers.*wrap a single sequence as \[X\]"),
+    "an empty list": ([], ValueError, r"X is an empty list: expected at least one sequence"),
+    "2-D items": ([GOOD], ValueError, r"must be 1-D, but sequence 0 has shape \(2, 5\)"),
+    "sparse": (scipy.sparse.csr_array(GOOD), TypeError, r"[Ss]parse"),
+    "sparse items": ([scipy.sparse.csr_array(GOOD)], TypeError, r"sequence 0 is sparse"),
+    "complex": (GOOD + 1j, ValueError, r"[Cc]omplex"),
+    "a huge label": (GOOD + 10**10, ValueError, r"labels go up to"),
+    "None": (None, ValueError, r"got 0-D data"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(BAD_X))
+def test_bad_data_in_fit_and_predict(case, fitted_on_list):
+    X, error, message = BAD_X[case]
+    with pytest.raises(error, match=message):
+        _model().fit(X)
+    with pytest.raises(error, match=message):
+        fitted_on_list.predict(X)
+
+
+def test_label_beyond_n_syllables():
+    with pytest.raises(
+        ValueError,
+        match=r"syllable 2 \(sequence 0, timestep 2\), but n_syllables is 2: labels must be 0 to 1",
+    ):
+        _model(n_syllables=2).fit(GOOD)
+
+
+def test_label_beyond_those_of_the_fit(fitted):
+    with pytest.raises(
+        ValueError, match=r"syllable 7 \(sequence 1, timestep 0\), but the model was fitted with 3"
+    ):
+        fitted.predict(np.array([[0, 1, 2, 0, 1], [7, 0, 1, 2, 0]]))
+
+
+def test_label_too_large_to_be_a_count():
+    with pytest.raises(ValueError, match=r"contains syllable 1000000000: expected labels below"):
+        _model().fit([[0, 1, 10**9]])
+
+
+def test_nothing_observed():
+    with pytest.raises(ValueError, match=r"2 sequence\(s\) and not one observed timestep"):
+        _model().fit(np.full((2, 5), -1))
+    with pytest.raises(ValueError, match=r"1 sequence\(s\) and not one observed timestep"):
+        _model().fit([[]])
+
+
+def test_empty_sequences_are_left_out_and_said_once():
+    X = [GOOD[0], [], [-1, np.nan], GOOD[1]]
+    with pytest.warns(UserWarning, match=r"2 of 4 sequences .* left out .* index 1, 2") as record:
+        model = _model(n_states=1).fit(X)
+    assert len(record) == 1
+    for states, expected in zip(model.predict(X), [5, 0, 2, 5], strict=True):
+        assert states.shape == (expected,)
+    assert (model.predict(X)[2] == -1).all()
+    assert model.score_samples(X)[1] == model.score_samples(X)[2] == 0
+    reference = _model(n_states=1).fit([GOOD[0], GOOD[1]])
+    np.testing.assert_array_equal(model.emission_base_, reference.emission_base_)
+
+
+def test_a_single_timestep_is_legal():
+    model = _model(n_states=1).fit([GOOD[0], [2]])
+    assert [len(states) for states in model.predict([GOOD[0], [2]])] == [5, 1]
+    assert model.score_samples([[1]]) == 0
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([[1], [0]], "every sequence has a single timestep"),
+        (np.array([[1], [0]]), r"\(n_features=1\): every sequence has a single timestep"),
+        ([[0, -1, 1], [1, -1, 0]], "no two observed in a row"),
+    ],
+)
+def test_no_transition_at_all(X, message):
+    with pytest.raises(ValueError, match=message):
+        _model().fit(X)
+
+
+def test_scoring_without_a_transition(fitted_on_list):
+    with pytest.raises(ValueError, match="no observed transition to score"):
+        fitted_on_list.score([[1], [0]])
+
+
+@pytest.mark.parametrize("method", ["fit", "predict", "predict_proba", "score", "sample_states"])
+def test_mask_of_another_shape(method, fitted):
+    with pytest.raises(ValueError, match=r"mask has shape \(2, 4\), but X has shape \(2, 5\)"):
+        getattr(fitted, method)(GOOD, mask=np.ones((2, 4), bool))
+
+
+def test_mask_that_is_not_boolean(fitted):
+    with pytest.raises(ValueError, match="mask must be boolean"):
+        fitted.predict(GOOD, mask=np.full(GOOD.shape, 0.5))
+
+
+def test_mask_with_a_list(fitted_on_list):
+    with pytest.raises(ValueError, match=r"mask goes with a 2-D X only.*as -1 or NaN instead"):
+        fitted_on_list.predict(list(GOOD), mask=[np.ones(5, bool)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_states": 0}, r"'n_states' parameter .* must be an int in the range \[1, inf\). Got 0"),
+        ({"n_states": 2.0}, r"'n_states' parameter .* must be an int"),
+        ({"n_syllables": 0}, r"'n_syllables' parameter .* in the range \[1"),
+        ({"emission_base_sigma": 0}, r"'emission_base_sigma' .* range \(0.0, inf\). Got 0"),
+        ({"emission_biases_sigma": -1.0}, r"'emission_biases_sigma' .* range \(0.0, inf\)"),
+        ({"trans_beta": 0}, r"'trans_beta' .* range \(0.0, inf\)"),
+        ({"trans_kappa": -1}, r"'trans_kappa' .* range \[0.0, inf\). Got -1"),
+        ({"algorithm": "em"}, r"'algorithm' .* a str among {'gibbs'}. Got 'em'"),
+        ({"emission_sampler": "hmc"}, r"'emission_sampler' .* a str among {'laplace'}"),
+        ({"emission_solver": "sgd"}, r"'emission_solver' .* among {.*'adam'.*}"),
+        ({"message_passing": "fast"}, r"'message_passing' .* among {.*'sequential'.*}"),
+        ({"init": "windows"}, r"'init' .* among {.*'prior'.*} or an array-like"),
+        ({"n_chains": 2}, r"'n_chains' .* among \{1\}. Got 2"),
+        ({"max_iter": 0}, r"'max_iter' .* range \[1, inf\)"),
+        ({"random_state": "seed"}, r"'random_state' parameter"),
+    ],
+)
+def test_bad_parameters(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        _model(**parameters).fit(GOOD)
+
+
+def test_more_states_than_timesteps():
+    with pytest.raises(ValueError, match="n_states=11 is more than the 10 timesteps of X"):
+        _model(n_states=11).fit(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("init", "message"),
+    [
+        (np.zeros((2, 4), int), r"sequence 0 of X has shape \(5,\), its states have shape \(4,\)"),
+        (np.zeros((3, 5), int), r"states for 3 sequences, but X has 2"),
+        (np.full((2, 5), 2), r"state 2 \(sequence 0, timestep 0\): expected states 0 to 1"),
+        (np.full((2, 5), -1), r"state -1 \(sequence 0, timestep 0\): expected states 0 to 1"),
+        (np.full((2, 5), 0.5), r"init, sequence 0, timestep 0 is 0.5: expected integer states"),
+    ],
+)
+def test_bad_initial_states(init, message):
+    with pytest.raises(ValueError, match=message):
+        _model(init=init).fit(GOOD)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "predict",
+        "predict_proba",
+        "filter_proba",
+        "sample_states",
+        "decode",
+        "score_samples",
+        "score",
+        "transform",
+        "log_joint",
+    ],
+)
+def test_use_before_fit(method):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(_model(), method)(GOOD)
+
+
+def test_sample_before_fit_and_with_bad_sizes(fitted):
+    with pytest.raises(NotFittedError):
+        _model().sample()
+    with pytest.raises(ValueError, match="n_sequences == 0, must be >= 1"):
+        fitted.sample(0)
+    with pytest.raises(TypeError, match="n_timesteps must be an instance of int"):
+        fitted.sample(1, 2.5)
+
+
+def test_other_number_of_timesteps(fitted, fitted_on_list):
+    with pytest.raises(ValueError, match="X has 4 features, but EfficientHHMM is expecting 5"):
+        fitted.predict(GOOD[:, :4])
+    # a list is free in length
+    assert len(fitted.predict([GOOD[0, :4]])[0]) == 4
+    assert fitted_on_list.predict(GOOD[:, :4]).shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"emission_base": np.zeros((4, 4))}, r"emission_base must have shape \(4, 3\) for 4"),
+        ({"emission_biases": np.zeros((2, 3))}, r"emission_biases must have shape \(1, 3\)"),
+        ({"trans_probs": np.eye(2) * 0.5}, r"rows of trans_probs must be probabilities"),
+        ({"emission_base": np.full((4, 3), np.nan)}, "emission_base must be finite"),
+    ],
+)
+def test_bad_params(changed, message):
+    good = {
+        "emission_base": np.zeros((4, 3)),
+        "emission_biases": np.zeros((1, 3)),
+        "trans_probs": np.eye(2),
+    }
+    EfficientHHMM.from_params(**good)
+    with pytest.raises(ValueError, match=message):
+        EfficientHHMM.from_params(**(good | changed))
+    with pytest.raises(TypeError, match="n_stats"):
+        EfficientHHMM.from_params(**good, n_stats=3)
+
+
+def test_a_failed_fit_changes_nothing():
+    model = _model().fit(GOOD)
+    before = dict(vars(model))
+    for X in (GOOD[:, :3] + 0.5, [[1], [0]], np.full((2, 7), -1)):
+        with pytest.raises(ValueError, match=r"expected|observed"):
+            model.fit(X)
+        assert vars(model).keys() == before.keys()
+        assert all(vars(model)[name] is value for name, value in before.items())
+
+
+def test_an_interrupted_fit_changes_nothing(monkeypatch):
+    model = _model().fit(GOOD)
+    before = dict(vars(model))
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hhmm.estimator.run", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(GOOD[:, :4])
+    assert all(vars(model)[name] is value for name, value in before.items())
+
+
+@pytest.mark.parametrize("solver", ["newton", "adam"])
+def test_a_solve_that_did_not_converge_says_so(solver):
+    model = _model(emission_solver=solver, emission_gd_iters=1)
+    with pytest.warns(ConvergenceWarning, match=r"in \d of 2 sweeps: half .* Newton decrement"):
+        model.fit(np.tile(GOOD, (20, 1)))

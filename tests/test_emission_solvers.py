@@ -1,0 +1,217 @@
+"""Emission solvers and the Laplace draw against a dense objective, Newton and Hessian.
+
+The contract tests run for every solver: a new one is a row of ``SOLVERS``.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+
+from hhmm._emission_solvers import SOLVERS, laplace
+from hhmm._emission_solvers.objective import (
+    conjugate_gradients,
+    curvature,
+    emission_counts,
+    evaluate,
+    hessian_product,
+    stack,
+    unstack,
+)
+from hhmm._model.emissions import logits_from_params, params_from_logits
+from hhmm._precision import double_precision
+from hhmm._random import key_from_random_state
+from hhmm._types import EmissionLogits, Priors, SufficientStats
+from tests import oracles
+
+# chance that a correct sampler fails the covariance test; the seed is fixed
+FALSE_ALARM = 1e-4
+N_STATES, N_SYLLABLES = 3, 5
+SIGMAS = (0.8, 1.7)
+# what each solver needs to reach the mode from zero on this problem, and how close it comes:
+# at a fixed learning rate Adam ends in a small cycle around the mode
+REACH = {
+    "newton": {"max_iter": 100, "learning_rate": 0.0},
+    "adam": {"max_iter": 20_000, "learning_rate": 3e-3},
+}
+CLOSENESS = {"newton": 1e-8, "adam": 1e-4}
+
+
+class Problem(NamedTuple):
+    counts: object
+    priors: Priors
+    dense: oracles.EmissionPosterior
+    mode: np.ndarray  # (b, c) flat, from a dense Newton
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """Counts of very different sizes, among them a syllable that a state never meets."""
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(rng.gamma(0.3, 60.0, size=(N_STATES, N_SYLLABLES, N_SYLLABLES)))
+    counts[1, 2] = 0
+    counts = counts.astype(float)
+    dense = oracles.EmissionPosterior(counts, *SIGMAS)
+    with jax.enable_x64(True):
+        stats = SufficientStats(np.zeros((N_STATES, N_STATES)), counts)
+        reduced = jax.tree.map(np.asarray, emission_counts(stats))
+    return Problem(reduced, Priors(*map(np.float64, (*SIGMAS, 1, 1))), dense, dense.mode())
+
+
+def test_dense_oracle_agrees_with_finite_differences(problem):
+    theta = problem.mode + 0.3
+    numeric = scipy.optimize.approx_fprime(theta, problem.dense.value, 1e-6)
+    np.testing.assert_allclose(problem.dense.gradient(theta), numeric, rtol=1e-3, atol=1e-2)
+
+
+@double_precision
+def test_value_and_gradient_match_the_dense_oracle(problem):
+    theta = np.random.default_rng(1).standard_normal(problem.mode.shape)
+    value, gradient, _ = jax.jit(evaluate)(problem.counts, problem.priors, _point(problem, theta))
+    np.testing.assert_allclose(value, problem.dense.value(theta), rtol=1e-12)
+    np.testing.assert_allclose(_theta(unstack(gradient)), problem.dense.gradient(theta), rtol=1e-9)
+
+
+@double_precision
+def test_hessian_product_matches_the_dense_hessian(problem):
+    rng = np.random.default_rng(2)
+    theta, direction = rng.standard_normal((2, *problem.mode.shape))
+    product = hessian_product(_curvature(problem, theta), _point(problem, direction))
+    expected = problem.dense.hessian(theta) @ direction
+    np.testing.assert_allclose(_theta(unstack(product)), expected, rtol=1e-9, atol=1e-9)
+
+
+@double_precision
+def test_conjugate_gradients_solve_with_the_hessian(problem):
+    rng = np.random.default_rng(3)
+    right_hand_side = rng.standard_normal(problem.mode.shape)
+    solution = conjugate_gradients(
+        _curvature(problem, problem.mode),
+        _point(problem, right_hand_side),
+        tol=0.0,
+        relative_tol=1e-24,
+        max_iter=500,
+    )
+    expected = np.linalg.solve(problem.dense.hessian(problem.mode), right_hand_side)
+    np.testing.assert_allclose(_theta(unstack(solution)), expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("solver", sorted(SOLVERS))
+def test_solver_reaches_the_mode_of_a_dense_newton(problem, solver):
+    solution = _solve(problem, solver, **REACH[solver])
+    np.testing.assert_allclose(_theta(solution.mode), problem.mode, atol=CLOSENESS[solver])
+    assert solution.decrement < CLOSENESS[solver]
+
+
+@pytest.mark.parametrize("solver", sorted(SOLVERS))
+def test_losses_are_the_objective_one_an_iteration(problem, solver):
+    solution = _solve(problem, solver, **REACH[solver])
+    losses = solution.losses[: int(solution.n_iter)]
+    np.testing.assert_allclose(losses[0], problem.dense.value(np.zeros_like(problem.mode)))
+    np.testing.assert_allclose(losses[-1], problem.dense.value(problem.mode))
+    assert np.isfinite(losses).all()
+    assert np.isnan(solution.losses[int(solution.n_iter) :]).all()
+
+
+@pytest.mark.parametrize("solver", sorted(SOLVERS))
+def test_a_solve_cut_short_tells_its_decrement(problem, solver):
+    """The decrement reported is about the excess of the objective over its minimum."""
+    solution = _solve(problem, solver, **(REACH[solver] | {"max_iter": 1}))
+    # newton tells the decrement from before its step, adam the one from after
+    theta = np.zeros_like(problem.mode) if solver == "newton" else _theta(solution.mode)
+    gradient = problem.dense.gradient(theta)
+    exact = 0.5 * gradient @ np.linalg.solve(problem.dense.hessian(theta), gradient)
+    np.testing.assert_allclose(solution.decrement, exact, rtol=0.02)
+    assert solution.decrement > 1
+
+
+@double_precision
+def test_newton_falls_at_every_iteration_from_far_away(problem):
+    start = _logits(problem, 30 * np.random.default_rng(4).standard_normal(problem.mode.shape))
+    solution = _solve(problem, "newton", start=start, **REACH["newton"])
+    losses = solution.losses[: int(solution.n_iter)]
+    assert (np.diff(losses) <= 1e-9).all()
+    np.testing.assert_allclose(_theta(solution.mode), problem.mode, atol=1e-8)
+
+
+@double_precision
+def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem):
+    """Whitened draws are standard normal: their covariance is tested entry by entry.
+
+    20,000 draws of 28 parameters; with z = L' (x - mode), L L' = H, each entry of the mean
+    of z and of z z' is asymptotically normal with known variance. Bonferroni at FALSE_ALARM.
+    """
+    n_draws, n_params = 20_000, len(problem.mode)
+    keys = jax.random.split(key_from_random_state(0), n_draws)
+    draw = jax.jit(jax.vmap(laplace.draw, in_axes=(0, None, None, None)))
+    draws = draw(keys, problem.counts, problem.priors, _logits(problem, problem.mode))
+    thetas = np.array([_theta(logits) for logits in _unzip(draws)])
+    root = np.linalg.cholesky(problem.dense.hessian(problem.mode))
+    white = (thetas - problem.mode) @ root
+    scale = np.sqrt(np.where(np.eye(n_params), 2.0, 1.0) / n_draws)
+    z_covariance = (white.T @ white / n_draws - np.eye(n_params)) / scale
+    z_mean = white.mean(axis=0) * np.sqrt(n_draws)
+    bound = scipy.stats.norm.isf(FALSE_ALARM / 2 / (n_params * (n_params + 3) / 2))
+    assert np.abs(z_mean).max() < bound
+    assert np.abs(z_covariance).max() < bound
+
+
+@pytest.mark.parametrize(("n_states", "n_syllables"), [(1, 4), (3, 1), (2, 2)])
+@double_precision
+def test_degenerate_sizes(n_states, n_syllables):
+    counts = np.arange(n_states * n_syllables**2, dtype=float)
+    counts = counts.reshape(n_states, n_syllables, n_syllables)
+    dense = oracles.EmissionPosterior(counts, *SIGMAS)
+    reduced = emission_counts(SufficientStats(None, counts))
+    start = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
+    priors = Priors(*map(np.float64, (*SIGMAS, 1, 1)))
+    solution = SOLVERS["newton"](reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-20)
+    np.testing.assert_allclose(_theta(solution.mode), dense.mode(), atol=1e-8)
+    draw = laplace.draw(key_from_random_state(0), reduced, priors, solution.mode)
+    assert all(np.isfinite(part).all() for part in draw)
+
+
+@double_precision
+def _solve(problem, solver, *, max_iter, learning_rate, start=None):
+    if start is None:
+        start = _logits(problem, np.zeros_like(problem.mode))
+    solution = _compiled(solver, max_iter)(problem.counts, problem.priors, start, learning_rate)
+    return jax.tree.map(np.asarray, solution)
+
+
+@functools.cache
+def _compiled(solver, max_iter):
+    @jax.jit
+    def solve(counts, priors, start, learning_rate):
+        return SOLVERS[solver](
+            counts, priors, start, max_iter=max_iter, learning_rate=learning_rate, tol=1e-20
+        )
+
+    return solve
+
+
+def _logits(problem, theta):
+    return logits_from_params(*problem.dense.split(theta))
+
+
+def _point(problem, theta):
+    return stack(_logits(problem, theta))
+
+
+def _curvature(problem, theta):
+    _, _, probs = evaluate(problem.counts, problem.priors, _point(problem, theta))
+    return curvature(problem.counts, problem.priors, probs)
+
+
+def _theta(logits):
+    b, c = params_from_logits(EmissionLogits(*map(np.asarray, logits)))
+    return np.r_[np.ravel(b), np.ravel(c)]
+
+
+def _unzip(draws):
+    for base, biases in zip(np.asarray(draws.base), np.asarray(draws.biases), strict=True):
+        yield EmissionLogits(base, biases)

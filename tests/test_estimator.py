@@ -1,0 +1,409 @@
+"""The estimator as a user sees it: forms of input and output, attributes, persistence."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from hhmm import EfficientHHMM
+from hhmm.datasets import make_hhmm
+from hhmm.metrics import matched_accuracy
+from tests import oracles
+
+FRAME_METHODS = ["predict", "predict_proba", "filter_proba", "sample_states"]
+STATE_METHODS = ["predict", "sample_states"]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_hhmm(20, 100, 3, 6, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    return EfficientHHMM(n_states=3, max_iter=40, random_state=0).fit(data.X)
+
+
+def _call(model, method, X, **kwargs):
+    if method == "sample_states":
+        kwargs["random_state"] = 0
+    return getattr(model, method)(X, **kwargs)
+
+
+def test_fitted_attributes_have_their_shapes(fitted, data):
+    assert fitted.emission_base_.shape == (6, 5)
+    assert fitted.emission_biases_.shape == (2, 5)
+    assert fitted.trans_probs_.shape == (3, 3)
+    assert fitted.syllable_trans_probs_.shape == (3, 6, 6)
+    assert fitted.states_.shape == data.X.shape
+    assert fitted.log_joint_.shape == (1, 40)
+    assert fitted.posterior_.emission_base.shape == (1, 20, 6, 5)
+    assert fitted.posterior_.emission_biases.shape == (1, 20, 2, 5)
+    assert fitted.posterior_.trans_probs.shape == (1, 20, 3, 3)
+    assert fitted.posterior_.log_joint.shape == (1, 20)
+    assert fitted.emission_losses_.ndim == 1
+    assert np.isfinite(fitted.emission_losses_).all()
+    assert (fitted.n_iter_, fitted.n_syllables_, fitted.n_features_in_) == (40, 6, 100)
+    assert isinstance(fitted.converged_, bool)
+
+
+def test_point_estimate_is_the_mean_of_the_draws(fitted):
+    posterior = fitted.posterior_
+    np.testing.assert_allclose(fitted.emission_base_, posterior.emission_base[0].mean(0))
+    np.testing.assert_allclose(fitted.emission_biases_, posterior.emission_biases[0].mean(0))
+    np.testing.assert_allclose(fitted.trans_probs_, posterior.trans_probs[0].mean(0))
+    np.testing.assert_allclose(fitted.trans_probs_.sum(1), 1)
+    np.testing.assert_array_equal(posterior.log_joint[0], fitted.log_joint_[0, 20:])
+
+
+def test_syllable_trans_probs_follow_the_parameters(fitted):
+    model = oracles.Model(fitted.emission_base_, fitted.emission_biases_, fitted.trans_probs_)
+    np.testing.assert_allclose(fitted.syllable_trans_probs_, oracles.syllable_trans_probs(model))
+
+
+def test_states_are_numbered_by_falling_usage(fitted):
+    usage = np.bincount(fitted.states_.ravel(), minlength=3)
+    assert (np.diff(usage) <= 0).all()
+
+
+def test_states_and_parameters_share_their_numbering(fitted, data):
+    """The state that a bout of states_ names is the one whose parameters explain it."""
+    assert matched_accuracy(fitted.states_, fitted.predict(data.X)) > 0.8
+    assert np.mean(fitted.states_ == fitted.predict(data.X)) > 0.8
+
+
+def test_a_fit_recovers_the_states(fitted, data):
+    truth = EfficientHHMM.from_params(data.emission_base, data.emission_biases, data.trans_probs)
+    best = matched_accuracy(data.states, truth.predict(data.X))
+    assert matched_accuracy(data.states, fitted.predict(data.X)) > best - 0.05
+    # parameters at a mode of the same height: a Gibbs draw lies about d / 2 nats below it
+    n_params = 6 * 5 + 2 * 5 + 3 * 2
+    assert fitted.log_joint_[0, -1] > truth.log_joint(data.X) - n_params
+
+
+def test_log_joint_is_likelihood_plus_prior(data):
+    model = EfficientHHMM.from_params(
+        data.emission_base, data.emission_biases, data.trans_probs, trans_kappa=7.0
+    )
+    oracle = oracles.Model(data.emission_base, data.emission_biases, data.trans_probs)
+    expected = model.score_samples(data.X).sum() + oracles.log_prior(oracle, 1, 1, 1, 7.0)
+    np.testing.assert_allclose(model.log_joint(data.X), expected)
+
+
+def test_score_is_per_observed_transition(fitted, data):
+    X = data.X.copy()
+    X[:, 50] = -1
+    total = fitted.score_samples(X).sum()
+    np.testing.assert_allclose(fitted.score(X), total / (20 * 97))
+    assert isinstance(fitted.score(X), float)
+
+
+@pytest.mark.parametrize("method", FRAME_METHODS)
+def test_every_form_of_input_gives_the_same(method, fitted, data):
+    """2-D integers are the reference; missing timesteps in every way there is to say so."""
+    missing = np.zeros(data.X.shape, bool)
+    missing[0, 90:] = missing[1, 5:9] = missing[2, 0] = True
+    X = np.where(missing, -1, data.X)
+    expected = _call(fitted, method, X)
+    with_nan = np.where(missing, np.nan, data.X)
+    forms = {
+        "masked array": (np.ma.MaskedArray(data.X, missing), {}),
+        "mask": (data.X, {"mask": ~missing}),
+        "NaN": (with_nan, {}),
+        "other negative": (np.where(missing, -7, data.X), {}),
+        "object": (X.astype(object), {}),
+        "data frame": (pd.DataFrame(X), {}),
+        "nullable data frame": (pd.DataFrame(with_nan).astype("Int64"), {}),
+        "int8": (X.astype(np.int8), {}),
+        "Fortran order": (np.asfortranarray(X), {}),
+    }
+    for name, (form, kwargs) in forms.items():
+        found = _call(fitted, method, form, **kwargs)
+        np.testing.assert_array_equal(found, expected, err_msg=name)
+    ragged = np.empty(20, object)
+    ragged[:] = list(X)
+    lists = {
+        "list": list(X),
+        "list of lists": X.tolist(),
+        "tuple": tuple(X),
+        "object array of sequences": ragged,
+        "series of sequences": pd.Series(list(X)),
+        "list of masked arrays": list(np.ma.MaskedArray(data.X, missing)),
+        "list of series": [pd.Series(row) for row in X],
+    }
+    for name, form in lists.items():
+        found = _call(fitted, method, form)
+        assert isinstance(found, list)
+        np.testing.assert_array_equal(np.array(found), expected, err_msg=name)
+
+
+@pytest.mark.parametrize("method", FRAME_METHODS)
+def test_output_mirrors_the_input(method, fitted, data):
+    X = data.X.copy()
+    X[3, 80:] = -1
+    found = _call(fitted, method, X)
+    assert found.shape[:2] == X.shape
+    if method in STATE_METHODS:
+        assert found.dtype == np.int32
+        assert (found[3, 80:] == -1).all()
+        assert found[3, :80].min() >= 0
+    else:
+        assert np.isnan(found[3, 80:]).all()
+        np.testing.assert_allclose(np.delete(found, np.s_[3], 0).sum(-1), 1, rtol=1e-5)
+    ragged = [X[3], X[0, :10], X[1, :33]]
+    assert [len(part) for part in _call(fitted, method, ragged)] == [100, 10, 33]
+
+
+def test_predictions_match_enumeration(data):
+    """Through the public interface: parameters from outside, a missing timestep, a mask."""
+    model = oracles.random_model(np.random.default_rng(0), 3, 4)
+    estimator = EfficientHHMM.from_params(*model)
+    x = np.array([0, 3, -1, 2, 2, 1])
+    np.testing.assert_allclose(
+        estimator.predict_proba([x])[0], oracles.smoothed(model, x), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        estimator.filter_proba([x])[0], oracles.filtered(model, x), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        estimator.score_samples([x]), oracles.log_likelihood(model, x), rtol=1e-6
+    )
+    paths, joint = oracles.path_probs(model, x)
+    log_prob, states = estimator.decode([x])
+    np.testing.assert_array_equal(states[0], paths[joint.argmax()])
+    np.testing.assert_allclose(log_prob, np.log(joint.max()))
+
+
+def test_order_and_company_of_sequences_change_nothing(fitted, data):
+    ragged = [row[:n] for row, n in zip(data.X, range(5, 100, 5), strict=False)]
+    together = fitted.predict_proba(ragged)
+    backwards = fitted.predict_proba(ragged[::-1])[::-1]
+    for i, x in enumerate(ragged):
+        np.testing.assert_allclose(together[i], backwards[i], atol=1e-6)
+        if i % 6 == 0:
+            np.testing.assert_allclose(together[i], fitted.predict_proba([x])[0], atol=1e-6)
+
+
+def test_equal_seeds_give_equal_fits(data):
+    def fit(seed):
+        return EfficientHHMM(n_states=3, max_iter=4, random_state=seed).fit(data.X)
+
+    a, b, c = fit(1), fit(np.random.RandomState(1)), fit(2)
+    np.testing.assert_array_equal(a.log_joint_, b.log_joint_)
+    np.testing.assert_array_equal(a.states_, b.states_)
+    assert (a.log_joint_ != c.log_joint_).any()
+    rng = np.random.RandomState(1)
+    assert (fit(rng).log_joint_ != fit(rng).log_joint_).any()  # a RandomState moves on
+
+
+@pytest.mark.parametrize("solver", ["newton", "adam"])
+@pytest.mark.parametrize("init", ["prior", "random", "states"])
+def test_every_start_and_solver_runs(data, solver, init):
+    if init == "states":
+        init = data.states
+    model = EfficientHHMM(n_states=3, max_iter=3, init=init, emission_solver=solver, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # adam from zero
+        model.fit(data.X)
+    assert np.isfinite(model.log_joint_).all()
+
+
+def test_a_start_at_given_states_starts_there(data):
+    """From the true states the first sweep is where a chain from the prior is not yet."""
+    start = EfficientHHMM(n_states=3, max_iter=1, init=data.states, random_state=0).fit(data.X)
+    truth = EfficientHHMM.from_params(data.emission_base, data.emission_biases, data.trans_probs)
+    assert start.log_joint_[0, 0] > truth.log_joint(data.X) - 60
+    random = EfficientHHMM(n_states=3, max_iter=1, init="random", random_state=0).fit(data.X)
+    assert random.log_joint_[0, 0] < start.log_joint_[0, 0] - 100
+
+
+def test_init_as_a_list_of_states(data):
+    X = [row[:n] for row, n in zip(data.X, (50, 60, 100), strict=False)]
+    states = [row[:n] for row, n in zip(data.states, (50, 60, 100), strict=False)]
+    model = EfficientHHMM(n_states=3, max_iter=1, init=states, random_state=0).fit(X)
+    assert [len(row) for row in model.states_] == [50, 60, 100]
+
+
+def test_warm_start_goes_on_from_the_last_states(data):
+    model = EfficientHHMM(n_states=3, max_iter=25, random_state=0, warm_start=True).fit(data.X)
+    reached = model.log_joint_[0, -1]
+    model.set_params(max_iter=3).fit(data.X)
+    assert model.log_joint_.shape == (1, 3)
+    assert model.log_joint_[0, 0] > reached - 60
+    cold = EfficientHHMM(n_states=3, max_iter=3, random_state=0).fit(data.X)
+    assert cold.log_joint_[0, 0] < reached - 100
+
+
+def test_one_state_is_a_markov_chain(data):
+    """K = 1: the emissions have the posterior of a softmax-normal Markov chain, no biases."""
+    model = EfficientHHMM(n_states=1, max_iter=200, n_draws=100, random_state=0).fit(data.X)
+    assert model.emission_biases_.shape == (0, 5)
+    np.testing.assert_array_equal(model.trans_probs_, [[1.0]])
+    assert (model.predict(data.X) == 0).all()
+    _, counts = oracles.count_transitions(data.X, np.zeros_like(data.X), 1, 6)
+    dense = oracles.EmissionPosterior(counts, 1.0, 1.0)
+    mode = dense.mode()
+    sd = np.sqrt(np.diag(np.linalg.inv(dense.hessian(mode))) / 100)
+    z = (model.emission_base_.ravel() - mode) / sd
+    # 30 z-scores of the mean of 100 independent draws, Bonferroni at 1e-4
+    assert np.abs(z).max() < scipy.stats.norm.isf(1e-4 / 60)
+
+
+def test_missing_data_at_fit(data):
+    X = data.X.copy()
+    X[:, 10:13] = -1
+    X[4, 40:] = -1
+    model = EfficientHHMM(n_states=3, max_iter=30, random_state=0).fit(X)
+    assert (model.states_[4, 40:] == -1).all()
+    assert (model.states_[4, :40] >= 0).all()
+    masked = EfficientHHMM(n_states=3, max_iter=30, random_state=0)
+    masked.fit(data.X, mask=X >= 0)
+    np.testing.assert_array_equal(masked.log_joint_, model.log_joint_)
+
+
+def test_n_syllables_can_exceed_the_labels_of_the_data(data):
+    model = EfficientHHMM(n_states=2, n_syllables=8, max_iter=3, random_state=0).fit(data.X)
+    assert model.n_syllables_ == 8
+    assert np.isfinite(model.score([[6, 7, 6, 0]]))
+
+
+def test_transform_is_the_fraction_of_time_by_predict(fitted, data):
+    usage = fitted.transform(data.X)
+    states = fitted.predict(data.X)
+    expected = [[np.mean(row == k) for k in range(3)] for row in states]
+    np.testing.assert_allclose(usage, expected)
+    names = ["efficienthhmm0", "efficienthhmm1", "efficienthhmm2"]
+    assert list(fitted.get_feature_names_out()) == names
+    frame = copy.copy(fitted).set_output(transform="pandas").transform(data.X)
+    assert list(frame.columns) == names
+    assert np.isnan(fitted.transform([data.X[0], []])[1]).all()
+
+
+def test_fit_predict_and_fit_transform(data):
+    model = EfficientHHMM(n_states=2, max_iter=3, random_state=0)
+    mask = np.ones(data.X.shape, bool)
+    mask[:, -5:] = False
+    states = model.fit_predict(data.X, mask=mask)
+    np.testing.assert_array_equal(states, model.predict(data.X, mask=mask))
+    usage = model.fit_transform(data.X, mask=mask)
+    np.testing.assert_array_equal(usage, model.transform(data.X, mask=mask))
+
+
+def test_sample_simulates_from_the_model(fitted):
+    X, states = fitted.sample(300, 40, random_state=0)
+    assert X.shape == states.shape == (300, 40)
+    trans, _ = oracles.count_transitions(X, states, 3, 6)
+    for observed, probs in zip(trans, fitted.trans_probs_, strict=True):
+        assert oracles.chi_square_p_value(observed, observed.sum() * probs) > 1e-4
+    np.testing.assert_array_equal(X, fitted.sample(300, 40, random_state=0)[0])
+    assert (fitted.sample(300, 40, random_state=1)[0] != X).any()
+    assert fitted.sample()[0].shape == (1, 100)
+
+
+def _same_predictions(a, b, X):
+    for method in FRAME_METHODS:
+        np.testing.assert_array_equal(_call(a, method, X), _call(b, method, X))
+    np.testing.assert_array_equal(a.score_samples(X), b.score_samples(X))
+
+
+def _only_numpy(value):
+    """True if value holds NumPy arrays and plain Python, and nothing of JAX."""
+    if isinstance(value, (tuple, list)):
+        return all(_only_numpy(item) for item in value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return True
+    return type(value).__module__ == "numpy"
+
+
+def test_copies_predict_to_the_last_bit(fitted, data, tmp_path):
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    for other in (
+        joblib.load(tmp_path / "model.joblib"),
+        pickle.loads(pickle.dumps(fitted)),
+        copy.deepcopy(fitted),
+        copy.copy(fitted),
+    ):
+        _same_predictions(fitted, other, data.X)
+        assert all(_only_numpy(value) for value in vars(other).values())
+
+
+def test_a_loaded_model_predicts_the_same_in_another_process(fitted, data, tmp_path):
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    np.save(tmp_path / "X.npy", data.X)
+    script = (
+        "import joblib, numpy as np\n"
+        "model = joblib.load('model.joblib')\n"
+        "np.save('proba.npy', model.predict_proba(np.load('X.npy')))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "proba.npy"), fitted.predict_proba(data.X))
+
+
+def test_clone_and_params_round_trip(fitted):
+    params = fitted.get_params()
+    assert clone(fitted).get_params() == params
+    assert not hasattr(clone(fitted), "trans_probs_")
+    assert EfficientHHMM().set_params(**params).get_params() == params
+    assert not hasattr(EfficientHHMM(), "syllable_trans_probs_")
+
+
+def test_grid_search_over_ragged_sequences(data):
+    X = [row[: 100 - i % 5] for i, row in enumerate(data.X)]
+    search = GridSearchCV(
+        EfficientHHMM(n_syllables=6, max_iter=3, random_state=0), {"n_states": [1, 2]}, cv=2
+    ).fit(X)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert len(search.predict(X)) == 20
+    scores = cross_val_score(search.best_estimator_, data.X, cv=2)  # 2-D, the same shapes
+    assert np.isfinite(scores).all()
+
+
+def test_a_classifier_can_follow_in_a_pipeline(data):
+    y = np.arange(20) % 2
+    pipeline = make_pipeline(
+        EfficientHHMM(n_states=2, max_iter=3, random_state=0), LogisticRegression()
+    )
+    assert pipeline.fit(data.X, y).predict(data.X).shape == (20,)
+
+
+def test_verbose_shows_progress(data, capsys, monkeypatch):
+    EfficientHHMM(n_states=2, max_iter=5, verbose=1, random_state=0).fit(data.X)
+    shown = capsys.readouterr().err
+    assert "5/5" in shown
+    assert "log joint -" in shown
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # as if it were not installed
+    EfficientHHMM(n_states=2, max_iter=5, verbose=1, random_state=0).fit(data.X)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("Gibbs: sweep 5/5, ")
+    assert "sweeps/s, log joint -" in last
+    EfficientHHMM(n_states=2, max_iter=5, random_state=0).fit(data.X)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_does_not_change_the_fit(data):
+    quiet, shown = (
+        EfficientHHMM(n_states=2, max_iter=5, verbose=verbose, random_state=0).fit(data.X)
+        for verbose in (0, 1)
+    )
+    np.testing.assert_array_equal(quiet.log_joint_, shown.log_joint_)
+
+
+def test_data_is_left_as_it_was(data):
+    X = data.X.copy()
+    masked = np.ma.MaskedArray(X, X == 3)
+    before = X.copy(), masked.mask.copy()
+    EfficientHHMM(n_states=2, max_iter=2, random_state=0).fit(masked).predict(masked)
+    np.testing.assert_array_equal(X, before[0])
+    np.testing.assert_array_equal(masked.mask, before[1])

@@ -1,0 +1,305 @@
+"""The Gibbs sweep, the loop that drives it, what is kept of it, and when it has settled."""
+
+import jax
+import numpy as np
+import pytest
+import scipy.stats
+
+from hhmm import EfficientHHMM, _sequences
+from hhmm._inference import draws, gibbs, initialise, run
+from hhmm._inference.convergence import drift
+from hhmm._inference.gibbs import Settings, count_transitions
+from hhmm._model.emissions import logits_from_params
+from hhmm._precision import double_precision
+from hhmm._random import key_from_random_state
+from hhmm._types import Priors
+from hhmm.datasets import make_hhmm
+from tests import oracles
+
+SETTINGS = Settings("newton", "laplace", 100, "auto")
+PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 10.0)))
+N_STATES, N_SYLLABLES = 2, 4
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_hhmm(12, 60, N_STATES, N_SYLLABLES, trans_kappa=10.0, random_state=1)
+
+
+@pytest.fixture(scope="module")
+def ragged():
+    """Ragged sequences with missing timesteps, and states for every timestep of them."""
+    rng = np.random.default_rng(0)
+    sequences = [rng.integers(-1, N_SYLLABLES, n).astype(np.int32) for n in (9, 1, 5, 14, 3, 30, 8)]
+    for x in sequences:
+        x[-1] = abs(x[-1])  # the last timestep is observed: nothing is padding
+    states = [rng.integers(0, N_STATES, len(x)).astype(np.int32) for x in sequences]
+    return sequences, states
+
+
+@double_precision
+def test_counts_match_the_loop(ragged):
+    sequences, states = ragged
+    packed, index = _sequences.pack(sequences, N_SYLLABLES)
+    laid_out = _sequences.pack_values(states, index, packed.pairs.shape, np.int32)
+    # what stands on unused timesteps must not matter
+    laid_out = np.where(packed.inside, laid_out, N_STATES - 1)
+    shapes = {"n_states": N_STATES, "n_syllables": N_SYLLABLES}
+    on_device = jax.jit(count_transitions, static_argnames=shapes)(laid_out, packed, **shapes)
+    on_host = initialise.start_from_states(laid_out, packed, settings=SETTINGS, **shapes).stats
+    trans, syllables = oracles.count_transitions(sequences, states, N_STATES, N_SYLLABLES)
+    for stats in (on_device, on_host):
+        np.testing.assert_array_equal(stats.state_trans_counts, trans)
+        np.testing.assert_array_equal(stats.syllable_trans_counts, syllables)
+
+
+def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0):
+    """Run sweeps from states drawn at random; the result and the chain's shapes."""
+    packed, _ = _sequences.pack(list(data.X), N_SYLLABLES)
+    if chain is None:
+        chain = initialise.start_from_random_states(
+            np.random.RandomState(0),
+            packed,
+            n_states=N_STATES,
+            n_syllables=N_SYLLABLES,
+            settings=SETTINGS,
+        )
+    return run.run(
+        key_from_random_state(seed),
+        chain,
+        packed,
+        PRIORS,
+        np.float64(0.01),
+        algorithm="gibbs",
+        settings=SETTINGS,
+        first_sweep=first_sweep,
+        n_iter=n_iter,
+        n_draws=5,
+        report=lambda *_: None,
+    )
+
+
+@double_precision
+def test_how_sweeps_are_cut_into_dispatches_changes_nothing(data):
+    whole = _run(data, n_iter=12)
+    first = _run(data, n_iter=5)
+    rest = _run(data, n_iter=7, first_sweep=5, chain=first.chain)
+    np.testing.assert_array_equal(np.r_[first.log_joint, rest.log_joint], whole.log_joint)
+    jax.tree.map(np.testing.assert_array_equal, rest.chain, whole.chain)
+
+
+@double_precision
+def test_kept_draws_are_those_of_their_sweeps(data):
+    n_iter = 12
+    result = _run(data, n_iter=n_iter)
+    kept = draws.schedule(n_iter, 5)
+    np.testing.assert_array_equal(result.kept.log_joint, result.log_joint[kept])
+    np.testing.assert_array_equal(result.kept.trans_probs[-1], result.chain.trans_probs)
+    np.testing.assert_array_equal(result.kept.logits.base[-1], result.chain.logits.base)
+    early = _run(data, n_iter=int(kept[1]) + 1)
+    np.testing.assert_array_equal(result.kept.trans_probs[1], early.chain.trans_probs)
+
+
+@double_precision
+def test_log_joint_of_a_sweep_is_that_of_its_parameters():
+    """Against enumeration over paths and scipy's densities, on tiny sequences."""
+    data = make_hhmm(6, 5, N_STATES, N_SYLLABLES, random_state=2)
+    packed, _ = _sequences.pack(list(data.X), N_SYLLABLES)
+    model = oracles.random_model(np.random.default_rng(3), N_STATES, N_SYLLABLES)
+    chain = initialise.start_from_random_states(
+        np.random.RandomState(0),
+        packed,
+        n_states=N_STATES,
+        n_syllables=N_SYLLABLES,
+        settings=SETTINGS,
+    )
+    chain = chain._replace(
+        has_states=np.bool_(False),
+        logits=logits_from_params(*model[:2]),
+        trans_probs=model.trans_probs,
+    )
+    chain = jax.jit(gibbs.sweep, static_argnames="settings")(
+        key_from_random_state(0), chain, packed, PRIORS, 0.0, settings=SETTINGS
+    )
+    expected = sum(oracles.log_likelihood(model, x) for x in data.X)
+    expected += oracles.log_prior(model, 1.0, 1.0, 1.0, 10.0)
+    np.testing.assert_allclose(chain.log_joint, expected, rtol=1e-6)
+    assert bool(chain.has_states)
+
+
+@double_precision
+def test_not_finite_log_joint_is_an_error(data):
+    packed, _ = _sequences.pack(list(data.X), N_SYLLABLES)
+    chain = initialise.start_from_prior(
+        np.random.RandomState(0),
+        packed,
+        PRIORS,
+        n_states=N_STATES,
+        n_syllables=N_SYLLABLES,
+        settings=SETTINGS,
+    )
+    chain = chain._replace(trans_probs=np.full((N_STATES, N_STATES), np.nan))
+    with pytest.raises(FloatingPointError, match=r"log joint of sweep 0 is nan: expected a finite"):
+        _run(data, n_iter=3, chain=chain)
+
+
+def test_one_trace_a_shape_and_none_for_another_prior(data, monkeypatch):
+    """The sweep is traced for the first fit, and never again on data of that shape."""
+    n_traces = 0
+
+    def counting_sweep(*args, **kwargs):
+        nonlocal n_traces
+        n_traces += 1
+        return gibbs.sweep(*args, **kwargs)
+
+    monkeypatch.setitem(run.ALGORITHMS, "gibbs", counting_sweep)
+    run._dispatch.clear_cache()
+    model = EfficientHHMM(N_STATES, N_SYLLABLES, max_iter=3, random_state=0, init="random")
+    model.fit(data.X)
+    first = n_traces
+    assert first == 1
+    model.fit(data.X[::-1])
+    model.set_params(
+        max_iter=70,
+        random_state=1,
+        init="prior",
+        emission_base_sigma=0.5,
+        emission_biases_sigma=2.0,
+        trans_beta=0.3,
+        trans_kappa=5.0,
+        emission_gd_lr=0.1,
+    )
+    model.fit(data.X)
+    model.fit(data.X[:, :59])  # 59 timesteps are laid out as 60 are
+    assert n_traces == first
+    model.fit(data.X[:, :30])
+    assert n_traces == first + 1
+    run._dispatch.clear_cache()  # what was compiled here calls the counter
+
+
+@pytest.mark.parametrize(
+    ("n_iter", "n_draws", "expected"),
+    [
+        (100, 25, range(51, 100, 2)),
+        (10, 25, range(5, 10)),
+        (1, 25, [0]),
+        (2, 1, [1]),
+        (11, 3, [6, 8, 10]),
+    ],
+)
+def test_schedule_is_evenly_spaced_in_the_second_half(n_iter, n_draws, expected):
+    np.testing.assert_array_equal(draws.schedule(n_iter, n_draws), list(expected))
+
+
+@pytest.mark.parametrize("n_states", [2, 3, 5])
+def test_alignment_finds_a_planted_permutation(n_states):
+    rng = np.random.default_rng(n_states)
+    model = oracles.random_model(rng, n_states, 6)
+    order = rng.permutation(n_states)
+    c, trans = draws.permute(model.emission_biases, model.trans_probs, order)
+    logits = logits_from_params(model.emission_base, model.emission_biases)
+    permuted = logits_from_params(model.emission_base, c)
+    np.testing.assert_allclose(permuted.biases, logits.biases[order], atol=1e-12)
+    np.testing.assert_array_equal(trans, model.trans_probs[np.ix_(order, order)])
+    noise = 0.01 * rng.standard_normal(logits.biases.shape)
+    found = draws.match_labels(permuted.biases + noise, trans, logits.biases, model.trans_probs)
+    np.testing.assert_array_equal(order[found], np.arange(n_states))
+
+
+def test_stationary_distribution_by_powers():
+    trans = np.random.default_rng(0).dirichlet(np.ones(4), size=4)
+    expected = np.linalg.matrix_power(trans, 200)[0]
+    np.testing.assert_allclose(draws.stationary_distribution(trans), expected, atol=1e-10)
+
+
+def test_drift_of_noise_alone_is_within_its_error():
+    """Autocorrelated noise: at most 2 % of 400 traces are called unsettled."""
+    rng = np.random.default_rng(0)
+    unsettled = 0
+    for _ in range(400):
+        noise = rng.standard_normal(300)
+        for t in range(1, 300):
+            noise[t] += 0.5 * noise[t - 1]
+        unsettled += not drift(noise[200:]).settled
+    assert unsettled <= 8
+
+
+@pytest.mark.parametrize("trend", [1.0, -1.0])
+def test_drift_sees_a_steady_change(trend):
+    trace = trend * np.arange(100) + np.random.default_rng(0).standard_normal(100)
+    change = drift(trace)
+    assert not change.settled
+    assert abs(change.change - trend * 25) < 2
+
+
+def test_a_change_within_the_spread_is_settled():
+    """A shift of 0.8 standard deviations, sure after 400 sweeps, and of no matter."""
+    trace = np.random.default_rng(0).standard_normal(800) + 0.8 * (np.arange(800) >= 600)
+    change = drift(trace)
+    assert change.change > 3 * change.standard_error
+    assert change.settled
+    assert not drift(trace + 0.7 * (np.arange(800) >= 600)).settled
+
+
+def test_drift_of_a_short_trace_is_unknown():
+    assert drift(np.zeros(19)) is None
+    assert drift(np.zeros(20)).settled
+
+
+@pytest.mark.parametrize("kappa", [0.0, 3.0])
+@double_precision
+def test_gibbs_kernel_leaves_the_joint_distribution_invariant(kappa):
+    """Successive-conditional test (Geweke 2004; Gandy & Scott 2020), with missing timesteps.
+
+    Many replications: draw parameters, states and syllables from the joint, do a few sweeps,
+    and compare the distribution of the transitions and of the staying probability with the
+    prior's, by Kolmogorov-Smirnov at a false-alarm rate of 1e-4 a statistic. The emissions'
+    draw is an approximation, so it is held at the truth here and tested by itself in
+    test_emission_solvers.
+    """
+    n_replications, n_sequences, n_timesteps = 4000, 2, 6
+    priors = PRIORS._replace(trans_kappa=np.float64(kappa))
+    key = key_from_random_state(7)
+    model = oracles.random_model(np.random.default_rng(1), 2, 3, sigma=1.5)
+    logits = jax.tree.map(np.asarray, logits_from_params(*model[:2]))
+    packed, _ = _sequences.pack([np.zeros(n_timesteps, np.int32)] * n_sequences, 3)
+    observed = np.ones(packed.pairs.shape, bool)
+    observed[2, 0] = False
+
+    def replicate(key):
+        keys = jax.random.split(key, 6)
+        alpha = np.ones((2, 2)) + kappa * np.eye(2)
+        trans = jax.random.dirichlet(keys[0], alpha)
+        sequences = packed._replace(pairs=_simulate_pairs(keys[1], trans, logits, observed))
+        for sweep in range(2):
+            key_states, key_trans = jax.random.split(keys[2 + sweep])
+            states, _ = gibbs.get_backend("auto").sample(
+                key_states, gibbs.emission_factors(logits), trans, sequences
+            )
+            stats = count_transitions(states, sequences, n_states=2, n_syllables=3)
+            trans = gibbs.draw_trans_probs(key_trans, stats.state_trans_counts, priors)
+        return trans
+
+    trans = np.asarray(jax.jit(jax.vmap(replicate))(jax.random.split(key, n_replications)))
+    for k in range(2):
+        prior = scipy.stats.beta(1 + kappa, 1)
+        assert scipy.stats.kstest(trans[:, k, k], prior.cdf).pvalue > 1e-4
+
+
+def _simulate_pairs(key, trans, logits, observed):
+    """Pair codes (n_steps, n_lanes) of syllables simulated from the model, some missing."""
+    probs = jax.nn.softmax(logits.base + logits.biases[:, None, :], axis=-1)
+    n_steps, n_lanes = observed.shape
+    n_syllables = probs.shape[-1]
+    keys = jax.random.split(key, 2 * n_steps)
+    state = jax.random.randint(keys[0], (n_lanes,), 0, len(trans))
+    syllable = jax.random.randint(keys[1], (n_lanes,), 0, n_syllables)
+    pairs = [jax.numpy.full(n_lanes, n_syllables**2)]
+    for t in range(1, n_steps):
+        state = jax.random.categorical(keys[2 * t], jax.numpy.log(trans[state]))
+        following = jax.random.categorical(keys[2 * t + 1], jax.numpy.log(probs[state, syllable]))
+        emits = observed[t - 1] & observed[t]
+        code = jax.numpy.where(emits, syllable * n_syllables + following, n_syllables**2)
+        pairs.append(code)
+        syllable = following
+    return jax.numpy.stack(pairs).astype(jax.numpy.int32)

@@ -11,7 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from hhmm._types import Params
+
 MISSING = -1
+# pairs of syllables are numbered in 32 bits
+MAX_SYLLABLES = 46_340
 _LARGEST_LABEL = np.iinfo(np.int32).max - 1
 
 
@@ -75,6 +79,63 @@ def check_labels(sequences, n_syllables, *, origin):
             )
 
 
+def check_fit_data(checked, n_syllables, n_states):
+    """Check that there is enough to fit, and that labels are below `n_syllables`.
+
+    Parameters
+    ----------
+    checked : Checked
+    n_syllables : int or None
+        None takes the largest label plus one.
+    n_states : int
+
+    Returns
+    -------
+    n_syllables : int
+    empty : ndarray of int
+        Indices of the sequences without an observed timestep.
+    """
+    sequences = checked.sequences
+    lengths = np.array([len(sequence) for sequence in sequences])
+    if not lengths.any():
+        raise ValueError(
+            f"X has {len(lengths)} sequence(s) and not one observed timestep: all is missing"
+        )
+    if n_syllables is None:
+        largest = max(int(sequence.max()) for sequence in sequences if len(sequence))
+        if largest >= MAX_SYLLABLES:
+            raise ValueError(
+                f"X contains syllable {largest}: expected labels below {MAX_SYLLABLES}. {_ENCODE}"
+            )
+        n_syllables = largest + 1
+    else:
+        check_labels(sequences, n_syllables, origin=f"n_syllables is {n_syllables}")
+    if n_states > lengths.sum():
+        raise ValueError(f"n_states={n_states} is more than the {lengths.sum()} timesteps of X")
+    if not any(((x[1:] >= 0) & (x[:-1] >= 0)).any() for x in sequences):
+        is_array, n_timesteps = checked.layout
+        form = f" (n_features={n_timesteps[0]})" if is_array else ""
+        reason = (
+            "every sequence has a single timestep"
+            if lengths.max() == 1
+            else "no two observed in a row"
+        )
+        raise ValueError(
+            f"X has no observed transition{form}: {reason}. At least one sequence must have two "
+            "observed timesteps in a row"
+        )
+    return int(n_syllables), np.flatnonzero(lengths == 0)
+
+
+def describe_empty(empty, checked):
+    """The warning about sequences without an observed timestep."""
+    shown = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
+    return (
+        f"{len(empty)} of {len(checked.sequences)} sequences have no observed timestep and are "
+        f"left out of the fit: index {shown}"
+    )
+
+
 def check_states(states, layout, lengths, n_states):
     """Check initial states given by the user against the form of X.
 
@@ -107,6 +168,32 @@ def check_states(states, layout, lengths, n_states):
             )
         checked.append(row)
     return checked
+
+
+def check_params(emission_base, emission_biases, trans_probs):
+    """Check parameters given by the user; returns `Params`."""
+    base, biases, trans = (
+        np.array(value, dtype=np.float64) for value in (emission_base, emission_biases, trans_probs)
+    )
+    n_syllables, n_states = len(base), len(trans)
+    for name, value, shape in [
+        ("emission_base", base, (n_syllables, n_syllables - 1)),
+        ("emission_biases", biases, (n_states - 1, n_syllables - 1)),
+        ("trans_probs", trans, (n_states, n_states)),
+    ]:
+        if value.shape != shape:
+            raise ValueError(
+                f"{name} must have shape {shape} for {n_syllables} syllables (rows of "
+                f"emission_base) and {n_states} states (rows of trans_probs), got {value.shape}"
+            )
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} must be finite, got NaN or infinite entries")
+    if (trans < 0).any() or not np.allclose(trans.sum(axis=1), 1, rtol=0, atol=1e-6):
+        raise ValueError(
+            "the rows of trans_probs must be probabilities that sum to 1, got row sums "
+            f"{trans.sum(axis=1)} and smallest entry {trans.min():.3g}"
+        )
+    return Params(base, biases, trans)
 
 
 _EXPECTED = (

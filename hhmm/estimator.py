@@ -23,16 +23,13 @@ from hhmm._inference import decode, draws, initialise
 from hhmm._inference.convergence import drift
 from hhmm._inference.gibbs import Settings
 from hhmm._inference.run import run
-from hhmm._model.emissions import params_from_logits
 from hhmm._model.simulate import simulate
 from hhmm._precision import double_precision
 from hhmm._progress import Progress
 from hhmm._random import key_from_random_state
-from hhmm._types import EmissionLogits, Params, Posterior, Priors
+from hhmm._types import Params, Priors
 from hhmm.metrics import state_usage
 
-# pairs of syllables are numbered in 32 bits
-MAX_SYLLABLES = 46_340
 # half the squared Newton decrement, in nats, above which an emission solve is reported
 UNCONVERGED_SOLVE = 1e-2
 
@@ -177,7 +174,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
 
     _parameter_constraints: ClassVar = {
         "n_states": [Interval(Integral, 1, None, closed="left")],
-        "n_syllables": [Interval(Integral, 1, MAX_SYLLABLES, closed="both"), None],
+        "n_syllables": [Interval(Integral, 1, _validation.MAX_SYLLABLES, closed="both"), None],
         "emission_base_sigma": [Interval(Real, 0, None, closed="neither")],
         "emission_biases_sigma": [Interval(Real, 0, None, closed="neither")],
         "trans_beta": [Interval(Real, 0, None, closed="neither")],
@@ -278,10 +275,12 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         del y
         with _unchanged_on_error(self):
             checked = _validation.check_sequences(self, X, mask=mask, reset=True)
-            n_syllables = self._check_fit_data(checked)
+            n_syllables, empty = _validation.check_fit_data(
+                checked, self.n_syllables, self.n_states
+            )
+            if len(empty):
+                warnings.warn(_validation.describe_empty(empty, checked), UserWarning, stacklevel=4)
             packed, index = _sequences.pack(checked.sequences, n_syllables)
-            if packed.pair_counts[:-1].sum() == 0:
-                raise ValueError(_no_transitions(checked))
             settings = Settings(
                 self.emission_solver,
                 self.emission_sampler,
@@ -578,7 +577,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         >>> model.predict(data.X).shape
         (2, 50)
         """
-        params = _check_params(emission_base, emission_biases, trans_probs)
+        params = _validation.check_params(emission_base, emission_biases, trans_probs)
         model = cls(
             n_states=len(params.trans_probs),
             n_syllables=len(params.emission_base),
@@ -629,43 +628,6 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             np.float64(self.trans_kappa),
         )
 
-    def _check_fit_data(self, checked):
-        """Check labels and amounts, warn of empty sequences; returns n_syllables."""
-        lengths = np.array([len(sequence) for sequence in checked.sequences])
-        if not lengths.any():
-            raise ValueError(
-                f"X has {len(lengths)} sequence(s) and not one observed timestep: every value is "
-                "missing"
-            )
-        empty = np.flatnonzero(lengths == 0)
-        largest = max(int(sequence.max()) for sequence in checked.sequences if len(sequence))
-        if self.n_syllables is None:
-            if largest >= MAX_SYLLABLES:
-                raise ValueError(
-                    f"X contains syllable {largest}: expected labels below {MAX_SYLLABLES}. "
-                    "Encode them as 0, 1, ... first, for example by "
-                    "sklearn.preprocessing.LabelEncoder"
-                )
-            n_syllables = largest + 1
-        else:
-            n_syllables = int(self.n_syllables)
-            _validation.check_labels(
-                checked.sequences, n_syllables, origin=f"n_syllables is {n_syllables}"
-            )
-        if self.n_states > lengths.sum():
-            raise ValueError(
-                f"n_states={self.n_states} is more than the {lengths.sum()} timesteps of X"
-            )
-        if len(empty):
-            shown = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
-            warnings.warn(
-                f"{len(empty)} of {len(lengths)} sequences have no observed timestep and are "
-                f"left out of the fit: index {shown}",
-                UserWarning,
-                stacklevel=5,
-            )
-        return n_syllables
-
     def _start(self, init, rng, layout, packed, index, n_syllables, settings):
         """The chain before its first sweep."""
         shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables}
@@ -682,26 +644,13 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
     def _store(self, result, layout, index, n_syllables):
         """Set the fitted attributes from the result of a run."""
         chain = result.chain
-        order = np.argsort(-_state_counts(chain.states, index, self.n_states), kind="stable")
+        usage = np.zeros(self.n_states, int)
+        for lane, offset, length in zip(*index, strict=True):
+            states = chain.states[offset : offset + length, lane]
+            usage += np.bincount(states, minlength=self.n_states)
+        order = np.argsort(-usage, kind="stable")
         new_name = np.argsort(order).astype(np.int32)
-        base, biases, trans_probs = [], [], []
-        for draw_base, draw_biases, draw_trans in zip(
-            result.kept.logits.base, result.kept.logits.biases, result.kept.trans_probs, strict=True
-        ):
-            b, c = params_from_logits(EmissionLogits(draw_base, draw_biases))
-            matched = draws.match_labels(
-                draw_biases, draw_trans, chain.logits.biases, chain.trans_probs
-            )
-            c, trans = draws.permute(c, draw_trans, matched[order])
-            base.append(b)
-            biases.append(c)
-            trans_probs.append(trans)
-        self.posterior_ = Posterior(
-            np.stack(base)[None],
-            np.stack(biases)[None],
-            np.stack(trans_probs)[None],
-            result.kept.log_joint[None],
-        )
+        self.posterior_ = draws.align(result.kept, chain, order)
         self.emission_base_ = self.posterior_.emission_base[0].mean(axis=0)
         self.emission_biases_ = self.posterior_.emission_biases[0].mean(axis=0)
         self.trans_probs_ = self.posterior_.trans_probs[0].mean(axis=0)
@@ -763,45 +712,3 @@ def _unchanged_on_error(estimator):
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
-
-
-def _state_counts(states, index, n_states):
-    inside = np.zeros(states.shape, bool)
-    for lane, offset, length in zip(*index, strict=True):
-        inside[offset : offset + length, lane] = True
-    return np.bincount(states[inside], minlength=n_states)
-
-
-def _no_transitions(checked):
-    single = max(len(sequence) for sequence in checked.sequences) == 1
-    form = f" (n_features={checked.layout.n_timesteps[0]})" if checked.layout.is_array else ""
-    return (
-        f"X has no observed transition{form}: "
-        + ("every sequence has a single timestep" if single else "no two observed in a row")
-        + ". At least one sequence must have two observed timesteps in a row"
-    )
-
-
-def _check_params(emission_base, emission_biases, trans_probs):
-    base, biases, trans = (
-        np.array(value, dtype=np.float64) for value in (emission_base, emission_biases, trans_probs)
-    )
-    n_syllables, n_states = len(base), len(trans)
-    for name, value, shape in [
-        ("emission_base", base, (n_syllables, n_syllables - 1)),
-        ("emission_biases", biases, (n_states - 1, n_syllables - 1)),
-        ("trans_probs", trans, (n_states, n_states)),
-    ]:
-        if value.shape != shape:
-            raise ValueError(
-                f"{name} must have shape {shape} for {n_syllables} syllables (rows of "
-                f"emission_base) and {n_states} states (rows of trans_probs), got {value.shape}"
-            )
-        if not np.isfinite(value).all():
-            raise ValueError(f"{name} must be finite, got NaN or infinite entries")
-    if (trans < 0).any() or not np.allclose(trans.sum(axis=1), 1, rtol=0, atol=1e-6):
-        raise ValueError(
-            "the rows of trans_probs must be probabilities that sum to 1, got row sums "
-            f"{trans.sum(axis=1)} and smallest entry {trans.min():.3g}"
-        )
-    return Params(base, biases, trans)

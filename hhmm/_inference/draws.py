@@ -10,7 +10,9 @@ mixture models", JRSS B 62(4), with a squared distance on the parameters).
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from hhmm._model.emissions import params_from_logits
 from hhmm._model.simplex import helmert_basis
+from hhmm._types import EmissionLogits, Posterior
 
 
 def schedule(n_iter, n_draws):
@@ -24,6 +26,31 @@ def schedule(n_iter, n_draws):
     first = n_iter // 2
     n_kept = min(n_draws, n_iter - first)
     return n_iter - 1 - np.arange(n_kept)[::-1] * (n_iter - first) // n_kept
+
+
+def align(kept, chain, order):
+    """Kept draws as public parameters, their states named as in the last sweep, in `order`.
+
+    Parameters
+    ----------
+    kept : run.Kept
+    chain : gibbs.ChainState
+        The chain after its last sweep: the reference.
+    order : ndarray of shape (n_states,), int
+        State ``order[k]`` of the last sweep is renamed k.
+
+    Returns
+    -------
+    posterior : Posterior
+        One chain.
+    """
+    aligned = []
+    for base, biases, trans_probs in zip(*kept.logits, kept.trans_probs, strict=True):
+        matched = match_labels(biases, trans_probs, chain.logits.biases, chain.trans_probs)
+        b, c = params_from_logits(EmissionLogits(base, biases))
+        aligned.append((b, *permute(c, trans_probs, matched[order])))
+    parts = (np.stack(part)[None] for part in zip(*aligned, strict=True))
+    return Posterior(*parts, log_joint=kept.log_joint[None])
 
 
 def match_labels(biases, trans_probs, reference_biases, reference_trans_probs):

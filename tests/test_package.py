@@ -1,0 +1,147 @@
+"""The package as it is installed: what importing it needs and leaves alone, and its wheel."""
+
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CORE = {"jax", "jaxlib", "numpy", "scipy", "scikit-learn", "optax", "joblib"}
+
+
+def _run(script, *, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=cwd, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_import_leaves_the_jax_configuration_as_it_was():
+    script = (
+        "import jax; before = dict(jax.config.values)\n"
+        "import hhmm, hhmm.plotting\n"
+        "assert dict(jax.config.values) == before\n"
+        "data = hhmm.datasets.make_hhmm(4, 30, 2, 3, random_state=0)\n"
+        "hhmm.EfficientHHMM(2, max_iter=2, random_state=0).fit(data.X).predict(data.X)\n"
+        "assert dict(jax.config.values) == before\n"
+        "import jax.numpy as jnp\n"
+        "assert jnp.ones(1).dtype == 'float32'\n"
+    )
+    _run(script)
+
+
+def test_double_precision_of_the_user_is_left_on():
+    script = (
+        "import jax; jax.config.update('jax_enable_x64', True)\n"
+        "import hhmm\n"
+        "data = hhmm.datasets.make_hhmm(4, 30, 2, 3, random_state=0)\n"
+        "import jax.numpy as jnp\n"
+        "assert jnp.ones(1).dtype == 'float64'\n"
+    )
+    _run(script)
+
+
+def test_import_needs_the_core_packages_only():
+    """With every extra hidden, hhmm imports and fits."""
+    script = (
+        "import sys\n"
+        "for name in ('matplotlib', 'tqdm', 'h5py', 'arviz', 'hmmlearn', 'dynamax', 'psutil'):\n"
+        "    sys.modules[name] = None\n"
+        "import hhmm, hhmm.plotting\n"
+        "data = hhmm.datasets.make_hhmm(4, 30, 2, 3, random_state=0)\n"
+        "hhmm.EfficientHHMM(2, max_iter=2, random_state=0, verbose=1).fit(data.X)\n"
+        "hhmm.datasets.load_bengalese_finch()\n"
+        "try:\n"
+        "    hhmm.plotting.StateTransitionDisplay([[1.0]]).plot()\n"
+        "except ImportError as error:\n"
+        "    assert 'hhmm[demo]' in str(error), error\n"
+        "else:\n"
+        "    raise AssertionError('plotted without matplotlib')\n"
+    )
+    _run(script)
+
+
+def test_import_does_not_load_what_it_does_not_use():
+    loaded = _run("import hhmm, sys; print(*sys.modules)").split()
+    assert not {"matplotlib", "h5py", "tqdm"} & set(loaded)
+
+
+def test_demo_without_matplotlib_names_the_extra():
+    script = (
+        "import sys; sys.modules['matplotlib'] = None\nfrom hhmm.__main__ import main\nmain([])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert 'pip install "hhmm[demo]"' in result.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A wheel built from a copy of the tree, so that the tree is left as it was."""
+    out = tmp_path_factory.mktemp("wheel")
+    source = out / "source"
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\n")
+    for name in filter(None, files):
+        if (ROOT / name).exists():
+            target = source / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(out), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(out.glob("*.whl"))
+
+
+def test_wheel_holds_the_package_and_its_data_and_no_more(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "hhmm/datasets/data/bengalese_finch.csv.gz" in names
+    assert all(name.split("/")[0].startswith("hhmm") for name in names)
+    metadata_name = next(name for name in names if name.endswith("METADATA"))
+    metadata = zipfile.ZipFile(wheel).read(metadata_name).decode()
+    required = [
+        line.removeprefix("Requires-Dist: ").split(">")[0].strip()
+        for line in metadata.splitlines()
+        if line.startswith("Requires-Dist") and "extra ==" not in line
+    ]
+    assert set(required) == CORE
+
+
+def test_wheel_works_where_it_is_installed(wheel, tmp_path):
+    """In a fresh virtual environment that sees this one's packages but not this tree."""
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", wheel]
+    subprocess.run(install, check=True, capture_output=True)
+    # the packages it requires, without the installation of this tree itself
+    here = [path for path in sys.path if path.endswith("site-packages")]
+    script = (
+        "import sys, hhmm\n"
+        f"assert {str(tmp_path)!r} in hhmm.__file__, hhmm.__file__\n"
+        "assert len(hhmm.datasets.load_bengalese_finch().sequences) == 571\n"
+        "X, _ = hhmm.EfficientHHMM.from_params([[0], [0]], [[1]], [[1, 0], [0, 1]]).sample(2, 9)\n"
+        "assert X.shape == (2, 9)\n"
+        "print(hhmm.__version__)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": ""}
+    sites = subprocess.run(
+        [python, "-c", "import site; print(site.getsitepackages()[0])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    Path(sites, "packages.pth").write_text("\n".join(here) + "\n")
+    result = subprocess.run(
+        [python, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "0.1.0"

@@ -53,7 +53,7 @@ def test_counts_match_the_loop(ragged):
         np.testing.assert_array_equal(stats.syllable_trans_counts, syllables)
 
 
-def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0):
+def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0, priors=PRIORS):
     """Run sweeps from states drawn at random; the result and the chain's shapes."""
     packed, _ = _sequences.pack(list(data.X), N_SYLLABLES)
     if chain is None:
@@ -68,7 +68,7 @@ def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0):
         key_from_random_state(seed),
         chain,
         packed,
-        PRIORS,
+        priors,
         np.float64(0.01),
         algorithm="gibbs",
         settings=SETTINGS,
@@ -138,9 +138,9 @@ def test_not_finite_log_joint_is_an_error(data):
         n_syllables=N_SYLLABLES,
         settings=SETTINGS,
     )
-    chain = chain._replace(trans_probs=np.full((N_STATES, N_STATES), np.nan))
+    nan_prior = PRIORS._replace(trans_kappa=np.float64(np.nan))
     with pytest.raises(FloatingPointError, match=r"log joint of sweep 0 is nan: expected a finite"):
-        _run(data, n_iter=3, chain=chain)
+        _run(data, n_iter=3, chain=chain, priors=nan_prior)
 
 
 def test_one_trace_a_shape_and_none_for_another_prior(data, monkeypatch):
@@ -175,6 +175,13 @@ def test_one_trace_a_shape_and_none_for_another_prior(data, monkeypatch):
     model.fit(data.X[:, :30])
     assert n_traces == first + 1
     run._dispatch.clear_cache()  # what was compiled here calls the counter
+
+
+def test_a_start_at_parameters_is_no_sweep(data):
+    """One sweep from the prior has drawn the parameters given the data."""
+    model = EfficientHHMM(N_STATES, N_SYLLABLES, max_iter=1, random_state=0).fit(data.X)
+    assert model.log_joint_.shape == (1, 1)
+    assert len(model.emission_losses_) > 0
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ class Settings(NamedTuple):
 class ChainState(NamedTuple):
     """A chain between two sweeps.
 
-    A chain that starts at parameters has no states yet: `has_states` is False, and the
-    first sweep draws the states alone.
+    A chain that starts at parameters has no states yet: `has_states` is False, and
+    `sweep` then draws the states alone.
     """
 
     has_states: Array  # () bool

@@ -99,23 +99,36 @@ def run(
         trans_probs=np.zeros((n_draws, *chain.trans_probs.shape)),
         log_joint=np.zeros(n_draws),
     )
-    traces = []
-    done, n_sweeps = 0, 1
-    while done < n_iter:
-        n_sweeps = min(n_sweeps, n_iter - done)
-        began = time.perf_counter()
-        chain, draws, trace = _dispatch(
+
+    def dispatch(chain, draws, first, n_sweeps, slots):
+        return _dispatch(
             key,
             chain,
             draws,
-            np.int32(first_sweep + done),
+            np.int32(first),
             np.int32(n_sweeps),
-            slots[done : done + MAX_SWEEPS_PER_DISPATCH],
+            slots,
             sequences,
             priors,
             learning_rate,
             algorithm=algorithm,
             settings=settings,
+        )
+
+    if not chain.has_states:
+        # the states given the first parameters; not a sweep, so it takes a key that none has
+        chain, _, _ = dispatch(chain, draws, -1, 1, slots[-MAX_SWEEPS_PER_DISPATCH:])
+    traces = []
+    done, n_sweeps = 0, 1
+    while done < n_iter:
+        n_sweeps = min(n_sweeps, n_iter - done)
+        began = time.perf_counter()
+        chain, draws, trace = dispatch(
+            chain,
+            draws,
+            first_sweep + done,
+            n_sweeps,
+            slots[done : done + MAX_SWEEPS_PER_DISPATCH],
         )
         trace = jax.tree.map(lambda x, n=n_sweeps: np.asarray(x)[:n], trace)
         seconds = time.perf_counter() - began
@@ -125,7 +138,7 @@ def run(
         report(done, float(trace.log_joint[-1]))
         if seconds < 0.5:
             n_sweeps = min(2 * n_sweeps, MAX_SWEEPS_PER_DISPATCH)
-        elif seconds > 1 and len(traces) > 1:  # the first dispatch compiles
+        elif seconds > 1 and len(traces) > 1:  # the first one compiled
             n_sweeps = max(n_sweeps // 2, 1)
     return Result(
         chain=jax.tree.map(np.asarray, chain),

@@ -1,0 +1,394 @@
+"""Display of one recording over time: its syllables, and the states inferred from them."""
+
+import math
+import operator
+
+import numpy as np
+
+from hhmm.metrics import match_states, state_usage
+from hhmm.plotting._figures import (
+    MISSING_COLOR,
+    OKABE_ITO,
+    check_has,
+    figure_and_axes,
+    import_pyplot,
+    legend_above,
+)
+
+
+class RasterDisplay:
+    """One recording over time: syllables, and below them states in rows of colour.
+
+    Parameters
+    ----------
+    syllables : array of shape (n_timesteps,)
+        Observed syllables; negative where missing.
+
+    rows : list of (str, array) pairs, default=()
+        What to draw below, from top to bottom: a label, and either states as
+        integers (n_timesteps,), negative where there is none, or probabilities
+        of states (n_timesteps, n_labels), columns in the order of
+        `state_labels`, NaN for a label that has none. In the label of
+        probabilities ``{}`` stands for the state, as in ``"p(state {})"``.
+
+    n_syllables : int, default=None
+        Number of syllables, for the colours; the largest one plus one if None.
+
+    state_labels : array of shape (n_labels,), default=None
+        The labels of the states, one colour each, increasing; 0 to the largest
+        of `rows` if None.
+
+    start : int, default=0
+        Timestep of the first value.
+
+    Attributes
+    ----------
+    images_ : list of matplotlib AxesImage
+        The rows from top to bottom, syllables first. Data of a row of states are
+        positions in `state_labels`, masked where there is no state.
+
+    legend_ : matplotlib Legend or None
+        The colours of the states; None without rows.
+
+    ax_ : matplotlib Axes
+        The axes that were drawn in.
+
+    figure_ : matplotlib Figure
+        The figure they belong to.
+
+    Examples
+    --------
+    >>> from hhmm.plotting import RasterDisplay
+    >>> rows = [("true", [0, 0, 1, 1]), ("Viterbi", [0, 1, 1, 1])]
+    >>> display = RasterDisplay([2, 0, 1, 1], rows).plot()
+    >>> [label.get_text() for label in display.ax_.get_yticklabels()]
+    ['syllable', 'true', 'Viterbi']
+    """
+
+    def __init__(self, syllables, rows=(), *, n_syllables=None, state_labels=None, start=0):
+        self.syllables = syllables
+        self.rows = rows
+        self.n_syllables = n_syllables
+        self.state_labels = state_labels
+        self.start = start
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        *,
+        index=0,
+        y_true=None,
+        kinds=("viterbi", "marginal", "sampled"),
+        start=0,
+        stop=None,
+        random_state=None,
+        ax=None,
+        cmap="viridis",
+    ):
+        """Infer the states of one sequence and plot them below its syllables.
+
+        Parameters
+        ----------
+        estimator : EfficientHHMM
+            A fitted model.
+
+        X : array of shape (n_sequences, n_timesteps) or list of arrays
+            Syllables, in any form that the estimator takes.
+
+        index : int, default=0
+            Which sequence of `X` to plot.
+
+        y_true : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
+            True states of all sequences of `X`; negative where unknown. Inferred
+            states are relabelled to match them, over all sequences, so that the
+            colours of one sequence are those of the next.
+
+        kinds : sequence of {"viterbi", "marginal", "sampled"}, \
+                default=("viterbi", "marginal", "sampled")
+            What to infer, from top to bottom: the best path, the smoothed
+            probability of every state, one draw of the path from the posterior.
+
+        start, stop : int, default=0, None
+            Timesteps to plot; inference uses the whole sequence. None is the end
+            of the sequence, without padding.
+
+        random_state : int, RandomState instance or None, default=None
+            Seed of "sampled".
+
+        ax, cmap
+            See `plot`.
+
+        Returns
+        -------
+        display : RasterDisplay
+
+        Examples
+        --------
+        >>> from hhmm import EfficientHHMM
+        >>> from hhmm.datasets import make_hhmm
+        >>> from hhmm.plotting import RasterDisplay
+        >>> data = make_hhmm(
+        ...     n_sequences=4, n_timesteps=100, n_states=2, n_syllables=4, random_state=0
+        ... )
+        >>> model = EfficientHHMM(n_states=2, max_iter=4, n_draws=2, random_state=0).fit(data.X)
+        >>> display = RasterDisplay.from_estimator(
+        ...     model, data.X, index=1, y_true=data.states, kinds=["viterbi"], stop=50
+        ... )
+        >>> [label.get_text() for label in display.ax_.get_yticklabels()]
+        ['syllable', 'true', 'Viterbi']
+        """
+        check_has(estimator, "trans_probs_")
+        import_pyplot()
+        for kind in kinds:
+            if kind not in ("viterbi", "marginal", "sampled"):
+                raise ValueError(
+                    f"kinds must be among 'viterbi', 'marginal' and 'sampled', got {kind!r}"
+                )
+        sequence = _one_sequence(X, index, "X")
+        syllables = _integers_of(sequence)
+        observed = np.flatnonzero(syllables >= 0)
+        if not observed.size:
+            raise ValueError(f"X must have an observed timestep in sequence {index}, got none")
+        n_timesteps = int(observed[-1]) + 1
+        stop = n_timesteps if stop is None else min(stop, n_timesteps)
+        if not 0 <= start < stop:
+            raise ValueError(
+                f"start and stop must be timesteps with 0 <= start < stop, got {start} and {stop} "
+                f"in sequence {index}, which has {n_timesteps} timesteps"
+            )
+        shown = slice(start, stop)
+
+        n_states = len(estimator.trans_probs_)
+        mapping = np.arange(n_states)
+        labels = mapping
+        rows = []
+        predicted = None
+        if y_true is not None:
+            predicted = estimator.predict(X)
+            mapping = _one_to_one(match_states(y_true, predicted), n_states)
+            labels = np.union1d(mapping, np.flatnonzero(state_usage(y_true)))
+            true = _integers_of(_one_sequence(y_true, index, "y_true"))
+            known = np.full(n_timesteps, -1)
+            known[: true.size] = true[:n_timesteps]
+            rows.append(("true", known[shown]))
+        for kind in kinds:
+            if kind == "marginal":
+                marginals = np.asarray(estimator.predict_proba(sequence)[0], dtype=float)[shown]
+                values = np.full((len(marginals), labels.size), np.nan)
+                values[:, np.searchsorted(labels, mapping)] = marginals
+                rows.append(("p(state {})", values))
+                continue
+            if kind == "sampled":
+                states = estimator.sample_states(sequence, random_state=random_state)[0]
+            elif predicted is None:
+                states = estimator.predict(sequence)[0]
+            else:
+                states = predicted[index]
+            name = {"viterbi": "Viterbi", "sampled": "sampled"}[kind]
+            rows.append((name, mapping[np.asarray(states)[shown]]))
+
+        display = cls(
+            syllables[shown],
+            rows,
+            n_syllables=estimator.n_syllables_,
+            state_labels=labels,
+            start=start,
+        )
+        return display.plot(ax, cmap=cmap)
+
+    def plot(self, ax=None, *, cmap="viridis"):
+        """Draw the rows.
+
+        States and syllables are drawn without mixing colours: where there are
+        more timesteps than pixels, some are not seen.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        cmap : str or matplotlib Colormap, default="viridis"
+            Colours of the syllables.
+
+        Returns
+        -------
+        self : RasterDisplay
+        """
+        plt = import_pyplot()
+        from matplotlib.colors import ListedColormap
+
+        syllables = np.asarray(self.syllables)
+        rows = self._checked_rows(syllables)
+        labels = self._labels(rows)
+        n_syllables = self.n_syllables
+        if n_syllables is None:
+            n_syllables = max(int(syllables.max(initial=0)) + 1, 1)
+
+        heights = [1.0] + [1.0 if v.ndim == 1 else max(1.0, 0.55 * labels.size) for _, v in rows]
+        inches_per_height = min(0.4, 9.0 / sum(heights))
+        figure_height = 1.3 + inches_per_height * sum(heights) + 0.12 * len(heights)
+        self.figure_, self.ax_ = figure_and_axes(plt, ax, (10.0, figure_height))
+        tops = np.cumsum([0.0, *(height + 0.3 for height in heights[:-1])])
+        bottom = tops[-1] + heights[-1]
+        label_every = _label_step(self.ax_, bottom, heights, labels.size)
+
+        colors = _state_colors(plt, labels.size)
+        state_cmap = ListedColormap(colors).with_extremes(bad=MISSING_COLOR)
+        probability_cmap = plt.get_cmap("Greys").with_extremes(bad=MISSING_COLOR)
+        syllable_cmap = plt.get_cmap(cmap).resampled(n_syllables)
+        syllable_cmap = syllable_cmap.with_extremes(bad=MISSING_COLOR)
+
+        data = np.ma.masked_less(syllables, 0)[np.newaxis]
+        limits = (-0.5, n_syllables - 0.5)
+        self.images_ = [self._strip(data, tops[0], heights[0], syllable_cmap, limits)]
+        _small_colorbar(
+            self.images_[0], tops[0], heights[0], bottom, sorted({0, n_syllables - 1}), "syllable"
+        )
+        ticks, tick_labels = [tops[0] + heights[0] / 2], ["syllable"]
+        for (name, values), top, height in zip(rows, tops[1:], heights[1:], strict=True):
+            if values.ndim == 1:
+                positions = np.ma.masked_array(np.searchsorted(labels, values), values < 0)
+                limits = (-0.5, labels.size - 0.5)
+                image = self._strip(positions[np.newaxis], top, height, state_cmap, limits)
+                ticks.append(top + height / 2)
+                tick_labels.append(name)
+            else:
+                data = np.ma.masked_invalid(values.T)
+                image = self._strip(data, top, height, probability_cmap, (0.0, 1.0))
+                for j in range(0, labels.size, label_every):
+                    ticks.append(top + height * (j + 0.5) / labels.size)
+                    tick_labels.append(name.replace("{}", str(labels[j])))
+                _small_colorbar(image, top, height, bottom, [0, 1], "probability")
+            self.images_.append(image)
+
+        self.ax_.set(
+            xlim=(self.start - 0.5, self.start + syllables.size - 0.5),
+            ylim=(bottom, 0.0),
+            xlabel="timestep",
+        )
+        self.ax_.set_yticks(ticks, tick_labels)
+        self.ax_.tick_params(axis="y", length=0)
+        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        self.ax_.spines[:].set_visible(False)
+        self.ax_.spines["bottom"].set_visible(True)
+        self.legend_ = _state_legend(self.ax_, labels, colors) if rows else None
+        return self
+
+    def _strip(self, data, top, height, cmap, limits):
+        """Draw `data` (n_rows, n_timesteps) as a strip with a thin frame."""
+        left, right = self.start - 0.5, self.start + data.shape[1] - 0.5
+        image = self.ax_.imshow(
+            data,
+            cmap=cmap,
+            vmin=limits[0],
+            vmax=limits[1],
+            extent=(left, right, top + height, top),
+            aspect="auto",
+            interpolation="nearest",
+        )
+        frame_x, frame_y = [left, right, right, left, left], [top, top, *[top + height] * 2, top]
+        self.ax_.plot(frame_x, frame_y, color="0.5", linewidth=0.8, clip_on=False)
+        return image
+
+    def _checked_rows(self, syllables):
+        """The rows as arrays, of as many timesteps as there are syllables."""
+        if syllables.ndim != 1 or syllables.size == 0:
+            raise ValueError(
+                f"syllables must be a 1-D array of at least one timestep, got shape "
+                f"{syllables.shape}"
+            )
+        rows = [(name, np.asarray(values)) for name, values in self.rows]
+        for name, values in rows:
+            if values.ndim not in (1, 2) or len(values) != syllables.size:
+                raise ValueError(
+                    f"rows must have the {syllables.size} timesteps of syllables, got {name!r} "
+                    f"of shape {values.shape}"
+                )
+        return rows
+
+    def _labels(self, rows):
+        """The labels of the states, increasing, (n_labels,)."""
+        if self.state_labels is None:
+            n_labels = [
+                int(values.max(initial=0)) + 1 if values.ndim == 1 else values.shape[1]
+                for _, values in rows
+            ]
+            return np.arange(max(n_labels, default=1))
+        labels = np.asarray(self.state_labels)
+        for name, values in rows:
+            if values.ndim == 2 and values.shape[1] != labels.size:
+                raise ValueError(
+                    f"rows must have a column for each of the {labels.size} state_labels, got "
+                    f"{name!r} of shape {values.shape}"
+                )
+            if values.ndim == 1:
+                unknown = np.setdiff1d(values[values >= 0], labels)
+                if unknown.size:
+                    raise ValueError(
+                        f"rows must hold states of state_labels, got {unknown[0]} in {name!r}"
+                    )
+        return labels
+
+
+def _small_colorbar(image, top, height, bottom, ticks, label):
+    """A colour bar to the right of a strip of a `RasterDisplay`, as high as the strip."""
+    ax = image.axes
+    bar_ax = ax.inset_axes([1.01, 1 - (top + height) / bottom, 0.012, height / bottom])
+    bar = ax.figure.colorbar(image, cax=bar_ax, ticks=ticks)
+    bar.ax.minorticks_off()
+    bar.ax.tick_params(labelsize="small", length=2)
+    bar.ax.set_ylabel(label, rotation=0, ha="left", va="center")
+
+
+def _label_step(ax, bottom, heights, n_labels):
+    """Every how many rows of a heat map of states there is room for a label."""
+    inches = ax.get_window_extent().height / ax.figure.dpi
+    row_inches = inches * max(heights) / bottom / n_labels
+    return max(1, math.ceil(0.17 / row_inches))
+
+
+def _state_colors(plt, n_colors):
+    """As many colours as there are states, as different as can be had."""
+    if n_colors <= len(OKABE_ITO):
+        return list(OKABE_ITO[:n_colors])
+    if n_colors <= 20:
+        pairs = plt.get_cmap("tab20").colors
+        return [*pairs[::2], *pairs[1::2]][:n_colors]
+    return list(plt.get_cmap("turbo")(np.linspace(0.0, 1.0, n_colors)))
+
+
+def _state_legend(ax, labels, colors):
+    from matplotlib.patches import Patch
+
+    patches = [
+        Patch(color=color, label=f"state {label}")
+        for label, color in zip(labels, colors, strict=True)
+    ]
+    return legend_above(ax, patches)
+
+
+def _one_sequence(values, index, name):
+    """A collection of the same form as `values`, with sequence `index` only."""
+    index = operator.index(index)
+    if not 0 <= index < len(values):
+        raise ValueError(f"index must be from 0 to {len(values) - 1} in {name}, got {index}")
+    if hasattr(values, "iloc"):
+        return values.iloc[[index]]
+    if hasattr(values, "shape"):
+        return values[index : index + 1]
+    return [values[index]]
+
+
+def _integers_of(collection):
+    """The only sequence of `collection` as integers (n_timesteps,), -1 where missing."""
+    sequence = collection.iloc[0] if hasattr(collection, "iloc") else collection[0]
+    sequence = np.ma.masked_invalid(np.ma.asarray(sequence).astype(float))
+    return sequence.filled(-1).astype(np.int64)
+
+
+def _one_to_one(mapping, n_states):
+    """`mapping` of the first states, continued to `n_states` with labels not in use."""
+    free = np.setdiff1d(np.arange(n_states + mapping.size), mapping)
+    return np.append(mapping, free[: n_states - mapping.size])

@@ -1,0 +1,328 @@
+"""Displays of how a fit went: the log joint over its sweeps, the loss of its emission solve."""
+
+import math
+
+import numpy as np
+
+from hhmm.plotting._figures import (
+    OKABE_ITO,
+    check_has,
+    figure_and_axes,
+    import_pyplot,
+    legend_above,
+)
+
+
+class LogJointDisplay:
+    """Trace of the log joint probability over the sweeps of a fit.
+
+    The first sweeps of a fit rise by far more than the later ones vary. Where
+    that would flatten the rest, the axis shows the second half of the fit in
+    full and what of the rise fits below it; how many sweeps lie below, and how
+    far down, is written under the axis.
+
+    Parameters
+    ----------
+    log_joint : array of shape (n_chains, n_iter) or (n_iter,)
+        Log joint probability after each sweep, nats.
+
+    Attributes
+    ----------
+    lines_ : list of n_chains matplotlib Line2D
+        The traces.
+
+    reference_line_ : matplotlib Line2D or None
+        The horizontal line at `reference`.
+
+    ax_ : matplotlib Axes
+        The axes that were drawn in.
+
+    figure_ : matplotlib Figure
+        The figure they belong to.
+
+    Examples
+    --------
+    >>> from hhmm.plotting import LogJointDisplay
+    >>> display = LogJointDisplay([[-900.0, -500.0, -490.0], [-800.0, -510.0, -495.0]])
+    >>> display = display.plot(reference=-480.0, reference_label="true parameters")
+    >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    ['chain 0', 'chain 1', 'true parameters']
+    """
+
+    def __init__(self, log_joint):
+        self.log_joint = log_joint
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, *, reference=None, reference_label="reference", ax=None, clip_rise=True
+    ):
+        """Plot ``estimator.log_joint_``.
+
+        Parameters
+        ----------
+        estimator : EfficientHHMM
+            A fitted model.
+
+        reference, reference_label, ax, clip_rise
+            See `plot`.
+
+        Returns
+        -------
+        display : LogJointDisplay
+
+        Examples
+        --------
+        >>> from hhmm import EfficientHHMM
+        >>> from hhmm.datasets import make_hhmm
+        >>> from hhmm.plotting import LogJointDisplay
+        >>> data = make_hhmm(
+        ...     n_sequences=4, n_timesteps=100, n_states=2, n_syllables=4, random_state=0
+        ... )
+        >>> model = EfficientHHMM(n_states=2, max_iter=4, n_draws=2, random_state=0).fit(data.X)
+        >>> display = LogJointDisplay.from_estimator(model)
+        >>> display.ax_.get_ylabel()
+        'log joint probability (nats)'
+        """
+        check_has(estimator, "log_joint_")
+        return cls(estimator.log_joint_).plot(
+            ax, reference=reference, reference_label=reference_label, clip_rise=clip_rise
+        )
+
+    def plot(self, ax=None, *, reference=None, reference_label="reference", clip_rise=True):
+        """Draw the traces.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        reference : float, default=None
+            Where to draw a horizontal line, nats: for example the log joint
+            probability of the parameters that simulated the data.
+
+        reference_label : str, default="reference"
+            Its name in the legend, for example "true parameters".
+
+        clip_rise : bool, default=True
+            Whether the axis may leave out the lower part of the first rise.
+
+        Returns
+        -------
+        self : LogJointDisplay
+        """
+        plt = import_pyplot()
+        log_joint = np.atleast_2d(np.asarray(self.log_joint, dtype=float))
+        if log_joint.ndim != 2 or not np.isfinite(log_joint).any():
+            raise ValueError(
+                "log_joint must have shape (n_chains, n_iter) and a finite value, got shape "
+                f"{log_joint.shape} and {int(np.isfinite(log_joint).sum())} finite values"
+            )
+        self.figure_, self.ax_ = figure_and_axes(plt, ax, (6.4, 4.0))
+        n_chains, n_iter = log_joint.shape
+        sweeps = np.arange(1, n_iter + 1)
+        named = 1 < n_chains <= len(OKABE_ITO)
+        self.lines_ = []
+        for chain, trace in enumerate(log_joint):
+            (line,) = self.ax_.plot(
+                sweeps,
+                trace,
+                color=OKABE_ITO[chain if named else 0],
+                alpha=1.0 if n_chains <= len(OKABE_ITO) else 0.4,
+                linewidth=1.2,
+                marker="o" if n_iter <= 30 else None,
+                markersize=4,
+            )
+            self.lines_.append(line)
+        if named:
+            for chain, line in enumerate(self.lines_):
+                line.set_label(f"chain {chain}")
+        elif n_chains > 1:
+            self.lines_[0].set_label(f"{n_chains} chains")
+        self.reference_line_ = None
+        if reference is not None:
+            self.reference_line_ = self.ax_.axhline(
+                reference, color="0.25", linestyle="--", linewidth=1.2, label=reference_label
+            )
+
+        limits, below = _plateau_limits(log_joint, reference, clip_rise)
+        self.ax_.set_ylim(limits)
+        label = "sweep"
+        if below.any():
+            n_below = int(below.any(axis=0).sum())
+            sweeps_below = "1 sweep lies" if n_below == 1 else f"{n_below} sweeps lie"
+            lowest = _format_nats(np.nanmin(log_joint[below]), 0)
+            label += f"\n({sweeps_below} below the axis, down to {lowest})"
+        self.ax_.set(xlabel=label, ylabel="log joint probability (nats)")
+        decimals = max(0, math.ceil(-math.log10((limits[1] - limits[0]) / 20)))
+        self.ax_.yaxis.set_major_formatter(lambda value, _: _format_nats(value, decimals))
+        _integer_x_axis(self.ax_, n_iter)
+        if n_chains > 1 or reference is not None:
+            legend_above(self.ax_)
+        return self
+
+
+class EmissionLossDisplay:
+    """How the last solve for the emission parameters converged.
+
+    What is drawn is the loss in excess of the smallest loss, on a logarithmic
+    axis where the excess varies by more than a factor of ten. The smallest loss
+    itself, which such an axis cannot show, is drawn as an open circle at its
+    lower end.
+
+    Parameters
+    ----------
+    losses : array of shape (n_iter,)
+        Negative log posterior of the emission parameters after each iteration,
+        nats.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+        Iteration against excess loss, NaN where that is zero on a logarithmic
+        axis.
+
+    minimum_line_ : matplotlib Line2D or None
+        The open circles on a logarithmic axis.
+
+    ax_ : matplotlib Axes
+        The axes that were drawn in.
+
+    figure_ : matplotlib Figure
+        The figure they belong to.
+
+    Examples
+    --------
+    >>> from hhmm.plotting import EmissionLossDisplay
+    >>> display = EmissionLossDisplay([1200.0, 1010.0, 1000.5, 1000.0]).plot()
+    >>> display.line_.get_ydata()
+    array([200. ,  10. ,   0.5,   nan])
+    """
+
+    def __init__(self, losses):
+        self.losses = losses
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None):
+        """Plot ``estimator.emission_losses_``.
+
+        Parameters
+        ----------
+        estimator : EfficientHHMM
+            A fitted model.
+
+        ax
+            See `plot`.
+
+        Returns
+        -------
+        display : EmissionLossDisplay
+
+        Examples
+        --------
+        >>> from hhmm import EfficientHHMM
+        >>> from hhmm.datasets import make_hhmm
+        >>> from hhmm.plotting import EmissionLossDisplay
+        >>> data = make_hhmm(
+        ...     n_sequences=4, n_timesteps=100, n_states=2, n_syllables=4, random_state=0
+        ... )
+        >>> model = EfficientHHMM(n_states=2, max_iter=4, n_draws=2, random_state=0).fit(data.X)
+        >>> display = EmissionLossDisplay.from_estimator(model)
+        >>> display.ax_.get_ylabel()
+        'loss - smallest loss (nats)'
+        """
+        check_has(estimator, "emission_losses_")
+        return cls(estimator.emission_losses_).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the excess loss.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        self : EmissionLossDisplay
+        """
+        plt = import_pyplot()
+        losses = np.asarray(self.losses, dtype=float)
+        if losses.ndim != 1 or not np.isfinite(losses).any():
+            raise ValueError(
+                "losses must be a 1-D array with a finite value, got shape "
+                f"{losses.shape} and {int(np.isfinite(losses).sum())} finite values"
+            )
+        self.figure_, self.ax_ = figure_and_axes(plt, ax, (6.4, 4.0))
+        losses = np.where(np.isfinite(losses), losses, np.nan)
+        iterations = np.arange(1, losses.size + 1)
+        smallest = np.nanmin(losses)
+        excess = losses - smallest
+        # Differences of a few units in the last place are rounding, not progress.
+        excess[excess <= 8 * np.finfo(float).eps * abs(smallest)] = 0.0
+        positive = excess[excess > 0]
+        logarithmic = positive.size > 0 and (positive.size < 3 or np.ptp(np.log10(positive)) > 1)
+
+        self.minimum_line_ = None
+        few = losses.size <= 30
+        style = {"color": OKABE_ITO[0], "marker": "o" if few else None, "markersize": 5}
+        drawn = np.where(excess > 0, excess, np.nan) if logarithmic else excess
+        (self.line_,) = self.ax_.plot(iterations, drawn, **style)
+        if logarithmic:
+            self.ax_.set_yscale("log")
+            floor = 10 ** (math.floor(np.log10(positive.min())) - 0.5)
+            at_minimum = iterations[excess == 0]
+            (self.minimum_line_,) = self.ax_.plot(
+                at_minimum,
+                np.full(at_minimum.size, floor),
+                color=OKABE_ITO[0],
+                linestyle="none",
+                marker="o",
+                markerfacecolor="white",
+                clip_on=False,
+                label="smallest loss (excess 0)",
+            )
+            self.ax_.set_ylim(floor, 10 ** math.ceil(np.log10(positive.max()) + 0.05))
+            legend_above(self.ax_)
+        elif positive.size == 0:
+            self.ax_.set_ylim(-1.0, 1.0)
+            self.ax_.set_yticks([0])
+        which = iterations[np.nanargmin(losses)]
+        self.ax_.set(
+            xlabel=f"iteration\n(smallest loss {_format_nats(smallest, 3)} nats, "
+            f"at iteration {which} of {losses.size})",
+            ylabel="loss - smallest loss (nats)",
+        )
+        _integer_x_axis(self.ax_, losses.size)
+        return self
+
+
+def _format_nats(value, decimals):
+    return f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _integer_x_axis(ax, n_points):
+    """Ticks at whole numbers, for points at 1 to `n_points`."""
+    margin = max(0.5, 0.02 * n_points)
+    ax.set_xlim(1 - margin, n_points + margin)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+
+
+def _plateau_limits(log_joint, reference, clip_rise):
+    """Limits of the y axis, and which values (n_chains, n_iter) lie below them."""
+    finite = np.where(np.isfinite(log_joint), log_joint, np.nan)
+    plateau = finite[:, finite.shape[1] // 2 :]
+    if not np.isfinite(plateau).any():
+        plateau = finite
+    shown = [np.nanmin(plateau), np.nanmax(finite)]
+    if reference is not None:
+        shown.append(reference)
+    low, high = min(shown), max(shown)
+    # Below one nat, differences of the log joint mean nothing.
+    span = max(high - low, 1.0)
+    lowest = np.nanmin(finite)
+    if not clip_rise or lowest >= low - 3 * span:
+        low = min(low, lowest)
+        margin = max(0.05 * (high - low), 0.5)
+        return (low - margin, high + margin), np.zeros(log_joint.shape, dtype=bool)
+    limits = (low - 0.5 * span, high + 0.08 * span)
+    return limits, log_joint < limits[0]

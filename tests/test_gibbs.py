@@ -209,7 +209,10 @@ def test_alignment_finds_a_planted_permutation(n_states):
     np.testing.assert_allclose(permuted.biases, logits.biases[order], atol=1e-12)
     np.testing.assert_array_equal(trans, model.trans_probs[np.ix_(order, order)])
     noise = 0.01 * rng.standard_normal(logits.biases.shape)
-    found = draws.match_labels(permuted.biases + noise, trans, logits.biases, model.trans_probs)
+    weight = draws.stationary_distribution(model.trans_probs)
+    found = draws.match_labels(
+        permuted.biases + noise, trans, logits.biases, model.trans_probs, weight
+    )
     np.testing.assert_array_equal(order[found], np.arange(n_states))
 
 

@@ -2,15 +2,15 @@
 
 Objective, gradient and Hessian are those of `objective`. Each iteration
 
-1. solves ``H d = -g`` by preconditioned conjugate gradients, to a tenth of
-   the gradient's length (an inexact Newton step: Dembo, Eisenstat & Steihaug 1982);
+1. solves ``H d = -g`` by preconditioned conjugate gradients, to a hundredth
+   of the gradient's length (an inexact Newton step: Dembo, Eisenstat & Steihaug 1982);
 2. halves the step until the objective falls as Armijo's rule asks;
 3. stops when ``-g' d / 2``, half the squared Newton decrement (Boyd &
    Vandenberghe 2004, section 9.5), is at most the tolerance: it estimates how far
    the objective is above its minimum, in nats, whatever the scale of the counts.
 
 The objective is strictly convex, so this converges from any start; started at
-the mode of the last Gibbs sweep it takes two or three iterations.
+the mode of the last Gibbs sweep it takes three or four iterations.
 """
 
 from typing import NamedTuple
@@ -30,7 +30,8 @@ from hhmm._types import Array
 
 ARMIJO = 1e-4
 MAX_HALVINGS = 40
-CG_RELATIVE_TOL = 1e-2
+# of the squared length of the residual
+CG_RELATIVE_TOL = 1e-4
 CG_MAX_ITER = 500
 
 

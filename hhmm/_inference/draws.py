@@ -44,16 +44,17 @@ def align(kept, chain, order):
     posterior : Posterior
         One chain.
     """
+    weight = stationary_distribution(chain.trans_probs)
     aligned = []
     for base, biases, trans_probs in zip(*kept.logits, kept.trans_probs, strict=True):
-        matched = match_labels(biases, trans_probs, chain.logits.biases, chain.trans_probs)
+        matched = match_labels(biases, trans_probs, chain.logits.biases, chain.trans_probs, weight)
         b, c = params_from_logits(EmissionLogits(base, biases))
         aligned.append((b, *permute(c, trans_probs, matched[order])))
     parts = (np.stack(part)[None] for part in zip(*aligned, strict=True))
     return Posterior(*parts, log_joint=kept.log_joint[None])
 
 
-def match_labels(biases, trans_probs, reference_biases, reference_trans_probs):
+def match_labels(biases, trans_probs, reference_biases, reference_trans_probs, weight):
     """The relabelling that brings a draw closest to a reference draw.
 
     Parameters
@@ -61,13 +62,14 @@ def match_labels(biases, trans_probs, reference_biases, reference_trans_probs):
     biases, reference_biases : (n_states, n_syllables)
         C of the draw and of the reference.
     trans_probs, reference_trans_probs : (n_states, n_states)
+    weight : (n_states,)
+        How much each state of the reference counts.
 
     Returns
     -------
     order : ndarray of shape (n_states,), int
         State ``order[k]`` of the draw is state k of the reference.
     """
-    weight = stationary_distribution(reference_trans_probs)
     distance = np.sum((reference_biases[:, None, :] - biases[None, :, :]) ** 2, axis=-1)
     staying = np.diag(reference_trans_probs)[:, None] - np.diag(trans_probs)[None, :]
     cost = weight[:, None] * (distance + staying**2)

@@ -79,26 +79,16 @@ def sweep(key, chain, sequences, priors, learning_rate, *, settings):
     key_emission, key_trans, key_states = jax.random.split(key, 3)
     chain = jax.lax.cond(
         chain.has_states,
-        lambda: _draw_params(
+        lambda: draw_params(
             key_emission, key_trans, chain, priors, learning_rate, settings=settings
         ),
         lambda: chain,
     )
-    backend = get_backend(settings.message_passing)
-    states, log_likelihood = backend.sample(
-        key_states, emission_factors(chain.logits), chain.trans_probs, sequences
-    )
-    n_states, n_syllables = chain.logits.biases.shape
-    return chain._replace(
-        has_states=jnp.bool(True),
-        states=states,
-        stats=count_transitions(states, sequences, n_states=n_states, n_syllables=n_syllables),
-        log_joint=log_likelihood + log_prior(chain.logits, chain.trans_probs, priors),
-    )
+    return draw_states(key_states, chain, sequences, priors, settings=settings)
 
 
-def _draw_params(key_emission, key_trans, chain, priors, learning_rate, *, settings):
-    """Draw emissions and transitions given the states of the chain."""
+def draw_params(key_emission, key_trans, chain, priors, learning_rate, *, settings):
+    """Draw emissions and transitions given the states of the chain; returns the chain with them."""
     counts = emission_counts(chain.stats)
     solution = SOLVERS[settings.emission_solver](
         counts,
@@ -115,6 +105,21 @@ def _draw_params(key_emission, key_trans, chain, priors, learning_rate, *, setti
         emission_losses=solution.losses,
         emission_n_iter=solution.n_iter,
         emission_decrement=solution.decrement,
+    )
+
+
+def draw_states(key, chain, sequences, priors, *, settings):
+    """Draw the states given the parameters of the chain; returns the chain with them."""
+    backend = get_backend(settings.message_passing)
+    states, log_likelihood = backend.sample(
+        key, emission_factors(chain.logits), chain.trans_probs, sequences
+    )
+    n_states, n_syllables = chain.logits.biases.shape
+    return chain._replace(
+        has_states=jnp.bool(True),
+        states=states,
+        stats=count_transitions(states, sequences, n_states=n_states, n_syllables=n_syllables),
+        log_joint=log_likelihood + log_prior(chain.logits, chain.trans_probs, priors),
     )
 
 

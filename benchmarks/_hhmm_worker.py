@@ -1,0 +1,203 @@
+"""This library's side.
+
+A fit is the estimator's. The time of a sweep is taken from `hhmm._inference.run.run`, the
+loop that the estimator runs, on the chain that a short fit leaves. The parts of a sweep are
+the same kernels compiled apart, taken in turn along that chain.
+"""
+
+import time
+
+import jax
+import numpy as np
+
+import hhmm
+from benchmarks._serve import peak_memory, serve
+from hhmm import EfficientHHMM, _sequences
+from hhmm._inference import gibbs, initialise
+from hhmm._inference.run import run
+from hhmm._precision import double_precision
+from hhmm._random import key_from_random_state
+from hhmm._types import Priors
+from hhmm.datasets import make_hhmm
+from hhmm.metrics import matched_accuracy
+
+_draw_params = jax.jit(gibbs.draw_params, static_argnames="settings")
+_draw_states = jax.jit(gibbs.draw_states, static_argnames="settings")
+
+
+class Chain:
+    """A chain at the states that a fit left, and what `run` needs beside it."""
+
+    def __init__(self, model, X):
+        self._priors = Priors(
+            np.float64(model.emission_base_sigma),
+            np.float64(model.emission_biases_sigma),
+            np.float64(model.trans_beta),
+            np.float64(model.trans_kappa),
+        )
+        self._learning_rate = np.float64(model.emission_gd_lr)
+        self._n_draws = model.n_draws
+        self._settings = gibbs.Settings(
+            emission_solver=model.emission_solver,
+            emission_sampler=model.emission_sampler,
+            emission_gd_iters=model.emission_gd_iters,
+            message_passing=model.message_passing,
+        )
+        self._sequences, index = _sequences.pack(list(X), model.n_syllables_)
+        self._state = initialise.start_from_states(
+            _sequences.pack_values(model.states_, index, self._sequences.pairs.shape, np.int32),
+            self._sequences,
+            n_states=model.n_states,
+            n_syllables=model.n_syllables_,
+            settings=self._settings,
+        )
+        self._key = key_from_random_state(0)
+        self._n_done = 0
+
+    @double_precision
+    def sweeps(self, n_sweeps):
+        """Run sweeps in the estimator's loop."""
+        result = run(
+            self._key,
+            self._state,
+            self._sequences,
+            self._priors,
+            self._learning_rate,
+            algorithm="gibbs",
+            settings=self._settings,
+            first_sweep=self._n_done,
+            n_iter=n_sweeps,
+            n_draws=self._n_draws,
+            report=lambda n_done, log_joint: None,
+        )
+        self._state = result.chain
+        self._n_done += n_sweeps
+
+    @double_precision
+    def sweep_in_parts(self):
+        """Draw parameters and wait, draw states and wait; returns the seconds of each."""
+        keys = jax.random.split(jax.random.fold_in(self._key, self._n_done), 3)
+        key_emission, key_trans, key_states = jax.block_until_ready(list(keys))
+        began = time.perf_counter()
+        chain = jax.block_until_ready(
+            _draw_params(
+                key_emission,
+                key_trans,
+                self._state,
+                self._priors,
+                self._learning_rate,
+                settings=self._settings,
+            )
+        )
+        between = time.perf_counter()
+        self._state = jax.block_until_ready(
+            _draw_states(key_states, chain, self._sequences, self._priors, settings=self._settings)
+        )
+        ended = time.perf_counter()
+        self._n_done += 1
+        return between - began, ended - between
+
+
+class Side:
+    """What can be requested; times in seconds."""
+
+    def __init__(self):
+        self._chain = None
+        self._truth = None
+
+    def versions(self):
+        """Versions, and the kind of device that JAX computes on."""
+        return {
+            "hhmm": hhmm.__version__,
+            "jax": jax.__version__,
+            "numpy": np.__version__,
+            "device": jax.default_backend(),
+        }
+
+    def make_data(self, data, truth, n_sequences, n_timesteps, n_states, n_syllables, seed):
+        """Simulate; writes the syllables to `data` (.npy) and all the rest to `truth` (.npz)."""
+        bunch = make_hhmm(n_sequences, n_timesteps, n_states, n_syllables, random_state=seed)
+        np.save(data, bunch.X)
+        np.savez(
+            truth,
+            **{
+                name: bunch[name]
+                for name in ("states", "emission_base", "emission_biases", "trans_probs")
+            },
+        )
+
+    def start(self, data, n_states, n_syllables, warm_sweeps):
+        """Start a chain; returns the time from loading data to the end of the first sweep."""
+        began = time.perf_counter()
+        X = np.load(data)
+        # a chain that starts at parameters draws states alone in its first sweep
+        model = EfficientHHMM(n_states, n_syllables, max_iter=2, random_state=0).fit(X)
+        seconds = time.perf_counter() - began
+        self._chain = Chain(model, X)
+        self._chain.sweeps(warm_sweeps)
+        self._chain.sweep_in_parts()  # compiles the parts
+        return seconds
+
+    def sweeps(self, n_sweeps):
+        """Run sweeps; returns the time of one."""
+        began = time.perf_counter()
+        self._chain.sweeps(n_sweeps)
+        return (time.perf_counter() - began) / n_sweeps
+
+    def parts(self, n_sweeps):
+        """Run sweeps; returns the times of drawing parameters, and of drawing states."""
+        emissions, states = zip(
+            *(self._chain.sweep_in_parts() for _ in range(n_sweeps)), strict=True
+        )
+        return {"emissions": emissions, "states": states}
+
+    def fit(self, data, n_states, n_syllables, n_sweeps):
+        """Load data and fit a model with so many sweeps."""
+        EfficientHHMM(n_states, n_syllables, max_iter=n_sweeps, random_state=0).fit(np.load(data))
+
+    def true_recovery(self, data, truth):
+        """Accuracy and log joint under the true parameters."""
+        X, true = np.load(data), np.load(truth)
+        model = EfficientHHMM.from_params(
+            true["emission_base"], true["emission_biases"], true["trans_probs"]
+        )
+        return {
+            "accuracy": _smoothed_accuracy(model, X, true["states"]),
+            "log_joint": model.log_joint(X),
+        }
+
+    def recovery(self, data, truth, n_states, n_syllables, n_sweeps, seed):
+        """Accuracy and log joint of a fit."""
+        X = np.load(data)
+        began = time.perf_counter()
+        model = EfficientHHMM(n_states, n_syllables, max_iter=n_sweeps, random_state=seed).fit(X)
+        seconds = time.perf_counter() - began
+        log_joint = model.log_joint_[0]
+        return {
+            "seed": seed,
+            "accuracy": _smoothed_accuracy(model, X, np.load(truth)["states"]),
+            "log_joint": float(log_joint[-1]),
+            "log_joint_last_quarter": float(log_joint[-(n_sweeps // 4) :].mean()),
+            "fit_seconds": seconds,
+        }
+
+
+def _smoothed_accuracy(model, X, states):
+    return float(matched_accuracy(states, model.predict_proba(X).argmax(axis=-1)))
+
+
+if __name__ == "__main__":
+    side = Side()
+    serve(
+        {
+            "versions": side.versions,
+            "make_data": side.make_data,
+            "start": side.start,
+            "sweeps": side.sweeps,
+            "parts": side.parts,
+            "fit": side.fit,
+            "true_recovery": side.true_recovery,
+            "recovery": side.recovery,
+            "peak_memory": peak_memory,
+        }
+    )

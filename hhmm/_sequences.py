@@ -126,7 +126,9 @@ def _assign(lengths):
             used, lane = 0, len(filled)
         lanes[i], offsets[i] = lane, used
         heapq.heappush(filled, (used + length, lane))
-    return PackIndex(lanes, offsets, lengths), _round_up(capacity), _round_up(len(filled))
+    # at least one of each, so that there is something to compute on where nothing is observed
+    n_steps, n_lanes = _round_up(max(capacity, 1)), _round_up(max(len(filled), 1))
+    return PackIndex(lanes, offsets, lengths), n_steps, n_lanes
 
 
 def _round_up(n):

@@ -136,8 +136,8 @@ def describe_empty(empty, checked):
     )
 
 
-def check_states(states, layout, lengths, n_states):
-    """Check initial states given by the user against the form of X.
+def check_states(states, layout, lengths, n_states, *, name):
+    """Check initial states, of the given name, against the form of X.
 
     Returns
     -------
@@ -150,20 +150,20 @@ def check_states(states, layout, lengths, n_states):
         rows = [np.asarray(row) for row in states]
     if len(rows) != len(expected):
         raise ValueError(
-            f"init has states for {len(rows)} sequences, but X has {len(expected)} sequences"
+            f"{name} has states for {len(rows)} sequences, but X has {len(expected)} sequences"
         )
     checked = []
     for i, (row, n_timesteps, length) in enumerate(zip(rows, expected, lengths, strict=True)):
         if row.shape != (n_timesteps,):
             raise ValueError(
-                f"init must hold one state a timestep: sequence {i} of X has shape "
+                f"{name} must hold one state a timestep: sequence {i} of X has shape "
                 f"({n_timesteps},), its states have shape {row.shape}"
             )
-        row = _to_integers(row[:length], f"init, sequence {i}", what="states")
+        row = _to_integers(row[:length], f"{name}, sequence {i}", what="states")
         if length and (row.min() < 0 or row.max() >= n_states):
             t = int(np.argmax((row < 0) | (row >= n_states)))
             raise ValueError(
-                f"init holds state {row[t]} (sequence {i}, timestep {t}): expected states "
+                f"{name} holds state {row[t]} (sequence {i}, timestep {t}): expected states "
                 f"0 to {n_states - 1}, also where the syllable is missing"
             )
         checked.append(row)

@@ -123,7 +123,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Number of sweeps done.
     converged_ : bool
         Whether the mean log joint of the last quarter of the sweeps agrees with that of
-        the quarter before: within three standard errors of the difference, or within the
+        the quarter before: within four standard errors of the difference, or within the
         spread of the log joint from sweep to sweep. False when fewer than 20 sweeps leave
         that open.
     n_syllables_ : int
@@ -291,10 +291,12 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             key = key_from_random_state(rng)
             first_sweep = 0
             if self.warm_start and hasattr(self, "states_"):
-                start, first_sweep = self.states_, self._sweeps_done
+                start, name, first_sweep = self.states_, "states_ (warm_start)", self._sweeps_done
             else:
-                start = self.init
-            chain = self._start(start, rng, checked.layout, packed, index, n_syllables, settings)
+                start, name = self.init, "init"
+            chain = self._start(
+                start, name, rng, checked.layout, packed, index, n_syllables, settings
+            )
             with Progress(self.max_iter, self.verbose) as progress:
                 result = run(
                     key,
@@ -628,7 +630,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             np.float64(self.trans_kappa),
         )
 
-    def _start(self, init, rng, layout, packed, index, n_syllables, settings):
+    def _start(self, init, name, rng, layout, packed, index, n_syllables, settings):
         """The chain before its first sweep."""
         shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables}
         if isinstance(init, str) and init == "prior":
@@ -637,7 +639,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             )
         if isinstance(init, str):
             return initialise.start_from_random_states(rng, packed, settings=settings, **shapes)
-        states = _validation.check_states(init, layout, index.lengths, self.n_states)
+        states = _validation.check_states(init, layout, index.lengths, self.n_states, name=name)
         states = _sequences.pack_values(states, index, packed.pairs.shape, np.int32)
         return initialise.start_from_states(states, packed, settings=settings, **shapes)
 

@@ -187,6 +187,20 @@ def test_bad_initial_states(init, message):
         _model(init=init).fit(GOOD)
 
 
+def test_warm_start_on_other_data():
+    model = _model(warm_start=True).fit(GOOD)
+    with pytest.raises(ValueError, match=r"states_ \(warm_start\) has states for 2 sequences"):
+        model.fit(GOOD[:1])
+
+
+def test_predictions_where_nothing_is_observed(fitted):
+    X = np.full((2, 5), -1)
+    assert (fitted.predict(X) == -1).all()
+    assert np.isnan(fitted.predict_proba(X)).all()
+    np.testing.assert_array_equal(fitted.score_samples(X), [0, 0])
+    assert [len(states) for states in fitted.predict([[], [np.nan]])] == [0, 1]
+
+
 @pytest.mark.parametrize(
     "method",
     [

@@ -310,6 +310,7 @@ def test_sample_simulates_from_the_model(fitted):
     np.testing.assert_array_equal(X, fitted.sample(300, 40, random_state=0)[0])
     assert (fitted.sample(300, 40, random_state=1)[0] != X).any()
     assert fitted.sample()[0].shape == (1, 100)
+    assert fitted.sample(2, 1)[1].shape == (2, 1)
 
 
 def _same_predictions(a, b, X):

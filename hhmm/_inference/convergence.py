@@ -2,10 +2,11 @@
 
 The mean of the last quarter of the sweeps is compared with that of the quarter
 before (Geweke 1992, "Evaluating the accuracy of sampling-based approaches"). A
-change counts when it is more than three of its standard errors, so that noise does
+change counts when it is more than four of its standard errors, so that noise does
 not explain it, and more than the spread of the log joint from sweep to sweep, so that
-it matters. The noise of each quarter is that of a first-order autoregression
-around its own line: a steady rise counts as a change and not as noise.
+it matters. The noise is that of a first-order autoregression around its own line, so
+that a steady rise counts as a change and not as noise, in the quieter of the two
+quarters, so that a jump from mode to mode, which lies in one of them, does too.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 MIN_SWEEPS = 20
-THRESHOLD = 3.0
+THRESHOLD = 4.0
 
 
 class Drift(NamedTuple):
@@ -35,8 +36,7 @@ def drift(log_joint):
         return None
     quarter = len(log_joint) // 4
     before, last = log_joint[-2 * quarter : -quarter], log_joint[-quarter:]
-    noise = np.array([_noise(before), _noise(last)])  # variance, variance of the mean
-    variance, variance_of_mean = noise.mean(axis=0)
+    variance, variance_of_mean = min(_noise(before), _noise(last))
     return Drift(
         change=float(last.mean() - before.mean()),
         standard_error=float(np.sqrt(2 * variance_of_mean)),

@@ -86,7 +86,7 @@ def run_tutorial(out):
         print(f"{'accuracy of states, ' + name:<52}{accuracies[0]:>12.4f}{accuracies[1]:>14.4f}")
 
     print("\nThe last emission solve: negative log posterior where each iteration began")
-    for i, loss in enumerate(model.emission_losses_):
+    for i, loss in enumerate(model.emission_losses_, start=1):
         print(f"  iteration {i}: {loss:,.6f} nats")
 
     from hhmm import plotting

@@ -145,6 +145,7 @@ def test_not_finite_log_joint_is_an_error(data):
         _run(data, n_iter=3, chain=chain, priors=nan_prior)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_one_trace_a_shape_and_none_for_another_prior(data, monkeypatch):
     """The sweep is traced for the first fit, and never again on data of that shape."""
     n_traces = 0

@@ -14,7 +14,7 @@ import hhmm
 from benchmarks._serve import peak_memory, serve
 from hhmm import EfficientHHMM, _sequences
 from hhmm._inference import gibbs, initialise
-from hhmm._inference.run import run
+from hhmm._inference.run import Start, run
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Priors
@@ -58,14 +58,12 @@ class Chain:
     def sweeps(self, n_sweeps):
         """Run sweeps in the estimator's loop."""
         result = run(
-            self._key,
-            self._state,
+            Start(self._key, self._state, self._n_done),
             self._sequences,
             self._priors,
             self._learning_rate,
             algorithm="gibbs",
             settings=self._settings,
-            first_sweep=self._n_done,
             n_iter=n_sweeps,
             n_draws=self._n_draws,
             report=lambda n_done, log_joint: None,

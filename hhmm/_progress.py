@@ -42,6 +42,10 @@ class Progress:
                 )
                 self._last_line = now
 
+    def after(self, n_before):
+        """A callable for a part that comes after `n_before` other sweeps."""
+        return lambda n_done, log_joint: self(n_before + n_done, log_joint)
+
     def __enter__(self):
         return self
 

@@ -1,6 +1,7 @@
 """The estimator: validate, run, store. The mathematics is in the packages it calls."""
 
 import contextlib
+import itertools
 import warnings
 from numbers import Integral, Real
 from typing import ClassVar
@@ -22,7 +23,7 @@ from hhmm import _sequences, _validation
 from hhmm._inference import decode, draws, initialise
 from hhmm._inference.convergence import drift
 from hhmm._inference.gibbs import Settings
-from hhmm._inference.run import run
+from hhmm._inference.run import Start, best_start, run
 from hhmm._model.simulate import simulate
 from hhmm._precision import double_precision
 from hhmm._progress import Progress
@@ -84,7 +85,9 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Backend of the recursions over time. All give the same results.
     init : {"prior", "random"} or array-like of states, default="prior"
         Where the chain starts: at parameters drawn from the prior, at states drawn
-        uniformly, or at the given states, in the form of X.
+        uniformly, or at the given states, in the form of X. For "prior" and "random",
+        one start for each 12 sweeps of `max_iter`, at most 8, is run for 6 sweeps, and the
+        one with the highest log joint goes on; these sweeps are not recorded.
     n_chains : {1}, default=1
         Number of chains.
     n_draws : int, default=25
@@ -287,32 +290,35 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 int(self.emission_gd_iters),
                 self.message_passing,
             )
-            rng = check_random_state(self.random_state)
-            key = key_from_random_state(rng)
-            first_sweep = 0
-            if self.warm_start and hasattr(self, "states_"):
-                start, name, first_sweep = self.states_, "states_ (warm_start)", self._sweeps_done
-            else:
-                start, name = self.init, "init"
-            chain = self._start(
-                start, name, rng, checked.layout, packed, index, n_syllables, settings
-            )
-            with Progress(self.max_iter, self.verbose) as progress:
+            arguments = packed, self._priors(), np.float64(self.emission_gd_lr)
+            choices = {
+                "algorithm": self.algorithm,
+                "settings": settings,
+                "n_draws": int(self.n_draws),
+            }
+            n_trials = self._n_trials()
+            n_trial_sweeps = initialise.TRIAL_SWEEPS * n_trials
+            starts = self._starts(checked.layout, packed, index, n_syllables, settings)
+            with Progress(n_trial_sweeps + self.max_iter, self.verbose) as progress:
+                if n_trials:
+                    start = best_start(
+                        itertools.islice(starts, n_trials),
+                        *arguments,
+                        n_iter=initialise.TRIAL_SWEEPS,
+                        report=progress,
+                        **choices,
+                    )
+                else:
+                    start = next(starts)
                 result = run(
-                    key,
-                    chain,
-                    packed,
-                    self._priors(),
-                    np.float64(self.emission_gd_lr),
-                    algorithm=self.algorithm,
-                    settings=settings,
-                    first_sweep=first_sweep,
+                    start,
+                    *arguments,
                     n_iter=int(self.max_iter),
-                    n_draws=int(self.n_draws),
-                    report=progress,
+                    report=progress.after(n_trial_sweeps),
+                    **choices,
                 )
             self._store(result, checked.layout, index, n_syllables)
-            self._sweeps_done = first_sweep + self.n_iter_
+            self._sweeps_done = start.first_sweep + self.n_iter_
         self._warn_convergence(result)
         return self
 
@@ -630,18 +636,40 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             np.float64(self.trans_kappa),
         )
 
-    def _start(self, init, name, rng, layout, packed, index, n_syllables, settings):
-        """The chain before its first sweep."""
+    def _n_trials(self):
+        """How many starts are tried before one goes on; 0 where there is one start only."""
+        if not isinstance(self.init, str) or self._goes_on():
+            return 0
+        n_trials = min(self.max_iter // initialise.ITERATIONS_PER_TRIAL, initialise.MAX_TRIALS)
+        return n_trials if n_trials > 1 else 0
+
+    def _goes_on(self):
+        """Whether the next fit goes on from the states of the last one."""
+        return self.warm_start and hasattr(self, "states_")
+
+    def _starts(self, layout, packed, index, n_syllables, settings):
+        """Starts of the chain, one after the other; they differ where init is random."""
+        rng = check_random_state(self.random_state)
         shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables}
-        if isinstance(init, str) and init == "prior":
-            return initialise.start_from_prior(
-                rng, packed, self._priors(), settings=settings, **shapes
-            )
-        if isinstance(init, str):
-            return initialise.start_from_random_states(rng, packed, settings=settings, **shapes)
-        states = _validation.check_states(init, layout, index.lengths, self.n_states, name=name)
-        states = _sequences.pack_values(states, index, packed.pairs.shape, np.int32)
-        return initialise.start_from_states(states, packed, settings=settings, **shapes)
+        name, given, first_sweep = "init", self.init, 0
+        if self._goes_on():
+            name, given, first_sweep = "states_ (warm_start)", self.states_, self._sweeps_done
+        while True:
+            if isinstance(given, str) and given == "prior":
+                chain = initialise.start_from_prior(
+                    rng, packed, self._priors(), settings=settings, **shapes
+                )
+            elif isinstance(given, str):
+                chain = initialise.start_from_random_states(
+                    rng, packed, settings=settings, **shapes
+                )
+            else:
+                states = _validation.check_states(
+                    given, layout, index.lengths, self.n_states, name=name
+                )
+                states = _sequences.pack_values(states, index, packed.pairs.shape, np.int32)
+                chain = initialise.start_from_states(states, packed, settings=settings, **shapes)
+            yield Start(key_from_random_state(rng), chain, first_sweep)
 
     def _store(self, result, layout, index, n_syllables):
         """Set the fitted attributes from the result of a run."""

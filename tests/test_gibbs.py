@@ -67,14 +67,12 @@ def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0, priors=PRIORS):
             settings=SETTINGS,
         )
     return run.run(
-        key_from_random_state(seed),
-        chain,
+        run.Start(key_from_random_state(seed), chain, first_sweep),
         packed,
         priors,
         np.float64(0.01),
         algorithm="gibbs",
         settings=SETTINGS,
-        first_sweep=first_sweep,
         n_iter=n_iter,
         n_draws=5,
         report=lambda *_: None,
@@ -88,6 +86,33 @@ def test_how_sweeps_are_cut_into_dispatches_changes_nothing(data):
     rest = _run(data, n_iter=7, first_sweep=5, chain=first.chain)
     np.testing.assert_array_equal(np.r_[first.log_joint, rest.log_joint], whole.log_joint)
     jax.tree.map(np.testing.assert_array_equal, rest.chain, whole.chain)
+
+
+@double_precision
+def test_the_best_start_goes_on_where_its_trial_ended(data):
+    """The highest of several trials wins, and its run is the one it would have had alone."""
+    packed, _ = _sequences.pack(list(data.X), N_SYLLABLES)
+    shapes = {"n_states": N_STATES, "n_syllables": N_SYLLABLES, "settings": SETTINGS}
+    rng = np.random.RandomState(0)
+    starts = [
+        run.Start(
+            key_from_random_state(i), initialise.start_from_random_states(rng, packed, **shapes), 0
+        )
+        for i in range(4)
+    ]
+    told = []
+    choices = {"algorithm": "gibbs", "settings": SETTINGS, "n_draws": 5}
+    arguments = packed, PRIORS, np.float64(0.01)
+
+    def report(n_done, _):
+        told.append(n_done)
+
+    best = run.best_start(starts, *arguments, n_iter=3, report=report, **choices)
+    alone = [run.run(s, *arguments, n_iter=8, report=report, **choices) for s in starts]
+    winner = int(np.argmax([result.log_joint[2] for result in alone]))
+    rest = run.run(best, *arguments, n_iter=5, report=report, **choices)
+    np.testing.assert_array_equal(rest.log_joint, alone[winner].log_joint[3:])
+    assert max(told) == 12
 
 
 @double_precision

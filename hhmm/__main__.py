@@ -18,7 +18,7 @@ from hhmm.metrics import matched_accuracy
 
 N_SWEEPS = 100
 SONG_STATES = (2, 3, 4, 5, 6)
-SONG_STARTS = 6
+SONG_STARTS = 10
 
 
 def main(arguments=None):

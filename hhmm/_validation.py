@@ -301,10 +301,11 @@ def _to_integers(values, name, *, missing=None, what="syllables"):
         values = np.where(missing, MISSING, values)
         _refuse(np.isinf(values), values, name, f"expected integer {what}")
         _refuse(values != np.floor(values), values, name, f"expected integer {what}")
-    elif missing is not None:
-        values = np.where(missing, MISSING, values)
     _refuse(values > _LARGEST_LABEL, values, name, f"labels go up to {_LARGEST_LABEL}")
-    return np.maximum(values, MISSING).astype(np.int32)
+    codes = np.maximum(values.astype(np.int64), MISSING).astype(np.int32)
+    if missing is not None:
+        codes[missing] = MISSING
+    return codes
 
 
 def _refuse(wrong, values, name, expectation):

@@ -49,6 +49,7 @@ BAD_X = {
     "sparse items": ([scipy.sparse.csr_array(GOOD)], TypeError, r"sequence 0 is sparse"),
     "complex": (GOOD + 1j, ValueError, r"[Cc]omplex"),
     "a huge label": (GOOD + 10**10, ValueError, r"labels go up to"),
+    "a huge unsigned label": ([np.array([0, 2**63], np.uint64)], ValueError, r"labels go up to"),
     "None": (None, ValueError, r"got 0-D data"),
 }
 

@@ -128,6 +128,8 @@ def test_every_form_of_input_gives_the_same(method, fitted, data):
         "nullable data frame": (pd.DataFrame(with_nan).astype("Int64"), {}),
         "int8": (X.astype(np.int8), {}),
         "Fortran order": (np.asfortranarray(X), {}),
+        "uint8 and mask": (data.X.astype(np.uint8), {"mask": ~missing}),
+        "masked uint64": (np.ma.MaskedArray(data.X.astype(np.uint64), missing), {}),
     }
     for name, (form, kwargs) in forms.items():
         found = _call(fitted, method, form, **kwargs)

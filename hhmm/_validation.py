@@ -172,9 +172,25 @@ def check_states(states, layout, lengths, n_states, *, name):
 
 def check_params(emission_base, emission_biases, trans_probs):
     """Check parameters given by the user; returns `Params`."""
-    base, biases, trans = (
-        np.array(value, dtype=np.float64) for value in (emission_base, emission_biases, trans_probs)
-    )
+    given = {
+        "emission_base": emission_base,
+        "emission_biases": emission_biases,
+        "trans_probs": trans_probs,
+    }
+    arrays = []
+    for name, value in given.items():
+        try:
+            array = np.array(value, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name} must be a 2-D array of numbers, got {_shorten(value)}"
+            ) from error
+        if array.ndim != 2:
+            raise ValueError(
+                f"{name} must be a 2-D array of numbers, got {array.ndim}-D: {_shorten(value)}"
+            )
+        arrays.append(array)
+    base, biases, trans = arrays
     n_syllables, n_states = len(base), len(trans)
     for name, value, shape in [
         ("emission_base", base, (n_syllables, n_syllables - 1)),
@@ -249,7 +265,8 @@ def _check_array(estimator, X, mask, reset):
             if n_dims == 1
             else ""
         )
-        raise ValueError(f"X must be {_EXPECTED}, got {n_dims}-D data of shape {shape}{advice}")
+        got = f"{n_dims}-D data of shape {shape}" if n_dims else f"{type(X).__name__}"
+        raise ValueError(f"X must be {_EXPECTED}, got {got}{advice}")
     missing = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
     dtype = getattr(X, "dtype", None)
     if dtype is not None and getattr(dtype, "kind", "") in "US":

@@ -51,11 +51,12 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
     Parameters
     ----------
     n_states : int, default=5
-        Number of hidden states K. With 1, the model is a Markov chain.
+        Number of hidden states K, at most the number of timesteps of the training data.
+        With 1, the model is a Markov chain.
     n_syllables : int or None, default=None
-        Number of syllables S; labels are 0 to S - 1. None takes the largest label of the
-        training data plus one. Give it where held-out data may hold labels that the
-        training data does not.
+        Number of syllables S, at most 46,340; labels are 0 to S - 1. None takes the
+        largest label of the training data plus one. Give it where held-out data may hold
+        labels that the training data does not.
     emission_base_sigma : float, default=1.0
         Prior standard deviation of the entries of `emission_base_`.
     emission_biases_sigma : float, default=1.0
@@ -85,7 +86,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Backend of the recursions over time. All give the same results.
     init : {"prior", "random"} or array-like of states, default="prior"
         Where the chain starts: at parameters drawn from the prior, at states drawn
-        uniformly, or at the given states, in the form of X. For "prior" and "random",
+        uniformly, or at the given states, in the form of X: 0 to K - 1 up to the last
+        observed timestep, also where the syllable is missing. For "prior" and "random",
         one start for each 12 sweeps of `max_iter`, at most 8, is run for 6 sweeps, and the
         one with the highest log joint goes on; these sweeps are not recorded.
     n_chains : {1}, default=1
@@ -121,7 +123,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         emission solve began: flat at the end when it converged.
     posterior_ : NamedTuple
         Kept draws: ``emission_base``, ``emission_biases``, ``trans_probs``, ``log_joint``, each
-        with leading axes (n_chains, n_draws). State labels agree across draws.
+        with leading axes (n_chains, number of draws kept). State labels agree across draws.
     n_iter_ : int
         Number of sweeps done.
     converged_ : bool
@@ -267,6 +269,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         ValueError
             If X, mask, or a parameter is not as described; if no sequence has an observed
             transition.
+        FloatingPointError
+            If the log joint is not finite, as extreme hyperparameters can make it.
 
         Warns
         -----
@@ -566,7 +570,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Returns
         -------
         model : EfficientHHMM
-            Ready for `predict` and the other methods that follow a fit.
+            Ready for `predict` and the other methods that follow a fit. What describes a
+            fit (`states_`, `log_joint_`, `posterior_`, `emission_losses_`) it does not have.
 
         Raises
         ------

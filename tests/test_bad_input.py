@@ -50,7 +50,7 @@ BAD_X = {
     "complex": (GOOD + 1j, ValueError, r"[Cc]omplex"),
     "a huge label": (GOOD + 10**10, ValueError, r"labels go up to"),
     "a huge unsigned label": ([np.array([0, 2**63], np.uint64)], ValueError, r"labels go up to"),
-    "None": (None, ValueError, r"got 0-D data"),
+    "None": (None, ValueError, r"a list of 1-D arrays, one a sequence, got NoneType"),
 }
 
 
@@ -245,6 +245,8 @@ def test_other_number_of_timesteps(fitted, fitted_on_list):
         ({"emission_biases": np.zeros((2, 3))}, r"emission_biases must have shape \(1, 3\)"),
         ({"trans_probs": np.eye(2) * 0.5}, r"rows of trans_probs must be probabilities"),
         ({"emission_base": np.full((4, 3), np.nan)}, "emission_base must be finite"),
+        ({"emission_base": None}, "emission_base must be a 2-D array of numbers, got 0-D: None"),
+        ({"trans_probs": "a"}, "trans_probs must be a 2-D array of numbers, got 'a'"),
     ],
 )
 def test_bad_params(changed, message):

@@ -35,7 +35,8 @@ class MatchedConfusionDisplay:
 
     See Also
     --------
-    hhmm.metrics.matched_confusion_matrix : The matrix as numbers.
+    hhmm.metrics.matched_confusion_matrix : The matrix as numbers, with
+        ``normalize="true"``.
 
     Examples
     --------
@@ -139,6 +140,12 @@ class MatchedConfusionDisplay:
         """
         plt = import_pyplot()
         confusion = as_matrix(self.confusion_matrix, "confusion_matrix")
+        if confusion.max() > 1 or confusion.min() < 0:
+            raise ValueError(
+                "confusion_matrix must hold fractions of the true states, got values from "
+                f"{confusion.min():g} to {confusion.max():g}: "
+                'matched_confusion_matrix(..., normalize="true") gives them'
+            )
         n_labels = len(confusion)
         side = min(12.0, max(2.4, 0.48 * n_labels))
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (side + 1.7, side + 0.8))

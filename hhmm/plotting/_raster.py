@@ -141,6 +141,7 @@ class RasterDisplay:
         """
         check_has(estimator, "trans_probs_")
         import_pyplot()
+        kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
         for kind in kinds:
             if kind not in ("viterbi", "marginal", "sampled"):
                 raise ValueError(

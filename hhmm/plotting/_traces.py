@@ -172,7 +172,7 @@ class EmissionLossDisplay:
     Parameters
     ----------
     losses : array of shape (n_iter,)
-        Negative log posterior of the emission parameters after each iteration,
+        Negative log posterior of the emission parameters where each iteration began,
         nats.
 
     Attributes

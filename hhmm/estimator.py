@@ -88,7 +88,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Where the chain starts: at parameters drawn from the prior, at states drawn
         uniformly, or at the given states, in the form of X: 0 to K - 1 up to the last
         observed timestep, also where the syllable is missing. For "prior" and "random",
-        one start for each 12 sweeps of `max_iter`, at most 8, is run for 6 sweeps, and the
+        one start for each 20 sweeps of `max_iter`, at most 5, is run for 6 sweeps, and the
         one with the highest log joint goes on; these sweeps are not recorded.
     n_chains : {1}, default=1
         Number of chains.

@@ -231,12 +231,12 @@ def test_a_start_at_given_states_starts_there(data):
     assert random.log_joint_[0, 0] < start.log_joint_[0, 0] - 100
 
 
-def test_trials_of_starts_are_at_most_half_the_sweeps():
+def test_trials_of_starts_are_at_most_a_third_of_the_sweeps():
     def n_trials(max_iter, **parameters):
         return EfficientHHMM(max_iter=max_iter, **parameters)._n_trials()
 
-    assert [n_trials(n) for n in (1, 23, 24, 60, 100, 1000)] == [0, 0, 2, 5, 8, 8]
-    assert n_trials(100, init="random") == 8
+    assert [n_trials(n) for n in (1, 39, 40, 60, 100, 1000)] == [0, 0, 2, 3, 5, 5]
+    assert n_trials(100, init="random") == 5
     assert n_trials(100, init=np.zeros((2, 5), int)) == 0
 
 

@@ -16,8 +16,8 @@ from hhmm._types import EmissionLogits, SufficientStats
 # seeds each, 96 of 100 fits of 100 sweeps from the prior reached the mode of the true
 # parameters this way, and 49 of 60 from single starts.
 TRIAL_SWEEPS = 6
-MAX_TRIALS = 8
-ITERATIONS_PER_TRIAL = 12  # so that the trials are at most half as many sweeps as the fit
+MAX_TRIALS = 5
+ITERATIONS_PER_TRIAL = 20  # so that the trials are at most a third as many sweeps as the fit
 
 
 def start_from_prior(rng, packed, priors, *, n_states, n_syllables, settings):

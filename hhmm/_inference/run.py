@@ -123,6 +123,7 @@ def run(start, sequences, priors, learning_rate, *, algorithm, settings, n_iter,
         When the log joint of a sweep is not finite.
     """
     key, chain, first_sweep = start
+    sequences = jax.device_put(sequences)
     kept = schedule(n_iter, n_draws)
     slots = np.full(n_iter + MAX_SWEEPS_PER_DISPATCH, n_draws, np.int32)
     slots[kept] = np.arange(len(kept))

@@ -407,7 +407,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             p(z[t] | x[1], ..., x[t]), in the form of `predict_proba`.
         """
         params, packed, index, layout = self._prepare(X, mask)
-        filtered, _ = decode.forward_filter(params, packed, message_passing=self.message_passing)
+        filtered = decode.forward_filter(params, packed, message_passing=self.message_passing)
         return _sequences.unpack(np.asarray(filtered), index, layout, fill=np.nan)
 
     @double_precision
@@ -450,7 +450,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             log p(x | parameters) in nats, given the first syllable.
         """
         params, packed, index, _ = self._prepare(X, mask)
-        _, log_normalisers = decode.forward_filter(
+        log_normalisers = decode.log_normalisers(
             params, packed, message_passing=self.message_passing
         )
         return _sequences.sum_by_sequence(np.asarray(log_normalisers), index)
@@ -484,7 +484,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 "X has no observed transition to score: at least one sequence must have two "
                 "observed timesteps in a row"
             )
-        _, log_normalisers = decode.forward_filter(
+        log_normalisers = decode.log_normalisers(
             params, packed, message_passing=self.message_passing
         )
         total = _sequences.sum_by_sequence(np.asarray(log_normalisers), index).sum()

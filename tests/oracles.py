@@ -105,6 +105,19 @@ def filtered(model, sequence):
     return np.array([smoothed(model, sequence[: t + 1])[-1] for t in range(len(sequence))])
 
 
+def expected_counts(model, sequences):
+    """Sufficient statistics averaged over all paths."""
+    trans = np.zeros((model.n_states, model.n_states))
+    syllables = np.zeros((model.n_states, model.n_syllables, model.n_syllables))
+    for x in sequences:
+        paths, joint = path_probs(model, x)
+        for path, weight in zip(paths, joint / joint.sum(), strict=True):
+            counts = count_transitions([x], [path], model.n_states, model.n_syllables)
+            trans += weight * counts[0]
+            syllables += weight * counts[1]
+    return trans, syllables
+
+
 def count_transitions(sequences, states, n_states, n_syllables):
     """Sufficient statistics by a loop over timesteps."""
     trans = np.zeros((n_states, n_states))

@@ -10,7 +10,8 @@ import scipy.stats
 from hhmm import EfficientHHMM, _sequences
 from hhmm._inference import draws, gibbs, initialise, run
 from hhmm._inference.convergence import drift
-from hhmm._inference.gibbs import Settings, count_transitions
+from hhmm._inference.gibbs import Settings
+from hhmm._messages import sequential
 from hhmm._model.emissions import logits_from_params
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
@@ -47,7 +48,8 @@ def test_counts_match_the_loop(ragged):
     # what stands on unused timesteps must not matter
     laid_out = np.where(packed.inside, laid_out, N_STATES - 1)
     shapes = {"n_states": N_STATES, "n_syllables": N_SYLLABLES}
-    on_device = jax.jit(count_transitions, static_argnames=shapes)(laid_out, packed, **shapes)
+    count = jax.jit(sequential.count, static_argnames=("n_states", "n_pairs"))
+    on_device = count(laid_out, packed, n_states=N_STATES, n_pairs=N_SYLLABLES**2 + 1)
     on_host = initialise.start_from_states(laid_out, packed, settings=SETTINGS, **shapes).stats
     trans, syllables = oracles.count_transitions(sequences, states, N_STATES, N_SYLLABLES)
     for stats in (on_device, on_host):
@@ -346,10 +348,9 @@ def test_gibbs_kernel_leaves_the_joint_distribution_invariant(kappa):
         sequences = packed._replace(pairs=_simulate_pairs(keys[1], trans, logits, observed))
         for sweep in range(2):
             key_states, key_trans = jax.random.split(keys[2 + sweep])
-            states, _ = gibbs.get_backend("auto").sample(
+            _, stats, _ = gibbs.get_backend("auto").sample(
                 key_states, gibbs.emission_factors(logits), trans, sequences
             )
-            stats = count_transitions(states, sequences, n_states=2, n_syllables=3)
             trans = gibbs.draw_trans_probs(key_trans, stats.state_trans_counts, priors)
         return trans
 

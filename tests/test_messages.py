@@ -59,7 +59,8 @@ def model(request):
 
 
 def test_filter_and_log_likelihood_match_enumeration(backend, model):
-    filtered, log_normalisers, index = _run(decode.forward_filter, backend, model, SEQUENCES)
+    filtered, index = _run(decode.forward_filter, backend, model, SEQUENCES)
+    log_normalisers, _ = _run(decode.log_normalisers, backend, model, SEQUENCES)
     log_likelihoods = _sequences.sum_by_sequence(log_normalisers, index)
     for i, x in enumerate(SEQUENCES):
         np.testing.assert_allclose(
@@ -93,6 +94,15 @@ def test_sampler_log_likelihood_is_the_sum_over_sequences(backend, model):
     log_likelihood = _sample(backend, model, SEQUENCES, seed=0)[1]
     expected = sum(oracles.log_likelihood(model, x) for x in SEQUENCES)
     np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_expected_counts_match_enumeration(backend, model):
+    stats, log_likelihood = _expected_counts(backend, model, SEQUENCES)
+    trans, syllables = oracles.expected_counts(model, SEQUENCES)
+    np.testing.assert_allclose(stats.state_trans_counts, trans, rtol=1e-6, atol=2e-6)
+    np.testing.assert_allclose(stats.syllable_trans_counts, syllables, rtol=1e-6, atol=2e-6)
+    expected = sum(oracles.log_likelihood(model, x) for x in SEQUENCES)
+    np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["two states", "three states", "hard zeros"])
@@ -136,7 +146,7 @@ def test_rare_syllables_do_not_underflow(backend):
     rng = np.random.default_rng(0)
     model = oracles.random_model(rng, 2, 3, sigma=150.0)
     sequences = [np.array([i, j], np.int32) for i in range(3) for j in range(3)]
-    _, log_normalisers, index = _run(decode.forward_filter, backend, model, sequences)
+    log_normalisers, index = _run(decode.log_normalisers, backend, model, sequences)
     log_likelihoods = _sequences.sum_by_sequence(log_normalisers, index)
     expected = [oracles.log_likelihood(model, x) for x in sequences]
     assert min(expected) < -88
@@ -149,7 +159,7 @@ def test_forward_and_viterbi_match_hmmlearn(backend, n_states):
     rng = np.random.default_rng(n_states)
     model = oracles.random_model(rng, n_states, 6)
     sequences = [rng.integers(0, 6, 400).astype(np.int32) for _ in range(3)]
-    _, log_normalisers, index = _run(decode.forward_filter, backend, model, sequences)
+    log_normalisers, index = _run(decode.log_normalisers, backend, model, sequences)
     states, log_probs, _ = _run(decode.viterbi, backend, model, sequences)
     start = np.full(n_states, 1 / n_states)
     for i, x in enumerate(sequences):
@@ -190,10 +200,26 @@ def _run(kernel, backend, model, sequences):
 @double_precision
 def _sample(backend, model, sequences, *, seed):
     packed, index = _sequences.pack(sequences, model.n_syllables)
-    states, log_likelihood = _compiled_sample(backend)(
+    states, _, log_likelihood = _compiled_sample(backend)(
         key_from_random_state(seed), Params(*model), packed
     )
     return np.asarray(states), float(log_likelihood), index
+
+
+@double_precision
+def _expected_counts(backend, model, sequences):
+    packed, _ = _sequences.pack(sequences, model.n_syllables)
+    return jax.tree.map(np.asarray, _compiled_expected_counts(backend)(Params(*model), packed))
+
+
+@functools.cache
+def _compiled_expected_counts(backend):
+    @jax.jit
+    def expected_counts(params, packed):
+        factors = emission_factors(logits_from_params(*params[:2]))
+        return BACKENDS[backend].expected_counts(factors, params.trans_probs, packed)
+
+    return expected_counts
 
 
 @functools.cache

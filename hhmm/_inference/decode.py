@@ -43,8 +43,16 @@ def smooth(params, sequences, *, message_passing):
 
 @functools.partial(jax.jit, static_argnames="message_passing")
 def forward_filter(params, sequences, *, message_passing):
-    """p(z[t] | x[1..t]) (n_steps, n_states, n_lanes) and log-normalisers (n_steps, n_lanes)."""
+    """p(z[t] | x[1..t]), (n_steps, n_states, n_lanes) float32."""
     return get_backend(message_passing).forward_filter(
+        _factors(params), params.trans_probs, sequences
+    )
+
+
+@functools.partial(jax.jit, static_argnames="message_passing")
+def log_normalisers(params, sequences, *, message_passing):
+    """log p(x[t] | x[1..t-1]) in nats, (n_steps, n_lanes), to be summed over a sequence."""
+    return get_backend(message_passing).log_normalisers(
         _factors(params), params.trans_probs, sequences
     )
 
@@ -52,7 +60,7 @@ def forward_filter(params, sequences, *, message_passing):
 @functools.partial(jax.jit, static_argnames="message_passing")
 def sample(key, params, sequences, *, message_passing):
     """One draw of the states from their posterior, (n_steps, n_lanes) int32."""
-    states, _ = get_backend(message_passing).sample(
+    states, _, _ = get_backend(message_passing).sample(
         key, _factors(params), params.trans_probs, sequences
     )
     return states

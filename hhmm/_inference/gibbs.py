@@ -111,48 +111,12 @@ def draw_params(key_emission, key_trans, chain, priors, learning_rate, *, settin
 def draw_states(key, chain, sequences, priors, *, settings):
     """Draw the states given the parameters of the chain; returns the chain with them."""
     backend = get_backend(settings.message_passing)
-    states, log_likelihood = backend.sample(
+    states, stats, log_likelihood = backend.sample(
         key, emission_factors(chain.logits), chain.trans_probs, sequences
     )
-    n_states, n_syllables = chain.logits.biases.shape
     return chain._replace(
         has_states=jnp.bool(True),
         states=states,
-        stats=count_transitions(states, sequences, n_states=n_states, n_syllables=n_syllables),
+        stats=stats,
         log_joint=log_likelihood + log_prior(chain.logits, chain.trans_probs, priors),
     )
-
-
-def count_transitions(states, sequences, *, n_states, n_syllables):
-    """Sufficient statistics of states.
-
-    A state transition counts where both of its timesteps are inside the same
-    sequence; a syllable transition where both of its syllables are observed.
-
-    Parameters
-    ----------
-    states : (n_steps, n_lanes) int32
-    sequences : PackedSequences
-    n_states, n_syllables : int, static
-
-    Returns
-    -------
-    stats : SufficientStats, float64
-    """
-    # transitions into a start or into the unused rest of a lane go to cell n_states ** 2
-    continues = sequences.inside[1:] & ~sequences.starts[1:]
-    cell = jnp.where(continues, states[:-1] * n_states + states[1:], n_states**2)
-    trans_counts = _count(cell, n_states**2 + 1)[:-1]
-    n_pairs = n_syllables**2 + 1
-    by_pair = _count(states * n_pairs + sequences.pairs, n_states * n_pairs)
-    return SufficientStats(
-        state_trans_counts=trans_counts.reshape(n_states, n_states),
-        syllable_trans_counts=by_pair.reshape(n_states, n_pairs)[:, :-1].reshape(
-            n_states, n_syllables, n_syllables
-        ),
-    )
-
-
-def _count(cells, n_cells):
-    counts = jnp.zeros(n_cells, jnp.int32).at[cells.reshape(-1)].add(1, mode="drop")
-    return counts.astype(jnp.float64)

@@ -1,0 +1,61 @@
+"""Arithmetic on messages that the backends share; states on the leading axis, lanes on the last.
+
+Sums over states are written out term by term. The CPU compiler makes one vector loop over
+lanes of such an expression, where a reduction inside of it is a scalar loop.
+"""
+
+from functools import reduce
+from operator import add
+
+import jax.numpy as jnp
+from jax import lax
+
+# where arithmetic prevails over the overhead of a call, and a matrix product wins
+PRODUCT_MIN_STATES = 8
+PRODUCT_MIN_LANES = 512
+
+
+def propagate(messages, matrix):
+    """``sum_j messages[j] matrix[j, k]``, (n_states, n_lanes)."""
+    n_states, n_lanes = messages.shape
+    if n_states >= PRODUCT_MIN_STATES and n_lanes >= PRODUCT_MIN_LANES:
+        return jnp.dot(matrix.T, messages, precision=lax.Precision.HIGHEST)
+    return reduce(add, [matrix[j][:, None] * messages[j] for j in range(n_states)])
+
+
+def total(messages):
+    """The sum over states, (n_lanes,)."""
+    return reduce(add, list(messages))
+
+
+def normalised(values, axis):
+    """Values over their sum along an axis."""
+    return values / values.sum(axis=axis, keepdims=True)
+
+
+def draw_index(uniform, weights):
+    """Draw indices with probabilities proportional to weights, by inverse CDF.
+
+    Parameters
+    ----------
+    uniform : (n_lanes,), in [0, 1)
+    weights : (n_states, n_lanes), not all zero
+
+    Returns
+    -------
+    index : (n_lanes,) int32, of a positive weight
+    """
+    cumulative = [weights[0]]
+    for weight in weights[1:]:
+        cumulative.append(cumulative[-1] + weight)
+    threshold = uniform * cumulative[-1]
+    index = jnp.zeros(uniform.shape, jnp.int32)
+    for reached in cumulative[:-1]:
+        index += reached <= threshold
+    return index
+
+
+def count_cells(cells, n_cells, weights=1):
+    """How often each cell occurs, or the sum of its integer weights, (n_cells,) float64."""
+    counts = jnp.zeros(n_cells, jnp.int32).at[cells.reshape(-1)].add(weights, mode="drop")
+    return counts.astype(jnp.float64)

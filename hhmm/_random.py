@@ -22,6 +22,11 @@ def key_from_random_state(random_state):
     implementation is named: a user's own default does not change what a seed gives.
     """
     words = check_random_state(random_state).randint(2**32, size=2, dtype=np.uint32)
+    return key_from_data(words)
+
+
+def key_from_data(words):
+    """A JAX key from its two words, as `jax.random.key_data` gives them."""
     return jax.random.wrap_key_data(words, impl="threefry2x32")
 
 

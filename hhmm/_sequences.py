@@ -40,37 +40,46 @@ def pack(sequences, n_syllables):
     packed : PackedSequences, NumPy arrays
     index : PackIndex
     """
-    index, n_steps, n_lanes = _assign([len(sequence) for sequence in sequences])
-    codes = np.full((n_lanes, n_steps), -1, np.int32)
-    starts = np.zeros((n_lanes, n_steps), bool)
-    inside = np.zeros((n_lanes, n_steps), bool)
-    for sequence, lane, offset, length in zip(sequences, *index, strict=True):
-        if length:
-            codes[lane, offset : offset + length] = sequence
-            inside[lane, offset : offset + length] = True
-            starts[lane, offset] = True
-    starts |= ~inside
+    index, n_steps, n_lanes = assign_lanes([len(sequence) for sequence in sequences])
+    flat_pairs, flat_starts = pair_codes(sequences, n_syllables)
     no_emission = n_syllables * n_syllables
     pairs = np.full((n_lanes, n_steps), no_emission, np.int32)
-    before, after = codes[:, :-1], codes[:, 1:]
-    emitted = (before >= 0) & (after >= 0) & ~starts[:, 1:]
-    pairs[:, 1:] = np.where(emitted, before * np.int32(n_syllables) + after, no_emission)
-    pair_counts = np.bincount(pairs[inside], minlength=no_emission + 1).astype(np.float64)
+    starts = np.ones((n_lanes, n_steps), bool)
+    inside = np.zeros((n_lanes, n_steps), bool)
+    ends = np.cumsum(index.lengths)
+    for lane, offset, length, end in zip(*index, ends, strict=True):
+        place = lane, slice(offset, offset + length)
+        pairs[place] = flat_pairs[end - length : end]
+        starts[place] = flat_starts[end - length : end]
+        inside[place] = True
     packed = PackedSequences(
         pairs=np.ascontiguousarray(pairs.T),
         starts=np.ascontiguousarray(starts.T),
         inside=np.ascontiguousarray(inside.T),
-        pair_counts=pair_counts,
+        pair_counts=np.bincount(flat_pairs, minlength=no_emission + 1).astype(np.float64),
     )
     return packed, index
 
 
-def pack_values(values, index, shape, dtype):
-    """Lay one array a sequence out in (n_steps, n_lanes), zero elsewhere."""
-    packed = np.zeros(shape[::-1], dtype)
-    for row, lane, offset, length in zip(values, *index, strict=True):
-        packed[lane, offset : offset + length] = row
-    return np.ascontiguousarray(packed.T)
+def pair_codes(sequences, n_syllables):
+    """Pair codes of all sequences, one after the other.
+
+    Returns
+    -------
+    pairs : (n_timesteps,) int32
+        ``x[t - 1] * n_syllables + x[t]``, or ``n_syllables ** 2`` where either is missing.
+    starts : (n_timesteps,) bool
+        Where a sequence begins.
+    """
+    codes = np.concatenate(sequences)
+    lengths = np.array([len(sequence) for sequence in sequences])
+    starts = np.zeros(len(codes), bool)
+    starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
+    pairs = np.full(len(codes), n_syllables * n_syllables, np.int32)
+    before, after = codes[:-1], codes[1:]
+    emitted = (before >= 0) & (after >= 0) & ~starts[1:]
+    np.copyto(pairs[1:], before * np.int32(n_syllables) + after, where=emitted)
+    return pairs, starts
 
 
 def unpack(packed, index, layout, *, fill):
@@ -89,27 +98,30 @@ def unpack(packed, index, layout, *, fill):
     unpacked : ndarray or list of ndarrays
         (n_sequences, n_timesteps[, n_values]), or a list of (n_timesteps[, n_values]).
     """
-    by_lane = np.ascontiguousarray(np.moveaxis(packed, -1, 0))
-    trailing = by_lane.shape[2:]
+    n_steps, trailing = len(packed), packed.shape[1:-1]
+    # lane after lane, so that a sequence may go on in the next one
+    flat = np.ascontiguousarray(np.moveaxis(packed, -1, 0)).reshape(-1, *trailing)
     if layout.is_array:
         shape = (len(layout.n_timesteps), layout.n_timesteps[0], *trailing)
         unpacked = np.full(shape, fill, packed.dtype)
     else:
         unpacked = [np.full((n, *trailing), fill, packed.dtype) for n in layout.n_timesteps]
     for row, lane, offset, length in zip(unpacked, *index, strict=True):
-        row[:length] = by_lane[lane, offset : offset + length]
+        begin = lane * n_steps + offset
+        row[:length] = flat[begin : begin + length]
     return unpacked
 
 
 def sum_by_sequence(values, index):
     """Sum (n_steps, n_lanes) over each sequence, (n_sequences,); 0 for an empty one."""
-    cumulative = np.zeros((values.shape[1], values.shape[0] + 1))
-    np.cumsum(values.T, axis=1, out=cumulative[:, 1:])
-    ends = cumulative[index.lanes, index.offsets + index.lengths]
-    return ends - cumulative[index.lanes, index.offsets]
+    flat = np.ascontiguousarray(values.T).reshape(-1)
+    begins = index.lanes * len(values) + index.offsets
+    return np.array(
+        [flat[begin : begin + n].sum() for begin, n in zip(begins, index.lengths, strict=True)]
+    )
 
 
-def _assign(lengths):
+def assign_lanes(lengths):
     """Choose lane and offset of each sequence; returns the index and the packed shape."""
     lengths = np.asarray(lengths)
     capacity = int(lengths.max())
@@ -127,11 +139,11 @@ def _assign(lengths):
         lanes[i], offsets[i] = lane, used
         heapq.heappush(filled, (used + length, lane))
     # at least one of each, so that there is something to compute on where nothing is observed
-    n_steps, n_lanes = _round_up(max(capacity, 1)), _round_up(max(len(filled), 1))
+    n_steps, n_lanes = round_up(max(capacity, 1)), round_up(max(len(filled), 1))
     return PackIndex(lanes, offsets, lengths), n_steps, n_lanes
 
 
-def _round_up(n):
+def round_up(n):
     """The next number that is a multiple of a sixteenth of the power of two below it."""
     grain = 1 << max(0, int(n).bit_length() - 5)
     return -(-n // grain) * grain

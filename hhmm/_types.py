@@ -69,6 +69,51 @@ class PackedSequences(NamedTuple):
     pair_counts: Array  # (n_pairs,) float64: how often each pair occurs inside
 
 
+class PackedRuns(NamedTuple):
+    """Runs of timesteps laid end to end in lanes, as `PackedSequences` does timesteps.
+
+    A run is one timestep with the emission ``pairs``, then ``cells % n_powers`` timesteps that
+    all hold the syllable (or the lack of one) of table row ``cells // n_powers``.
+    """
+
+    pairs: Array  # (n_runs, n_lanes) int32, of the first timestep, as in PackedSequences
+    cells: Array  # (n_runs, n_lanes) int32: row * n_powers + number of further timesteps
+    starts: Array  # (n_runs, n_lanes) bool
+    inside: Array  # (n_runs, n_lanes) bool
+    positions: Array  # (n_runs, n_lanes) int64: of the first timestep in the array of pieces
+    pair_counts: Array  # (n_pairs,) float64, of all timesteps
+    cell_counts: Array  # (n_syllables + 1, n_powers) float64: how often each cell occurs inside
+
+
+class Pieces(NamedTuple):
+    """The timesteps of the sequences of `PackedRuns`, cut into lanes of equal length.
+
+    A sequence takes one lane or several, one after the other; in the last one
+    timesteps may be unused. The run that the first timestep of a piece belongs to connects
+    what is known of runs to what is computed in pieces.
+    """
+
+    sequences: PackedSequences  # (n_steps, n_pieces)
+    run: Array  # (n_pieces,) int32: row in PackedRuns of the run of the first timestep
+    lane: Array  # (n_pieces,) int32: lane of that run
+    within: Array  # (n_pieces,) int32: timesteps of that run that lie before the piece
+
+
+class RunData(NamedTuple):
+    """Runs and pieces of the same sequences: what is computed of every timestep needs both."""
+
+    runs: PackedRuns
+    pieces: Pieces | None
+
+
+class RunStates(NamedTuple):
+    """A draw of the states of all runs; what happens inside of a run follows from the key."""
+
+    first: Array  # (n_runs, n_lanes) int32: state at the first timestep
+    last: Array  # (n_runs, n_lanes) int32: state at the last timestep
+    key_inside: Array  # (2,) uint32: key data of the draws inside of runs
+
+
 class EmissionFactors(NamedTuple):
     """p(x[t] | x[t - 1], z[t]) by pair, scaled so that the best state has factor 1."""
 

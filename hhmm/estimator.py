@@ -19,15 +19,17 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from hhmm import _sequences, _validation
+from hhmm import _validation
 from hhmm._inference import decode, draws, initialise
 from hhmm._inference.convergence import drift
 from hhmm._inference.gibbs import Settings
+from hhmm._inference.prepare import prepare
 from hhmm._inference.run import Start, best_start, run
 from hhmm._model.simulate import simulate
 from hhmm._precision import double_precision
 from hhmm._progress import Progress
 from hhmm._random import key_from_random_state
+from hhmm._sequences import sum_by_sequence
 from hhmm._types import Params, Priors
 from hhmm.metrics import state_usage
 
@@ -191,7 +193,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         "emission_gd_iters": [Interval(Integral, 1, None, closed="left")],
         "emission_gd_lr": [Interval(Real, 0, None, closed="neither")],
         "emission_sampler": [StrOptions({"laplace"})],
-        "message_passing": [StrOptions({"auto", "sequential"})],
+        "message_passing": [StrOptions({"auto", "sequential", "parallel", "compressed"})],
         "init": [StrOptions({"prior", "random"}), "array-like"],
         "n_chains": [Options(Integral, {1})],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
@@ -287,14 +289,20 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             )
             if len(empty):
                 warnings.warn(_validation.describe_empty(empty, checked), UserWarning, stacklevel=4)
-            packed, index = _sequences.pack(checked.sequences, n_syllables)
+            prepared = prepare(
+                checked.sequences,
+                n_syllables,
+                int(self.n_states),
+                self.message_passing,
+                every_timestep=False,
+            )
             settings = Settings(
                 self.emission_solver,
                 self.emission_sampler,
                 int(self.emission_gd_iters),
-                self.message_passing,
+                prepared.backend,
             )
-            arguments = packed, self._priors(), np.float64(self.emission_gd_lr)
+            arguments = prepared.data, self._priors(), np.float64(self.emission_gd_lr)
             choices = {
                 "algorithm": self.algorithm,
                 "settings": settings,
@@ -302,7 +310,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             }
             n_trials = self._n_trials()
             n_trial_sweeps = initialise.TRIAL_SWEEPS * n_trials
-            starts = self._starts(checked.layout, packed, index, n_syllables, settings)
+            starts = self._starts(checked, prepared, n_syllables, settings)
             with Progress(n_trial_sweeps + self.max_iter, self.verbose) as progress:
                 if n_trials:
                     start = best_start(
@@ -321,7 +329,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                     report=progress.after(n_trial_sweeps),
                     **choices,
                 )
-            self._store(result, checked.layout, index, n_syllables)
+            self._store(result, checked, prepared, n_syllables)
             self._sweeps_done = start.first_sweep + self.n_iter_
         self._warn_convergence(result)
         return self
@@ -368,10 +376,10 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
             As `predict` returns them.
         """
-        params, packed, index, layout = self._prepare(X, mask)
-        states, log_probs = decode.viterbi(params, packed, message_passing=self.message_passing)
-        unpacked = _sequences.unpack(np.asarray(states), index, layout, fill=-1)
-        return _sequences.sum_by_sequence(np.asarray(log_probs), index), unpacked
+        params, prepared, layout = self._prepare(X, mask)
+        states, log_probs = decode.viterbi(params, prepared)
+        log_prob = sum_by_sequence(np.asarray(log_probs), prepared.timesteps)
+        return log_prob, prepared.unpack(states, layout, fill=-1)
 
     @double_precision
     def predict_proba(self, X, *, mask=None):
@@ -388,9 +396,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             (n_sequences, n_timesteps, n_states), or a list of (n_timesteps, n_states);
             NaN on padding.
         """
-        params, packed, index, layout = self._prepare(X, mask)
-        smoothed = decode.smooth(params, packed, message_passing=self.message_passing)
-        return _sequences.unpack(np.asarray(smoothed), index, layout, fill=np.nan)
+        params, prepared, layout = self._prepare(X, mask)
+        return prepared.unpack(decode.smooth(params, prepared), layout, fill=np.nan)
 
     @double_precision
     def filter_proba(self, X, *, mask=None):
@@ -406,9 +413,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         probabilities : ndarray or list of ndarrays, float32
             p(z[t] | x[1], ..., x[t]), in the form of `predict_proba`.
         """
-        params, packed, index, layout = self._prepare(X, mask)
-        filtered = decode.forward_filter(params, packed, message_passing=self.message_passing)
-        return _sequences.unpack(np.asarray(filtered), index, layout, fill=np.nan)
+        params, prepared, layout = self._prepare(X, mask)
+        return prepared.unpack(decode.forward_filter(params, prepared), layout, fill=np.nan)
 
     @double_precision
     def sample_states(self, X, *, mask=None, random_state=None):
@@ -426,14 +432,9 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
             In the form of X; -1 on padding.
         """
-        params, packed, index, layout = self._prepare(X, mask)
-        states = decode.sample(
-            key_from_random_state(random_state),
-            params,
-            packed,
-            message_passing=self.message_passing,
-        )
-        return _sequences.unpack(np.asarray(states), index, layout, fill=-1)
+        params, prepared, layout = self._prepare(X, mask)
+        states = decode.sample(key_from_random_state(random_state), params, prepared)
+        return prepared.unpack(states, layout, fill=-1)
 
     @double_precision
     def score_samples(self, X, *, mask=None):
@@ -449,11 +450,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         log_likelihood : ndarray of shape (n_sequences,)
             log p(x | parameters) in nats, given the first syllable.
         """
-        params, packed, index, _ = self._prepare(X, mask)
-        log_normalisers = decode.log_normalisers(
-            params, packed, message_passing=self.message_passing
-        )
-        return _sequences.sum_by_sequence(np.asarray(log_normalisers), index)
+        params, prepared, _ = self._prepare(X, mask, every_timestep=False)
+        return prepared.sum_by_sequence(decode.log_normalisers(params, prepared))
 
     @double_precision
     def score(self, X, y=None, *, mask=None):
@@ -477,18 +475,14 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             If no sequence has an observed transition.
         """
         del y
-        params, packed, index, _ = self._prepare(X, mask)
-        n_transitions = packed.pair_counts[:-1].sum()
-        if n_transitions == 0:
+        params, prepared, _ = self._prepare(X, mask, every_timestep=False)
+        if prepared.n_transitions == 0:
             raise ValueError(
                 "X has no observed transition to score: at least one sequence must have two "
                 "observed timesteps in a row"
             )
-        log_normalisers = decode.log_normalisers(
-            params, packed, message_passing=self.message_passing
-        )
-        total = _sequences.sum_by_sequence(np.asarray(log_normalisers), index).sum()
-        return float(total / n_transitions)
+        total = prepared.sum_by_sequence(decode.log_normalisers(params, prepared)).sum()
+        return float(total / prepared.n_transitions)
 
     @double_precision
     def log_joint(self, X, *, mask=None):
@@ -652,7 +646,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         """Whether the next fit goes on from the states of the last one."""
         return self.warm_start and hasattr(self, "states_")
 
-    def _starts(self, layout, packed, index, n_syllables, settings):
+    def _starts(self, checked, prepared, n_syllables, settings):
         """Starts of the chain, one after the other; they differ where init is random."""
         rng = check_random_state(self.random_state)
         shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables}
@@ -662,34 +656,37 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         while True:
             if isinstance(given, str) and given == "prior":
                 chain = initialise.start_from_prior(
-                    rng, packed, self._priors(), settings=settings, **shapes
+                    rng, prepared, self._priors(), settings=settings, **shapes
                 )
             elif isinstance(given, str):
                 chain = initialise.start_from_random_states(
-                    rng, packed, settings=settings, **shapes
+                    rng, checked.sequences, prepared, settings=settings, **shapes
                 )
             else:
+                lengths = [len(sequence) for sequence in checked.sequences]
                 states = _validation.check_states(
-                    given, layout, index.lengths, self.n_states, name=name
+                    given, checked.layout, lengths, self.n_states, name=name
                 )
-                states = _sequences.pack_values(states, index, packed.pairs.shape, np.int32)
-                chain = initialise.start_from_states(states, packed, settings=settings, **shapes)
+                chain = initialise.start_from_states(
+                    states, checked.sequences, prepared, settings=settings, **shapes
+                )
             yield Start(key_from_random_state(rng), chain, first_sweep)
 
-    def _store(self, result, layout, index, n_syllables):
+    def _store(self, result, checked, prepared, n_syllables):
         """Set the fitted attributes from the result of a run."""
         chain = result.chain
-        usage = np.zeros(self.n_states, int)
-        for lane, offset, length in zip(*index, strict=True):
-            states = chain.states[offset : offset + length, lane]
-            usage += np.bincount(states, minlength=self.n_states)
+        states = prepared.states_by_timestep(chain.states, chain.logits, chain.trans_probs)
+        states = prepared.unpack(states, checked.layout, fill=-1)
+        flat = np.concatenate([np.ravel(row) for row in states])
+        usage = np.bincount(flat[flat >= 0], minlength=self.n_states)
         order = np.argsort(-usage, kind="stable")
-        new_name = np.argsort(order).astype(np.int32)
+        new_name = np.append(np.argsort(order), -1).astype(np.int32)  # -1 on padding stays
         self.posterior_ = draws.align(result.kept, chain, order)
         self.emission_base_ = self.posterior_.emission_base[0].mean(axis=0)
         self.emission_biases_ = self.posterior_.emission_biases[0].mean(axis=0)
         self.trans_probs_ = self.posterior_.trans_probs[0].mean(axis=0)
-        self.states_ = _sequences.unpack(new_name[chain.states], index, layout, fill=-1)
+        is_array = checked.layout.is_array
+        self.states_ = new_name[states] if is_array else [new_name[row] for row in states]
         self.log_joint_ = result.log_joint[None]
         self.emission_losses_ = chain.emission_losses[: int(chain.emission_n_iter)]
         self.n_syllables_ = n_syllables
@@ -724,8 +721,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 stacklevel=5,
             )
 
-    def _prepare(self, X, mask):
-        """Check and pack X for a fitted model: params, packed, index, layout."""
+    def _prepare(self, X, mask, *, every_timestep=True):
+        """Check X and lay it out for a fitted model: params, prepared, layout."""
         check_is_fitted(self)
         checked = _validation.check_sequences(self, X, mask=mask, reset=False)
         params = self._params()
@@ -733,8 +730,14 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         _validation.check_labels(
             checked.sequences, n_syllables, origin=f"the model was fitted with {n_syllables}"
         )
-        packed, index = _sequences.pack(checked.sequences, n_syllables)
-        return params, packed, index, checked.layout
+        prepared = prepare(
+            checked.sequences,
+            n_syllables,
+            len(params.trans_probs),
+            self.message_passing,
+            every_timestep=every_timestep,
+        )
+        return params, prepared, checked.layout
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from hhmm import EfficientHHMM, _sequences
 from hhmm._inference import draws, gibbs, initialise, run
 from hhmm._inference.convergence import drift
 from hhmm._inference.gibbs import Settings
+from hhmm._inference.prepare import prepare
 from hhmm._messages import sequential
 from hhmm._model.emissions import logits_from_params
 from hhmm._precision import double_precision
@@ -19,7 +20,7 @@ from hhmm._types import Priors
 from hhmm.datasets import make_hhmm
 from tests import oracles
 
-SETTINGS = Settings("newton", "laplace", 100, "auto")
+SETTINGS = Settings("newton", "laplace", 100, "sequential")
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 10.0)))
 N_STATES, N_SYLLABLES = 2, 4
 
@@ -44,33 +45,38 @@ def ragged():
 def test_counts_match_the_loop(ragged):
     sequences, states = ragged
     packed, index = _sequences.pack(sequences, N_SYLLABLES)
-    laid_out = _sequences.pack_values(states, index, packed.pairs.shape, np.int32)
     # what stands on unused timesteps must not matter
-    laid_out = np.where(packed.inside, laid_out, N_STATES - 1)
-    shapes = {"n_states": N_STATES, "n_syllables": N_SYLLABLES}
+    laid_out = np.full(packed.pairs.shape, N_STATES - 1, np.int32)
+    for row, lane, offset, length in zip(states, *index, strict=True):
+        laid_out[offset : offset + length, lane] = row
     count = jax.jit(sequential.count, static_argnames=("n_states", "n_pairs"))
     on_device = count(laid_out, packed, n_states=N_STATES, n_pairs=N_SYLLABLES**2 + 1)
-    on_host = initialise.start_from_states(laid_out, packed, settings=SETTINGS, **shapes).stats
+    on_host = initialise.count_states(states, sequences, N_STATES, N_SYLLABLES)
     trans, syllables = oracles.count_transitions(sequences, states, N_STATES, N_SYLLABLES)
     for stats in (on_device, on_host):
         np.testing.assert_array_equal(stats.state_trans_counts, trans)
         np.testing.assert_array_equal(stats.syllable_trans_counts, syllables)
 
 
+def _prepare(data):
+    return prepare(list(data.X), N_SYLLABLES, N_STATES, "sequential", every_timestep=False)
+
+
 def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0, priors=PRIORS):
     """Run sweeps from states drawn at random; the result and the chain's shapes."""
-    packed, _ = _sequences.pack(list(data.X), N_SYLLABLES)
+    prepared = _prepare(data)
     if chain is None:
         chain = initialise.start_from_random_states(
             np.random.RandomState(0),
-            packed,
+            list(data.X),
+            prepared,
             n_states=N_STATES,
             n_syllables=N_SYLLABLES,
             settings=SETTINGS,
         )
     return run.run(
         run.Start(key_from_random_state(seed), chain, first_sweep),
-        packed,
+        prepared.data,
         priors,
         np.float64(0.01),
         algorithm="gibbs",
@@ -93,18 +99,20 @@ def test_how_sweeps_are_cut_into_dispatches_changes_nothing(data):
 @double_precision
 def test_the_best_start_goes_on_where_its_trial_ended(data):
     """The highest of several trials wins, and its run is the one it would have had alone."""
-    packed, _ = _sequences.pack(list(data.X), N_SYLLABLES)
+    prepared = _prepare(data)
     shapes = {"n_states": N_STATES, "n_syllables": N_SYLLABLES, "settings": SETTINGS}
     rng = np.random.RandomState(0)
     starts = [
         run.Start(
-            key_from_random_state(i), initialise.start_from_random_states(rng, packed, **shapes), 0
+            key_from_random_state(i),
+            initialise.start_from_random_states(rng, list(data.X), prepared, **shapes),
+            0,
         )
         for i in range(4)
     ]
     told = []
     choices = {"algorithm": "gibbs", "settings": SETTINGS, "n_draws": 5}
-    arguments = packed, PRIORS, np.float64(0.01)
+    arguments = prepared.data, PRIORS, np.float64(0.01)
 
     def report(n_done, _):
         told.append(n_done)
@@ -133,11 +141,12 @@ def test_kept_draws_are_those_of_their_sweeps(data):
 def test_log_joint_of_a_sweep_is_that_of_its_parameters():
     """Against enumeration over paths and scipy's densities, on tiny sequences."""
     data = make_hhmm(6, 5, N_STATES, N_SYLLABLES, random_state=2)
-    packed, _ = _sequences.pack(list(data.X), N_SYLLABLES)
+    prepared = _prepare(data)
     model = oracles.random_model(np.random.default_rng(3), N_STATES, N_SYLLABLES)
     chain = initialise.start_from_random_states(
         np.random.RandomState(0),
-        packed,
+        list(data.X),
+        prepared,
         n_states=N_STATES,
         n_syllables=N_SYLLABLES,
         settings=SETTINGS,
@@ -148,7 +157,7 @@ def test_log_joint_of_a_sweep_is_that_of_its_parameters():
         trans_probs=model.trans_probs,
     )
     chain = jax.jit(gibbs.sweep, static_argnames="settings")(
-        key_from_random_state(0), chain, packed, PRIORS, 0.0, settings=SETTINGS
+        key_from_random_state(0), chain, prepared.data, PRIORS, 0.0, settings=SETTINGS
     )
     expected = sum(oracles.log_likelihood(model, x) for x in data.X)
     expected += oracles.log_prior(model, 1.0, 1.0, 1.0, 10.0)
@@ -158,10 +167,10 @@ def test_log_joint_of_a_sweep_is_that_of_its_parameters():
 
 @double_precision
 def test_not_finite_log_joint_is_an_error(data):
-    packed, _ = _sequences.pack(list(data.X), N_SYLLABLES)
+    prepared = _prepare(data)
     chain = initialise.start_from_prior(
         np.random.RandomState(0),
-        packed,
+        prepared,
         PRIORS,
         n_states=N_STATES,
         n_syllables=N_SYLLABLES,
@@ -221,8 +230,8 @@ def test_no_two_draws_share_a_key(data, monkeypatch):
 
         return draw_and_record
 
-    backend = types.SimpleNamespace(sample=recorded(gibbs.get_backend("auto").sample))
-    monkeypatch.setattr(gibbs, "get_backend", lambda _: backend)
+    backend = types.SimpleNamespace(sample=recorded(sequential.sample))
+    monkeypatch.setitem(gibbs.BACKENDS, "sequential", backend)
     monkeypatch.setattr(gibbs, "draw_trans_probs", recorded(gibbs.draw_trans_probs))
     monkeypatch.setitem(gibbs.SAMPLERS, "laplace", recorded(gibbs.SAMPLERS["laplace"]))
     run._dispatch.clear_cache()
@@ -348,7 +357,7 @@ def test_gibbs_kernel_leaves_the_joint_distribution_invariant(kappa):
         sequences = packed._replace(pairs=_simulate_pairs(keys[1], trans, logits, observed))
         for sweep in range(2):
             key_states, key_trans = jax.random.split(keys[2 + sweep])
-            _, stats, _ = gibbs.get_backend("auto").sample(
+            _, stats, _ = sequential.sample(
                 key_states, gibbs.emission_factors(logits), trans, sequences
             )
             trans = gibbs.draw_trans_probs(key_trans, stats.state_trans_counts, priors)

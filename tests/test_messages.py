@@ -4,19 +4,22 @@ Every test runs for every backend: a new one is a row of ``BACKENDS``.
 """
 
 import functools
+from typing import NamedTuple
 
 import hmmlearn._hmmc
 import jax
 import numpy as np
 import pytest
 
-from hhmm import _sequences
-from hhmm._inference import decode
+from hhmm import _runs, _sequences
+from hhmm._inference import choose, decode
+from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors, logits_from_params
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Params
+from hhmm._validation import Layout
 from tests import oracles
 
 # chance that a correct sampler fails one of the statistical tests below; seeds are fixed
@@ -37,6 +40,13 @@ SEQUENCES = [
         [2],
         [1],
         [0, 2],
+        # runs: at the start, in the middle, after and before missing timesteps
+        [0, 0, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 2, 2],
+        [2, 0, 0, 0, 0, 1],
+        [1, 1, 1, -1, -1, -1, 0, 0],
+        [-1, -1, -1, 2, 2, 2, 2, 1],
+        [0, 0, -1, 0, 0, 0, 0, 1],
     )
 ]
 MODELS = {
@@ -47,9 +57,37 @@ MODELS = {
 }
 
 
-@pytest.fixture(params=sorted(BACKENDS))
+# as they come, and with everything so short that it is cut
+VARIANTS = {
+    "sequential": ("sequential", {}),
+    "compressed": ("compressed", {}),
+    "compressed, cut": ("compressed", {"max_powers": 2, "max_piece_length": 3}),
+}
+
+
+class Backend(NamedTuple):
+    """A backend, and the lengths that it works with."""
+
+    name: str
+    max_powers: int = 64
+    max_piece_length: int = 512
+
+    def prepare(self, sequences, model):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(choose, "MAX_POWERS", self.max_powers)
+            patch.setattr(_runs, "MAX_PIECE_LENGTH", self.max_piece_length)
+            shapes = (model.n_syllables, model.n_states)
+            return prepare(sequences, *shapes, self.name, every_timestep=True)
+
+
+def test_every_backend_is_tested():
+    assert {name for name, _ in VARIANTS.values()} == set(BACKENDS)
+
+
+@pytest.fixture(params=sorted(VARIANTS))
 def backend(request):
-    return request.param
+    name, lengths = VARIANTS[request.param]
+    return Backend(name, **lengths)
 
 
 @pytest.fixture(params=sorted(MODELS), scope="module")
@@ -59,41 +97,38 @@ def model(request):
 
 
 def test_filter_and_log_likelihood_match_enumeration(backend, model):
-    filtered, index = _run(decode.forward_filter, backend, model, SEQUENCES)
-    log_normalisers, _ = _run(decode.log_normalisers, backend, model, SEQUENCES)
-    log_likelihoods = _sequences.sum_by_sequence(log_normalisers, index)
-    for i, x in enumerate(SEQUENCES):
-        np.testing.assert_allclose(
-            _cut(filtered, index, i), oracles.filtered(model, x), rtol=1e-5, atol=1e-6
-        )
-        np.testing.assert_allclose(
-            log_likelihoods[i], oracles.log_likelihood(model, x), rtol=1e-6, atol=1e-6
-        )
+    filtered = _by_timestep(decode.forward_filter, backend, model, SEQUENCES)
+    log_likelihoods = _log_likelihoods(backend, model, SEQUENCES)
+    for x, ours, log_likelihood in zip(SEQUENCES, filtered, log_likelihoods, strict=True):
+        np.testing.assert_allclose(ours, oracles.filtered(model, x), rtol=1e-5, atol=1e-6)
+        expected = oracles.log_likelihood(model, x)
+        np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_smoother_matches_enumeration(backend, model):
-    smoothed, index = _run(decode.smooth, backend, model, SEQUENCES)
-    for i, x in enumerate(SEQUENCES):
-        np.testing.assert_allclose(
-            _cut(smoothed, index, i), oracles.smoothed(model, x), rtol=1e-5, atol=1e-6
-        )
+    smoothed = _by_timestep(decode.smooth, backend, model, SEQUENCES)
+    for x, ours in zip(SEQUENCES, smoothed, strict=True):
+        np.testing.assert_allclose(ours, oracles.smoothed(model, x), rtol=1e-5, atol=1e-6)
 
 
 def test_viterbi_matches_enumeration(backend, model):
-    states, log_probs, index = _run(decode.viterbi, backend, model, SEQUENCES)
-    log_probs = _sequences.sum_by_sequence(log_probs, index)
-    for i, x in enumerate(SEQUENCES):
+    states, log_probs = _by_timestep(decode.viterbi, backend, model, SEQUENCES)
+    for x, path, log_prob in zip(SEQUENCES, states, log_probs, strict=True):
         paths, joint = oracles.path_probs(model, x)
-        np.testing.assert_allclose(log_probs[i], np.log(joint.max()), rtol=1e-12, atol=1e-12)
-        path = _cut(states, index, i)
+        np.testing.assert_allclose(log_prob.sum(), np.log(joint.max()), rtol=1e-12, atol=1e-12)
         found = joint[(paths == path).all(axis=1)][0]
         np.testing.assert_allclose(found, joint.max(), rtol=1e-6)
 
 
-def test_sampler_log_likelihood_is_the_sum_over_sequences(backend, model):
-    log_likelihood = _sample(backend, model, SEQUENCES, seed=0)[1]
+def test_sampler_log_likelihood_and_counts(backend, model):
+    states, stats, log_likelihood = _sample(backend, model, SEQUENCES, seed=0)
     expected = sum(oracles.log_likelihood(model, x) for x in SEQUENCES)
     np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6, atol=1e-6)
+    trans, syllables = oracles.count_transitions(
+        SEQUENCES, states, model.n_states, model.n_syllables
+    )
+    np.testing.assert_array_equal(stats.state_trans_counts, trans)
+    np.testing.assert_array_equal(stats.syllable_trans_counts, syllables)
 
 
 def test_expected_counts_match_enumeration(backend, model):
@@ -115,15 +150,23 @@ def test_sampler_draws_whole_paths_from_their_posterior(backend, name):
     model = oracles.random_model(np.random.default_rng(7), n_states, 3, zeros=zeros)
     n_draws = 20_000
     kinds = [
-        np.array(x, np.int32) for x in ([0, 1, 1, 2], [0, -1, 2, 2], [-1, 1, 0, 2], [2, 1], [1])
+        np.array(x, np.int32)
+        for x in (
+            [0, 1, 1, 2],
+            [0, -1, 2, 2],
+            [-1, 1, 0, 2],
+            [2, 1],
+            [1],
+            [0, 0, 0, 0, 0, 0],
+            [1, 2, 2, 2, 2, 0],
+            [1, -1, -1, -1, -1, 0],
+        )
     ]
     sequences = [x for x in kinds for _ in range(n_draws)]
-    states, _, index = _sample(backend, model, sequences, seed=1)
-    assert index.offsets[-1] > 0
+    states, _, _ = _sample(backend, model, sequences, seed=1)
     for i, x in enumerate(kinds):
-        copies = np.arange(i * n_draws, (i + 1) * n_draws)[:, None]
-        rows = index.offsets[copies] + np.arange(len(x))
-        code = states[rows, index.lanes[copies]] @ n_states ** np.arange(len(x))[::-1]
+        copies = np.stack(states[i * n_draws : (i + 1) * n_draws])
+        code = copies @ n_states ** np.arange(len(x))[::-1]
         _, joint = oracles.path_probs(model, x)
         observed = np.bincount(code, minlength=n_states ** len(x))
         p_value = oracles.chi_square_p_value(observed, n_draws * joint / joint.sum())
@@ -135,10 +178,12 @@ def test_sequences_sharing_a_lane_do_not_know_of_each_other(backend):
     rng = np.random.default_rng(3)
     model = oracles.random_model(rng, 3, 4)
     long, short, other = (rng.integers(0, 4, n).astype(np.int32) for n in (40, 11, 13))
-    together, index = _run(decode.smooth, backend, model, [long, short, other])
-    assert index.lanes[1] == index.lanes[2]
-    alone, alone_index = _run(decode.smooth, backend, model, [short])
-    np.testing.assert_allclose(_cut(together, index, 1), _cut(alone, alone_index, 0), atol=1e-6)
+    if backend.name != "compressed":
+        _, index = _sequences.pack([long, short, other], 4)
+        assert index.lanes[1] == index.lanes[2]
+    together = _by_timestep(decode.smooth, backend, model, [long, short, other])
+    alone = _by_timestep(decode.smooth, backend, model, [short])
+    np.testing.assert_allclose(together[1], alone[0], atol=1e-6)
 
 
 def test_rare_syllables_do_not_underflow(backend):
@@ -146,8 +191,7 @@ def test_rare_syllables_do_not_underflow(backend):
     rng = np.random.default_rng(0)
     model = oracles.random_model(rng, 2, 3, sigma=150.0)
     sequences = [np.array([i, j], np.int32) for i in range(3) for j in range(3)]
-    log_normalisers, index = _run(decode.log_normalisers, backend, model, sequences)
-    log_likelihoods = _sequences.sum_by_sequence(log_normalisers, index)
+    log_likelihoods = _log_likelihoods(backend, model, sequences)
     expected = [oracles.log_likelihood(model, x) for x in sequences]
     assert min(expected) < -88
     np.testing.assert_allclose(log_likelihoods, expected, rtol=1e-6)
@@ -159,18 +203,16 @@ def test_forward_and_viterbi_match_hmmlearn(backend, n_states):
     rng = np.random.default_rng(n_states)
     model = oracles.random_model(rng, n_states, 6)
     sequences = [rng.integers(0, 6, 400).astype(np.int32) for _ in range(3)]
-    log_normalisers, index = _run(decode.log_normalisers, backend, model, sequences)
-    states, log_probs, _ = _run(decode.viterbi, backend, model, sequences)
+    log_likelihoods = _log_likelihoods(backend, model, sequences)
+    states, log_probs = _by_timestep(decode.viterbi, backend, model, sequences)
     start = np.full(n_states, 1 / n_states)
     for i, x in enumerate(sequences):
         emission = _emission_by_timestep(model, x)
         log_likelihood, *_ = hmmlearn._hmmc.forward_scaling(start, model.trans_probs, emission)
         best, path = hmmlearn._hmmc.viterbi(start, model.trans_probs, np.log(emission))
-        ours = _sequences.sum_by_sequence(log_normalisers, index)[i]
-        np.testing.assert_allclose(ours, log_likelihood, rtol=1e-6)
-        ours = _sequences.sum_by_sequence(log_probs, index)[i]
-        np.testing.assert_allclose(ours, best, rtol=1e-9)
-        np.testing.assert_array_equal(_cut(states, index, i), path)
+        np.testing.assert_allclose(log_likelihoods[i], log_likelihood, rtol=1e-6)
+        np.testing.assert_allclose(log_probs[i].sum(), best, rtol=1e-9)
+        np.testing.assert_array_equal(states[i], path)
 
 
 def test_smoother_matches_dynamax(backend):
@@ -178,64 +220,65 @@ def test_smoother_matches_dynamax(backend):
     rng = np.random.default_rng(2)
     model = oracles.random_model(rng, 4, 5)
     x = rng.integers(0, 5, 300).astype(np.int32)
-    smoothed, index = _run(decode.smooth, backend, model, [x])
+    smoothed = _by_timestep(decode.smooth, backend, model, [x])[0]
     with jax.enable_x64(True):
         posterior = inference.hmm_smoother(
             np.full(4, 0.25), model.trans_probs, np.log(_emission_by_timestep(model, x))
         )
         theirs = np.asarray(posterior.smoothed_probs)
-    np.testing.assert_allclose(_cut(smoothed, index, 0), theirs, atol=2e-6)
+    np.testing.assert_allclose(smoothed, theirs, atol=2e-6)
 
 
 @double_precision
-def _run(kernel, backend, model, sequences):
-    """Run a compiled entry point; NumPy results and the index of the packing."""
-    packed, index = _sequences.pack(sequences, model.n_syllables)
-    results = kernel(Params(*model), packed, message_passing=backend)
-    if not isinstance(results, tuple):
-        results = (results,)
-    return *(np.asarray(result) for result in results), index
+def _by_timestep(kernel, backend, model, sequences):
+    """Results of `decode` for every timestep, a list of one array a sequence each."""
+    prepared = backend.prepare(sequences, model)
+    results = kernel(Params(*model), prepared)
+    unpacked = [_unpack(prepared, part) for part in jax.tree.leaves(results)]
+    return unpacked[0] if len(unpacked) == 1 else unpacked
+
+
+@double_precision
+def _log_likelihoods(backend, model, sequences):
+    """One a sequence."""
+    prepared = backend.prepare(sequences, model)
+    return prepared.sum_by_sequence(decode.log_normalisers(Params(*model), prepared))
 
 
 @double_precision
 def _sample(backend, model, sequences, *, seed):
-    packed, index = _sequences.pack(sequences, model.n_syllables)
-    states, _, log_likelihood = _compiled_sample(backend)(
-        key_from_random_state(seed), Params(*model), packed
-    )
-    return np.asarray(states), float(log_likelihood), index
+    """A draw: states, a list of one array a sequence; their counts; the log-likelihood."""
+    prepared = backend.prepare(sequences, model)
+    key, params = key_from_random_state(seed), Params(*model)
+    states, stats, log_likelihood = _jitted("sample", prepared.backend)(key, params, prepared.data)
+    logits = logits_from_params(*params[:2])
+    states = prepared.states_by_timestep(states, logits, params.trans_probs)
+    return _unpack(prepared, states), jax.tree.map(np.asarray, stats), float(log_likelihood)
 
 
 @double_precision
 def _expected_counts(backend, model, sequences):
-    packed, _ = _sequences.pack(sequences, model.n_syllables)
-    return jax.tree.map(np.asarray, _compiled_expected_counts(backend)(Params(*model), packed))
+    prepared = backend.prepare(sequences, model)
+    kernel = _jitted("expected_counts", prepared.backend)
+    return jax.tree.map(np.asarray, kernel(Params(*model), prepared.data))
+
+
+def _unpack(prepared, values):
+    lengths = prepared.timesteps.lengths
+    return prepared.unpack(values, Layout(False, lengths), fill=-1)
 
 
 @functools.cache
-def _compiled_expected_counts(backend):
+def _jitted(name, backend):
+    """A kernel of a backend, of (..., params, data)."""
+
     @jax.jit
-    def expected_counts(params, packed):
+    def kernel(*arguments):
+        *first, params, data = arguments
         factors = emission_factors(logits_from_params(*params[:2]))
-        return BACKENDS[backend].expected_counts(factors, params.trans_probs, packed)
+        return getattr(BACKENDS[backend], name)(*first, factors, params.trans_probs, data)
 
-    return expected_counts
-
-
-@functools.cache
-def _compiled_sample(backend):
-    @jax.jit
-    def sample(key, params, packed):
-        factors = emission_factors(logits_from_params(*params[:2]))
-        return BACKENDS[backend].sample(key, factors, params.trans_probs, packed)
-
-    return sample
-
-
-def _cut(packed, index, i):
-    """Sequence i of a packed result, (n_timesteps,) or (n_timesteps, n_values)."""
-    rows = slice(index.offsets[i], index.offsets[i] + index.lengths[i])
-    return packed[rows, ..., index.lanes[i]]
+    return kernel
 
 
 def _emission_by_timestep(model, x):

@@ -45,13 +45,13 @@ def test_one_long_sequence_does_not_pad_the_short_ones():
 
 @pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 100, 1000, 20_000, 432_000])
 def test_rounded_shapes_waste_at_most_a_sixteenth(n):
-    rounded = _sequences._round_up(n)
+    rounded = _sequences.round_up(n)
     assert n <= rounded <= n * 17 / 16
 
 
 def test_shapes_of_similar_data_agree():
     """So that folds of a cross-validation share a compiled kernel."""
-    shapes = {_sequences._round_up(n) for n in range(929, 961)}
+    shapes = {_sequences.round_up(n) for n in range(929, 961)}
     assert shapes == {960, 992} or shapes == {960}
 
 
@@ -61,7 +61,9 @@ def test_unpack_undoes_pack(is_array):
     lengths = np.array([7, 0, 3, 12, 1])
     sequences = [rng.integers(0, N_SYLLABLES, n).astype(np.int32) for n in lengths]
     packed, index = _sequences.pack(sequences, N_SYLLABLES)
-    values = _sequences.pack_values(sequences, index, packed.pairs.shape, np.int32)
+    values = np.zeros(packed.pairs.shape, np.int32)
+    for x, lane, offset, length in zip(sequences, *index, strict=True):
+        values[offset : offset + length, lane] = x
     n_timesteps = np.full(5, 14) if is_array else lengths + 2
     rows = _sequences.unpack(values, index, Layout(is_array, n_timesteps), fill=-1)
     assert isinstance(rows, np.ndarray) == is_array
@@ -92,3 +94,13 @@ def test_sum_by_sequence_matches_a_loop():
         for lane, offset, length in zip(*index, strict=True)
     ]
     np.testing.assert_allclose(_sequences.sum_by_sequence(values, index), expected, atol=1e-12)
+
+
+def test_a_sequence_may_go_on_in_the_next_lane():
+    """As the pieces of long sequences do."""
+    index = _sequences.PackIndex(np.array([0, 2]), np.array([0, 0]), np.array([5, 2]))
+    values = np.arange(9.0).reshape(3, 3).T  # lane after lane, three timesteps each
+    rows = _sequences.unpack(values, index, Layout(False, np.array([5, 2])), fill=-1)
+    np.testing.assert_array_equal(rows[0], [0, 1, 2, 3, 4])
+    np.testing.assert_array_equal(rows[1], [6, 7])
+    np.testing.assert_array_equal(_sequences.sum_by_sequence(values, index), [10, 13])

@@ -1,21 +1,21 @@
-"""What a fitted model says about sequences: compiled entry points over the message backends."""
+"""What a fitted model says about sequences: compiled entry points over the message backends.
+
+Each takes `Params` and `Prepared` sequences; results for every timestep are (n_steps, ..., n_lanes)
+as `Prepared.unpack` takes them.
+"""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 
-from hhmm._messages import get_backend
+from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors, logits_from_params, syllable_log_probs
 from hhmm._model.joint import log_prior
+from hhmm._types import RunData
 
 
-def _factors(params):
-    return emission_factors(logits_from_params(params.emission_base, params.emission_biases))
-
-
-@functools.partial(jax.jit, static_argnames="message_passing")
-def viterbi(params, sequences, *, message_passing):
+def viterbi(params, prepared):
     """The most probable states and their log joint probability with the syllables.
 
     Returns
@@ -24,46 +24,28 @@ def viterbi(params, sequences, *, message_passing):
     log_probs : (n_steps, n_lanes) float64
         Each timestep's part of log p(x, z) in nats, to be summed over a sequence.
     """
-    factors = _factors(params)
-    states = get_backend(message_passing).viterbi(factors, params.trans_probs, sequences)
-    n_states = params.trans_probs.shape[0]
-    log_trans = jnp.log(params.trans_probs)
-    previous = jnp.concatenate([states[:1], states[:-1]])
-    log_probs = jnp.where(
-        sequences.starts, -jnp.log(float(n_states)), log_trans[previous, states]
-    ) + _log_emissions(params, sequences, states)
-    return states, jnp.where(sequences.inside, log_probs, 0)
+    return _viterbi(params, prepared.data, backend=prepared.backend)
 
 
-@functools.partial(jax.jit, static_argnames="message_passing")
-def smooth(params, sequences, *, message_passing):
+def smooth(params, prepared):
     """p(z[t] | x), (n_steps, n_states, n_lanes) float32."""
-    return get_backend(message_passing).smooth(_factors(params), params.trans_probs, sequences)
+    return _message("smooth", params, prepared)
 
 
-@functools.partial(jax.jit, static_argnames="message_passing")
-def forward_filter(params, sequences, *, message_passing):
+def forward_filter(params, prepared):
     """p(z[t] | x[1..t]), (n_steps, n_states, n_lanes) float32."""
-    return get_backend(message_passing).forward_filter(
-        _factors(params), params.trans_probs, sequences
-    )
+    return _message("forward_filter", params, prepared)
 
 
-@functools.partial(jax.jit, static_argnames="message_passing")
-def log_normalisers(params, sequences, *, message_passing):
-    """log p(x[t] | x[1..t-1]) in nats, (n_steps, n_lanes), to be summed over a sequence."""
-    return get_backend(message_passing).log_normalisers(
-        _factors(params), params.trans_probs, sequences
-    )
+def log_normalisers(params, prepared):
+    """Terms of log p(x) in nats, as `Prepared.sum_by_sequence` takes them."""
+    return _message("log_normalisers", params, prepared)
 
 
-@functools.partial(jax.jit, static_argnames="message_passing")
-def sample(key, params, sequences, *, message_passing):
+def sample(key, params, prepared):
     """One draw of the states from their posterior, (n_steps, n_lanes) int32."""
-    states, _, _ = get_backend(message_passing).sample(
-        key, _factors(params), params.trans_probs, sequences
-    )
-    return states
+    states, logits = _sample(key, params, prepared.data, backend=prepared.backend)
+    return prepared.states_by_timestep(states, logits, params.trans_probs)
 
 
 @jax.jit
@@ -80,9 +62,40 @@ def params_log_prior(params, priors):
     return log_prior(logits, params.trans_probs, priors)
 
 
-def _log_emissions(params, sequences, states):
-    """log p(x[t] | x[t-1], z[t]) of given states, (n_steps, n_lanes) float64."""
+def _message(name, params, prepared):
+    return _passed(params, prepared.data, name=name, backend=prepared.backend)
+
+
+@functools.partial(jax.jit, static_argnames=("name", "backend"))
+def _passed(params, data, *, name, backend):
     logits = logits_from_params(params.emission_base, params.emission_biases)
+    return getattr(BACKENDS[backend], name)(emission_factors(logits), params.trans_probs, data)
+
+
+@functools.partial(jax.jit, static_argnames="backend")
+def _sample(key, params, data, *, backend):
+    logits = logits_from_params(params.emission_base, params.emission_biases)
+    factors = emission_factors(logits)
+    states, _, _ = BACKENDS[backend].sample(key, factors, params.trans_probs, data)
+    return states, logits
+
+
+@functools.partial(jax.jit, static_argnames="backend")
+def _viterbi(params, data, *, backend):
+    logits = logits_from_params(params.emission_base, params.emission_biases)
+    states = BACKENDS[backend].viterbi(emission_factors(logits), params.trans_probs, data)
+    sequences = data.pieces.sequences if isinstance(data, RunData) else data
+    n_states = params.trans_probs.shape[0]
+    # a sequence that goes on in the next lane comes from the end of this one
+    previous = jnp.concatenate([jnp.roll(states[-1:], 1, axis=1), states[:-1]])
+    log_trans = jnp.log(params.trans_probs)[previous, states]
+    log_probs = jnp.where(sequences.starts, -jnp.log(float(n_states)), log_trans)
+    log_probs = log_probs + _log_emissions(logits, sequences, states)
+    return states, jnp.where(sequences.inside, log_probs, 0)
+
+
+def _log_emissions(logits, sequences, states):
+    """log p(x[t] | x[t-1], z[t]) of given states, (n_steps, n_lanes) float64."""
     log_probs = syllable_log_probs(logits)
     n_states = log_probs.shape[0]
     by_pair = jnp.concatenate([log_probs.reshape(n_states, -1), jnp.zeros((n_states, 1))], axis=1)

@@ -12,14 +12,14 @@ A sweep draws, in this order,
 The log joint recorded for a sweep is log p(x | b, c, A) + log p(b, c, A).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from hhmm._emission_solvers import SAMPLERS, SOLVERS
 from hhmm._emission_solvers.objective import emission_counts
-from hhmm._messages import get_backend
+from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.joint import log_prior
 from hhmm._model.transitions import draw_trans_probs
@@ -36,7 +36,7 @@ class Settings(NamedTuple):
     emission_solver: str
     emission_sampler: str
     emission_gd_iters: int
-    message_passing: str
+    backend: str  # of message passing
 
 
 class ChainState(NamedTuple):
@@ -49,7 +49,7 @@ class ChainState(NamedTuple):
     has_states: Array  # () bool
 
     stats: SufficientStats  # of the current states
-    states: Array  # (n_steps, n_lanes) int32
+    states: Any  # as the backend of message passing draws them
     logits: EmissionLogits  # the last draw
     trans_probs: Array  # the last draw, (n_states, n_states)
     mode: EmissionLogits  # where the next emission solve starts
@@ -66,7 +66,8 @@ def sweep(key, chain, sequences, priors, learning_rate, *, settings):
     ----------
     key : JAX key, of this sweep alone
     chain : ChainState
-    sequences : PackedSequences
+    sequences : PackedSequences or RunData
+        As the backend reads them.
     priors : Priors
     learning_rate : () float64
         For the solvers that have one.
@@ -110,8 +111,7 @@ def draw_params(key_emission, key_trans, chain, priors, learning_rate, *, settin
 
 def draw_states(key, chain, sequences, priors, *, settings):
     """Draw the states given the parameters of the chain; returns the chain with them."""
-    backend = get_backend(settings.message_passing)
-    states, stats, log_likelihood = backend.sample(
+    states, stats, log_likelihood = BACKENDS[settings.backend].sample(
         key, emission_factors(chain.logits), chain.trans_probs, sequences
     )
     return chain._replace(

@@ -9,6 +9,7 @@ import numpy as np
 
 from hhmm._inference.gibbs import ChainState
 from hhmm._model.simplex import helmert_basis
+from hhmm._sequences import pair_codes
 from hhmm._types import EmissionLogits, SufficientStats
 
 # "prior" and "random" try several starts for a few sweeps each, and the fit goes on from the
@@ -20,13 +21,13 @@ MAX_TRIALS = 5
 ITERATIONS_PER_TRIAL = 20  # so that the trials are at most a third as many sweeps as the fit
 
 
-def start_from_prior(rng, packed, priors, *, n_states, n_syllables, settings):
+def start_from_prior(rng, prepared, priors, *, n_states, n_syllables, settings):
     """A chain at parameters drawn from the prior.
 
     Parameters
     ----------
     rng : numpy.random.RandomState
-    packed : PackedSequences
+    prepared : Prepared
     priors : Priors
     n_states, n_syllables : int
     settings : gibbs.Settings
@@ -44,40 +45,50 @@ def start_from_prior(rng, packed, priors, *, n_states, n_syllables, settings):
     stats = SufficientStats(
         np.zeros((n_states, n_states)), np.zeros((n_states, n_syllables, n_syllables))
     )
-    states = np.zeros(packed.pairs.shape, np.int32)
-    return _chain(False, stats, states, logits, trans_probs, settings)
+    return _chain(False, stats, prepared, logits, trans_probs, settings)
 
 
-def start_from_random_states(rng, packed, *, n_states, n_syllables, settings):
-    """A chain at states drawn uniformly and independently; see `start_from_prior`."""
-    states = rng.randint(n_states, size=packed.pairs.shape, dtype=np.int32)
+def start_from_random_states(rng, sequences, prepared, *, n_states, n_syllables, settings):
+    """A chain at states drawn uniformly and independently; see `start_from_states`."""
+    states = [rng.randint(n_states, size=len(x), dtype=np.int32) for x in sequences]
     return start_from_states(
-        states, packed, n_states=n_states, n_syllables=n_syllables, settings=settings
+        states, sequences, prepared, n_states=n_states, n_syllables=n_syllables, settings=settings
     )
 
 
-def start_from_states(states, packed, *, n_states, n_syllables, settings):
-    """A chain at given states (n_steps, n_lanes) int32; see `start_from_prior`."""
-    continues = packed.inside[1:] & ~packed.starts[1:]
-    steps = states[:-1][continues] * n_states + states[1:][continues]
-    emits = packed.pairs < n_syllables**2
-    pairs = states[emits].astype(np.int64) * n_syllables**2 + packed.pairs[emits]
-    stats = SufficientStats(
+def start_from_states(states, sequences, prepared, *, n_states, n_syllables, settings):
+    """A chain at given states; see `start_from_prior`.
+
+    Parameters
+    ----------
+    states, sequences : lists of 1-D int32 arrays of equal lengths
+    """
+    stats = count_states(states, sequences, n_states, n_syllables)
+    logits = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
+    trans_probs = np.full((n_states, n_states), 1 / n_states)
+    return _chain(True, stats, prepared, logits, trans_probs, settings)
+
+
+def count_states(states, sequences, n_states, n_syllables):
+    """Sufficient statistics of states and syllables, lists of 1-D int32 arrays of equal lengths."""
+    pairs, starts = pair_codes(sequences, n_syllables)
+    flat = np.concatenate(states)
+    steps = (flat[:-1] * n_states + flat[1:])[~starts[1:]]
+    emits = pairs < n_syllables**2
+    emissions = flat[emits].astype(np.int64) * n_syllables**2 + pairs[emits]
+    return SufficientStats(
         np.bincount(steps, minlength=n_states**2).reshape(n_states, n_states).astype(np.float64),
-        np.bincount(pairs, minlength=n_states * n_syllables**2)
+        np.bincount(emissions, minlength=n_states * n_syllables**2)
         .reshape(n_states, n_syllables, n_syllables)
         .astype(np.float64),
     )
-    logits = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
-    trans_probs = np.full((n_states, n_states), 1 / n_states)
-    return _chain(True, stats, states, logits, trans_probs, settings)
 
 
-def _chain(has_states, stats, states, logits, trans_probs, settings):
+def _chain(has_states, stats, prepared, logits, trans_probs, settings):
     return ChainState(
         has_states=np.bool_(has_states),
         stats=stats,
-        states=states,
+        states=prepared.empty_states(),
         logits=logits,
         trans_probs=trans_probs,
         mode=EmissionLogits(*(np.zeros_like(part) for part in logits)),

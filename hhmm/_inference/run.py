@@ -101,7 +101,8 @@ def run(start, sequences, priors, learning_rate, *, algorithm, settings, n_iter,
     Parameters
     ----------
     start : Start
-    sequences : PackedSequences
+    sequences : PackedSequences or RunData
+        As the backend of message passing reads them.
     priors : Priors
     learning_rate : float
     algorithm : str, a key of ``ALGORITHMS``

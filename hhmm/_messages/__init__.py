@@ -4,18 +4,18 @@ A backend provides, for emission factors, transition probabilities and packed
 sequences:
 
 ====================  =====================================================
-``forward_filter``    p(z[t] | x[1..t]) and log p(x[t] | x[1..t-1])
+``log_normalisers``   terms of log p(x)
+``forward_filter``    p(z[t] | x[1..t])
 ``smooth``            p(z[t] | x)
-``sample``            one draw of all states from their posterior, log p(x)
+``expected_counts``   sufficient statistics, averaged over the posterior of the states; log p(x)
+``sample``            one draw of all states from their posterior, its counts, log p(x)
 ``viterbi``           the most probable states
 ====================  =====================================================
+
+`sequential` takes `PackedSequences` and gives results for every timestep in the same shape;
+`compressed` takes `RunData`, gives terms by run, and results for every timestep by piece.
 """
 
-from hhmm._messages import sequential
+from hhmm._messages import compressed, sequential
 
-BACKENDS = {"sequential": sequential}
-
-
-def get_backend(message_passing):
-    """The backend module of that name; "auto" takes the best one there is."""
-    return BACKENDS["sequential" if message_passing == "auto" else message_passing]
+BACKENDS = {"compressed": compressed, "sequential": sequential}

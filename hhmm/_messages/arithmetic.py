@@ -4,6 +4,7 @@ Sums over states are written out term by term. The CPU compiler makes one vector
 lanes of such an expression, where a reduction inside of it is a scalar loop.
 """
 
+import math
 from functools import reduce
 from operator import add
 
@@ -59,3 +60,10 @@ def count_cells(cells, n_cells, weights=1):
     """How often each cell occurs, or the sum of its integer weights, (n_cells,) float64."""
     counts = jnp.zeros(n_cells, jnp.int32).at[cells.reshape(-1)].add(weights, mode="drop")
     return counts.astype(jnp.float64)
+
+
+def by_syllables(by_pair):
+    """Counts (n_states, n_pairs) as (n_states, n_syllables, n_syllables)."""
+    n_states, n_pairs = by_pair.shape
+    n_syllables = math.isqrt(n_pairs - 1)
+    return by_pair[:, :-1].reshape(n_states, n_syllables, n_syllables)

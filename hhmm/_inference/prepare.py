@@ -1,0 +1,91 @@
+"""From checked sequences to what a backend reads, and from its results back to sequences."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from hhmm import _runs, _sequences
+from hhmm._inference import choose
+from hhmm._messages import compressed
+from hhmm._model.emissions import emission_factors
+from hhmm._types import RunData, RunStates
+
+
+class Prepared(NamedTuple):
+    """Sequences as a backend reads them, and where everything lies."""
+
+    backend: str  # a key of `hhmm._messages.BACKENDS`
+    data: Any  # PackedSequences or RunData, NumPy arrays
+    shape: tuple  # (n_steps, n_lanes) of results for every timestep
+    timesteps: _sequences.PackIndex  # where those of each sequence lie in them
+    terms: _sequences.PackIndex  # where the terms of the log-likelihood of each sequence lie
+
+    @property
+    def n_transitions(self):
+        """Number of observed syllable transitions."""
+        packed = self.data.runs if isinstance(self.data, RunData) else self.data
+        return packed.pair_counts[:-1].sum()
+
+    def unpack(self, values, layout, *, fill):
+        """Results for every timestep in the form of the input; see `_sequences.unpack`."""
+        return _sequences.unpack(np.asarray(values), self.timesteps, layout, fill=fill)
+
+    def sum_by_sequence(self, terms):
+        """Sums of terms of the log-likelihood over each sequence, (n_sequences,)."""
+        return _sequences.sum_by_sequence(np.asarray(terms), self.terms)
+
+    def empty_states(self):
+        """States of a chain that has none yet."""
+        if not isinstance(self.data, RunData):
+            return np.zeros(self.shape, np.int32)
+        shape = self.data.runs.pairs.shape
+        first, last = np.zeros((2, *shape), np.int32)
+        return RunStates(first, last, key_inside=np.zeros(2, np.uint32))
+
+    def states_by_timestep(self, states, logits, trans_probs):
+        """What a backend drew given these parameters, one state a timestep (n_steps, n_lanes)."""
+        if not isinstance(states, RunStates):
+            return np.asarray(states)
+        changes = np.asarray(
+            _change_points(
+                states, logits, trans_probs, self.data, n_positions=self.shape[0] * self.shape[1]
+            )
+        )
+        last_change = np.maximum.accumulate(np.where(changes >= 0, np.arange(len(changes)), 0))
+        return changes[last_change].reshape(self.shape[::-1]).T
+
+
+def prepare(sequences, n_syllables, n_states, message_passing, *, every_timestep):
+    """Choose a backend and lay sequences out for it.
+
+    Parameters
+    ----------
+    sequences : list of 1-D int32 arrays
+        Labels 0 to n_syllables - 1, -1 where missing.
+    n_syllables, n_states : int
+    message_passing : {"auto", "sequential", "parallel", "compressed"}
+    every_timestep : bool
+        Whether results for every timestep will be asked for.
+
+    Returns
+    -------
+    prepared : Prepared
+    """
+    chosen = choose.choose(sequences, n_syllables, n_states, message_passing)
+    if chosen.n_powers is None:
+        packed, index = _sequences.pack(sequences, n_syllables)
+        return Prepared(chosen.backend, packed, packed.pairs.shape, index, index)
+    runs, run_index, piece_index, shape = _runs.pack_runs(sequences, n_syllables, chosen.n_powers)
+    pieces = None
+    if every_timestep:
+        pieces = _runs.cut_pieces(sequences, n_syllables, runs, piece_index, shape)
+    return Prepared(chosen.backend, RunData(runs, pieces), shape, piece_index, run_index)
+
+
+@functools.partial(jax.jit, static_argnames="n_positions")
+def _change_points(states, logits, trans_probs, data, *, n_positions):
+    return compressed.change_points(
+        states, emission_factors(logits), trans_probs, data, n_positions=n_positions
+    )

@@ -1,0 +1,161 @@
+"""Host side: cut sequences into runs, for the backends that work on runs.
+
+Syllables at the frame rate of a camera are held for tens of timesteps. A run is one
+timestep with any emission followed by timesteps that all have the same one: of a syllable
+that is held (``s -> s``), or none, because syllables are missing. A change of syllable
+and the timesteps that hold the new one are one run.
+"""
+
+import math
+
+import numpy as np
+
+from hhmm._sequences import PackIndex, assign_lanes, pair_codes, round_up
+from hhmm._types import PackedRuns, PackedSequences, Pieces
+
+# What is known of every timestep is computed in pieces of at most so many: long enough that
+# few messages enter from runs, short enough that there are many lanes.
+MAX_PIECE_LENGTH = 512
+
+
+def find_runs(pairs, starts, n_syllables, max_length):
+    """Cut timesteps into runs.
+
+    Parameters
+    ----------
+    pairs : (n_timesteps,) int32
+        Pair codes of all sequences one after the other.
+    starts : (n_timesteps,) bool
+        Where a sequence begins.
+    n_syllables : int
+    max_length : int
+        Longer runs are cut.
+
+    Returns
+    -------
+    first : (n_runs,) int64
+        Index of the first timestep of each run.
+    length : (n_runs,) int64
+    """
+    # (s, s) is code s * (n_syllables + 1); so is "no emission", n_syllables ** 2, or not
+    held = (pairs % (n_syllables + 1) == 0) | (pairs == n_syllables**2)
+    alone = starts | ~held  # takes the timesteps after it in
+    begins = alone.copy()
+    begins[1:] |= (pairs[1:] != pairs[:-1]) & ~alone[:-1]
+    first = np.flatnonzero(begins)
+    length = np.diff(first, append=len(pairs))
+    n_parts = -(-length // max_length)
+    if n_parts.max(initial=1) > 1:
+        part = np.arange(n_parts.sum()) - np.repeat(np.cumsum(n_parts) - n_parts, n_parts)
+        first = np.repeat(first, n_parts) + part * max_length
+        length = np.diff(first, append=len(pairs))
+    return first, length
+
+
+def pack_runs(sequences, n_syllables, n_powers):
+    """Cut sequences into runs and lay those out in lanes.
+
+    Parameters
+    ----------
+    sequences : list of 1-D int32 arrays
+        Labels 0 to n_syllables - 1, -1 where missing.
+    n_syllables : int
+    n_powers : int
+        Length of the table of powers: no run has more timesteps.
+
+    Returns
+    -------
+    packed : PackedRuns, NumPy arrays
+    run_index : PackIndex
+        Where the runs of each sequence lie in `packed`.
+    piece_index : PackIndex
+        Where the timesteps of each sequence lie in the array of pieces.
+    piece_shape : (n_steps, n_pieces)
+        Of the array of pieces.
+    """
+    lengths = np.array([len(sequence) for sequence in sequences])
+    begin = np.cumsum(lengths) - lengths  # of each sequence among all timesteps
+    pairs, starts = pair_codes(sequences, n_syllables)
+    first, n_timesteps = find_runs(pairs, starts, n_syllables, n_powers)
+    sequence = np.repeat(np.arange(len(sequences)), lengths)[first]
+    n_runs = np.bincount(sequence, minlength=len(sequences))
+    run_index, n_steps, n_lanes = assign_lanes(n_runs)
+    piece_index, piece_shape = _assign_pieces(lengths)
+
+    # where each run lies: runs of a sequence one below the other
+    order = np.arange(len(first)) - np.repeat(np.cumsum(n_runs) - n_runs, n_runs)
+    place = (run_index.offsets[sequence] + order, run_index.lanes[sequence])
+    held = pairs[np.minimum(first + 1, len(pairs) - 1)]
+    row = np.where((n_timesteps == 1) | (held == n_syllables**2), n_syllables, held % n_syllables)
+    cells = row * n_powers + n_timesteps - 1
+    position = piece_index.lanes[sequence] * piece_shape[0] + first - begin[sequence]
+
+    def lay_out(values, fill, dtype):
+        packed = np.full((n_steps, n_lanes), fill, dtype)
+        packed[place] = values
+        return packed
+
+    no_emission = n_syllables**2
+    packed = PackedRuns(
+        pairs=lay_out(pairs[first], no_emission, np.int32),
+        cells=lay_out(cells, n_syllables * n_powers, np.int32),
+        starts=lay_out(starts[first], True, bool),
+        inside=lay_out(True, False, bool),
+        positions=lay_out(position, math.prod(piece_shape), np.int64),
+        pair_counts=np.bincount(pairs, minlength=no_emission + 1).astype(np.float64),
+        cell_counts=np.bincount(cells, minlength=(n_syllables + 1) * n_powers)
+        .reshape(n_syllables + 1, n_powers)
+        .astype(np.float64),
+    )
+    return packed, run_index, piece_index, piece_shape
+
+
+def cut_pieces(sequences, n_syllables, packed, piece_index, piece_shape):
+    """Cut sequences into pieces, and say which runs they begin in; see `pack_runs`.
+
+    Returns
+    -------
+    pieces : Pieces, NumPy arrays
+    """
+    flat_pairs, flat_starts = pair_codes(sequences, n_syllables)
+    n_steps, n_pieces = piece_shape
+    pairs = np.full(n_steps * n_pieces, n_syllables**2, np.int32)
+    starts = np.ones(n_steps * n_pieces, bool)
+    inside = np.zeros(n_steps * n_pieces, bool)
+    ends = np.cumsum(piece_index.lengths)
+    for lane, _, length, end in zip(*piece_index, ends, strict=True):
+        place = slice(lane * n_steps, lane * n_steps + length)
+        pairs[place] = flat_pairs[end - length : end]
+        starts[place] = flat_starts[end - length : end]
+        inside[place] = True
+
+    # the last run that does not begin after the first timestep of the piece
+    used = np.flatnonzero(inside[::n_steps])
+    run, lane = np.nonzero(packed.inside)
+    positions = packed.positions[run, lane]
+    order = np.argsort(positions)
+    found = order[np.searchsorted(positions[order], used * n_steps, side="right") - 1]
+
+    def by_piece(values):
+        laid_out = np.zeros(n_pieces, np.int32)
+        laid_out[used] = values
+        return laid_out
+
+    def by_step(values):
+        return np.ascontiguousarray(values.reshape(n_pieces, n_steps).T)
+
+    return Pieces(
+        PackedSequences(by_step(pairs), by_step(starts), by_step(inside), packed.pair_counts),
+        run=by_piece(run[found]),
+        lane=by_piece(lane[found]),
+        within=by_piece(used * n_steps - positions[found]),
+    )
+
+
+def _assign_pieces(lengths):
+    """Lanes of pieces, as many as each sequence needs; the index, and the shape of the array."""
+    n_steps = min(MAX_PIECE_LENGTH, round_up(max(int(np.mean(lengths)), 1)))
+    n_pieces = -(-lengths // n_steps)
+    lanes = np.cumsum(n_pieces) - n_pieces
+    index = PackIndex(lanes, np.zeros_like(lanes), lengths)
+    return index, (n_steps, round_up(max(int(n_pieces.sum()), 1)))

@@ -105,6 +105,45 @@ def filtered(model, sequence):
     return np.array([smoothed(model, sequence[: t + 1])[-1] for t in range(len(sequence))])
 
 
+class LogForwardBackward:
+    """Forward-backward in logarithms and float64, a loop over timesteps: for long sequences."""
+
+    def __init__(self, model, sequence):
+        x, n_states = np.asarray(sequence), model.n_states
+        with np.errstate(divide="ignore"):
+            log_trans = np.log(model.trans_probs)
+            log_emission = np.log(syllable_trans_probs(model))
+        self.log_emission = np.zeros((len(x), n_states))
+        for t in range(1, len(x)):
+            if x[t - 1] >= 0 and x[t] >= 0:
+                self.log_emission[t] = log_emission[:, x[t - 1], x[t]]
+        forward = np.zeros((len(x), n_states))
+        backward = np.zeros((len(x), n_states))
+        forward[0] = -np.log(n_states)
+        for t in range(1, len(x)):
+            before = scipy.special.logsumexp(forward[t - 1][:, None] + log_trans, axis=0)
+            forward[t] = before + self.log_emission[t]
+        for t in range(len(x) - 2, -1, -1):
+            after = self.log_emission[t + 1] + backward[t + 1]
+            backward[t] = scipy.special.logsumexp(log_trans + after, axis=1)
+        self.log_likelihood = scipy.special.logsumexp(forward[-1])
+        self.filtered = scipy.special.softmax(forward, axis=1)
+        self.smoothed = scipy.special.softmax(forward + backward, axis=1)
+        best = np.zeros(n_states)
+        for t in range(1, len(x)):
+            best = (best[:, None] + log_trans).max(axis=0) + self.log_emission[t]
+        self.best_log_prob = best.max() - np.log(n_states)
+        self.log_trans = log_trans
+
+    def log_prob(self, path):
+        """log p(x, z) of a path."""
+        return (
+            -np.log(len(self.log_trans))
+            + self.log_trans[path[:-1], path[1:]].sum()
+            + self.log_emission[np.arange(len(path)), path].sum()
+        )
+
+
 def expected_counts(model, sequences):
     """Sufficient statistics averaged over all paths."""
     trans = np.zeros((model.n_states, model.n_states))

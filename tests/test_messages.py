@@ -10,6 +10,8 @@ import hmmlearn._hmmc
 import jax
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hhmm import _runs, _sequences
 from hhmm._inference import choose, decode
@@ -60,6 +62,7 @@ MODELS = {
 # as they come, and with everything so short that it is cut
 VARIANTS = {
     "sequential": ("sequential", {}),
+    "parallel": ("parallel", {}),
     "compressed": ("compressed", {}),
     "compressed, cut": ("compressed", {"max_powers": 2, "max_piece_length": 3}),
 }
@@ -227,6 +230,98 @@ def test_smoother_matches_dynamax(backend):
         )
         theirs = np.asarray(posterior.smoothed_probs)
     np.testing.assert_allclose(smoothed, theirs, atol=2e-6)
+
+
+def test_a_long_chain_that_cannot_turn_back_does_not_underflow(backend):
+    """Left to right, and in the last third the syllables of a state that is behind for good.
+
+    There the state it is in explains them so badly that the probability of what follows is below
+    any float's range, compared with what it would be from another state.
+    """
+    rng = np.random.default_rng(4)
+    model = oracles.random_model(rng, 3, 5, sigma=1.5)
+    model = model._replace(
+        trans_probs=np.array([[0.98, 0.015, 0.005], [0, 0.99, 0.01], [0, 0, 1.0]])
+    )
+    probs = oracles.syllable_trans_probs(model)
+    x = np.zeros(20_000, np.int32)
+    for t in range(1, len(x)):
+        state = np.searchsorted([4_000, 8_000, 14_000], t, side="right") % 3
+        x[t] = rng.choice(5, p=probs[state, x[t - 1]])
+    truth = oracles.LogForwardBackward(model, x)
+    found = _log_likelihoods(backend, model, [x])
+    np.testing.assert_allclose(found, [truth.log_likelihood], rtol=1e-7)
+    smoothed = _by_timestep(decode.smooth, backend, model, [x])[0]
+    np.testing.assert_allclose(smoothed, truth.smoothed, rtol=1e-4, atol=1e-6)
+
+
+held = st.tuples(st.integers(-1, 2), st.sampled_from([1, 1, 2, 3, 4, 5, 9, 30]))
+
+
+def _write_out(runs):
+    """A sequence as validation leaves it: it ends at its last observed timestep."""
+    x = np.repeat([s for s, _ in runs], [n for _, n in runs]).astype(np.int32)
+    return x[: np.flatnonzero(x >= 0)[-1] + 1] if (x >= 0).any() else x[:0]
+
+
+run_sequence = st.lists(held, min_size=1, max_size=6).map(_write_out)
+
+
+@given(
+    sequences=st.lists(run_sequence, min_size=1, max_size=4),
+    seed=st.integers(0, 1000),
+    kind=st.sampled_from([(0.3, False), (1.5, False), (4.0, False), (0.3, True), (1.0, True)]),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_runs_any_model(sequences, seed, kind):
+    """Runs drawn by hypothesis: longer than the table of 4 powers, one timestep, all missing.
+
+    All shapes are the same, so that nothing is compiled twice. The oracle is in float64; so
+    where transitions are impossible emissions are moderate, lest the only possible path be
+    further behind in its middle than float32 reaches.
+    """
+    sigma, zeros = kind
+    model = oracles.random_model(np.random.default_rng(seed), 3, 3, sigma=sigma, zeros=zeros)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choose, "MAX_POWERS", 4)
+        patch.setattr(choose, "choose_n_powers", lambda *_: 4)
+        for module in (_runs, _sequences):
+            patch.setattr(module, "round_up", lambda n: 192 if n > 16 else 16)
+        for name in BACKENDS:
+            _check_against_float64(Backend(name, 4, 16), model, sequences)
+
+
+def _check_against_float64(backend, model, sequences):
+    truths = [oracles.LogForwardBackward(model, x) if len(x) else None for x in sequences]
+    log_likelihoods = _log_likelihoods(backend, model, sequences)
+    expected = [truth.log_likelihood if truth else 0 for truth in truths]
+    np.testing.assert_allclose(log_likelihoods, expected, rtol=1e-6, atol=1e-6)
+    filtered = _by_timestep(decode.forward_filter, backend, model, sequences)
+    smoothed = _by_timestep(decode.smooth, backend, model, sequences)
+    states, log_probs = _by_timestep(decode.viterbi, backend, model, sequences)
+    draw, stats, log_likelihood = _sample(backend, model, sequences, seed=0)
+    means, log_likelihood_too = _expected_counts(backend, model, sequences)
+    for total in (log_likelihood, log_likelihood_too):
+        np.testing.assert_allclose(total, sum(expected), rtol=1e-6, atol=1e-6)
+    for i, truth in enumerate(truths):
+        if truth is None:
+            continue
+        np.testing.assert_allclose(filtered[i], truth.filtered, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(smoothed[i], truth.smoothed, rtol=1e-5, atol=2e-6)
+        np.testing.assert_allclose(log_probs[i].sum(), truth.best_log_prob, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(log_probs[i].sum(), truth.log_prob(states[i]), rtol=1e-9)
+        assert truth.log_prob(draw[i]) > -np.inf
+    trans, syllables = oracles.count_transitions(sequences, draw, 3, 3)
+    np.testing.assert_array_equal(stats.state_trans_counts, trans)
+    np.testing.assert_array_equal(stats.syllable_trans_counts, syllables)
+    # as many transitions as there are, and the states of the emitted ones by the marginals
+    np.testing.assert_allclose(means.state_trans_counts.sum(), trans.sum(), rtol=1e-5)
+    by_state = np.zeros((3, 3, 3))
+    for x, truth in zip(sequences, truths, strict=True):
+        for t in range(1, len(x)):
+            if x[t - 1] >= 0 and x[t] >= 0:
+                by_state[:, x[t - 1], x[t]] += truth.smoothed[t]
+    np.testing.assert_allclose(means.syllable_trans_counts, by_state, rtol=1e-5, atol=1e-5)
 
 
 @double_precision

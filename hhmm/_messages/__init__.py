@@ -12,10 +12,11 @@ sequences:
 ``viterbi``           the most probable states
 ====================  =====================================================
 
-`sequential` takes `PackedSequences` and gives results for every timestep in the same shape;
-`compressed` takes `RunData`, gives terms by run, and results for every timestep by piece.
+`sequential` and `parallel` take `PackedSequences` and give results for every timestep in the
+same shape; `compressed` takes `RunData`, gives terms by run, and results for every timestep by
+piece.
 """
 
-from hhmm._messages import compressed, sequential
+from hhmm._messages import compressed, parallel, sequential
 
-BACKENDS = {"compressed": compressed, "sequential": sequential}
+BACKENDS = {"compressed": compressed, "parallel": parallel, "sequential": sequential}

@@ -47,7 +47,7 @@ from hhmm._messages.arithmetic import by_syllables, draw_index, normalised, prop
 from hhmm._messages.bridges import bridge, stays
 from hhmm._messages.run_path import viterbi
 from hhmm._messages.runs import continues, held_pairs
-from hhmm._random import uniforms
+from hhmm._random import uniforms_by_lane
 from hhmm._types import Array, RunStates, SufficientStats
 
 __all__ = [
@@ -59,10 +59,6 @@ __all__ = [
     "smooth",
     "viterbi",
 ]
-
-# Messages times row scales are at least as large as float32 holds where the smallest factors
-# are larger than this (their logarithm); else each step takes the largest out first.
-SAFE_LOG = -80.0
 
 
 class Tables(NamedTuple):
@@ -123,7 +119,7 @@ def sample(key, factors, trans_probs, data):
     passed = forward(tables, factors, runs)
     n_runs, n_lanes = runs.pairs.shape
     n_states = trans_probs.shape[0]
-    noise = uniforms(key_ends, (n_runs, 2, n_lanes), jnp.float32)
+    noise = uniforms_by_lane(key_ends, 2 * n_runs, runs).reshape(n_runs, 2, n_lanes)
     to_next = tables.trans.T
     columns = lax.optimization_barrier(
         tables.powers.relative.transpose(0, 2, 1).reshape(-1, n_states)
@@ -258,51 +254,33 @@ def tabulate(factors, trans_probs, runs):
 def forward(tables, factors, runs):
     """The forward recursion over runs; returns `RunForward`.
 
-    Where the smallest emission factor times the smallest row scale is within the range of
-    float32, messages are multiplied by them as they are. Else they are added to the
-    logarithms of the message, and the largest is taken out first.
+    The row scales of a power are added to the logarithms of the message and the largest is
+    taken out, so that a message in states that are unlikely to last does not underflow.
     """
-    smallest = jnp.min(jnp.where(runs.pair_counts > 0, factors.relative.min(axis=1), 1))
-    occurs = runs.cell_counts.reshape(-1, 1) > 0
-    log_smallest = jnp.log(smallest) + jnp.min(jnp.where(occurs, tables.row_scale, 0))
-    return lax.cond(
-        log_smallest > SAFE_LOG,
-        lambda: _forward_scan(tables, factors, runs, in_range=True),
-        lambda: _forward_scan(tables, factors, runs, in_range=False),
-    )
-
-
-def _forward_scan(tables, factors, runs, *, in_range):
     n_states = len(tables.trans)
-    scale = jnp.exp(tables.row_scale) if in_range else tables.row_scale
-    scale = lax.optimization_barrier(scale)
 
     def step(end, inputs):
         pairs, cells, starts = inputs
         message = end.T
         predicted = propagate(message, tables.trans) * (1 / total(message))
         predicted = jnp.where(starts, 1 / n_states, predicted)
+        # the barriers keep the compiler from repeating what is before them for every state after
         first = lax.optimization_barrier((predicted * factors.relative[pairs].T).T)
-        if in_range:
-            weights = first * scale[cells]
-        else:
-            log_weights = lax.optimization_barrier(jnp.log(first) + scale[cells])
-            log_factor = reduce(jnp.maximum, list(log_weights.T))
-            weights = lax.optimization_barrier(jnp.exp(log_weights - log_factor[:, None]))
+        log_weights = lax.optimization_barrier(jnp.log(first) + tables.row_scale[cells])
+        largest = reduce(jnp.maximum, list(log_weights.T))
+        weights = lax.optimization_barrier(jnp.exp(log_weights - largest[:, None]))
         to_all = tables.by_row[cells]
-        end = reduce(
-            add,
-            [
-                weights[:, j, None] * to_all[:, j * n_states : (j + 1) * n_states]
-                for j in range(n_states)
-            ],
-        )
-        return end, (weights, end) if in_range else (weights, end, log_factor)
+        terms = [
+            weights[:, j, None] * to_all[:, j * n_states : (j + 1) * n_states]
+            for j in range(n_states)
+        ]
+        end = reduce(add, terms)
+        return end, (weights, end, largest)
 
     first = jnp.ones((runs.pairs.shape[1], n_states), tables.trans.dtype)
     inputs = (runs.pairs, runs.cells, runs.starts)
-    _, (weights, ends, *log_factors) = lax.scan(step, first, inputs)
-    return RunForward(weights, ends, sum(log_factors, jnp.log(ends.sum(axis=2))))
+    _, (weights, ends, largest) = lax.scan(step, first, inputs)
+    return RunForward(weights, ends, jnp.log(ends.sum(axis=2)) + largest)
 
 
 def _predictions(tables, passed, runs):
@@ -329,12 +307,13 @@ def backward(tables, passed, predicted, runs, *, with_joint):
 
     def step(carry, inputs):
         evidence, joint = carry
-        cells, ends, inside, predicted, weights, end = inputs
+        cells, ends, inside, predicted, weights = inputs
         following = jnp.where(ends, 1, propagate(evidence.T, tables.trans.T)).T
         powers_ = tables.by_row[cells].reshape(-1, n_states, n_states)
         both = weights[:, :, None] * powers_ * following[:, None, :]
-        both = both * (1 / total(end.T))[:, None, None]
         smoothed = both.sum(axis=2)
+        scale = 1 / total(smoothed.T)  # the normaliser of the run, up to rounding
+        both, smoothed = both * scale[:, None, None], smoothed * scale[:, None]
         evidence = jnp.where(predicted > 0, smoothed / predicted, 0)
         if with_joint:
             joint = joint.at[cells].add(jnp.where(inside[:, None, None], both, 0))
@@ -343,7 +322,7 @@ def backward(tables, passed, predicted, runs, *, with_joint):
     last = jnp.ones_like(passed.ends[0])
     joint = jnp.zeros((len(tables.by_row), n_states, n_states)) if with_joint else None
     ends = sequential.ends_of(runs)
-    inputs = (runs.cells, ends, runs.inside, predicted, passed.weights, passed.ends)
+    inputs = (runs.cells, ends, runs.inside, predicted, passed.weights)
     (_, joint), (following, evidence) = lax.scan(step, (last, joint), inputs, reverse=True)
     return following, evidence, joint
 
@@ -369,16 +348,17 @@ def _count(states, table, factors, trans_probs, runs):
     )
 
     def visit(counts, event):
-        trans_counts, held = counts
+        # one array and one update, the transitions first
+        stays, moves = event.state * (n_states + 1), event.state * n_states + event.state_after
+        held_before = n_states**2 + event.state * n_rows + event.row
+        held_after = n_states**2 + event.state_after * n_rows + event.row
         leaves = event.leaves.astype(jnp.int32)
-        trans_counts = trans_counts.at[event.state * (n_states + 1)].add(event.stayed)
-        trans_counts = trans_counts.at[event.state * n_states + event.state_after].add(leaves)
-        held = held.at[event.state * n_rows + event.row].add(event.stayed)
-        held = held.at[event.state_after * n_rows + event.row].add(leaves)
-        return trans_counts, held
+        return counts.at[jnp.concatenate([stays, held_before, moves, held_after])].add(
+            jnp.concatenate([event.stayed, event.stayed, leaves, leaves])
+        )
 
-    trans_counts, held = bridge(
-        (trans_counts, held),
+    counts = bridge(
+        jnp.concatenate([trans_counts, held]),
         visit,
         states,
         staying,
@@ -387,6 +367,7 @@ def _count(states, table, factors, trans_probs, runs):
         _transfer(factors, trans_probs, runs),
         runs,
     )
+    trans_counts, held = jnp.split(counts, [n_states**2])
     by_pair = by_pair.reshape(n_states, n_pairs)
     by_pair = by_pair.at[:, held_pairs(runs)].add(held.reshape(n_states, n_rows))
     return SufficientStats(

@@ -57,7 +57,7 @@ from hhmm._messages.arithmetic import (
     propagate,
     total,
 )
-from hhmm._random import uniforms
+from hhmm._random import uniforms_by_lane
 from hhmm._types import Array, SufficientStats
 
 
@@ -118,16 +118,19 @@ def expected_counts(factors, trans_probs, sequences):
 def expectation(passed, evidence, factors, trans_probs, sequences):
     """Expected sufficient statistics of what `forward` and `backward` leave."""
     # p(z[t-1] = j, z[t] = k | x) is alpha[t-1, j] A[j, k] r[t, k]
+    smoothed = passed.predicted * evidence
+    # over a long lane rounding lets the scale of the evidence drift
+    scale = 1 / smoothed.sum(axis=1, keepdims=True)
     continues = (sequences.inside & ~sequences.starts)[1:, None]
     joint = jnp.einsum(
         "tjn,tkn->njk",
         normalised(passed.messages[:-1], axis=1),
-        jnp.where(continues, evidence[1:], 0),
+        jnp.where(continues, evidence[1:] * scale[1:], 0),
         precision=lax.Precision.HIGHEST,
     )  # summed over the timesteps of a lane in float32, over lanes in float64
-    smoothed = normalised(passed.predicted * evidence, axis=1).transpose(0, 2, 1)
+    smoothed = (smoothed * scale).transpose(0, 2, 1).astype(jnp.float64)
     n_pairs, n_states = factors.relative.shape
-    by_pair = jnp.zeros((n_pairs, n_states)).at[sequences.pairs].add(smoothed.astype(jnp.float64))
+    by_pair = jnp.zeros((n_pairs, n_states)).at[sequences.pairs].add(smoothed)
     return SufficientStats(
         trans_probs * joint.astype(jnp.float64).sum(axis=0), by_syllables(by_pair.T)
     )
@@ -147,7 +150,7 @@ def sample(key, factors, trans_probs, sequences):
     """
     passed = forward(factors, trans_probs, sequences)
     to_next = trans_probs.astype(passed.messages.dtype).T
-    noise = uniforms(key, sequences.pairs.shape, passed.messages.dtype)
+    noise = uniforms_by_lane(key, len(sequences.pairs), sequences)
 
     def step(state, inputs):
         message, ends, uniform = inputs

@@ -1,0 +1,142 @@
+"""The parallel backend beyond what every backend is tested for in `test_messages`."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hhmm import _sequences
+from hhmm._messages import parallel, scaled, sequential
+from hhmm._model.emissions import emission_factors, logits_from_params
+from hhmm._precision import double_precision
+from hhmm._random import key_from_random_state
+from hhmm._types import Params
+from tests import oracles
+
+SEQUENCES = [
+    np.array(x, np.int32)
+    for x in ([2, 0, 1, 1, -1, 0, 2], [0, 1, 2, 0, 1], [2, 2], [-1, 1, 0, 2], [0, -1, 2], [1])
+]
+
+
+@pytest.mark.parametrize(("capacity", "rows", "rows_float64"), [(1, 1, 1), (6, 4, 3)])
+@pytest.mark.parametrize("zeros", [False, True])
+def test_several_blocks_match_enumeration(monkeypatch, zeros, capacity, rows, rows_float64):
+    """Seven timesteps in blocks of one; and of four, or three, with the last one filled up."""
+    model = oracles.random_model(np.random.default_rng(5), 3, 3, sigma=1.5, zeros=zeros)
+    n_steps, n_lanes = _sequences.pack(SEQUENCES, 3)[0].pairs.shape
+    monkeypatch.setattr(parallel, "BLOCK_BYTES", capacity * n_lanes * 3 * 3 * 4)
+    assert n_steps == 7
+    assert parallel._rows_of_block(n_steps, n_lanes, 3, np.float32) == rows
+    assert parallel._rows_of_block(n_steps, n_lanes, 3, np.float64) == rows_float64
+    results, index = _run_all(parallel, model, SEQUENCES, seed=3)
+    filtered, log_normalisers, smoothed, path, _, (stats, log_likelihood) = results
+    log_likelihoods = _sequences.sum_by_sequence(log_normalisers, index)
+    for i, x in enumerate(SEQUENCES):
+        for values, oracle in ((filtered, oracles.filtered), (smoothed, oracles.smoothed)):
+            values = _cut(values, index, i)
+            np.testing.assert_allclose(values, oracle(model, x), rtol=1e-5, atol=1e-6)
+        paths, joint = oracles.path_probs(model, x)
+        np.testing.assert_allclose(log_likelihoods[i], np.log(joint.sum()), rtol=1e-6, atol=1e-6)
+        found = joint[(paths == _cut(path, index, i)).all(axis=1)][0]
+        np.testing.assert_allclose(found, joint.max(), rtol=1e-6)
+    trans, syllables = oracles.expected_counts(model, SEQUENCES)
+    np.testing.assert_allclose(stats.state_trans_counts, trans, rtol=1e-6, atol=2e-6)
+    np.testing.assert_allclose(stats.syllable_trans_counts, syllables, rtol=1e-6, atol=2e-6)
+    np.testing.assert_allclose(log_likelihood, log_likelihoods.sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("block_bytes", [parallel.BLOCK_BYTES, 4_000])
+def test_equal_keys_give_the_draw_of_sequential(monkeypatch, block_bytes):
+    """In one block, and in blocks of 20 timesteps: rounding decides one state in a million."""
+    monkeypatch.setattr(parallel, "BLOCK_BYTES", block_bytes)
+    rng = np.random.default_rng(6)
+    model = oracles.random_model(rng, 4, 5)
+    sequences = [rng.integers(-1, 5, n).astype(np.int32) for n in (151, 149, 90, 41, 7, 1)]
+    ours, index = _run_all(parallel, model, sequences, seed=2)
+    theirs, _ = _run_all(sequential, model, sequences, seed=2)
+    for i in range(len(sequences)):
+        expected = _cut(theirs.states, index, i)
+        np.testing.assert_array_equal(_cut(ours.states, index, i), expected)
+
+
+@pytest.mark.parametrize("n_states", [3, scaled.WRITTEN_OUT_STATES + 1])
+def test_products_of_scaled_matrices_match_log_space(n_states):
+    """Scales of hundreds of nats either way, impossible entries and impossible rows."""
+    rng = np.random.default_rng(n_states)
+    relative = rng.random((6, n_states, n_states)) ** 20
+    relative[rng.random(relative.shape) < 0.3] = 0
+    relative[:, 1] = 0
+    relative /= np.maximum(relative.max(axis=-1, keepdims=True), 1e-30)
+    log_scale = np.where(relative.any(axis=-1), rng.normal(0, 300, relative.shape[:2]), -np.inf)
+    message = rng.dirichlet(np.full(n_states, 0.1), 3)
+    message[0] = np.arange(n_states) == 1  # leaves by the impossible row
+    relative, message = relative.astype(np.float32), message.astype(np.float32)
+    with np.errstate(divide="ignore"):
+        log_matrix = np.log(relative.astype(float)) + log_scale[..., None]
+        log_message = np.log(message.astype(float))
+    first, second = log_matrix[::2], log_matrix[1::2]
+    log_product = np.logaddexp.reduce(first[..., None] + second[:, None], axis=2)
+    log_applied = np.logaddexp.reduce(log_message[..., None] + second, axis=1)
+    log_normaliser = np.logaddexp.reduce(log_applied, axis=-1)
+
+    with jax.enable_x64(True):
+        matrix = scaled.ScaledMatrix(jnp.asarray(relative), jnp.asarray(log_scale))
+        first, second = (jax.tree.map(lambda x, i=i: x[i::2], matrix) for i in (0, 1))
+        product = jax.tree.map(np.asarray, scaled.product(first, second))
+        applied, normaliser = scaled.apply(jnp.asarray(message), second)
+    assert product.relative.dtype == np.float32
+    possible = np.isfinite(log_product).any(axis=-1)
+    assert not possible.all()
+    np.testing.assert_array_equal(product.relative.max(axis=-1), possible)
+    np.testing.assert_array_equal(np.isfinite(product.log_scale), possible)
+    log_product = log_product[possible]
+    highest = log_product.max(axis=-1)
+    np.testing.assert_allclose(product.log_scale[possible], highest, rtol=1e-9, atol=1e-5)
+    oracle = np.exp(log_product - highest[:, None])
+    np.testing.assert_allclose(product.relative[possible], oracle, rtol=1e-5, atol=1e-30)
+    assert np.isneginf(log_normaliser[0])
+    np.testing.assert_allclose(normaliser, log_normaliser, rtol=1e-6)
+    np.testing.assert_array_equal(applied[0], 0)
+    oracle = np.exp(log_applied[1:] - log_normaliser[1:, None])
+    np.testing.assert_allclose(applied[1:], oracle, rtol=1e-5, atol=1e-30)
+
+
+class Results(NamedTuple):
+    """What a backend gives."""
+
+    filtered: Any
+    log_normalisers: Any
+    smoothed: Any
+    path: Any
+    states: Any
+    expected_counts: Any
+
+
+@double_precision
+def _run_all(backend, model, sequences, *, seed):
+    """Everything a backend module gives, compiled anew; NumPy results and the index."""
+    packed, index = _sequences.pack(sequences, model.n_syllables)
+
+    @jax.jit
+    def run_all(key, params, packed):
+        data = emission_factors(logits_from_params(*params[:2])), params.trans_probs, packed
+        return Results(
+            backend.forward_filter(*data),
+            backend.log_normalisers(*data),
+            backend.smooth(*data),
+            backend.viterbi(*data),
+            backend.sample(key, *data)[0],
+            backend.expected_counts(*data),
+        )
+
+    results = run_all(key_from_random_state(seed), Params(*model), packed)
+    return jax.tree.map(np.asarray, results), index
+
+
+def _cut(packed, index, i):
+    """Sequence i of a packed result, (n_timesteps,) or (n_timesteps, n_values)."""
+    rows = slice(index.offsets[i], index.offsets[i] + index.lengths[i])
+    return packed[rows, ..., index.lanes[i]]

@@ -36,6 +36,24 @@ def normals(key, shape, dtype=jnp.float64):
     return lax.optimization_barrier(flat).reshape(shape)
 
 
+def uniforms_by_lane(key, n, sequences):
+    """Numbers uniform in [0, 1), n for each lane, (n, n_lanes) float32.
+
+    Every lane has a key of its own: what is drawn does not depend on which lanes are computed
+    together.
+
+    Parameters
+    ----------
+    key : JAX key
+    n : int
+    sequences : PackedSequences or PackedRuns
+    """
+    lanes = sequences.first_lane + jnp.arange(sequences.pairs.shape[1], dtype=jnp.uint32)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, lanes)
+    by_lane = jax.vmap(lambda key: jax.random.uniform(key, (n,), jnp.float32))(keys)
+    return lax.optimization_barrier(by_lane).T
+
+
 def uniforms(key, shape, dtype=jnp.float64):
     """Numbers uniform in [0, 1)."""
     flat = jax.random.uniform(key, (math.prod(shape),), dtype)

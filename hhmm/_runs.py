@@ -106,6 +106,7 @@ def pack_runs(sequences, n_syllables, n_powers):
         cell_counts=np.bincount(cells, minlength=(n_syllables + 1) * n_powers)
         .reshape(n_syllables + 1, n_powers)
         .astype(np.float64),
+        first_lane=np.uint32(0),
     )
     return packed, run_index, piece_index, piece_shape
 
@@ -145,7 +146,9 @@ def cut_pieces(sequences, n_syllables, packed, piece_index, piece_shape):
         return np.ascontiguousarray(values.reshape(n_pieces, n_steps).T)
 
     return Pieces(
-        PackedSequences(by_step(pairs), by_step(starts), by_step(inside), packed.pair_counts),
+        PackedSequences(
+            *map(by_step, (pairs, starts, inside)), packed.pair_counts, packed.first_lane
+        ),
         run=by_piece(run[found]),
         lane=by_piece(lane[found]),
         within=by_piece(used * n_steps - positions[found]),

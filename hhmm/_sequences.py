@@ -57,6 +57,7 @@ def pack(sequences, n_syllables):
         starts=np.ascontiguousarray(starts.T),
         inside=np.ascontiguousarray(inside.T),
         pair_counts=np.bincount(flat_pairs, minlength=no_emission + 1).astype(np.float64),
+        first_lane=np.uint32(0),
     )
     return packed, index
 

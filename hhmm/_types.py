@@ -67,6 +67,7 @@ class PackedSequences(NamedTuple):
     starts: Array  # (n_steps, n_lanes) bool
     inside: Array  # (n_steps, n_lanes) bool
     pair_counts: Array  # (n_pairs,) float64: how often each pair occurs inside
+    first_lane: Array  # () uint32: number of the first lane among all, see `hhmm._lanes`
 
 
 class PackedRuns(NamedTuple):
@@ -83,6 +84,7 @@ class PackedRuns(NamedTuple):
     positions: Array  # (n_runs, n_lanes) int64: of the first timestep in the array of pieces
     pair_counts: Array  # (n_pairs,) float64, of all timesteps
     cell_counts: Array  # (n_syllables + 1, n_powers) float64: how often each cell occurs inside
+    first_lane: Array  # () uint32, as in PackedSequences
 
 
 class Pieces(NamedTuple):

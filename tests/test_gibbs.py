@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from hhmm import EfficientHHMM, _sequences
-from hhmm._inference import draws, gibbs, initialise, run
+from hhmm._inference import dispatch, draws, gibbs, initialise, run
 from hhmm._inference.convergence import drift
 from hhmm._inference.gibbs import Settings
 from hhmm._inference.prepare import prepare
@@ -184,15 +184,15 @@ def test_not_finite_log_joint_is_an_error(data):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_one_trace_a_shape_and_none_for_another_prior(data, monkeypatch):
     """The sweep is traced for the first fit, and never again on data of that shape."""
-    n_traces = 0
+    n_traces, sweep = 0, gibbs.sweep
 
     def counting_sweep(*args, **kwargs):
         nonlocal n_traces
         n_traces += 1
-        return gibbs.sweep(*args, **kwargs)
+        return sweep(*args, **kwargs)
 
-    monkeypatch.setitem(run.ALGORITHMS, "gibbs", counting_sweep)
-    run._dispatch.clear_cache()
+    monkeypatch.setattr(gibbs, "sweep", counting_sweep)
+    dispatch.fused.clear_cache()
     model = EfficientHHMM(N_STATES, N_SYLLABLES, max_iter=3, random_state=0, init="random")
     model.fit(data.X)
     first = n_traces
@@ -213,7 +213,7 @@ def test_one_trace_a_shape_and_none_for_another_prior(data, monkeypatch):
     assert n_traces == first
     model.fit(data.X[:, :30])
     assert n_traces == first + 1
-    run._dispatch.clear_cache()  # what was compiled here calls the counter
+    dispatch.fused.clear_cache()  # what was compiled here calls the counter
 
 
 @double_precision
@@ -234,10 +234,10 @@ def test_no_two_draws_share_a_key(data, monkeypatch):
     monkeypatch.setitem(gibbs.BACKENDS, "sequential", backend)
     monkeypatch.setattr(gibbs, "draw_trans_probs", recorded(gibbs.draw_trans_probs))
     monkeypatch.setitem(gibbs.SAMPLERS, "laplace", recorded(gibbs.SAMPLERS["laplace"]))
-    run._dispatch.clear_cache()
+    dispatch.fused.clear_cache()
     _run(data, n_iter=4)
     jax.effects_barrier()
-    run._dispatch.clear_cache()  # what was compiled here calls the recorder
+    dispatch.fused.clear_cache()  # what was compiled here calls the recorder
     assert len(keys) == 4 * 3
     assert len(set(keys)) == len(keys)
 

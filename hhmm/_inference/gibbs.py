@@ -77,7 +77,7 @@ def sweep(key, chain, sequences, priors, learning_rate, *, settings):
     -------
     chain : ChainState
     """
-    key_emission, key_trans, key_states = jax.random.split(key, 3)
+    key_emission, key_trans, key_states = sweep_keys(key)
     chain = jax.lax.cond(
         chain.has_states,
         lambda: draw_params(
@@ -86,6 +86,11 @@ def sweep(key, chain, sequences, priors, learning_rate, *, settings):
         lambda: chain,
     )
     return draw_states(key_states, chain, sequences, priors, settings=settings)
+
+
+def sweep_keys(key):
+    """Keys of the draws of a sweep: of the emissions, the transitions, the states."""
+    return jax.random.split(key, 3)
 
 
 def draw_params(key_emission, key_trans, chain, priors, learning_rate, *, settings):

@@ -6,36 +6,17 @@ a second, halved when it takes more than one. The key of a sweep is
 ``fold_in(chain key, sweep)``: how the sweeps are cut into dispatches changes nothing.
 """
 
-import functools
 import time
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+from hhmm import _lanes
 from hhmm._inference import gibbs
+from hhmm._inference.dispatch import MAX_SWEEPS_PER_DISPATCH, Kept, fused, grouped
 from hhmm._inference.draws import schedule
-from hhmm._types import Array, EmissionLogits
-
-ALGORITHMS = {"gibbs": gibbs.sweep}
-MAX_SWEEPS_PER_DISPATCH = 64
-
-
-class Kept(NamedTuple):
-    """Kept draws, leading axis (n_draws,)."""
-
-    logits: EmissionLogits
-    trans_probs: Array
-    log_joint: Array
-
-
-class Trace(NamedTuple):
-    """What a dispatch recorded, leading axis (MAX_SWEEPS_PER_DISPATCH,)."""
-
-    log_joint: Array
-    emission_decrement: Array
+from hhmm._types import Array, RunData
 
 
 class Start(NamedTuple):
@@ -124,7 +105,6 @@ def run(start, sequences, priors, learning_rate, *, algorithm, settings, n_iter,
         When the log joint of a sweep is not finite.
     """
     key, chain, first_sweep = start
-    sequences = jax.device_put(sequences)
     kept = schedule(n_iter, n_draws)
     slots = np.full(n_iter + MAX_SWEEPS_PER_DISPATCH, n_draws, np.int32)
     slots[kept] = np.arange(len(kept))
@@ -134,9 +114,16 @@ def run(start, sequences, priors, learning_rate, *, algorithm, settings, n_iter,
         trans_probs=np.zeros((n_draws, *chain.trans_probs.shape)),
         log_joint=np.zeros(n_draws),
     )
+    n_lanes = (sequences.runs if isinstance(sequences, RunData) else sequences).pairs.shape[1]
+    n_groups = _lanes.n_groups(sequences, len(chain.trans_probs))
+    if n_groups > 1:
+        many_sweeps, sequences = grouped, _lanes.split(sequences, n_groups)
+    else:
+        many_sweeps = fused
+    sequences = jax.device_put(sequences)
 
     def dispatch(chain, draws, first, n_sweeps, slots):
-        return _dispatch(
+        return many_sweeps(
             key,
             chain,
             draws,
@@ -175,51 +162,15 @@ def run(start, sequences, priors, learning_rate, *, algorithm, settings, n_iter,
             n_sweeps = min(2 * n_sweeps, MAX_SWEEPS_PER_DISPATCH)
         elif seconds > 1 and len(traces) > 1:  # the first one compiled
             n_sweeps = max(n_sweeps // 2, 1)
+    chain = jax.tree.map(np.asarray, chain)
+    if n_groups > 1:
+        chain = chain._replace(states=_lanes.join(chain.states, n_lanes))
     return Result(
-        chain=jax.tree.map(np.asarray, chain),
+        chain=chain,
         kept=jax.tree.map(lambda x: np.asarray(x)[: len(kept)], draws),
         log_joint=np.concatenate([trace.log_joint for trace in traces]),
         emission_decrement=np.concatenate([trace.emission_decrement for trace in traces]),
     )
-
-
-@functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
-def _dispatch(
-    key,
-    chain,
-    draws,
-    first_sweep,
-    n_sweeps,
-    slots,
-    sequences,
-    priors,
-    learning_rate,
-    *,
-    algorithm,
-    settings,
-):
-    """Run `n_sweeps` sweeps; a sweep whose slot is past the end of `draws` is not kept."""
-
-    def body(i, carry):
-        chain, draws, trace = carry
-        chain = ALGORITHMS[algorithm](
-            jax.random.fold_in(key, first_sweep + i),
-            chain,
-            sequences,
-            priors,
-            learning_rate,
-            settings=settings,
-        )
-        kept = Kept(chain.logits, chain.trans_probs, chain.log_joint)
-        draws = jax.tree.map(lambda all_, new: all_.at[slots[i]].set(new, mode="drop"), draws, kept)
-        trace = Trace(
-            trace.log_joint.at[i].set(chain.log_joint),
-            trace.emission_decrement.at[i].set(chain.emission_decrement),
-        )
-        return chain, draws, trace
-
-    empty = jnp.full(MAX_SWEEPS_PER_DISPATCH, jnp.nan)
-    return lax.fori_loop(0, n_sweeps, body, (chain, draws, Trace(empty, empty)))
 
 
 def _check_finite(log_joint, first_sweep):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from hhmm._messages.arithmetic import draw_index
-from hhmm._random import key_from_data, uniforms
+from hhmm._random import key_from_data, uniforms_by_lane
 from hhmm._types import Array
 
 MAX_SLOTS = 1024
@@ -53,7 +53,7 @@ def stays(states, table, runs):
     """
     key, _ = _keys(states)
     n_states = table.relative.shape[1]
-    uniform = uniforms(key, states.first.shape, jnp.float32)
+    uniform = uniforms_by_lane(key, len(states.first), runs)
     cell = runs.cells * n_states + states.first
     log_ratio = jnp.log(uniform.astype(jnp.float64)) + _log_power(
         table, runs.cells, states.first, states.last
@@ -97,11 +97,11 @@ def bridge(carry, visit, states, staying, uniform, table, transfer, runs):
     log_transfer = jnp.log(transfer)
 
     def unfinished(loop):
-        _, _, n_taken, slots = loop
+        _, n_taken, slots = loop
         return (n_taken < n_moving) | jnp.any(slots.left > 0)
 
     def turn(loop):
-        carry, i, n_taken, slots = loop
+        carry, n_taken, slots = loop
         empty = slots.left == 0
         place = n_taken + jnp.cumsum(empty) - 1
         takes = empty & (place < n_moving)
@@ -116,7 +116,7 @@ def bridge(carry, visit, states, staying, uniform, table, transfer, runs):
             uniform=uniform[run],
         )
         slots = jax.tree.map(lambda a, b: jnp.where(takes, a, b), new, slots)
-        noise = uniforms(jax.random.fold_in(key, i), (2, n_slots), jnp.float32)
+        noise = _noise(key, slots, runs)
         stayed = _time_of_leaving(slots, table, n_powers)
         after, possible = _state_after(noise[0], slots, stayed, table, log_transfer, n_powers)
         leaves = (stayed < slots.left) & possible
@@ -128,12 +128,26 @@ def bridge(carry, visit, states, staying, uniform, table, transfer, runs):
             left=jnp.where(leaves, slots.left - stayed - 1, 0),
             uniform=noise[1],
         )
-        return visit(carry, event), i + 1, n_taken + takes.sum(), slots
+        return visit(carry, event), n_taken + takes.sum(), slots
 
     nothing = jnp.zeros(n_slots, jnp.int32)
     slots = _Slots(*[nothing] * 6, uniform=jnp.zeros(n_slots, jnp.float32))
-    loop = (carry, jnp.int32(0), jnp.zeros_like(n_moving), slots)
+    loop = (carry, jnp.zeros_like(n_moving), slots)
     return lax.while_loop(unfinished, turn, loop)[0]
+
+
+def _noise(key, slots, runs):
+    """Two uniform numbers a slot, (2, n_slots): of the run and the timestep, not of the slot."""
+    n_lanes = runs.pairs.shape[1]
+    lane = runs.first_lane + (slots.run % n_lanes).astype(jnp.uint32)
+
+    def draw(lane, row, step):
+        own = key
+        for number in (lane, row, step):
+            own = jax.random.fold_in(own, number)
+        return jax.random.uniform(own, (2,), jnp.float32)
+
+    return jax.vmap(draw, out_axes=1)(lane, slots.run // n_lanes, slots.step)
 
 
 def _time_of_leaving(slots, table, n_powers):

@@ -1,0 +1,106 @@
+"""Lanes in groups: so that several cores share the work of one sweep.
+
+A scan over timesteps runs on one core. Lanes do not know of each other, so groups of them
+are computed by calls of their own, which JAX runs at the same time. Every lane has a number and a
+random stream of its own, so that the draws do not depend on how lanes are grouped.
+"""
+
+import joblib
+import numpy as np
+
+from hhmm._types import PackedSequences, RunData, RunStates
+
+# lanes * steps * states of a group, at least: below, calls cost more than they save
+MIN_GROUP_WORK = 400_000
+
+
+def n_groups(data, n_states):
+    """How many groups to compute at the same time.
+
+    At most the number of cores that joblib grants: one inside of its worker processes.
+
+    Parameters
+    ----------
+    data : PackedSequences or RunData, NumPy arrays
+    n_states : int
+    """
+    pairs = (data.runs if isinstance(data, RunData) else data).pairs
+    most = min(pairs.shape[1], pairs.size * n_states // MIN_GROUP_WORK)
+    return max(1, min(most, joblib.effective_n_jobs(-1)))
+
+
+def join(states, n_lanes):
+    """The states of groups, as drawn, as those of all lanes.
+
+    Parameters
+    ----------
+    states : tuple of (n_steps, n_lanes) arrays or of RunStates
+    n_lanes : int
+    """
+
+    def side_by_side(*parts):
+        return np.concatenate(parts, axis=1)[:, :n_lanes]
+
+    if isinstance(states[0], RunStates):
+        ends = (side_by_side(*part) for part in list(zip(*states, strict=True))[:2])
+        return RunStates(*ends, key_inside=states[0].key_inside)
+    return side_by_side(*states)
+
+
+def split(data, n_groups):
+    """Split the lanes in groups of equal size, the last one filled up with unused lanes.
+
+    Parameters
+    ----------
+    data : PackedSequences or RunData without pieces, NumPy arrays
+    n_groups : int
+
+    Returns
+    -------
+    groups : list of the type of `data`
+    """
+    if isinstance(data, RunData):
+        return [RunData(runs, None) for runs in _split_runs(data.runs, n_groups)]
+    no_emission = len(data.pair_counts) - 1
+    groups = []
+    for lanes, part in _parts(data, n_groups, {"pairs": no_emission}):
+        counts = np.bincount(part["pairs"][part["inside"]], minlength=no_emission + 1)
+        groups.append(
+            PackedSequences(**part, pair_counts=counts.astype(np.float64), first_lane=lanes)
+        )
+    return groups
+
+
+def _split_runs(runs, n_groups):
+    n_rows, n_powers = runs.cell_counts.shape
+    n_pairs = len(runs.pair_counts)
+    held = np.append(np.arange(n_rows - 1) * n_rows, n_pairs - 1)
+    fill = {"pairs": n_pairs - 1, "cells": (n_rows - 1) * n_powers, "positions": 2**31 - 1}
+    groups = []
+    for lanes, part in _parts(runs, n_groups, fill):
+        cell_counts = np.bincount(part["cells"][part["inside"]], minlength=n_rows * n_powers)
+        cell_counts = cell_counts.reshape(n_rows, n_powers).astype(np.float64)
+        pair_counts = np.bincount(part["pairs"][part["inside"]], minlength=n_pairs)
+        pair_counts = pair_counts.astype(np.float64)
+        pair_counts[held] += cell_counts @ np.arange(n_powers)
+        groups.append(
+            runs._replace(
+                **part, pair_counts=pair_counts, cell_counts=cell_counts, first_lane=lanes
+            )
+        )
+    return groups
+
+
+def _parts(packed, n_groups, fill):
+    """For each group, the number of its first lane and the fields that have lanes."""
+    fill = {"starts": True, "inside": False, **fill}
+    n_lanes = packed.pairs.shape[1]
+    width = -(-n_lanes // n_groups)
+    for first in range(0, n_lanes, width):
+        part = {}
+        for name, value in fill.items():
+            lanes = getattr(packed, name)[:, first : first + width]
+            missing = width - lanes.shape[1]
+            padded = np.pad(lanes, ((0, 0), (0, missing)), constant_values=value)
+            part[name] = np.ascontiguousarray(padded)
+        yield np.uint32(first), part

@@ -1,20 +1,37 @@
-"""Benchmarks: this library side by side with the published implementation of the model.
+"""Benchmarks: this library side by side with its peers.
 
 Run from the root of the repository::
 
-    python -m benchmarks
+    pip install -e ".[bench]" && python -m benchmarks
 
-===================  =========================================================
-``workloads``        what is run, how often, and what is aimed at
-``measure``          drives the two sides in turn and collects figures
-``report``           figures as one table, verdicts, and JSON
-``reference_env``    the virtual environment of the reference implementation
-``_processes``       worker processes, seen from the side that measures
-``_serve``           worker processes, seen from inside
-``_hhmm_worker``     this library's side
-``_reference_worker``  the reference's side
-===================  =========================================================
+The published implementation of the model (state-moseq) runs in an environment of its own, which
+is made on the first run; dynamax and hmmlearn, libraries of message passing, run in this one.
 
-The process that measures imports neither side and no JAX: each side runs in processes
-of its own interpreter, which answer one request at a time.
+========================  ====================================================================
+``workloads``             what is run, how often, and what is aimed at
+``sides``                 how each side is run, and the data that they load
+``kernels``               part *kernels*: message passing, beside dynamax and hmmlearn
+``sweeps``                parts *tutorial*, *wide*, *keypoint*: sweeps, beside state-moseq
+``recovery``              part *recovery*: how often a fit gets to where the truth is
+``scaling``               part *scaling*: cost along frames, syllables, states and sequences
+``scaling_plot``          the same as a picture
+``floor``                 the least that drawing the states can take on this machine
+``figures``               figures and their verdicts, as one table
+``report``                the machine, and JSON
+``results``               the page of results
+``reference_env``         the virtual environment of the reference implementation
+``_processes``            worker processes, seen from the side that measures
+``_serve``                worker processes, seen from inside
+``_kernels``              the same for workers of kernels
+``_hhmm_worker``          this library's fits and sweeps
+``_hhmm_kernels_worker``  this library's kernels
+``_dynamax_worker``       dynamax's
+``_hmmlearn_worker``      hmmlearn's
+``_reference_worker``     sweeps of state-moseq
+``_data_worker``          simulated data
+``_rates_worker``         what the machine can do
+========================  ====================================================================
+
+The process that measures imports no side and no JAX: each side runs in processes
+of its own, which answer one request at a time.
 """

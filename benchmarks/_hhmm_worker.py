@@ -8,26 +8,31 @@ the same kernels compiled apart, taken in turn along that chain.
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import hhmm
+from benchmarks._kernels import seconds_of
 from benchmarks._serve import peak_memory, serve
-from hhmm import EfficientHHMM, _sequences
+from hhmm import EfficientHHMM
+from hhmm._emission_solvers import objective
 from hhmm._inference import gibbs, initialise
+from hhmm._inference.prepare import prepare
 from hhmm._inference.run import Start, run
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Priors
-from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy
 
 _draw_params = jax.jit(gibbs.draw_params, static_argnames="settings")
 _draw_states = jax.jit(gibbs.draw_states, static_argnames="settings")
+_hessian_product = jax.jit(objective.hessian_product)
 
 
 class Chain:
     """A chain at the states that a fit left, and what `run` needs beside it."""
 
+    @double_precision
     def __init__(self, model, X):
         self._priors = Priors(
             np.float64(model.emission_base_sigma),
@@ -37,20 +42,29 @@ class Chain:
         )
         self._learning_rate = np.float64(model.emission_gd_lr)
         self._n_draws = model.n_draws
+        sequences = list(X)
+        prepared = prepare(
+            sequences,
+            model.n_syllables_,
+            model.n_states,
+            model.message_passing,
+            every_timestep=False,
+        )
         self._settings = gibbs.Settings(
             emission_solver=model.emission_solver,
             emission_sampler=model.emission_sampler,
             emission_gd_iters=model.emission_gd_iters,
-            message_passing=model.message_passing,
+            backend=prepared.backend,
         )
-        self._sequences, index = _sequences.pack(list(X), model.n_syllables_)
         self._state = initialise.start_from_states(
-            _sequences.pack_values(model.states_, index, self._sequences.pairs.shape, np.int32),
-            self._sequences,
+            list(model.states_),
+            sequences,
+            prepared,
             n_states=model.n_states,
             n_syllables=model.n_syllables_,
             settings=self._settings,
         )
+        self._sequences = jax.device_put(prepared.data)
         self._key = key_from_random_state(0)
         self._n_done = 0
 
@@ -92,6 +106,8 @@ class Chain:
             _draw_states(key_states, chain, self._sequences, self._priors, settings=self._settings)
         )
         ended = time.perf_counter()
+        # JAX's weak types would have the next call compile again, here and in `sweeps`
+        self._state = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), self._state)
         self._n_done += 1
         return between - began, ended - between
 
@@ -112,29 +128,35 @@ class Side:
             "device": jax.default_backend(),
         }
 
-    def make_data(self, data, truth, n_sequences, n_timesteps, n_states, n_syllables, seed):
-        """Simulate; writes the syllables to `data` (.npy) and all the rest to `truth` (.npz)."""
-        bunch = make_hhmm(n_sequences, n_timesteps, n_states, n_syllables, random_state=seed)
-        np.save(data, bunch.X)
-        np.savez(
-            truth,
-            **{
-                name: bunch[name]
-                for name in ("states", "emission_base", "emission_biases", "trans_probs")
-            },
-        )
+    def start(self, data, n_states, n_syllables, warm_sweeps, truth=None):
+        """Start a chain, at the true states if `truth` is given.
 
-    def start(self, data, n_states, n_syllables, warm_sweeps):
-        """Start a chain; returns the time from loading data to the end of the first sweep."""
+        Returns the time from loading data to the end of the first sweep, and what of the
+        sweep and of each of its parts is compilation: the first call minus the second.
+        """
+
+        def fit():
+            X = np.load(data)
+            init = "prior" if truth is None else np.load(truth)["states"]
+            # a chain that starts at parameters draws states alone in its first sweep
+            model = EfficientHHMM(n_states, n_syllables, init=init, max_iter=2, random_state=0)
+            return model.fit(X), X
+
+        first_sweep = seconds_of(fit)
         began = time.perf_counter()
-        X = np.load(data)
-        # a chain that starts at parameters draws states alone in its first sweep
-        model = EfficientHHMM(n_states, n_syllables, max_iter=2, random_state=0).fit(X)
-        seconds = time.perf_counter() - began
-        self._chain = Chain(model, X)
+        fitted = fit()
+        second_time = time.perf_counter() - began
+        self._chain = Chain(*fitted)
         self._chain.sweeps(warm_sweeps)
-        self._chain.sweep_in_parts()  # compiles the parts
-        return seconds
+        first, second = self._chain.sweep_in_parts(), self._chain.sweep_in_parts()
+        return {
+            "first_sweep": first_sweep,
+            "compiling": {
+                "a fit": max(first_sweep - second_time, 0.0),
+                "emissions part": max(first[0] - second[0], 0.0),
+                "states part": max(first[1] - second[1], 0.0),
+            },
+        }
 
     def sweeps(self, n_sweeps):
         """Run sweeps; returns the time of one."""
@@ -148,6 +170,24 @@ class Side:
             *(self._chain.sweep_in_parts() for _ in range(n_sweeps)), strict=True
         )
         return {"emissions": emissions, "states": states}
+
+    @double_precision
+    def hessian_product(self, n_states, n_syllables, n_calls):
+        """Seconds of each of some products with the Hessian of the emissions."""
+        rng = np.random.default_rng(0)
+        probs = rng.dirichlet(np.ones(n_syllables), (n_states, n_syllables))
+        departures = rng.integers(1, 100, (n_states, n_syllables, 1))
+        precision = np.ones((n_syllables + n_states, 1))
+        hessian = jax.device_put(objective.Curvature(probs, departures * probs, precision))
+        direction = objective.project(
+            jnp.asarray(rng.standard_normal((n_syllables + n_states, n_syllables)))
+        )
+
+        def product():
+            _hessian_product(hessian, direction).block_until_ready()
+
+        product()  # compiles
+        return [seconds_of(product) for _ in range(n_calls)]
 
     def fit(self, data, n_states, n_syllables, n_sweeps):
         """Load data and fit a model with so many sweeps."""
@@ -189,10 +229,10 @@ if __name__ == "__main__":
     serve(
         {
             "versions": side.versions,
-            "make_data": side.make_data,
             "start": side.start,
             "sweeps": side.sweeps,
             "parts": side.parts,
+            "hessian_product": side.hessian_product,
             "fit": side.fit,
             "true_recovery": side.true_recovery,
             "recovery": side.recovery,

@@ -87,7 +87,11 @@ class Side:
         }
 
     def start(self, data, n_states, n_syllables, gd_iters, warm_sweeps):
-        """Start a chain; returns the time from loading data to the end of the first sweep."""
+        """Start a chain.
+
+        Returns the time from loading data to the end of the first sweep. What of that is
+        compilation it does not say: a second sweep may take most of a minute.
+        """
         began = time.perf_counter()
         self._chain = Chain(data, n_states, n_syllables, gd_iters)
         self._chain.sweep()
@@ -96,7 +100,7 @@ class Side:
         for _ in range(warm_sweeps):
             self._chain.sweep()
         self._chain.wait()
-        return seconds
+        return {"first_sweep": seconds, "compiling": {}}
 
     def sweeps(self, n_sweeps):
         """Run sweeps; returns the time of one."""

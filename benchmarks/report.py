@@ -1,15 +1,14 @@
-"""Figures as one table, verdicts beside the targets, and all of it as JSON."""
+"""Where and with what it was measured, and all of it as JSON."""
 
 import datetime
 import os
 import platform
-import statistics
 
 import psutil
 
-from benchmarks import workloads
-
-_ROW = "{name:<44}{hhmm:>10}{reference:>12}{ratio:>10}{target:>12}  {verdict}"
+from benchmarks.figures import judge
+from benchmarks.floor import floor_as_json
+from benchmarks.scaling import scaling_as_json
 
 
 def describe_machine():
@@ -27,63 +26,6 @@ def describe_machine():
     }
 
 
-def summarise(values):
-    """Median, minimum, maximum and number of values; None of no values."""
-    if not values:
-        return None
-    return {
-        "median": statistics.median(values),
-        "min": min(values),
-        "max": max(values),
-        "n": len(values),
-    }
-
-
-def judge(figure):
-    """A figure with its medians compared, as a dict.
-
-    Parameters
-    ----------
-    figure : measure.Figure
-
-    Returns
-    -------
-    judged : dict
-        ``ratio`` is this library's median over the reference's, None where there is no
-        reference; ``ratio_of_minima`` beside it says what other work on the machine did to
-        it; ``met`` says whether the target is met, None where that is open.
-    """
-    hhmm, reference = summarise(figure.hhmm), summarise(figure.reference)
-    ratio = hhmm["median"] / reference["median"] if reference else None
-    target, met = None, None
-    if figure.target is not None:
-        target = {"limit": figure.target.limit, "of_ratio": figure.target.of_ratio}
-        measured = ratio if figure.target.of_ratio else hhmm["median"] / 1e9
-        met = None if measured is None else bool(measured <= figure.target.limit)
-    return {
-        "workload": figure.workload,
-        "name": figure.name.strip(),
-        "unit": figure.unit,
-        "hhmm": hhmm,
-        "reference": reference,
-        "ratio": ratio,
-        "ratio_of_minima": hhmm["min"] / reference["min"] if reference else None,
-        "target": target,
-        "met": met,
-    }
-
-
-def count_recovered(recovery):
-    """Seeds that recovered, by the last log joint and by the mean over the last quarter."""
-    seeds = recovery["seeds"]
-    return {
-        "n_seeds": len(seeds),
-        "n_recovered": sum(fit["recovered"] for fit in seeds),
-        "n_recovered_last_quarter": sum(fit["recovered_last_quarter"] for fit in seeds),
-        "target": workloads.RECOVERY_SEEDS,
-    }
-
-
 def header(machine, versions):
     """Lines that say where, when and with what this was measured."""
     lines = [
@@ -93,7 +35,7 @@ def header(machine, versions):
     ]
     for side, names in versions.items():
         listed = ", ".join(f"{name} {value}" for name, value in names.items())
-        lines.append(f"{side + ':':<11}{listed}")
+        lines.append(f"{side + ':':<13}{listed}")
     if machine["load_average"] > 0.5:
         lines.append("Other work was running: it slows the sides unequally. Run again when quiet.")
     if len({names["device"] for names in versions.values()}) > 1:
@@ -101,75 +43,25 @@ def header(machine, versions):
     return "\n".join(lines)
 
 
-def table(figures):
-    """The figures as one table, medians and their ratio.
+def as_json(machine, versions, plan, parts):
+    """Everything, with minima and maxima, as one JSON-ready dict.
 
     Parameters
     ----------
-    figures : list of measure.Figure
+    machine, versions : dict
+    plan : workloads.Plan
+    parts : Parts of the command, see `benchmarks.__main__`
     """
-    heading = _ROW.format(
-        name="", hhmm="hhmm", reference="reference", ratio="ratio", target="target", verdict=""
-    )
-    lines = [heading.rstrip(), "-" * 100]
-    previous = None
-    for figure in figures:
-        if previous is not None and figure.workload != previous:
-            lines.append("")
-        previous = figure.workload
-        judged = judge(figure)
-        reference = judged["reference"]
-        row = _ROW.format(
-            name=f"{figure.workload}: {figure.name}",
-            hhmm=_quantity(judged["hhmm"]["median"], figure.unit),
-            reference=_quantity(reference["median"], figure.unit) if reference else "-",
-            ratio=_ratio(judged["ratio"]),
-            target=_target(figure.target),
-            verdict={None: "", True: "met", False: "MISSED"}[judged["met"]],
-        )
-        lines.append(row.rstrip())
-    return "\n".join(lines)
-
-
-def recovery_table(recovery):
-    """Accuracy and log joint of each seed beside the true parameters', and the verdict."""
-    truth, counts = recovery["truth"], count_recovered(recovery)
-    lines = [
-        f"recovery: tutorial data, {workloads.RECOVERY_SWEEPS} sweeps; under the true parameters "
-        f"accuracy {truth['accuracy']:.4f},",
-        f"log joint {truth['log_joint']:,.1f}. Differences from those:",
-        f"{'seed':>6}{'accuracy':>12}{'difference':>12}{'last log joint':>16}"
-        f"{'last quarter':>14}{'fit':>10}",
-        "-" * 100,
-    ]
-    for fit in recovery["seeds"]:
-        lines.append(
-            f"{fit['seed']:>6}{fit['accuracy']:>12.4f}"
-            f"{fit['accuracy'] - truth['accuracy']:>+12.4f}"
-            f"{fit['log_joint'] - truth['log_joint']:>+16,.1f}"
-            f"{fit['log_joint_last_quarter'] - truth['log_joint']:>+14,.1f}"
-            f"{fit['fit_seconds']:>8.2f} s"
-            f"{'   recovered' if fit['recovered'] else ''}"
-        )
-    verdict = "met" if counts["n_recovered"] >= counts["target"] else "MISSED"
-    lines += [
-        f"{counts['n_recovered']} of {counts['n_seeds']} seeds within "
-        f"{workloads.RECOVERY_ACCURACY} accuracy and {workloads.RECOVERY_NATS:.0f} nats "
-        f"({counts['n_recovered_last_quarter']} by the last quarter's mean); "
-        f"target {counts['target']}: {verdict}",
-    ]
-    return "\n".join(lines)
-
-
-def as_json(machine, versions, repeats, figures, recovery):
-    """Everything, with minima and maxima, as one JSON-ready dict."""
+    counts = {name: value for name, value in plan._asdict().items() if not isinstance(value, tuple)}
     return {
         "machine": machine,
         "versions": versions,
-        "repeats": repeats._asdict(),
-        "workloads": [workload._asdict() for workload in (workloads.TUTORIAL, workloads.WIDE)],
-        "figures": [judge(figure) for figure in figures],
-        "recovery": None if recovery is None else {**recovery, **count_recovered(recovery)},
+        "plan": counts,
+        "workloads": [workload._asdict() for workload in parts.workloads],
+        "figures": [judge(figure) for figure in parts.figures],
+        "recovery": parts.recovery,
+        "scaling": scaling_as_json(parts.scaling) if parts.scaling else None,
+        "floor": floor_as_json(parts.floors, parts.rates) if parts.floors else None,
     }
 
 
@@ -182,23 +74,3 @@ def _cpu_name():
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def _quantity(value, unit):
-    if unit == "bytes":
-        return f"{value / 1e9:.2f} GB"
-    if value < 1:
-        return f"{1e3 * value:.1f} ms"
-    return f"{value:.2f} s"
-
-
-def _ratio(ratio):
-    if ratio is None:
-        return "-"
-    return f"1/{1 / ratio:.1f}" if ratio < 1 else f"{ratio:.2f}"
-
-
-def _target(target):
-    if target is None:
-        return ""
-    return f"<= 1/{1 / target.limit:g}" if target.of_ratio else f"<= {target.limit:g} GB"

@@ -4,82 +4,192 @@ from typing import NamedTuple
 
 
 class Workload(NamedTuple):
-    """Simulated data, and how the reference is set for it."""
+    """Simulated data, and how the two sides are set for it."""
 
     name: str
     n_sequences: int
     n_timesteps: int
     n_states: int
     n_syllables: int
-    reference_gd_iters: int  # gradient steps of the reference's emission solve
+    reference_gd_iters: int = 1000  # gradient steps of the reference's emission solve
+    mean_run: int = 1  # timesteps that a syllable is held, on average
+    from_truth: bool = False  # whether this library's chain starts at the true states
+
+    @property
+    def n_frames(self):
+        """Timesteps of all sequences."""
+        return self.n_sequences * self.n_timesteps
 
     def describe(self):
-        """One line: the size of the data and the settings."""
+        """One line: the size of the data."""
+        held = f", syllables held {self.mean_run} timesteps" if self.mean_run > 1 else ""
         return (
-            f"{self.name}: {self.n_sequences} x {self.n_timesteps:,}, {self.n_states} states, "
-            f"{self.n_syllables} syllables; the reference takes {self.reference_gd_iters} "
-            "gradient steps a sweep"
+            f"{self.name}: {self.n_sequences} x {self.n_timesteps:,}{held}, "
+            f"{self.n_states} states, {self.n_syllables} syllables"
         )
 
 
-class Repeats(NamedTuple):
-    """How often things are measured."""
+class Axis(NamedTuple):
+    """Workloads that differ in one thing."""
+
+    name: str
+    fixed: str  # what they share
+    values: tuple  # of the one thing
+    workloads: tuple
+    fitted: tuple  # fields of `scaling.Cell` whose exponent is fitted
+
+
+class Plan(NamedTuple):
+    """How often things are measured, and on how much data."""
 
     rounds: int  # turns of one side, then the other
     hhmm_sweeps: int  # a turn
     reference_sweeps: int  # a turn
     cold_processes: int  # of each side
-    wide_rounds: int  # of this library, before the reference and again after it
-    wide_sweeps: int  # of this library, a turn
-    wide_reference_sweeps: int  # in all
+    apart_rounds: int  # of this library, before the reference and again after it
+    apart_sweeps: int  # of this library, a turn
+    apart_reference_sweeps: int  # in all
     recovery_seeds: int
+    kernel_rounds: int  # turns of each library
+    kernel_calls: int  # of each kernel, a turn
+    scaling_seconds: float  # spent on the sweeps of one size, about
+    wide: Workload
+    keypoint: Workload
+    axes: tuple
 
 
 class Target(NamedTuple):
-    """What is aimed at: `limit` is on the ratio to the reference, or on the figure itself."""
+    """What is aimed at: `limit` is on the ratio to the peer, or on the figure itself."""
 
     limit: float
     of_ratio: bool
 
 
+def _frames(values):
+    return Axis(
+        "frames",
+        "10 sequences, syllables held 40 frames, 10 states, 100 syllables",
+        values,
+        tuple(
+            Workload(f"frames-{n}", 10, n // 10, 10, 100, mean_run=40, from_truth=True)
+            for n in values
+        ),
+        ("states", "sweep", "memory"),
+    )
+
+
+def _syllables(values):
+    return Axis(
+        "syllables",
+        "20 sequences of 1,000, 5 states",
+        values,
+        tuple(Workload(f"syllables-{n}", 20, 1000, 5, n, from_truth=True) for n in values),
+        ("emissions", "sweep", "hessian_product", "memory"),
+    )
+
+
+def _states(values):
+    return Axis(
+        "states",
+        "200 sequences of 1,000, 100 syllables",
+        values,
+        tuple(Workload(f"states-{n}", 200, 1000, n, 100, from_truth=True) for n in values),
+        ("states", "emissions", "sweep", "hessian_product", "memory"),
+    )
+
+
+def _sequences(values, n_frames):
+    return Axis(
+        "sequences",
+        f"{n_frames:,} frames, syllables held 40 frames, 10 states, 100 syllables",
+        values,
+        tuple(
+            Workload(f"sequences-{n}", n, n_frames // n, 10, 100, mean_run=40, from_truth=True)
+            for n in values
+        ),
+        ("states", "sweep", "memory"),
+    )
+
+
 TUTORIAL = Workload("tutorial", 200, 1000, 5, 20, reference_gd_iters=500)
-WIDE = Workload("wide", 20, 20_000, 10, 100, reference_gd_iters=1000)
+WIDE = Workload("wide", 20, 20_000, 10, 100)
+# 21 hours of one camera at 120 frames a second
+KEYPOINT = Workload("keypoint", 21, 432_000, 10, 100, mean_run=40, from_truth=True)
 DATA_SEED = 0
 
-FULL = Repeats(
+FULL = Plan(
     rounds=15,
     hhmm_sweeps=20,
     reference_sweeps=5,
     cold_processes=3,
-    wide_rounds=5,
-    wide_sweeps=4,
-    wide_reference_sweeps=2,
+    apart_rounds=5,
+    apart_sweeps=4,
+    apart_reference_sweeps=2,
     recovery_seeds=10,
+    kernel_rounds=15,
+    kernel_calls=5,
+    scaling_seconds=4.0,
+    wide=WIDE,
+    keypoint=KEYPOINT,
+    axes=(
+        _frames((100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)),
+        _syllables((20, 100, 300, 1000)),
+        _states((2, 5, 10, 20, 50)),
+        _sequences((1, 10, 100, 1000, 10_000), n_frames=1_000_000),
+    ),
 )
-QUICK = Repeats(
+# everything in a few minutes, to see that it works
+QUICK = Plan(
     rounds=3,
     hhmm_sweeps=10,
     reference_sweeps=3,
     cold_processes=1,
-    wide_rounds=2,
-    wide_sweeps=3,
-    wide_reference_sweeps=1,
-    recovery_seeds=10,
+    apart_rounds=1,
+    apart_sweeps=3,
+    apart_reference_sweeps=1,
+    recovery_seeds=2,
+    kernel_rounds=3,
+    kernel_calls=3,
+    scaling_seconds=0.5,
+    wide=WIDE._replace(n_timesteps=2000),
+    keypoint=KEYPOINT._replace(n_timesteps=20_000),
+    axes=(
+        _frames((20_000, 200_000)),
+        _syllables((20, 100)),
+        _states((2, 10)),
+        _sequences((10, 1000), n_frames=100_000),
+    ),
 )
 
 # Sweeps before anything is timed: Newton's warm start has something to start from.
 WARM_SWEEPS = 10
+SCALING_WARM_SWEEPS = 3
 COLD_SWEEPS = 100
 RECOVERY_SWEEPS = 100
 
-TUTORIAL_SWEEP = Target(1 / 4, of_ratio=True)
-TUTORIAL_COLD = Target(1 / 2, of_ratio=True)
-WIDE_SWEEP = Target(1 / 100, of_ratio=True)
-WIDE_MEMORY = Target(2.0, of_ratio=False)  # GB
+TUTORIAL_SWEEP = Target(1 / 8, of_ratio=True)
+TUTORIAL_COLD = Target(1 / 3, of_ratio=True)
+WIDE_SWEEP = Target(1 / 300, of_ratio=True)
+WIDE_MEMORY = Target(1.5, of_ratio=False)  # GB
+KEYPOINT_SWEEP = Target(1 / 200, of_ratio=True)
+KEYPOINT_STATES = Target(1 / 30, of_ratio=True)
+KEYPOINT_MEMORY = Target(2.0, of_ratio=False)  # GB
+
+# by kernel and peer
+KERNEL_TARGETS = {
+    ("filter", "hmmlearn"): Target(1 / 4, of_ratio=True),
+    ("filter", "dynamax"): Target(1 / 6, of_ratio=True),
+    ("smoother", "hmmlearn"): Target(1 / 4, of_ratio=True),
+    ("viterbi", "hmmlearn"): Target(1 / 3, of_ratio=True),
+}
+
+# Cost is to grow no faster than the number of frames: exponent 1, and what noise adds to it.
+FRAMES_EXPONENT = 1.0
+FRAMES_EXPONENT_WITHIN_NOISE = 1.1
 
 RECOVERY_ACCURACY = 0.003  # below the accuracy under the true parameters, at most
 RECOVERY_NATS = 60.0  # below the log joint of the true parameters, at most
-RECOVERY_SEEDS = 8  # of ten
+RECOVERY_FRACTION = 0.8  # of the seeds
 
-# The reference keeps about 15 GB at the *wide* workload.
-WIDE_REFERENCE_MEMORY_GB = 16.0
+# The reference keeps about 15 GB at the *wide* and *keypoint* workloads.
+APART_REFERENCE_MEMORY_GB = 16.0

@@ -1,0 +1,56 @@
+"""This library's kernels: the compiled entry points of `hhmm._inference.decode`.
+
+They take parameters and tabulate the emissions of syllable pairs themselves, within the
+time measured; the other libraries are given the emissions of timesteps.
+"""
+
+import jax
+import numpy as np
+
+import hhmm
+from benchmarks._kernels import serve_kernels
+from hhmm import EfficientHHMM
+from hhmm._inference import decode
+from hhmm._inference.prepare import prepare
+from hhmm._precision import double_precision
+from hhmm._types import Params
+
+
+def versions():
+    """Versions, and the kind of device that JAX computes on."""
+    return {"hhmm": hhmm.__version__, "jax": jax.__version__, "device": jax.default_backend()}
+
+
+@double_precision
+def load(data, truth):
+    """Kernels on sequences that are laid out, and on the device already."""
+    X, true = np.load(data), np.load(truth)
+    params = Params(true["emission_base"], true["emission_biases"], true["trans_probs"])
+    prepared = prepare(
+        list(X), len(params.emission_base), len(params.trans_probs), "auto", every_timestep=True
+    )
+    on_device = jax.device_put(params), prepared._replace(data=jax.device_put(prepared.data))
+
+    def call(*entry_points):
+        return jax.block_until_ready([entry_point(*on_device) for entry_point in entry_points])
+
+    def to_compare():
+        # the estimator's methods run the same entry points
+        model = EfficientHHMM.from_params(*params)
+        return {
+            "log_likelihoods": model.score_samples(X),
+            "smoothed": model.predict_proba(X),
+            "states": model.predict(X),
+        }
+
+    kernels = {
+        "filter": lambda: call(decode.log_normalisers, decode.forward_filter),
+        "probabilities": lambda: call(decode.forward_filter),
+        "smoother": lambda: call(decode.smooth),
+        "viterbi": lambda: call(decode.viterbi),
+    }
+    return {name: double_precision(kernel) for name, kernel in kernels.items()}, to_compare
+
+
+if __name__ == "__main__":
+    serve_kernels(load, versions)

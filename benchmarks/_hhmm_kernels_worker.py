@@ -12,6 +12,9 @@ from benchmarks._kernels import serve_kernels
 from hhmm import EfficientHHMM
 from hhmm._inference import decode
 from hhmm._inference.prepare import prepare
+from hhmm._messages import sequential
+from hhmm._messages.arithmetic import normalised
+from hhmm._model.emissions import emission_factors, logits_from_params
 from hhmm._precision import double_precision
 from hhmm._types import Params
 
@@ -27,7 +30,11 @@ def load(data, truth):
     X, true = np.load(data), np.load(truth)
     params = Params(true["emission_base"], true["emission_biases"], true["trans_probs"])
     prepared = prepare(
-        list(X), len(params.emission_base), len(params.trans_probs), "auto", every_timestep=True
+        list(X),
+        len(params.emission_base),
+        len(params.trans_probs),
+        "sequential",
+        every_timestep=True,
     )
     on_device = jax.device_put(params), prepared._replace(data=jax.device_put(prepared.data))
 
@@ -44,12 +51,26 @@ def load(data, truth):
         }
 
     kernels = {
-        "filter": lambda: call(decode.log_normalisers, decode.forward_filter),
+        "filter": lambda: call(_filter),
         "probabilities": lambda: call(decode.forward_filter),
         "smoother": lambda: call(decode.smooth),
         "viterbi": lambda: call(decode.viterbi),
     }
     return {name: double_precision(kernel) for name, kernel in kernels.items()}, to_compare
+
+
+def _filter(params, prepared):
+    return _log_normalisers_and_probabilities(params, prepared.data)
+
+
+@jax.jit
+def _log_normalisers_and_probabilities(params, sequences):
+    """Both of what a forward pass gives, of one pass; `decode` has an entry point for each."""
+    logits = logits_from_params(params.emission_base, params.emission_biases)
+    factors = emission_factors(logits)
+    passed = sequential.forward(factors, params.trans_probs, sequences)
+    log_normalisers = sequential.log_normalisers_of(passed, factors, sequences)
+    return log_normalisers, normalised(passed.messages, axis=1)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ import numpy as np
 import hhmm
 from benchmarks._kernels import seconds_of
 from benchmarks._serve import peak_memory, serve
-from hhmm import EfficientHHMM
+from hhmm import EfficientHHMM, _lanes
 from hhmm._emission_solvers import objective
-from hhmm._inference import gibbs, initialise
+from hhmm._inference import dispatch, gibbs, initialise
 from hhmm._inference.prepare import prepare
 from hhmm._inference.run import Start, run
 from hhmm._precision import double_precision
@@ -24,8 +24,6 @@ from hhmm._random import key_from_random_state
 from hhmm._types import Priors
 from hhmm.metrics import matched_accuracy
 
-_draw_params = jax.jit(gibbs.draw_params, static_argnames="settings")
-_draw_states = jax.jit(gibbs.draw_states, static_argnames="settings")
 _hessian_product = jax.jit(objective.hessian_product)
 
 
@@ -64,7 +62,9 @@ class Chain:
             n_syllables=model.n_syllables_,
             settings=self._settings,
         )
-        self._sequences = jax.device_put(prepared.data)
+        self._sequences = prepared.data
+        n_groups = _lanes.n_groups(prepared.data, model.n_states)
+        self._groups = jax.device_put(_lanes.split(prepared.data, n_groups))
         self._key = key_from_random_state(0)
         self._n_done = 0
 
@@ -87,29 +87,49 @@ class Chain:
 
     @double_precision
     def sweep_in_parts(self):
-        """Draw parameters and wait, draw states and wait; returns the seconds of each."""
-        keys = jax.random.split(jax.random.fold_in(self._key, self._n_done), 3)
-        key_emission, key_trans, key_states = jax.block_until_ready(list(keys))
+        """Draw parameters and wait, draw states and wait; returns the seconds of each.
+
+        By the calls for groups of lanes, of which there may be one, as `run` makes them.
+        """
+        key_emission, key_trans, key_states = jax.block_until_ready(
+            dispatch.sweep_keys(self._key, np.int32(self._n_done))
+        )
+        chain = self._state._replace(states=None, has_states=None, stats=None, log_joint=None)
         began = time.perf_counter()
-        chain = jax.block_until_ready(
-            _draw_params(
+        chain, _ = jax.block_until_ready(
+            dispatch.draw_params(
                 key_emission,
                 key_trans,
-                self._state,
+                chain,
+                self._stats_of_groups(),
                 self._priors,
                 self._learning_rate,
+                algorithm="gibbs",
                 settings=self._settings,
             )
         )
         between = time.perf_counter()
-        self._state = jax.block_until_ready(
-            _draw_states(key_states, chain, self._sequences, self._priors, settings=self._settings)
+        drawn = jax.block_until_ready(
+            [
+                dispatch.draw_states(
+                    key_states, chain.logits, chain.trans_probs, group, settings=self._settings
+                )
+                for group in self._groups
+            ]
         )
         ended = time.perf_counter()
-        # JAX's weak types would have the next call compile again, here and in `sweeps`
-        self._state = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), self._state)
+        self._state = chain._replace(
+            has_states=np.bool_(True),
+            states=self._state.states,  # of no matter: their counts are what goes on
+            stats=jax.tree.map(lambda *parts: sum(map(np.asarray, parts)), *(d[1] for d in drawn)),
+            log_joint=np.float64(np.nan),
+        )
         self._n_done += 1
         return between - began, ended - between
+
+    def _stats_of_groups(self):
+        nothing = jax.tree.map(np.zeros_like, self._state.stats)
+        return (self._state.stats, *[nothing] * (len(self._groups) - 1))
 
 
 class Side:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.random import threefry_2x32
 from sklearn.utils import check_random_state
 
 
@@ -39,8 +40,7 @@ def normals(key, shape, dtype=jnp.float64):
 def uniforms_by_lane(key, n, sequences):
     """Numbers uniform in [0, 1), n for each lane, (n, n_lanes) float32.
 
-    Every lane has a key of its own: what is drawn does not depend on which lanes are computed
-    together.
+    What is drawn for a lane does not depend on which lanes are computed together.
 
     Parameters
     ----------
@@ -48,10 +48,32 @@ def uniforms_by_lane(key, n, sequences):
     n : int
     sequences : PackedSequences or PackedRuns
     """
-    lanes = sequences.first_lane + jnp.arange(sequences.pairs.shape[1], dtype=jnp.uint32)
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, lanes)
-    by_lane = jax.vmap(lambda key: jax.random.uniform(key, (n,), jnp.float32))(keys)
-    return lax.optimization_barrier(by_lane).T
+    n_lanes = sequences.pairs.shape[1]
+    shape = ((n + 1) // 2, n_lanes)
+    lanes = jnp.broadcast_to(sequences.first_lane + jnp.arange(n_lanes, dtype=jnp.uint32), shape)
+    rows = lax.broadcasted_iota(jnp.uint32, shape, 0)
+    return uniforms_of_pairs(key, lanes, rows).reshape(2 * shape[0], n_lanes)[:n]
+
+
+def uniforms_of_pairs(key, first, second):
+    """Two numbers uniform in [0, 1) for each pair of numbers, (2, ...) float32.
+
+    The generator (Threefry-2x32: Salmon et al. 2011) is called on the pairs themselves, and both
+    words that it makes of a pair are used: half the work of `jax.random.uniform`, which
+    makes one number of a pair, and half of what there is to compile.
+
+    Parameters
+    ----------
+    key : JAX key
+    first, second : arrays of the same shape, uint32
+        No pair twice.
+    """
+    pairs = jnp.concatenate([first.reshape(-1), second.reshape(-1)])
+    bits = threefry_2x32(jax.random.key_data(key), pairs)
+    # 23 random bits as the fraction of a number in [1, 2)
+    one = np.float32(1).view(np.uint32)
+    numbers = lax.bitcast_convert_type(bits >> 9 | one, jnp.float32) - 1
+    return lax.optimization_barrier(numbers).reshape(2, *first.shape)
 
 
 def uniforms(key, shape, dtype=jnp.float64):

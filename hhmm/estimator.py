@@ -84,8 +84,13 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
     emission_sampler : {"laplace"}, default="laplace"
         How emissions are drawn given the counts. "laplace" is a normal approximation at
         the mode with the inverse Hessian as covariance.
-    message_passing : {"auto", "sequential"}, default="auto"
-        Backend of the recursions over time. All give the same results.
+    message_passing : {"auto", "sequential", "compressed", "parallel"}, default="auto"
+        How messages are passed over time. All are exact. "sequential" goes timestep by
+        timestep. "compressed" goes run by run, a run being a syllable and the timesteps
+        that hold it: for data at the frame rate of a camera. "parallel" does either in
+        logarithmically many steps: for accelerators. "auto" takes "compressed" where runs are
+        at least twelve timesteps long on average, else "sequential", and "parallel" where JAX
+        computes on an accelerator.
     init : {"prior", "random"} or array-like of states, default="prior"
         Where the chain starts: at parameters drawn from the prior, at states drawn
         uniformly, or at the given states, in the form of X: 0 to K - 1 up to the last

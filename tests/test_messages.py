@@ -59,12 +59,15 @@ MODELS = {
 }
 
 
-# as they come, and with everything so short that it is cut
+# over timesteps or over runs; as they come, and with everything so short that it is cut
+CUT = {"max_powers": 2, "max_piece_length": 3}
 VARIANTS = {
     "sequential": ("sequential", {}),
-    "parallel": ("parallel", {}),
+    "parallel": ("parallel", {"min_mean_run": np.inf}),
+    "parallel, runs": ("parallel", {"min_mean_run": 0}),
+    "parallel, runs cut": ("parallel", {"min_mean_run": 0, **CUT}),
     "compressed": ("compressed", {}),
-    "compressed, cut": ("compressed", {"max_powers": 2, "max_piece_length": 3}),
+    "compressed, cut": ("compressed", CUT),
 }
 
 
@@ -74,10 +77,12 @@ class Backend(NamedTuple):
     name: str
     max_powers: int = 64
     max_piece_length: int = 512
+    min_mean_run: float = choose.MIN_MEAN_RUN_PARALLEL
 
     def prepare(self, sequences, model):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(choose, "MAX_POWERS", self.max_powers)
+            patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", self.min_mean_run)
             patch.setattr(_runs, "MAX_PIECE_LENGTH", self.max_piece_length)
             shapes = (model.n_syllables, model.n_states)
             return prepare(sequences, *shapes, self.name, every_timestep=True)
@@ -181,9 +186,8 @@ def test_sequences_sharing_a_lane_do_not_know_of_each_other(backend):
     rng = np.random.default_rng(3)
     model = oracles.random_model(rng, 3, 4)
     long, short, other = (rng.integers(0, 4, n).astype(np.int32) for n in (40, 11, 13))
-    if backend.name != "compressed":
-        _, index = _sequences.pack([long, short, other], 4)
-        assert index.lanes[1] == index.lanes[2]
+    _, short_lane, other_lane = backend.prepare([long, short, other], model).terms.lanes
+    assert short_lane == other_lane
     together = _by_timestep(decode.smooth, backend, model, [long, short, other])
     alone = _by_timestep(decode.smooth, backend, model, [short])
     np.testing.assert_allclose(together[1], alone[0], atol=1e-6)
@@ -287,8 +291,8 @@ def test_any_runs_any_model(sequences, seed, kind):
         patch.setattr(choose, "choose_n_powers", lambda *_: 4)
         for module in (_runs, _sequences):
             patch.setattr(module, "round_up", lambda n: 192 if n > 16 else 16)
-        for name in BACKENDS:
-            _check_against_float64(Backend(name, 4, 16), model, sequences)
+        for name, min_mean_run in (*((name, np.inf) for name in BACKENDS), ("parallel", 0)):
+            _check_against_float64(Backend(name, 4, 16, min_mean_run), model, sequences)
 
 
 def _check_against_float64(backend, model, sequences):

@@ -8,16 +8,38 @@ import numpy as np
 import pytest
 
 from hhmm import _sequences
-from hhmm._messages import parallel, scaled, sequential
+from hhmm._inference import choose
+from hhmm._inference.prepare import prepare
+from hhmm._messages import (
+    associative,
+    compressed,
+    parallel,
+    run_recursion,
+    scaled,
+    sequential,
+)
 from hhmm._model.emissions import emission_factors, logits_from_params
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Params
+from hhmm._validation import Layout
 from tests import oracles
 
 SEQUENCES = [
     np.array(x, np.int32)
     for x in ([2, 0, 1, 1, -1, 0, 2], [0, 1, 2, 0, 1], [2, 2], [-1, 1, 0, 2], [0, -1, 2], [1])
+]
+# in runs of at most two timesteps
+HELD = [
+    np.array(x, np.int32)
+    for x in (
+        [0, 1, 1, 0, 2, 1, 1],
+        [0, 0, 0, 1, 1, 1, 1],
+        [1, 2, 2, -1, -1, -1, 0],
+        [2, 2, 2, 2],
+        [0, 2, 2, 1],
+        [1],
+    )
 ]
 
 
@@ -27,12 +49,13 @@ def test_several_blocks_match_enumeration(monkeypatch, zeros, capacity, rows, ro
     """Seven timesteps in blocks of one; and of four, or three, with the last one filled up."""
     model = oracles.random_model(np.random.default_rng(5), 3, 3, sigma=1.5, zeros=zeros)
     n_steps, n_lanes = _sequences.pack(SEQUENCES, 3)[0].pairs.shape
-    monkeypatch.setattr(parallel, "BLOCK_BYTES", capacity * n_lanes * 3 * 3 * 4)
+    monkeypatch.setattr(associative, "BLOCK_BYTES", capacity * n_lanes * 3 * 3 * 4)
     assert n_steps == 7
-    assert parallel._rows_of_block(n_steps, n_lanes, 3, np.float32) == rows
-    assert parallel._rows_of_block(n_steps, n_lanes, 3, np.float64) == rows_float64
-    results, index = _run_all(parallel, model, SEQUENCES, seed=3)
-    filtered, log_normalisers, smoothed, path, _, (stats, log_likelihood) = results
+    assert associative.rows_of_block(n_steps, n_lanes, 3, np.float32) == rows
+    assert associative.rows_of_block(n_steps, n_lanes, 3, np.float64) == rows_float64
+    packed, index = _sequences.pack(SEQUENCES, 3)
+    results = _run_all(parallel, model, packed, seed=3)
+    filtered, log_normalisers, smoothed, path, _, _, (stats, log_likelihood) = results
     log_likelihoods = _sequences.sum_by_sequence(log_normalisers, index)
     for i, x in enumerate(SEQUENCES):
         for values, oracle in ((filtered, oracles.filtered), (smoothed, oracles.smoothed)):
@@ -48,18 +71,71 @@ def test_several_blocks_match_enumeration(monkeypatch, zeros, capacity, rows, ro
     np.testing.assert_allclose(log_likelihood, log_likelihoods.sum(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("block_bytes", [parallel.BLOCK_BYTES, 4_000])
+@pytest.mark.parametrize("block_bytes", [associative.BLOCK_BYTES, 4_000])
 def test_equal_keys_give_the_draw_of_sequential(monkeypatch, block_bytes):
     """In one block, and in blocks of 20 timesteps: rounding decides one state in a million."""
-    monkeypatch.setattr(parallel, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(associative, "BLOCK_BYTES", block_bytes)
     rng = np.random.default_rng(6)
     model = oracles.random_model(rng, 4, 5)
     sequences = [rng.integers(-1, 5, n).astype(np.int32) for n in (151, 149, 90, 41, 7, 1)]
-    ours, index = _run_all(parallel, model, sequences, seed=2)
-    theirs, _ = _run_all(sequential, model, sequences, seed=2)
+    packed, index = _sequences.pack(sequences, 5)
+    ours = _run_all(parallel, model, packed, seed=2)
+    theirs = _run_all(sequential, model, packed, seed=2)
     for i in range(len(sequences)):
         expected = _cut(theirs.states, index, i)
         np.testing.assert_array_equal(_cut(ours.states, index, i), expected)
+
+
+@pytest.fixture(scope="module")
+def over_runs():
+    """A model with impossible transitions, data in runs, and what `compressed` says of it."""
+    model = oracles.random_model(np.random.default_rng(5), 3, 3, sigma=1.5, zeros=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choose, "choose_n_powers", lambda *_: 2)
+        patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", 0)
+        prepared = prepare(HELD * 50, 3, 3, "parallel", every_timestep=True)
+    return model, prepared, _run_all(compressed, model, prepared.data, seed=4)
+
+
+@pytest.mark.parametrize(("capacity", "rows", "rows_float64"), [(1, 1, 1), (4, 3, 2)])
+def test_several_blocks_of_runs(monkeypatch, over_runs, capacity, rows, rows_float64):
+    """Everything as in enumeration, and the draw that the key gives in `compressed`.
+
+    Five runs in blocks of one; and of three, or two, with the last one filled up.
+    """
+    model, prepared, expected = over_runs
+    runs = prepared.data.runs
+    n_runs, n_lanes = runs.pairs.shape
+    monkeypatch.setattr(associative, "BLOCK_BYTES", capacity * n_lanes * 3 * 3 * 4)
+    assert n_runs == 5
+    assert associative.rows_of_block(n_runs, n_lanes, 3, np.float32) == rows
+    assert associative.rows_of_block(n_runs, n_lanes, 3, np.float64) == rows_float64
+    for function in ("forward", "draw_ends", "backward", "best_ends"):
+        monkeypatch.setattr(run_recursion, function, None)  # one run after the other
+    found = _run_all(parallel, model, prepared.data, seed=4)
+    for ours, theirs in zip(found.states[:2], expected.states[:2], strict=True):
+        np.testing.assert_array_equal(ours[runs.inside], theirs[runs.inside])
+    np.testing.assert_array_equal(found.states.key_inside, expected.states.key_inside)
+    jax.tree.map(np.testing.assert_array_equal, found.counts, expected.counts)
+
+    layout = Layout(False, prepared.timesteps.lengths)
+    log_likelihoods = prepared.sum_by_sequence(found.log_normalisers)
+    filtered, smoothed, path = (
+        prepared.unpack(values, layout, fill=-1)
+        for values in (found.filtered, found.smoothed, found.path)
+    )
+    for i, x in enumerate(HELD):
+        np.testing.assert_allclose(filtered[i], oracles.filtered(model, x), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(smoothed[i], oracles.smoothed(model, x), rtol=1e-5, atol=1e-6)
+        paths, joint = oracles.path_probs(model, x)
+        np.testing.assert_allclose(log_likelihoods[i], np.log(joint.sum()), rtol=1e-6, atol=1e-6)
+        best = joint[(paths == path[i]).all(axis=1)][0]
+        np.testing.assert_allclose(best, joint.max(), rtol=1e-6)
+    stats, log_likelihood = found.expected_counts
+    trans, syllables = oracles.expected_counts(model, HELD)
+    np.testing.assert_allclose(stats.state_trans_counts, 50 * trans, rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(stats.syllable_trans_counts, 50 * syllables, rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(log_likelihood, log_likelihoods.sum(), rtol=1e-6)
 
 
 @pytest.mark.parametrize("n_states", [3, scaled.WRITTEN_OUT_STATES + 1])
@@ -112,28 +188,28 @@ class Results(NamedTuple):
     smoothed: Any
     path: Any
     states: Any
+    counts: Any
     expected_counts: Any
 
 
 @double_precision
-def _run_all(backend, model, sequences, *, seed):
-    """Everything a backend module gives, compiled anew; NumPy results and the index."""
-    packed, index = _sequences.pack(sequences, model.n_syllables)
+def _run_all(backend, model, data, *, seed):
+    """Everything a backend module gives, compiled anew; NumPy results."""
 
     @jax.jit
-    def run_all(key, params, packed):
-        data = emission_factors(logits_from_params(*params[:2])), params.trans_probs, packed
+    def run_all(key, params, data):
+        data = emission_factors(logits_from_params(*params[:2])), params.trans_probs, data
         return Results(
             backend.forward_filter(*data),
             backend.log_normalisers(*data),
             backend.smooth(*data),
             backend.viterbi(*data),
-            backend.sample(key, *data)[0],
+            *backend.sample(key, *data)[:2],
             backend.expected_counts(*data),
         )
 
-    results = run_all(key_from_random_state(seed), Params(*model), packed)
-    return jax.tree.map(np.asarray, results), index
+    results = run_all(key_from_random_state(seed), Params(*model), data)
+    return jax.tree.map(np.asarray, results)
 
 
 def _cut(packed, index, i):

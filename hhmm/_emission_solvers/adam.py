@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from hhmm._emission_solvers.newton import LAST_MAX_ITER, LAST_RELATIVE_TOL
 from hhmm._emission_solvers.objective import (
     Solution,
     conjugate_gradients,
@@ -20,7 +21,7 @@ from hhmm._emission_solvers.objective import (
 from hhmm._model.emissions import logits_from_params, params_from_logits
 
 
-def solve(counts, priors, start, *, max_iter, learning_rate, tol):
+def solve(counts, priors, start, *, max_iter, learning_rate, tol, right_hand_side):
     """Take `max_iter` Adam steps from `start`; arguments and returns as `newton.solve`.
 
     `tol` only sets how exactly the decrement is computed; the steps do not depend on it.
@@ -37,12 +38,22 @@ def solve(counts, priors, start, *, max_iter, learning_rate, tol):
     (params, _), losses = lax.scan(step, (params, optimizer.init(params)), length=max_iter)
     mode = logits_from_params(*params)
     _, gradient, probs = evaluate(counts, priors, stack(mode))
-    newton_step = conjugate_gradients(
-        curvature(counts, priors, probs),
-        gradient,
-        tol=0.1 * tol,
-        relative_tol=1e-2,
-        max_iter=100,
+    hessian = curvature(counts, priors, probs)
+
+    # both systems by one loop, which is compiled once
+    def solve_one(_, system):
+        right_hand_side, tol, relative_tol, cg_max_iter = system
+        solution = conjugate_gradients(
+            hessian, right_hand_side, tol=tol, relative_tol=relative_tol, max_iter=cg_max_iter
+        )
+        return None, solution
+
+    systems = (
+        jnp.stack([gradient, right_hand_side(hessian)]),
+        jnp.array([0.1 * tol, 0.0]),
+        jnp.array([1e-2, LAST_RELATIVE_TOL]),
+        jnp.array([100, LAST_MAX_ITER]),
     )
+    _, (newton_step, solved) = lax.scan(solve_one, None, systems)
     decrement = 0.5 * jnp.vdot(gradient, newton_step)
-    return Solution(mode, losses, jnp.int32(max_iter), decrement)
+    return Solution(mode, losses, jnp.int32(max_iter), decrement, solved)

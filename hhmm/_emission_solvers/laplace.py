@@ -15,47 +15,29 @@ H^-1 itself, with nothing added to its diagonal.
 
 import jax.numpy as jnp
 
-from hhmm._emission_solvers.objective import (
-    conjugate_gradients,
-    curvature,
-    project,
-    stack,
-    syllable_probs,
-    unstack,
-)
+from hhmm._emission_solvers.objective import project, stack, unstack
 from hhmm._random import normals
 
-# Squared error of the solve relative to the squared length of the draw, both in
-# units of the posterior's standard deviation: a relative error of 1e-5.
-RELATIVE_TOL = 1e-10
-CG_MAX_ITER = 2000
 
-
-def draw(key, counts, priors, mode):
-    """Draw emission logits around their mode.
+def draw(key, counts, solve):
+    """Find the mode of the emission logits, and draw around it.
 
     Parameters
     ----------
     key : JAX key
     counts : EmissionCounts
-    priors : Priors
-    mode : EmissionLogits
-        The minimiser of the objective.
+    solve : callable
+        A solver that wants no more than its `right_hand_side`; returns a `Solution`.
 
     Returns
     -------
     logits : EmissionLogits, centred
+    solution : Solution
     """
-    point = stack(mode)
-    hessian = curvature(counts, priors, syllable_probs(point))
-    step = conjugate_gradients(
-        hessian,
-        _draw_with_hessian_covariance(key, counts, hessian),
-        tol=0.0,
-        relative_tol=RELATIVE_TOL,
-        max_iter=CG_MAX_ITER,
+    solution = solve(
+        right_hand_side=lambda hessian: _draw_with_hessian_covariance(key, counts, hessian)
     )
-    return unstack(point + step)
+    return unstack(stack(solution.mode) + solution.solved), solution
 
 
 def _draw_with_hessian_covariance(key, counts, hessian):

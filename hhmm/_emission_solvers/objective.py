@@ -53,6 +53,7 @@ class Solution(NamedTuple):
     losses: Array  # (max_iter,): f where each iteration begins, nats; NaN after the last
     n_iter: Array  # () int32
     decrement: Array  # (): half the squared Newton decrement at the end, nats
+    solved: Array  # (S + K, S): H^-1 of the right-hand side asked for, H the Hessian at the mode
 
 
 def emission_counts(stats):

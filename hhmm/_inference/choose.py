@@ -1,25 +1,40 @@
 """Which backend passes messages fastest: the rule behind ``message_passing="auto"``.
 
-On a CPU the time of a draw of the states is close to
+On a CPU runs pay where they are long on average. Milliseconds of a draw of the states with its
+counts, timestep by timestep / run by run, on two cores:
 
-    sequential    steps of the longest lane * 0.8 us  +  timesteps * (8 ns + 0.4 ns K^2)
-    compressed    runs of the longest lane * 5 us     +  runs * (150 ns + 1.2 ns K^2)
-                                                      +  table
+==============================  ==========  ==========  ==========  ==========  ==========
+sequences, states, syllables    mean run 2  4           8           16          32
+==============================  ==========  ==========  ==========  ==========  ==========
+20 x 20,000, 10, 100            19 / 47     18 / 36     16 / 23     16 / 15     18 / 12
+200 x 2000, 5, 20               9 / 30      9 / 13      9 / 10      9 / 8       10 / 4.5
+4 x 50,000, 3, 10               10 / 22     9 / 18      7 / 9       9 / 6       8 / 2.6
+200 x 2000, 10, 50              17 / 45     15 / 28     15 / 13     18 / 11     20 / 9
+==============================  ==========  ==========  ==========  ==========  ==========
 
-so that runs pay where they are about eight timesteps long or longer, whatever the number of
-sequences.
+So the rule looks at the mean length of a run alone: neither the number of sequences nor their
+length nor the number of states moves the cross-over much.
+
+On an accelerator a step of a scan costs launches, whatever it does, and "auto" is "parallel".
+That is a rule, not a measurement of these kernels: of the published JAX implementation of this
+model, associative scans take 4.8 ms and scans over timesteps 1,905 ms for 20 sequences of 20,000
+timesteps and 10 states on an H100. Its links are runs or timesteps; a run costs one product of
+matrices more than a timestep.
 """
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from hhmm import _runs, _sequences
 
 MAX_POWERS = 1024
 MAX_TABLE_BYTES = 2**28
-# mean number of timesteps of a run from which runs are faster
-MIN_MEAN_RUN = 8.0
+# mean number of timesteps of a run from which runs are faster, one after the other
+MIN_MEAN_RUN = 12.0
+# and by associative scans
+MIN_MEAN_RUN_PARALLEL = 2.0
 
 
 class Choice(NamedTuple):
@@ -42,13 +57,22 @@ def choose(sequences, n_syllables, n_states, message_passing):
     -------
     choice : Choice
     """
-    if message_passing in ("sequential", "parallel"):
-        return Choice(message_passing, None)
+    if message_passing == "auto" and jax.default_backend() != "cpu":
+        message_passing = "parallel"
+    if message_passing == "sequential":
+        return Choice("sequential", None)
     pairs, starts = _sequences.pair_codes(sequences, n_syllables)
     _, lengths = _runs.find_runs(pairs, starts, n_syllables, len(pairs) + 1)
-    if message_passing == "auto" and (not len(lengths) or lengths.mean() < MIN_MEAN_RUN):
-        return Choice("sequential", None)
-    return Choice("compressed", choose_n_powers(lengths, n_syllables, n_states, len(sequences)))
+    mean_run = lengths.mean() if len(lengths) else 0
+    if message_passing == "auto":
+        message_passing = "sequential" if mean_run < MIN_MEAN_RUN else "compressed"
+    by_runs = message_passing == "compressed" or (
+        message_passing == "parallel" and mean_run >= MIN_MEAN_RUN_PARALLEL
+    )
+    if not by_runs:
+        return Choice(message_passing, None)
+    n_powers = choose_n_powers(lengths, n_syllables, n_states, len(sequences))
+    return Choice(message_passing, n_powers)
 
 
 def choose_n_powers(lengths, n_syllables, n_states, n_sequences):
@@ -70,9 +94,9 @@ def choose_n_powers(lengths, n_syllables, n_states, n_sequences):
             break
         n_runs = np.sum(-(-lengths // n_powers))
         microseconds = (
-            3e-4 * n_entries * n_states
-            + 5 * n_runs / max(n_sequences, 1)
-            + (0.15 + 1.2e-3 * n_states**2) * n_runs
+            6e-4 * n_entries * n_states
+            + 3 * n_runs / max(n_sequences, 1)
+            + (0.07 + 1.5e-3 * n_states**2) * n_runs
         )
         if microseconds < lowest:
             best, lowest = n_powers, microseconds

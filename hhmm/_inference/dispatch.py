@@ -2,11 +2,13 @@
 
 `fused` is one call whatever the number of sweeps: nothing but arithmetic where sweeps take
 microseconds. `grouped` calls the kernels of every sweep from the host, that of the states
-once for each group of lanes; JAX runs these calls at the same time, and the calls of the next
-sweeps wait in line. Both draw the same.
+once for each group of lanes, in threads: of calls made from one thread, JAX runs one after the
+other on a CPU, and a scan keeps one core busy. Both draw the same.
 """
 
 import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
@@ -18,12 +20,11 @@ from hhmm._inference import gibbs
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.joint import log_prior
+from hhmm._precision import double_precision
 from hhmm._types import Array, EmissionLogits
 
 ALGORITHMS = {"gibbs": gibbs}
 MAX_SWEEPS_PER_DISPATCH = 64
-# sweeps whose calls are in line at the same time; their results are in memory
-MAX_IN_LINE = 3
 
 
 class Kept(NamedTuple):
@@ -113,66 +114,101 @@ def grouped(
     algorithm,
     settings,
 ):
-    """Run sweeps with a call for each group of lanes; as `fused`, with a list of sequences."""
-    n_draws = len(draws.log_joint)
-    has_states = chain.has_states
-    trace = []
+    """Run sweeps with a call for each group of lanes; as `fused`, with a list of sequences.
+
+    `draws` are NumPy arrays, and are written to.
+    """
+    states, has_states = chain.states, chain.has_states
+    # as many as there are groups, so that the first call is like all others
+    nothing = jax.tree.map(np.zeros_like, chain.stats)
+    stats = (chain.stats, *[nothing] * (len(groups) - 1))
+    recorded = []
+    # what the parameters do not need stays out of the calls; so does the flag, which is the host's
+    chain = chain._replace(states=None, has_states=None, stats=None, log_joint=None)
+    log_prior_ = None
     for i in range(n_sweeps):
-        sweep = first_sweep + i
-        # what the parameters do not need stays out of the calls; so does the host's own flag,
-        # which it would have to wait for
-        chain = chain._replace(states=None, has_states=None)
+        key_emission, key_trans, key_states = sweep_keys(key, first_sweep + i)
         if has_states:
-            chain = _draw_params(
-                key, sweep, chain, priors, learning_rate, algorithm=algorithm, settings=settings
+            chain, log_prior_ = draw_params(
+                key_emission,
+                key_trans,
+                chain,
+                stats,
+                priors,
+                learning_rate,
+                algorithm=algorithm,
+                settings=settings,
             )
-        logits, trans_probs = chain.logits, chain.trans_probs
-        states, stats, log_likelihoods = zip(
-            *(
-                _draw_states(key, sweep, logits, trans_probs, group, settings=settings)
-                for group in groups
-            ),
-            strict=True,
-        )
+        drawn = draw_groups(key_states, chain.logits, chain.trans_probs, groups, settings=settings)
+        states, stats, log_likelihoods = zip(*drawn, strict=True)
         has_states = np.bool_(True)
-        chain = _join(chain, stats, log_likelihoods, priors)
-        chain = chain._replace(states=states, has_states=has_states)
-        if slots[i] < n_draws:
-            draws = _keep_one(draws, slots[i], chain)
-        trace.append(Trace(chain.log_joint, chain.emission_decrement))
-        if i >= MAX_IN_LINE:
-            trace[i - MAX_IN_LINE].log_joint.block_until_ready()
-    return chain, draws, jax.tree.map(lambda *values: jnp.stack(values), *trace)
-
-
-@functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
-def _draw_params(key, sweep, chain, priors, learning_rate, *, algorithm, settings):
-    key_emission, key_trans, _ = gibbs.sweep_keys(jax.random.fold_in(key, sweep))
-    return ALGORITHMS[algorithm].draw_params(
-        key_emission, key_trans, chain, priors, learning_rate, settings=settings
+        recorded.append((chain, log_likelihoods, log_prior_))
+    trace = []
+    for slot, (drawn, log_likelihoods, log_prior_) in zip(slots, recorded, strict=False):
+        log_joint = sum(map(float, log_likelihoods))
+        log_joint += np.nan if log_prior_ is None else float(log_prior_)
+        trace.append(Trace(log_joint, float(drawn.emission_decrement)))
+        if slot < len(draws.log_joint):
+            kept = Kept(drawn.logits, drawn.trans_probs, log_joint)
+            jax.tree.map(lambda all_, new, slot=slot: all_.__setitem__(slot, new), draws, kept)
+    chain = chain._replace(
+        states=states,
+        has_states=has_states,
+        stats=jax.tree.map(lambda *parts: sum(map(np.asarray, parts)), *stats),
+        log_joint=np.float64(trace[-1].log_joint),
     )
+    return chain, draws, jax.tree.map(lambda *values: np.array(values), *trace)
 
 
-@functools.partial(jax.jit, static_argnames="settings")
-def _draw_states(key, sweep, logits, trans_probs, group, *, settings):
-    _, _, key_states = gibbs.sweep_keys(jax.random.fold_in(key, sweep))
-    return BACKENDS[settings.backend].sample(
-        key_states, emission_factors(logits), trans_probs, group
-    )
+def draw_groups(key_states, logits, trans_probs, groups, *, settings):
+    """Draw the states of all groups at the same time, each in a thread of its own."""
+
+    @double_precision  # the setting is one of the calling thread
+    def draw(group):
+        return jax.block_until_ready(
+            draw_states(key_states, logits, trans_probs, group, settings=settings)
+        )
+
+    if len(groups) == 1:
+        return [draw(groups[0])]
+    return list(_threads(len(groups), os.getpid()).map(draw, groups))
+
+
+@functools.cache
+def _threads(n_threads, process_id):
+    """A pool of threads; they do not survive a fork, so each process has its own."""
+    del process_id
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="hhmm")
 
 
 @jax.jit
-def _join(chain, stats, log_likelihoods, priors):
-    """The chain with the counts of all groups, and its log joint."""
-    return chain._replace(
-        stats=jax.tree.map(lambda *parts: sum(parts), *stats),
-        log_joint=sum(log_likelihoods) + log_prior(chain.logits, chain.trans_probs, priors),
+def sweep_keys(key, sweep):
+    """Keys of the draws of a sweep, by themselves: each generator in a kernel is compiled anew."""
+    return tuple(gibbs.sweep_keys(jax.random.fold_in(key, sweep)))
+
+
+@functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
+def draw_params(
+    key_emission, key_trans, chain, stats, priors, learning_rate, *, algorithm, settings
+):
+    """Draw parameters given the counts of all groups; the chain, and its log prior."""
+    chain = chain._replace(stats=jax.tree.map(lambda *parts: sum(parts), *stats))
+    chain = ALGORITHMS[algorithm].draw_params(
+        key_emission, key_trans, chain, priors, learning_rate, settings=settings
+    )
+    # without weak types: with them the next call would compile again
+    strong = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), chain._replace(stats=None))
+    return strong, log_prior(chain.logits, chain.trans_probs, priors)
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def draw_states(key_states, logits, trans_probs, group, *, settings):
+    """Draw the states of a group: states, counts, log-likelihood."""
+    return BACKENDS[settings.backend].sample(
+        key_states, emission_factors(logits), trans_probs, group
     )
 
 
 def _keep(draws, slot, chain):
     kept = Kept(chain.logits, chain.trans_probs, chain.log_joint)
     return jax.tree.map(lambda all_, new: all_.at[slot].set(new, mode="drop"), draws, kept)
-
-
-_keep_one = jax.jit(_keep)

@@ -12,6 +12,7 @@ A sweep draws, in this order,
 The log joint recorded for a sweep is log p(x | b, c, A) + log p(b, c, A).
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -96,7 +97,8 @@ def sweep_keys(key):
 def draw_params(key_emission, key_trans, chain, priors, learning_rate, *, settings):
     """Draw emissions and transitions given the states of the chain; returns the chain with them."""
     counts = emission_counts(chain.stats)
-    solution = SOLVERS[settings.emission_solver](
+    solve = functools.partial(
+        SOLVERS[settings.emission_solver],
         counts,
         priors,
         chain.mode,
@@ -104,8 +106,9 @@ def draw_params(key_emission, key_trans, chain, priors, learning_rate, *, settin
         learning_rate=learning_rate,
         tol=EMISSION_TOL,
     )
+    logits, solution = SAMPLERS[settings.emission_sampler](key_emission, counts, solve)
     return chain._replace(
-        logits=SAMPLERS[settings.emission_sampler](key_emission, counts, priors, solution.mode),
+        logits=logits,
         trans_probs=draw_trans_probs(key_trans, chain.stats.state_trans_counts, priors),
         mode=solution.mode,
         emission_losses=solution.losses,

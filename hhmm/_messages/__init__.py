@@ -12,9 +12,9 @@ sequences:
 ``viterbi``           the most probable states
 ====================  =====================================================
 
-`sequential` and `parallel` take `PackedSequences` and give results for every timestep in the
-same shape; `compressed` takes `RunData`, gives terms by run, and results for every timestep by
-piece.
+`sequential` takes `PackedSequences` and gives results for every timestep in the same shape;
+`compressed` takes `RunData`, gives terms by run, and results for every timestep by piece.
+`parallel` takes the one or the other, and gives what they give.
 """
 
 from hhmm._messages import compressed, parallel, sequential

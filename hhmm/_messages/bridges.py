@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from hhmm._messages.arithmetic import draw_index
-from hhmm._random import key_from_data, uniforms_by_lane
+from hhmm._random import key_from_data, uniforms_by_lane, uniforms_of_pairs
 from hhmm._types import Array
 
 MAX_SLOTS = 1024
@@ -138,16 +139,10 @@ def bridge(carry, visit, states, staying, uniform, table, transfer, runs):
 
 def _noise(key, slots, runs):
     """Two uniform numbers a slot, (2, n_slots): of the run and the timestep, not of the slot."""
-    n_lanes = runs.pairs.shape[1]
+    n_runs, n_lanes = runs.pairs.shape
     lane = runs.first_lane + (slots.run % n_lanes).astype(jnp.uint32)
-
-    def draw(lane, row, step):
-        own = key
-        for number in (lane, row, step):
-            own = jax.random.fold_in(own, number)
-        return jax.random.uniform(own, (2,), jnp.float32)
-
-    return jax.vmap(draw, out_axes=1)(lane, slots.run // n_lanes, slots.step)
+    number = lane * np.uint32(n_runs) + (slots.run // n_lanes).astype(jnp.uint32)
+    return uniforms_of_pairs(key, number, slots.step.astype(jnp.uint32))
 
 
 def _time_of_leaving(slots, table, n_powers):

@@ -28,27 +28,21 @@ What is known of each timestep (`forward_filter`, `smooth`, `viterbi`) is comput
 only: the timesteps are cut into pieces (`Pieces`), the messages that enter each piece from
 either side come from the runs, and `sequential` does the rest, with a lane for each piece.
 
-Layout. A step of the scan over runs gathers one power a lane. With states innermost the
-gather copies rows, and the product is written-out sums: 13,000 runs of 21 lanes and 10 states
-take 35 ms on two CPU cores, most of it for reading the 109 MB of powers; 48 ms by a batched
-matrix product, 140 ms with lanes innermost, where the gather runs through memory in strides.
+What runs over runs, forward and backward, are the four functions of `run_recursion`. Every
+function here takes the module that has them as `recursion`: `run_products` has them too.
 """
-
-from functools import reduce
-from operator import add
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from hhmm._messages import powers, sequential
-from hhmm._messages.arithmetic import by_syllables, draw_index, normalised, propagate, total
+from hhmm._messages import powers, run_recursion, sequential
+from hhmm._messages.arithmetic import by_syllables, normalised
 from hhmm._messages.bridges import bridge, stays
 from hhmm._messages.run_path import viterbi
+from hhmm._messages.run_recursion import Tables
 from hhmm._messages.runs import continues, held_pairs
-from hhmm._random import uniforms_by_lane
-from hhmm._types import Array, RunStates, SufficientStats
+from hhmm._types import RunStates, SufficientStats
 
 __all__ = [
     "change_points",
@@ -61,29 +55,11 @@ __all__ = [
 ]
 
 
-class Tables(NamedTuple):
-    """What the recursions over runs read."""
-
-    powers: powers.PowerTable
-    by_row: Array  # (n_cells, n_states ** 2) float32: from each state to all, row after row
-    row_scale: Array  # (n_cells, n_states) float32: log scales of rows, the largest taken out
-    cell_scale: Array  # (n_cells,) float64: what was taken out
-    trans: Array  # A, float32
-
-
-class RunForward(NamedTuple):
-    """What the forward recursion over runs leaves; (n_runs, n_lanes, n_states) float32."""
-
-    weights: Array  # f, up to a factor, times the row scales of M^n
-    ends: Array  # alpha', up to the same factor
-    log_normalisers: Array  # (n_runs, n_lanes): of f and relative powers
-
-
-def log_normalisers(factors, trans_probs, data):
+def log_normalisers(factors, trans_probs, data, *, recursion=run_recursion):
     """log p(run | what came before it) in nats, (n_runs, n_lanes) float64; see `sequential`."""
     runs = data.runs
     tables = tabulate(factors, trans_probs, runs)
-    passed = forward(tables, factors, runs)
+    passed = recursion.forward(tables, factors, runs)
     held = held_pairs(runs)
     n_powers = runs.cell_counts.shape[1]
     log_normalisers = (
@@ -95,7 +71,7 @@ def log_normalisers(factors, trans_probs, data):
     return jnp.where(runs.inside, log_normalisers, 0)
 
 
-def sample(key, factors, trans_probs, data):
+def sample(key, factors, trans_probs, data, *, recursion=run_recursion):
     """Draw all states from their posterior given the syllables.
 
     Parameters
@@ -104,6 +80,8 @@ def sample(key, factors, trans_probs, data):
     factors : EmissionFactors
     trans_probs : (n_states, n_states) float64
     data : RunData
+    recursion : module, static
+        `run_recursion` or `run_products`.
 
     Returns
     -------
@@ -116,24 +94,8 @@ def sample(key, factors, trans_probs, data):
     runs = data.runs
     key_ends, key_inside = jax.random.split(key)
     tables = tabulate(factors, trans_probs, runs)
-    passed = forward(tables, factors, runs)
-    n_runs, n_lanes = runs.pairs.shape
-    n_states = trans_probs.shape[0]
-    noise = uniforms_by_lane(key_ends, 2 * n_runs, runs).reshape(n_runs, 2, n_lanes)
-    to_next = tables.trans.T
-    columns = lax.optimization_barrier(
-        tables.powers.relative.transpose(0, 2, 1).reshape(-1, n_states)
-    )
-
-    def step(following, inputs):
-        end, weights, cells, ends, noise = inputs
-        last = draw_index(noise[0], end.T * jnp.where(ends, 1, to_next[following].T))
-        first = draw_index(noise[1], weights.T * columns[cells * n_states + last].T)
-        return first, (first, last)
-
-    start = jnp.zeros(n_lanes, jnp.int32)
-    inputs = (passed.ends, passed.weights, runs.cells, sequential.ends_of(runs), noise)
-    _, (first, last) = lax.scan(step, start, inputs, reverse=True)
+    passed = recursion.forward(tables, factors, runs)
+    first, last = recursion.draw_ends(key_ends, tables, passed, runs)
     states = RunStates(first, last, jax.random.key_data(key_inside))
     stats = _count(states, tables.powers, factors, trans_probs, runs)
     return states, stats, _log_likelihood(passed, tables, factors, runs)
@@ -172,7 +134,7 @@ def change_points(states, factors, trans_probs, data, *, n_positions):
     )
 
 
-def expected_counts(factors, trans_probs, data):
+def expected_counts(factors, trans_probs, data, *, recursion=run_recursion):
     """Expected sufficient statistics given the syllables, and the log-likelihood.
 
     The joint probabilities of the first and the last state are summed over the runs of each
@@ -181,10 +143,10 @@ def expected_counts(factors, trans_probs, data):
     """
     runs = data.runs
     tables = tabulate(factors, trans_probs, runs)
-    passed = forward(tables, factors, runs)
+    passed = recursion.forward(tables, factors, runs)
     n_pairs, n_states = factors.relative.shape
     predicted = _predictions(tables, passed, runs)
-    _, evidence, joint = backward(tables, passed, predicted, runs, with_joint=True)
+    _, evidence, joint = recursion.backward(tables, passed, predicted, runs, with_joint=True)
     smoothed = predicted * evidence
     by_pair = (
         jnp.zeros((n_pairs, n_states))
@@ -204,25 +166,25 @@ def expected_counts(factors, trans_probs, data):
     ), _log_likelihood(passed, tables, factors, runs)
 
 
-def forward_filter(factors, trans_probs, data):
+def forward_filter(factors, trans_probs, data, *, recursion=run_recursion):
     """Filtered probabilities in pieces, (n_steps, n_states, n_pieces); see `sequential`."""
     tables = tabulate(factors, trans_probs, data.runs)
-    passed = forward(tables, factors, data.runs)
+    passed = recursion.forward(tables, factors, data.runs)
     predicted = _predictions(tables, passed, data.runs)
     entering = _entering(tables, passed, predicted, factors, data)
     messages = sequential.forward(factors, trans_probs, data.pieces.sequences, entering).messages
     return normalised(messages, axis=1)
 
 
-def smooth(factors, trans_probs, data):
+def smooth(factors, trans_probs, data, *, recursion=run_recursion):
     """Smoothed probabilities in pieces, (n_steps, n_states, n_pieces); see `sequential`."""
     runs, pieces = data
     tables = tabulate(factors, trans_probs, runs)
-    passed = forward(tables, factors, runs)
+    passed = recursion.forward(tables, factors, runs)
     predicted = _predictions(tables, passed, runs)
     entering = _entering(tables, passed, predicted, factors, data)
     inside = sequential.forward(factors, trans_probs, pieces.sequences, entering)
-    following, at_first, _ = backward(tables, passed, predicted, runs, with_joint=False)
+    following, at_first, _ = recursion.backward(tables, passed, predicted, runs, with_joint=False)
     evidence = sequential.backward(
         factors,
         trans_probs,
@@ -251,80 +213,12 @@ def tabulate(factors, trans_probs, runs):
     )
 
 
-def forward(tables, factors, runs):
-    """The forward recursion over runs; returns `RunForward`.
-
-    The row scales of a power are added to the logarithms of the message and the largest is
-    taken out, so that a message in states that are unlikely to last does not underflow.
-    """
-    n_states = len(tables.trans)
-
-    def step(end, inputs):
-        pairs, cells, starts = inputs
-        message = end.T
-        predicted = propagate(message, tables.trans) * (1 / total(message))
-        predicted = jnp.where(starts, 1 / n_states, predicted)
-        # the barriers keep the compiler from repeating what is before them for every state after
-        first = lax.optimization_barrier((predicted * factors.relative[pairs].T).T)
-        log_weights = lax.optimization_barrier(jnp.log(first) + tables.row_scale[cells])
-        largest = reduce(jnp.maximum, list(log_weights.T))
-        weights = lax.optimization_barrier(jnp.exp(log_weights - largest[:, None]))
-        to_all = tables.by_row[cells]
-        terms = [
-            weights[:, j, None] * to_all[:, j * n_states : (j + 1) * n_states]
-            for j in range(n_states)
-        ]
-        end = reduce(add, terms)
-        return end, (weights, end, largest)
-
-    first = jnp.ones((runs.pairs.shape[1], n_states), tables.trans.dtype)
-    inputs = (runs.pairs, runs.cells, runs.starts)
-    _, (weights, ends, largest) = lax.scan(step, first, inputs)
-    return RunForward(weights, ends, jnp.log(ends.sum(axis=2)) + largest)
-
-
 def _predictions(tables, passed, runs):
     """The predictions alpha A for the first timestep of each run, (n_runs, n_lanes, n_states)."""
     messages = normalised(passed.ends, axis=2)
     predicted = jnp.matmul(messages[:-1], tables.trans, precision=lax.Precision.HIGHEST)
     predicted = jnp.concatenate([jnp.zeros_like(messages[:1]), predicted])
     return jnp.where(runs.starts[..., None], 1 / len(tables.trans), predicted)
-
-
-def backward(tables, passed, predicted, runs, *, with_joint):
-    """The evidence of what follows over its prediction; see `sequential`.
-
-    Returns
-    -------
-    following : (n_runs, n_lanes, n_states) float32
-        Of what comes after the run, at the last timestep of it, A r of the next run.
-    evidence : (n_runs, n_lanes, n_states) float32
-        r at the first timestep of the run.
-    joint : (n_cells, n_states, n_states) float64 or None
-        Probabilities of the first and the last state, summed over the runs of each cell.
-    """
-    n_states = len(tables.trans)
-
-    def step(carry, inputs):
-        evidence, joint = carry
-        cells, ends, inside, predicted, weights = inputs
-        following = jnp.where(ends, 1, propagate(evidence.T, tables.trans.T)).T
-        powers_ = tables.by_row[cells].reshape(-1, n_states, n_states)
-        both = weights[:, :, None] * powers_ * following[:, None, :]
-        smoothed = both.sum(axis=2)
-        scale = 1 / total(smoothed.T)  # the normaliser of the run, up to rounding
-        both, smoothed = both * scale[:, None, None], smoothed * scale[:, None]
-        evidence = jnp.where(predicted > 0, smoothed / predicted, 0)
-        if with_joint:
-            joint = joint.at[cells].add(jnp.where(inside[:, None, None], both, 0))
-        return (evidence, joint), (following, evidence)
-
-    last = jnp.ones_like(passed.ends[0])
-    joint = jnp.zeros((len(tables.by_row), n_states, n_states)) if with_joint else None
-    ends = sequential.ends_of(runs)
-    inputs = (runs.cells, ends, runs.inside, predicted, passed.weights)
-    (_, joint), (following, evidence) = lax.scan(step, (last, joint), inputs, reverse=True)
-    return following, evidence, joint
 
 
 def _count(states, table, factors, trans_probs, runs):
@@ -415,7 +309,7 @@ def _evidence_after(tables, following, at_first, factors, predicted, data):
     ----------
     tables : Tables
     following, at_first : (n_runs, n_lanes, n_states)
-        From `backward`.
+        From `run_recursion.backward`.
     factors : EmissionFactors
     predicted : (n_states, n_pieces)
         The prediction for the first timestep of each piece.

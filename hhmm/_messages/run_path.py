@@ -13,11 +13,12 @@ from functools import reduce
 import jax.numpy as jnp
 from jax import lax
 
-from hhmm._messages import sequential
+from hhmm._messages import run_recursion, sequential
+from hhmm._messages.run_recursion import LogTables
 from hhmm._messages.runs import continues, held_pairs
 
 
-def viterbi(factors, trans_probs, data):
+def viterbi(factors, trans_probs, data, *, recursion=run_recursion):
     """The most probable states in pieces, (n_steps, n_pieces) int32.
 
     Parameters
@@ -25,34 +26,16 @@ def viterbi(factors, trans_probs, data):
     factors : EmissionFactors
     trans_probs : (n_states, n_states) float64
     data : RunData
+    recursion : module, static
+        `run_recursion` or `run_products`.
     """
     runs, pieces = data
-    n_states = len(trans_probs)
     n_powers = runs.cell_counts.shape[1]
     log_trans = jnp.log(trans_probs)
     log_relative = jnp.log(factors.relative.astype(jnp.float64))
     powers = _powers(log_trans + log_relative[held_pairs(runs)][:, None, :], n_powers)
-
-    def forward(end, inputs):
-        pairs, cells, starts = inputs
-        first = _best(end, log_trans) - end.max(axis=1, keepdims=True)
-        first = jnp.where(starts[:, None], 0, first) + log_relative[pairs]
-        end = _best(first, powers[cells])
-        return end, (first, end)
-
-    scores = jnp.zeros((runs.pairs.shape[1], n_states))
-    _, (firsts, ends) = lax.scan(forward, scores, (runs.pairs, runs.cells, runs.starts))
-
-    def backward(following, inputs):
-        first, end, cells, is_end = inputs
-        last = jnp.argmax(end + jnp.where(is_end[:, None], 0, log_trans.T[following]), axis=1)
-        into_last = jnp.take_along_axis(powers[cells], last[:, None, None], axis=2)[:, :, 0]
-        following = jnp.argmax(first + into_last, axis=1).astype(jnp.int32)
-        return following, (following, last.astype(jnp.int32))
-
-    start = jnp.zeros(runs.pairs.shape[1:], jnp.int32)
-    inputs = (firsts, ends, runs.cells, sequential.ends_of(runs))
-    _, (first_states, last_states) = lax.scan(backward, start, inputs, reverse=True)
+    tables = LogTables(powers, log_trans, log_relative)
+    first_states, last_states = recursion.best_ends(tables, runs)
 
     # the state at the first timestep of each piece
     run, lane = pieces.run, pieces.lane
@@ -68,12 +51,6 @@ def viterbi(factors, trans_probs, data):
     state = jnp.argmax(come + go, axis=1).astype(jnp.int32)
     ends_fixed = (state, jnp.roll(state, -1), continues(pieces))
     return sequential.viterbi(factors, trans_probs, pieces.sequences, ends_fixed)
-
-
-def _best(scores, matrix):
-    """``max_j scores[:, j] + matrix[..., j, k]``, (n, n_states)."""
-    n_states = scores.shape[1]
-    return reduce(jnp.maximum, [scores[:, j, None] + matrix[..., j, :] for j in range(n_states)])
 
 
 def _powers(log_transfer, n_powers):

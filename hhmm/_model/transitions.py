@@ -7,8 +7,9 @@ so that trans_kappa sits on the diagonal.
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from hhmm._random import normals, uniforms
+from hhmm._random import uniforms
 
 # The chance that one proposal of the gamma sampler is refused is below 0.05
 # for every concentration >= 1 (Marsaglia & Tsang 2000, section 6), so that all of
@@ -43,15 +44,16 @@ def log_gamma_draw(key, shape_parameter):
     -------
     log_gamma : array of the same shape, float64
     """
-    key_normal, key_uniform = jax.random.split(key)
     shape = jnp.shape(shape_parameter)
-    noise = normals(key_normal, (N_PROPOSALS, *shape))
+    # one call makes all the noise; normal numbers by the inverse of their distribution function
+    uniform = uniforms(key, (2 * N_PROPOSALS + 1, *shape))
+    noise = jnp.sqrt(2.0) * lax.erf_inv(2 * uniform[:N_PROPOSALS] - 1)
     # 1 - u is in (0, 1]: its logarithm is finite
-    log_uniforms = jnp.log1p(-uniforms(key_uniform, (N_PROPOSALS + 1, *shape)))
+    log_uniforms = jnp.log1p(-uniform[N_PROPOSALS:])
     raised = jnp.where(shape_parameter < 1, shape_parameter + 1, shape_parameter)
     d = raised - 1 / 3
     root = 1 + noise / jnp.sqrt(9 * d)
-    positive = root > 0
+    positive = root > 0  # and not where u = 0 and the normal number is infinite
     log_cube = 3 * jnp.log(jnp.where(positive, root, 1))
     bound = 0.5 * noise**2 + d * (1 - jnp.exp(log_cube) + log_cube)
     accepted = positive & (log_uniforms[:-1] < bound)

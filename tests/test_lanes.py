@@ -1,0 +1,165 @@
+"""Groups of lanes on several cores, and what a fit on long runs keeps in memory and compiles."""
+
+import jax
+import numpy as np
+import pytest
+
+from hhmm import EfficientHHMM, _lanes
+from hhmm._inference import dispatch, gibbs, initialise
+from hhmm._inference.gibbs import Settings
+from hhmm._inference.prepare import prepare
+from hhmm._messages import BACKENDS
+from hhmm._precision import double_precision
+from hhmm._random import key_from_random_state
+from hhmm._types import Priors
+from hhmm.datasets import make_hhmm
+
+PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 10.0)))
+N_STATES, N_SYLLABLES = 3, 4
+
+
+def _held_sequences(lengths, mean_run, seed=0):
+    """Sequences of about so many timesteps, each syllable held."""
+    rng = np.random.default_rng(seed)
+    n_changes = max(lengths) // mean_run * 2 + 10
+    data = make_hhmm(len(lengths), n_changes, N_STATES, N_SYLLABLES, random_state=seed)
+    return [
+        np.repeat(x, rng.geometric(1 / mean_run, n_changes))[:n]
+        for x, n in zip(data.X, lengths, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("backend", ["sequential", "compressed"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_groups_of_lanes_change_nothing(backend, monkeypatch):
+    """One group in one loop, or two or three in calls of their own: the same fit."""
+    X = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
+    fits = []
+    for n_groups in (1, 2, 3):
+        monkeypatch.setattr(_lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
+        model = EfficientHHMM(N_STATES, message_passing=backend, max_iter=6, random_state=0)
+        fits.append(model.fit(X))
+    for fit in fits[1:]:
+        np.testing.assert_allclose(fit.log_joint_, fits[0].log_joint_, rtol=1e-9)
+        np.testing.assert_allclose(
+            fit.posterior_.emission_base, fits[0].posterior_.emission_base, atol=1e-6
+        )
+        np.testing.assert_array_equal(np.concatenate(fit.states_), np.concatenate(fits[0].states_))
+
+
+@pytest.mark.parametrize("n_cores", [1, 4])
+def test_little_or_narrow_data_and_single_cores_are_not_split(n_cores, monkeypatch):
+    monkeypatch.setattr(_lanes.joblib, "effective_n_jobs", lambda _: n_cores)
+    large = prepare(
+        [np.zeros(2_000, np.int32)] * 800, 1, N_STATES, "sequential", every_timestep=False
+    )
+    narrow = prepare(
+        [np.zeros(200_000, np.int32)] * 8, 1, N_STATES, "sequential", every_timestep=False
+    )
+    small = prepare([np.zeros(50, np.int32)] * 8, 1, N_STATES, "sequential", every_timestep=False)
+    assert _lanes.n_groups(large.data, N_STATES) == n_cores
+    assert _lanes.n_groups(narrow.data, N_STATES) == 1
+    assert _lanes.n_groups(small.data, N_STATES) == 1
+
+
+@pytest.mark.parametrize("backend", ["sequential", "compressed"])
+@double_precision
+def test_groups_hold_all_lanes_and_their_counts(backend):
+    sequences = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
+    data = prepare(sequences, N_SYLLABLES, N_STATES, backend, every_timestep=False).data
+    groups = _lanes.split(data, 2)
+    if backend == "compressed":
+        data, groups = data.runs, [group.runs for group in groups]
+        np.testing.assert_array_equal(sum(g.cell_counts for g in groups), data.cell_counts)
+    np.testing.assert_array_equal(sum(g.pair_counts for g in groups), data.pair_counts)
+    assert len({g.pairs.shape for g in groups}) == 1  # one compiled kernel for all
+    for name in ("pairs", "starts", "inside"):
+        together = np.concatenate([getattr(g, name) for g in groups], axis=1)
+        np.testing.assert_array_equal(
+            together[:, : data.pairs.shape[1]], getattr(data, name), err_msg=name
+        )
+    assert [int(g.first_lane) for g in groups] == [0, groups[0].pairs.shape[1]]
+
+
+@double_precision
+def test_a_sweep_over_runs_holds_no_array_of_timesteps_by_states():
+    """Every intermediate array of a compressed sweep is smaller; those of a sequential one are not.
+
+    Frame-rate data of hours would not fit in memory otherwise.
+    """
+    sequences = _held_sequences([20_000, 19_000, 18_000], mean_run=40)
+    n_timesteps = sum(map(len, sequences))
+    largest = {name: _largest_array(sequences, name) for name in ("compressed", "sequential")}
+    assert largest["compressed"] < n_timesteps
+    assert largest["sequential"] >= n_timesteps * N_STATES
+
+
+def _largest_array(sequences, backend):
+    """Number of entries of the largest array in a sweep, loops and branches included."""
+    prepared = prepare(sequences, N_SYLLABLES, N_STATES, backend, every_timestep=False)
+    settings = Settings("newton", "laplace", 100, backend)
+    chain = initialise.start_from_prior(
+        np.random.RandomState(0),
+        prepared,
+        PRIORS,
+        n_states=N_STATES,
+        n_syllables=N_SYLLABLES,
+        settings=settings,
+    )
+
+    def sweep(key, chain, data):
+        return gibbs.sweep(key, chain, data, PRIORS, 0.0, settings=settings)
+
+    jaxpr = jax.make_jaxpr(sweep)(key_from_random_state(0), chain, prepared.data)
+    return max(_sizes(jaxpr.jaxpr))
+
+
+def _sizes(jaxpr):
+    for equation in jaxpr.eqns:
+        for variable in equation.outvars:
+            yield int(np.prod(variable.aval.shape))
+        for value in equation.params.values():
+            for inner in value if isinstance(value, (tuple, list)) else [value]:
+                if hasattr(inner, "eqns"):
+                    yield from _sizes(inner)
+                elif hasattr(inner, "jaxpr"):
+                    yield from _sizes(inner.jaxpr)
+
+
+@pytest.mark.parametrize("backend", ["sequential", "compressed"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(backend, monkeypatch):
+    """In groups: the parameters and the states are traced once, whatever a grid search varies."""
+    traced = []
+
+    def counting(name, function):
+        def counted(*args, **kwargs):
+            traced.append(name)
+            return function(*args, **kwargs)
+
+        return counted
+
+    monkeypatch.setattr(_lanes, "n_groups", lambda *_: 2)
+    monkeypatch.setattr(gibbs, "draw_params", counting("params", gibbs.draw_params))
+    module = BACKENDS[backend]
+    monkeypatch.setattr(module, "sample", counting("states", module.sample))
+    kernels = (dispatch.draw_params, dispatch.draw_states)
+    for kernel in kernels:
+        kernel.clear_cache()
+    for lengths, kappa, max_iter in [
+        ([6300, 6290, 6200, 6250], 10.0, 3),
+        ([6295, 6280, 6210, 6240], 10.0, 3),
+        ([6300, 6290, 6200, 6250], 50.0, 7),
+    ]:
+        model = EfficientHHMM(
+            N_STATES,
+            N_SYLLABLES,
+            message_passing=backend,
+            trans_kappa=kappa,
+            max_iter=max_iter,
+            random_state=0,
+        )
+        model.fit(_held_sequences(lengths, mean_run=10))
+    for kernel in kernels:
+        kernel.clear_cache()  # what was compiled here calls the counters
+    assert sorted(traced) == ["params", "states"]

@@ -5,6 +5,7 @@ loop that the estimator runs, on the chain that a short fit leaves. The parts of
 the same kernels compiled apart, taken in turn along that chain.
 """
 
+import functools
 import time
 
 import jax
@@ -109,13 +110,18 @@ class Chain:
             )
         )
         between = time.perf_counter()
-        drawn = jax.block_until_ready(
-            [
-                dispatch.draw_states(
-                    key_states, chain.logits, chain.trans_probs, group, settings=self._settings
+        drawn = dispatch.together(
+            *(
+                functools.partial(
+                    dispatch.draw_states,
+                    key_states,
+                    chain.logits,
+                    chain.trans_probs,
+                    group,
+                    settings=self._settings,
                 )
                 for group in self._groups
-            ]
+            )
         )
         ended = time.perf_counter()
         self._state = chain._replace(

@@ -161,6 +161,12 @@ def conjugate_gradients(hessian, right_hand_side, *, tol, relative_tol, max_iter
     posterior's standard deviation, is at most ``max(tol, relative_tol * b' M^-1 b)``,
     or after `max_iter` products.
 
+    Other preconditioners were tried, on 20 sequences of 20,000 timesteps, 10 states and 100
+    syllables. In a warm sweep the diagonal took 43 products for the mode and 30 for the
+    draw; with the coupling of B and C within each column solved exactly (an arrow of K + 1
+    blocks, one Cholesky factor a column) it was 35 and 27, at far more than that in cost; weights
+    N P in place of N P (1 - P), centred by them, took 47 and 32.
+
     Parameters
     ----------
     hessian : Curvature

@@ -25,6 +25,8 @@ from hhmm._types import Array, EmissionLogits
 
 ALGORITHMS = {"gibbs": gibbs}
 MAX_SWEEPS_PER_DISPATCH = 64
+# what `grouped` has called before: what it has not, it compiles at the same time
+_compiled = set()
 
 
 class Kept(NamedTuple):
@@ -126,20 +128,35 @@ def grouped(
     # what the parameters do not need stays out of the calls; so does the flag, which is the host's
     chain = chain._replace(states=None, has_states=None, stats=None, log_joint=None)
     log_prior_ = None
+
+    def next_params(key_emission, key_trans):
+        return draw_params(
+            key_emission,
+            key_trans,
+            chain,
+            stats,
+            priors,
+            learning_rate,
+            algorithm=algorithm,
+            settings=settings,
+        )
+
+    def next_states(key_states, group):
+        return draw_states(key_states, chain.logits, chain.trans_probs, group, settings=settings)
+
+    shapes = str(jax.tree.map(jnp.shape, (chain, groups[0])))
+    if (algorithm, settings, shapes) not in _compiled:
+        key_emission, key_trans, key_states = sweep_keys(key, first_sweep)
+        together(
+            functools.partial(next_params, key_emission, key_trans),
+            functools.partial(next_states, key_states, groups[0]),
+        )
+        _compiled.add((algorithm, settings, shapes))
     for i in range(n_sweeps):
         key_emission, key_trans, key_states = sweep_keys(key, first_sweep + i)
         if has_states:
-            chain, log_prior_ = draw_params(
-                key_emission,
-                key_trans,
-                chain,
-                stats,
-                priors,
-                learning_rate,
-                algorithm=algorithm,
-                settings=settings,
-            )
-        drawn = draw_groups(key_states, chain.logits, chain.trans_probs, groups, settings=settings)
+            chain, log_prior_ = next_params(key_emission, key_trans)
+        drawn = together(*(functools.partial(next_states, key_states, group) for group in groups))
         states, stats, log_likelihoods = zip(*drawn, strict=True)
         has_states = np.bool_(True)
         recorded.append((chain, log_likelihoods, log_prior_))
@@ -160,18 +177,14 @@ def grouped(
     return chain, draws, jax.tree.map(lambda *values: np.array(values), *trace)
 
 
-def draw_groups(key_states, logits, trans_probs, groups, *, settings):
-    """Draw the states of all groups at the same time, each in a thread of its own."""
+def together(*calls):
+    """Results of calls made at the same time, each in a thread of its own."""
 
     @double_precision  # the setting is one of the calling thread
-    def draw(group):
-        return jax.block_until_ready(
-            draw_states(key_states, logits, trans_probs, group, settings=settings)
-        )
+    def make(call):
+        return jax.block_until_ready(call())
 
-    if len(groups) == 1:
-        return [draw(groups[0])]
-    return list(_threads(len(groups), os.getpid()).map(draw, groups))
+    return list(_threads(len(calls), os.getpid()).map(make, calls))
 
 
 @functools.cache

@@ -4,7 +4,7 @@ A scan over timesteps runs on one core. Lanes do not know of each other, so grou
 can be computed by calls of their own at the same time. Every lane has a number and a
 random stream of its own, so that the draws do not depend on how lanes are grouped.
 
-What two groups on two cores gave, for a whole sweep:
+What two groups on two cores gave, for a whole sweep (medians of 5 to 7, one after the other):
 
 ==============================  ==========  ==========
 sequences, states               one group   two groups
@@ -13,7 +13,7 @@ sequences, states               one group   two groups
 400 x 4000, 5                   34.9 ms     24.6 ms
 64 x 5000, 10                   19.5 ms     16.4 ms
 200 x 1000, 5                   3.6 ms      3.3 ms
-20 x 20,000, 10                 45 ms       46 ms
+20 x 20,000, 10                 53.9 ms     51.4 ms
 100 x 1000, 3                   1.7 ms      2.2 ms
 ==============================  ==========  ==========
 

@@ -1,4 +1,4 @@
-"""Message passing by associative scans, for accelerators and for few long data.
+"""Message passing by associative scans, for accelerators and for few long sequences.
 
 A timestep is a link of the chain, the matrix ``W[t][i, j] = A[i, j] p(x[t] | x[t-1], z[t] = j)``,
 and a forward message is the one before it times a product of links. Products are

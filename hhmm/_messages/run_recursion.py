@@ -5,9 +5,11 @@ Four functions do all there is to do over runs, whatever is asked for: `forward`
 here what one step is.
 
 Layout. A step of the scan over runs gathers one power a lane. With states innermost the
-gather copies rows, and the product is written-out sums: 13,000 runs of 21 lanes and 10 states
-take 35 ms on two CPU cores, most of it for reading the 109 MB of powers; 48 ms by a batched
-matrix product, 140 ms with lanes innermost, where the gather runs through memory in strides.
+gather copies rows, and the product is written-out sums. The forward step without row scales,
+for 13,000 runs of 21 lanes and 10 states on two CPU cores: 35 ms, nearly all of it for reading
+109 MB of powers; 48 ms by a batched matrix product, 140 ms with lanes innermost, where the
+gather runs through memory in strides. The row scales, through logarithms, add 15 ms; through
+the exponents of the numbers they would add 25.
 """
 
 from functools import reduce

@@ -1,8 +1,10 @@
-"""This library's kernels: the compiled entry points of `hhmm._inference.decode`.
+"""This library's kernels: the compiled entry points of `hhmm._inference.decode`, which wait.
 
 They take parameters and tabulate the emissions of syllable pairs themselves, within the
 time measured; the other libraries are given the emissions of timesteps.
 """
+
+import functools
 
 import jax
 import numpy as np
@@ -11,6 +13,7 @@ import hhmm
 from benchmarks._kernels import serve_kernels
 from hhmm import EfficientHHMM
 from hhmm._inference import decode
+from hhmm._inference.dispatch import together
 from hhmm._inference.prepare import prepare
 from hhmm._messages import sequential
 from hhmm._messages.arithmetic import normalised
@@ -36,10 +39,7 @@ def load(data, truth):
         "sequential",
         every_timestep=True,
     )
-    on_device = jax.device_put(params), prepared._replace(data=jax.device_put(prepared.data))
-
-    def call(*entry_points):
-        return jax.block_until_ready([entry_point(*on_device) for entry_point in entry_points])
+    on_device = jax.device_put(params), prepared._replace(groups=jax.device_put(prepared.groups))
 
     def to_compare():
         # the estimator's methods run the same entry points
@@ -51,16 +51,17 @@ def load(data, truth):
         }
 
     kernels = {
-        "filter": lambda: call(_filter),
-        "probabilities": lambda: call(decode.forward_filter),
-        "smoother": lambda: call(decode.smooth),
-        "viterbi": lambda: call(decode.viterbi),
+        "filter": lambda: _filter(*on_device),
+        "probabilities": lambda: decode.forward_filter(*on_device),
+        "smoother": lambda: decode.smooth(*on_device),
+        "viterbi": lambda: decode.viterbi(*on_device),
     }
     return {name: double_precision(kernel) for name, kernel in kernels.items()}, to_compare
 
 
 def _filter(params, prepared):
-    return _log_normalisers_and_probabilities(params, prepared.data)
+    kernel = functools.partial(_log_normalisers_and_probabilities, params)
+    return together(*(functools.partial(kernel, group) for group in prepared.groups))
 
 
 @jax.jit

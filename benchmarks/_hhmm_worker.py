@@ -15,7 +15,7 @@ import numpy as np
 import hhmm
 from benchmarks._kernels import seconds_of
 from benchmarks._serve import peak_memory, serve
-from hhmm import EfficientHHMM, _lanes
+from hhmm import EfficientHHMM
 from hhmm._emission_solvers import objective
 from hhmm._inference import dispatch, gibbs, initialise
 from hhmm._inference.prepare import prepare
@@ -63,9 +63,7 @@ class Chain:
             n_syllables=model.n_syllables_,
             settings=self._settings,
         )
-        self._sequences = prepared.data
-        n_groups = _lanes.n_groups(prepared.data, model.n_states)
-        self._groups = jax.device_put(_lanes.split(prepared.data, n_groups))
+        self._groups = jax.device_put(prepared.groups)
         self._key = key_from_random_state(0)
         self._n_done = 0
 
@@ -74,7 +72,7 @@ class Chain:
         """Run sweeps in the estimator's loop."""
         result = run(
             Start(self._key, self._state, self._n_done),
-            self._sequences,
+            self._groups,
             self._priors,
             self._learning_rate,
             algorithm="gibbs",

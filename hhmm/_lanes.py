@@ -79,10 +79,12 @@ def split(data, n_groups):
 
     Returns
     -------
-    groups : list of the type of `data`
+    groups : tuple of the type of `data`
     """
+    if n_groups == 1:
+        return (data,)
     if isinstance(data, RunData):
-        return [RunData(runs, None) for runs in _split_runs(data.runs, n_groups)]
+        return tuple(RunData(runs, None) for runs in _split_runs(data.runs, n_groups))
     no_emission = len(data.pair_counts) - 1
     groups = []
     for lanes, part in _parts(data, n_groups, {"pairs": no_emission}):
@@ -90,7 +92,7 @@ def split(data, n_groups):
         groups.append(
             PackedSequences(**part, pair_counts=counts.astype(np.float64), first_lane=lanes)
         )
-    return groups
+    return tuple(groups)
 
 
 def _split_runs(runs, n_groups):

@@ -83,12 +83,13 @@ def pair_codes(sequences, n_syllables):
     return pairs, starts
 
 
-def unpack(packed, index, layout, *, fill):
+def unpack(parts, index, layout, *, fill):
     """Results in the form of the input.
 
     Parameters
     ----------
-    packed : ndarray of shape (n_steps, n_lanes) or (n_steps, n_values, n_lanes)
+    parts : list of arrays of shape (n_steps, n_lanes) or (n_steps, n_values, n_lanes)
+        Groups of lanes, side by side.
     index : PackIndex
     layout : Layout
     fill : scalar
@@ -99,27 +100,31 @@ def unpack(packed, index, layout, *, fill):
     unpacked : ndarray or list of ndarrays
         (n_sequences, n_timesteps[, n_values]), or a list of (n_timesteps[, n_values]).
     """
-    n_steps, trailing = len(packed), packed.shape[1:-1]
-    # lane after lane, so that a sequence may go on in the next one
-    flat = np.ascontiguousarray(np.moveaxis(packed, -1, 0)).reshape(-1, *trailing)
+    flat, begins = _lane_after_lane(parts, index)
+    trailing = flat.shape[1:]
     if layout.is_array:
         shape = (len(layout.n_timesteps), layout.n_timesteps[0], *trailing)
-        unpacked = np.full(shape, fill, packed.dtype)
+        unpacked = np.full(shape, fill, flat.dtype)
     else:
-        unpacked = [np.full((n, *trailing), fill, packed.dtype) for n in layout.n_timesteps]
-    for row, lane, offset, length in zip(unpacked, *index, strict=True):
-        begin = lane * n_steps + offset
+        unpacked = [np.full((n, *trailing), fill, flat.dtype) for n in layout.n_timesteps]
+    for row, begin, length in zip(unpacked, begins, index.lengths, strict=True):
         row[:length] = flat[begin : begin + length]
     return unpacked
 
 
-def sum_by_sequence(values, index):
-    """Sum (n_steps, n_lanes) over each sequence, (n_sequences,); 0 for an empty one."""
-    flat = np.ascontiguousarray(values.T).reshape(-1)
-    begins = index.lanes * len(values) + index.offsets
+def sum_by_sequence(parts, index):
+    """Sums over each sequence, (n_sequences,), 0 for an empty one; parts as for `unpack`."""
+    flat, begins = _lane_after_lane(parts, index)
     return np.array(
         [flat[begin : begin + n].sum() for begin, n in zip(begins, index.lengths, strict=True)]
     )
+
+
+def _lane_after_lane(parts, index):
+    """All lanes end to end, so that a sequence may go on in the next one; where each begins."""
+    n_steps, trailing = len(parts[0]), parts[0].shape[1:-1]
+    flat = np.concatenate([np.moveaxis(np.asarray(part), -1, 0) for part in parts])
+    return flat.reshape(-1, *trailing), index.lanes * n_steps + index.offsets
 
 
 def assign_lanes(lengths):

@@ -29,7 +29,6 @@ from hhmm._model.simulate import simulate
 from hhmm._precision import double_precision
 from hhmm._progress import Progress
 from hhmm._random import key_from_random_state
-from hhmm._sequences import sum_by_sequence
 from hhmm._types import Params, Priors
 from hhmm.metrics import state_usage
 
@@ -307,7 +306,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 int(self.emission_gd_iters),
                 prepared.backend,
             )
-            arguments = prepared.data, self._priors(), np.float64(self.emission_gd_lr)
+            arguments = prepared.groups, self._priors(), np.float64(self.emission_gd_lr)
             choices = {
                 "algorithm": self.algorithm,
                 "settings": settings,
@@ -347,6 +346,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         """Fit the model and return the time spent in each state: ``fit(X).transform(X)``."""
         return self.fit(X, y, mask=mask).transform(X, mask=mask)
 
+    @double_precision
     def predict(self, X, *, mask=None):
         """Most probable path of states of each sequence (Viterbi).
 
@@ -362,7 +362,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
             In the form of X; -1 on padding.
         """
-        return self.decode(X, mask=mask)[1]
+        params, prepared, layout = self._prepare(X, mask)
+        return prepared.unpack(decode.viterbi(params, prepared), layout, fill=-1)
 
     @double_precision
     def decode(self, X, *, mask=None):
@@ -382,9 +383,9 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             As `predict` returns them.
         """
         params, prepared, layout = self._prepare(X, mask)
-        states, log_probs = decode.viterbi(params, prepared)
-        log_prob = sum_by_sequence(np.asarray(log_probs), prepared.timesteps)
-        return log_prob, prepared.unpack(states, layout, fill=-1)
+        states = decode.viterbi(params, prepared)
+        log_probs = decode.log_joint_probs(params, prepared, states)
+        return prepared.sum_timesteps(log_probs), prepared.unpack(states, layout, fill=-1)
 
     @double_precision
     def predict_proba(self, X, *, mask=None):
@@ -456,7 +457,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             log p(x | parameters) in nats, given the first syllable.
         """
         params, prepared, _ = self._prepare(X, mask, every_timestep=False)
-        return prepared.sum_by_sequence(decode.log_normalisers(params, prepared))
+        return prepared.sum_terms(decode.log_normalisers(params, prepared))
 
     @double_precision
     def score(self, X, y=None, *, mask=None):
@@ -486,7 +487,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 "X has no observed transition to score: at least one sequence must have two "
                 "observed timesteps in a row"
             )
-        total = prepared.sum_by_sequence(decode.log_normalisers(params, prepared)).sum()
+        total = prepared.sum_terms(decode.log_normalisers(params, prepared)).sum()
         return float(total / prepared.n_transitions)
 
     @double_precision
@@ -681,7 +682,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         """Set the fitted attributes from the result of a run."""
         chain = result.chain
         states = prepared.states_by_timestep(chain.states, chain.logits, chain.trans_probs)
-        states = prepared.unpack(states, checked.layout, fill=-1)
+        states = prepared.unpack([states], checked.layout, fill=-1)
         flat = np.concatenate([np.ravel(row) for row in states])
         usage = np.bincount(flat[flat >= 0], minlength=self.n_states)
         order = np.argsort(-usage, kind="stable")

@@ -76,7 +76,7 @@ def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0, priors=PRIORS):
         )
     return run.run(
         run.Start(key_from_random_state(seed), chain, first_sweep),
-        prepared.data,
+        prepared.groups,
         priors,
         np.float64(0.01),
         algorithm="gibbs",
@@ -112,7 +112,7 @@ def test_the_best_start_goes_on_where_its_trial_ended(data):
     ]
     told = []
     choices = {"algorithm": "gibbs", "settings": SETTINGS, "n_draws": 5}
-    arguments = prepared.data, PRIORS, np.float64(0.01)
+    arguments = prepared.groups, PRIORS, np.float64(0.01)
 
     def report(n_done, _):
         told.append(n_done)

@@ -11,7 +11,7 @@ from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
-from hhmm._types import Priors
+from hhmm._types import Params, Priors
 from hhmm.datasets import make_hhmm
 
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 10.0)))
@@ -47,6 +47,29 @@ def test_groups_of_lanes_change_nothing(backend, monkeypatch):
         np.testing.assert_array_equal(np.concatenate(fit.states_), np.concatenate(fits[0].states_))
 
 
+@pytest.mark.parametrize("backend", ["sequential", "compressed", "parallel"])
+def test_groups_of_lanes_change_no_answer_of_a_fitted_model(backend, monkeypatch):
+    X = _held_sequences([30, 31, 29, 28, 32], mean_run=10)
+    truth = make_hhmm(1, 2, N_STATES, N_SYLLABLES, random_state=1)
+    model = EfficientHHMM.from_params(*(truth[name] for name in Params._fields))
+    model.set_params(message_passing=backend)
+    answers = []
+    for n_groups in (1, 2, 3):
+        monkeypatch.setattr(_lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
+        answers.append(
+            [
+                np.concatenate(model.predict(X)),
+                np.concatenate(model.sample_states(X, random_state=0)),
+                *(np.concatenate(model.decode(X)[1]), model.decode(X)[0]),
+                *map(np.concatenate, (model.predict_proba(X), model.filter_proba(X))),
+                model.score_samples(X),
+            ]
+        )
+    for answer in answers[1:]:
+        for whole, parts in zip(answers[0], answer, strict=True):
+            np.testing.assert_allclose(parts, whole, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("n_cores", [1, 4])
 def test_little_or_narrow_data_and_single_cores_are_not_split(n_cores, monkeypatch):
     monkeypatch.setattr(_lanes.joblib, "effective_n_jobs", lambda _: n_cores)
@@ -57,9 +80,7 @@ def test_little_or_narrow_data_and_single_cores_are_not_split(n_cores, monkeypat
         [np.zeros(200_000, np.int32)] * 8, 1, N_STATES, "sequential", every_timestep=False
     )
     small = prepare([np.zeros(50, np.int32)] * 8, 1, N_STATES, "sequential", every_timestep=False)
-    assert _lanes.n_groups(large.data, N_STATES) == n_cores
-    assert _lanes.n_groups(narrow.data, N_STATES) == 1
-    assert _lanes.n_groups(small.data, N_STATES) == 1
+    assert [len(prepared.groups) for prepared in (large, narrow, small)] == [n_cores, 1, 1]
 
 
 @pytest.mark.parametrize("backend", ["sequential", "compressed"])

@@ -119,7 +119,7 @@ def test_smoother_matches_enumeration(backend, model):
 
 
 def test_viterbi_matches_enumeration(backend, model):
-    states, log_probs = _by_timestep(decode.viterbi, backend, model, SEQUENCES)
+    states, log_probs = _by_timestep(_best_path, backend, model, SEQUENCES)
     for x, path, log_prob in zip(SEQUENCES, states, log_probs, strict=True):
         paths, joint = oracles.path_probs(model, x)
         np.testing.assert_allclose(log_prob.sum(), np.log(joint.max()), rtol=1e-12, atol=1e-12)
@@ -210,7 +210,7 @@ def test_forward_and_viterbi_match_hmmlearn(backend, n_states):
     model = oracles.random_model(rng, n_states, 6)
     sequences = [rng.integers(0, 6, 400).astype(np.int32) for _ in range(3)]
     log_likelihoods = _log_likelihoods(backend, model, sequences)
-    states, log_probs = _by_timestep(decode.viterbi, backend, model, sequences)
+    states, log_probs = _by_timestep(_best_path, backend, model, sequences)
     start = np.full(n_states, 1 / n_states)
     for i, x in enumerate(sequences):
         emission = _emission_by_timestep(model, x)
@@ -303,7 +303,7 @@ def _check_against_float64(backend, model, sequences):
     np.testing.assert_allclose(log_likelihoods, expected, rtol=1e-6, atol=atol)
     filtered = _by_timestep(decode.forward_filter, backend, model, sequences)
     smoothed = _by_timestep(decode.smooth, backend, model, sequences)
-    states, log_probs = _by_timestep(decode.viterbi, backend, model, sequences)
+    states, log_probs = _by_timestep(_best_path, backend, model, sequences)
     draw, stats, log_likelihood = _sample(backend, model, sequences, seed=0)
     means, log_likelihood_too = _expected_counts(backend, model, sequences)
     for total in (log_likelihood, log_likelihood_too):
@@ -329,6 +329,11 @@ def _check_against_float64(backend, model, sequences):
     np.testing.assert_allclose(means.syllable_trans_counts, by_state, rtol=1e-5, atol=1e-5)
 
 
+def _best_path(params, prepared):
+    states = decode.viterbi(params, prepared)
+    return states + decode.log_joint_probs(params, prepared, states)
+
+
 @double_precision
 def _by_timestep(kernel, backend, model, sequences):
     """Results of `decode` for every timestep, a list of one array a sequence each."""
@@ -342,7 +347,7 @@ def _by_timestep(kernel, backend, model, sequences):
 def _log_likelihoods(backend, model, sequences):
     """One a sequence."""
     prepared = backend.prepare(sequences, model)
-    return prepared.sum_by_sequence(decode.log_normalisers(Params(*model), prepared))
+    return prepared.sum_terms(decode.log_normalisers(Params(*model), prepared))
 
 
 @double_precision
@@ -365,7 +370,7 @@ def _expected_counts(backend, model, sequences):
 
 def _unpack(prepared, values):
     lengths = prepared.timesteps.lengths
-    return prepared.unpack(values, Layout(False, lengths), fill=-1)
+    return prepared.unpack([values], Layout(False, lengths), fill=-1)
 
 
 @functools.cache

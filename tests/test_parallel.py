@@ -56,7 +56,7 @@ def test_several_blocks_match_enumeration(monkeypatch, zeros, capacity, rows, ro
     packed, index = _sequences.pack(SEQUENCES, 3)
     results = _run_all(parallel, model, packed, seed=3)
     filtered, log_normalisers, smoothed, path, _, _, (stats, log_likelihood) = results
-    log_likelihoods = _sequences.sum_by_sequence(log_normalisers, index)
+    log_likelihoods = _sequences.sum_by_sequence([log_normalisers], index)
     for i, x in enumerate(SEQUENCES):
         for values, oracle in ((filtered, oracles.filtered), (smoothed, oracles.smoothed)):
             values = _cut(values, index, i)
@@ -119,9 +119,9 @@ def test_several_blocks_of_runs(monkeypatch, over_runs, capacity, rows, rows_flo
     jax.tree.map(np.testing.assert_array_equal, found.counts, expected.counts)
 
     layout = Layout(False, prepared.timesteps.lengths)
-    log_likelihoods = prepared.sum_by_sequence(found.log_normalisers)
+    log_likelihoods = prepared.sum_terms([found.log_normalisers])
     filtered, smoothed, path = (
-        prepared.unpack(values, layout, fill=-1)
+        prepared.unpack([values], layout, fill=-1)
         for values in (found.filtered, found.smoothed, found.path)
     )
     for i, x in enumerate(HELD):

@@ -65,7 +65,7 @@ def test_unpack_undoes_pack(is_array):
     for x, lane, offset, length in zip(sequences, *index, strict=True):
         values[offset : offset + length, lane] = x
     n_timesteps = np.full(5, 14) if is_array else lengths + 2
-    rows = _sequences.unpack(values, index, Layout(is_array, n_timesteps), fill=-1)
+    rows = _sequences.unpack([values], index, Layout(is_array, n_timesteps), fill=-1)
     assert isinstance(rows, np.ndarray) == is_array
     for row, x, n in zip(rows, sequences, n_timesteps, strict=True):
         assert row.shape == (n,)
@@ -78,7 +78,7 @@ def test_unpack_keeps_the_values_of_a_timestep_together():
     packed, index = _sequences.pack(sequences, 1)
     n_steps, n_lanes = packed.pairs.shape
     values = np.arange(n_steps * 2 * n_lanes, dtype=float).reshape(n_steps, 2, n_lanes)
-    rows = _sequences.unpack(values, index, Layout(False, np.array([3, 2])), fill=np.nan)
+    rows = _sequences.unpack([values], index, Layout(False, np.array([3, 2])), fill=np.nan)
     for i, row in enumerate(rows):
         for t, k in np.ndindex(row.shape):
             assert row[t, k] == values[index.offsets[i] + t, k, index.lanes[i]]
@@ -93,14 +93,14 @@ def test_sum_by_sequence_matches_a_loop():
         values[offset : offset + length, lane].sum()
         for lane, offset, length in zip(*index, strict=True)
     ]
-    np.testing.assert_allclose(_sequences.sum_by_sequence(values, index), expected, atol=1e-12)
+    np.testing.assert_allclose(_sequences.sum_by_sequence([values], index), expected, atol=1e-12)
 
 
 def test_a_sequence_may_go_on_in_the_next_lane():
     """As the pieces of long sequences do."""
     index = _sequences.PackIndex(np.array([0, 2]), np.array([0, 0]), np.array([5, 2]))
     values = np.arange(9.0).reshape(3, 3).T  # lane after lane, three timesteps each
-    rows = _sequences.unpack(values, index, Layout(False, np.array([5, 2])), fill=-1)
+    rows = _sequences.unpack([values], index, Layout(False, np.array([5, 2])), fill=-1)
     np.testing.assert_array_equal(rows[0], [0, 1, 2, 3, 4])
     np.testing.assert_array_equal(rows[1], [6, 7])
-    np.testing.assert_array_equal(_sequences.sum_by_sequence(values, index), [10, 13])
+    np.testing.assert_array_equal(_sequences.sum_by_sequence([values], index), [10, 13])

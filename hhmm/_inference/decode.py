@@ -1,6 +1,7 @@
 """What a fitted model says about sequences: compiled entry points over the message backends.
 
-Each takes `Params` and `Prepared` sequences; results for every timestep are (n_steps, ..., n_lanes)
+Each takes `Params` and `Prepared` sequences, and returns a list with a part for each of the
+groups of lanes, computed at the same time; parts for every timestep are (n_steps, ..., n_lanes),
 as `Prepared.unpack` takes them.
 """
 
@@ -9,6 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from hhmm._inference.dispatch import together
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors, logits_from_params, syllable_log_probs
 from hhmm._model.joint import log_prior
@@ -16,15 +18,20 @@ from hhmm._types import RunData
 
 
 def viterbi(params, prepared):
-    """The most probable states and their log joint probability with the syllables.
+    """The most probable states, (n_steps, n_lanes) int32."""
+    return _message("viterbi", params, prepared)
 
-    Returns
-    -------
-    states : (n_steps, n_lanes) int32
-    log_probs : (n_steps, n_lanes) float64
-        Each timestep's part of log p(x, z) in nats, to be summed over a sequence.
+
+def log_joint_probs(params, prepared, states):
+    """Each timestep's part of log p(x, z) in nats, (n_steps, n_lanes) float64.
+
+    Parameters
+    ----------
+    states : list of (n_steps, n_lanes) int32 arrays
+        As `viterbi` returns them.
     """
-    return _viterbi(params, prepared.data, backend=prepared.backend)
+    parts = zip(states, prepared.groups, strict=True)
+    return together(*(functools.partial(_log_joint_probs, params, *part) for part in parts))
 
 
 def smooth(params, prepared):
@@ -38,14 +45,17 @@ def forward_filter(params, prepared):
 
 
 def log_normalisers(params, prepared):
-    """Terms of log p(x) in nats, as `Prepared.sum_by_sequence` takes them."""
+    """Terms of log p(x) in nats, as `Prepared.sum_terms` takes them."""
     return _message("log_normalisers", params, prepared)
 
 
 def sample(key, params, prepared):
     """One draw of the states from their posterior, (n_steps, n_lanes) int32."""
-    states, logits = _sample(key, params, prepared.data, backend=prepared.backend)
-    return prepared.states_by_timestep(states, logits, params.trans_probs)
+    kernel = functools.partial(_sample, key, params, backend=prepared.backend)
+    drawn = together(*(functools.partial(kernel, group) for group in prepared.groups))
+    return [
+        prepared.states_by_timestep(states, logits, params.trans_probs) for states, logits in drawn
+    ]
 
 
 @jax.jit
@@ -63,7 +73,8 @@ def params_log_prior(params, priors):
 
 
 def _message(name, params, prepared):
-    return _passed(params, prepared.data, name=name, backend=prepared.backend)
+    kernel = functools.partial(_passed, params, name=name, backend=prepared.backend)
+    return together(*(functools.partial(kernel, group) for group in prepared.groups))
 
 
 @functools.partial(jax.jit, static_argnames=("name", "backend"))
@@ -80,10 +91,9 @@ def _sample(key, params, data, *, backend):
     return states, logits
 
 
-@functools.partial(jax.jit, static_argnames="backend")
-def _viterbi(params, data, *, backend):
+@jax.jit
+def _log_joint_probs(params, states, data):
     logits = logits_from_params(params.emission_base, params.emission_biases)
-    states = BACKENDS[backend].viterbi(emission_factors(logits), params.trans_probs, data)
     sequences = data.pieces.sequences if isinstance(data, RunData) else data
     n_states = params.trans_probs.shape[0]
     # a sequence that goes on in the next lane comes from the end of this one
@@ -91,7 +101,7 @@ def _viterbi(params, data, *, backend):
     log_trans = jnp.log(params.trans_probs)[previous, states]
     log_probs = jnp.where(sequences.starts, -jnp.log(float(n_states)), log_trans)
     log_probs = log_probs + _log_emissions(logits, sequences, states)
-    return states, jnp.where(sequences.inside, log_probs, 0)
+    return jnp.where(sequences.inside, log_probs, 0)
 
 
 def _log_emissions(logits, sequences, states):

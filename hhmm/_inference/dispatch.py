@@ -184,6 +184,8 @@ def together(*calls):
     def make(call):
         return jax.block_until_ready(call())
 
+    if len(calls) == 1:
+        return [make(*calls)]
     return list(_threads(len(calls), os.getpid()).map(make, calls))
 
 

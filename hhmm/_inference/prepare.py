@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hhmm import _runs, _sequences
+from hhmm import _lanes, _runs, _sequences
 from hhmm._inference import choose
 from hhmm._messages import compressed
 from hhmm._model.emissions import emission_factors
@@ -18,6 +18,7 @@ class Prepared(NamedTuple):
 
     backend: str  # a key of `hhmm._messages.BACKENDS`
     data: Any  # PackedSequences or RunData, NumPy arrays
+    groups: tuple  # the lanes of `data` in groups, of the same type, see `hhmm._lanes`
     shape: tuple  # (n_steps, n_lanes) of results for every timestep
     timesteps: _sequences.PackIndex  # where those of each sequence lie in them
     terms: _sequences.PackIndex  # where the terms of the log-likelihood of each sequence lie
@@ -28,13 +29,17 @@ class Prepared(NamedTuple):
         packed = self.data.runs if isinstance(self.data, RunData) else self.data
         return packed.pair_counts[:-1].sum()
 
-    def unpack(self, values, layout, *, fill):
-        """Results for every timestep in the form of the input; see `_sequences.unpack`."""
-        return _sequences.unpack(np.asarray(values), self.timesteps, layout, fill=fill)
+    def unpack(self, parts, layout, *, fill):
+        """Results of all groups for every timestep, in the form of the input."""
+        return _sequences.unpack(parts, self.timesteps, layout, fill=fill)
 
-    def sum_by_sequence(self, terms):
-        """Sums of terms of the log-likelihood over each sequence, (n_sequences,)."""
-        return _sequences.sum_by_sequence(np.asarray(terms), self.terms)
+    def sum_timesteps(self, parts):
+        """Sums of what all groups say of every timestep, (n_sequences,)."""
+        return _sequences.sum_by_sequence(parts, self.timesteps)
+
+    def sum_terms(self, parts):
+        """Sums of the terms of the log-likelihood of all groups, (n_sequences,)."""
+        return _sequences.sum_by_sequence(parts, self.terms)
 
     def empty_states(self):
         """States of a chain that has none yet."""
@@ -76,12 +81,17 @@ def prepare(sequences, n_syllables, n_states, message_passing, *, every_timestep
     chosen = choose.choose(sequences, n_syllables, n_states, message_passing)
     if chosen.n_powers is None:
         packed, index = _sequences.pack(sequences, n_syllables)
-        return Prepared(chosen.backend, packed, packed.pairs.shape, index, index)
+        groups = _lanes.split(packed, _lanes.n_groups(packed, n_states))
+        return Prepared(chosen.backend, packed, groups, packed.pairs.shape, index, index)
     runs, run_index, piece_index, shape = _runs.pack_runs(sequences, n_syllables, chosen.n_powers)
-    pieces = None
+    data = RunData(runs, None)
     if every_timestep:
         pieces = _runs.cut_pieces(sequences, n_syllables, runs, piece_index, shape)
-    return Prepared(chosen.backend, RunData(runs, pieces), shape, piece_index, run_index)
+        data = data._replace(pieces=pieces)
+        groups = (data,)  # pieces enter from runs of any lane
+    else:
+        groups = _lanes.split(data, _lanes.n_groups(data, n_states))
+    return Prepared(chosen.backend, data, groups, shape, piece_index, run_index)
 
 
 @functools.partial(jax.jit, static_argnames="n_positions")

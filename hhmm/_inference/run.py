@@ -16,7 +16,7 @@ from hhmm import _lanes
 from hhmm._inference import gibbs
 from hhmm._inference.dispatch import MAX_SWEEPS_PER_DISPATCH, Kept, fused, grouped
 from hhmm._inference.draws import schedule
-from hhmm._types import Array, RunData
+from hhmm._types import Array
 
 
 class Start(NamedTuple):
@@ -36,7 +36,7 @@ class Result(NamedTuple):
     emission_decrement: np.ndarray  # (n_iter,)
 
 
-def best_start(starts, sequences, priors, learning_rate, *, n_iter, report, **choices):
+def best_start(starts, groups, priors, learning_rate, *, n_iter, report, **choices):
     """Run each of several starts for a few sweeps, and take the one that got highest.
 
     A chain stays near the mode where it falls, and after a few sweeps its log joint
@@ -45,7 +45,7 @@ def best_start(starts, sequences, priors, learning_rate, *, n_iter, report, **ch
     Parameters
     ----------
     starts : iterable of Start
-    sequences, priors, learning_rate
+    groups, priors, learning_rate
         As for `run`.
     n_iter : int
         Sweeps of each start.
@@ -63,7 +63,7 @@ def best_start(starts, sequences, priors, learning_rate, *, n_iter, report, **ch
     for i, start in enumerate(starts):
         result = run(
             start,
-            sequences,
+            groups,
             priors,
             learning_rate,
             n_iter=n_iter,
@@ -76,14 +76,14 @@ def best_start(starts, sequences, priors, learning_rate, *, n_iter, report, **ch
     return best
 
 
-def run(start, sequences, priors, learning_rate, *, algorithm, settings, n_iter, n_draws, report):
+def run(start, groups, priors, learning_rate, *, algorithm, settings, n_iter, n_draws, report):
     """Run sweeps.
 
     Parameters
     ----------
     start : Start
-    sequences : PackedSequences or RunData
-        As the backend of message passing reads them.
+    groups : tuple of PackedSequences or of RunData
+        The sequences as the backend of message passing reads them, see `hhmm._lanes`.
     priors : Priors
     learning_rate : float
     algorithm : str, a key of ``ALGORITHMS``
@@ -114,13 +114,10 @@ def run(start, sequences, priors, learning_rate, *, algorithm, settings, n_iter,
         trans_probs=np.zeros((n_draws, *chain.trans_probs.shape)),
         log_joint=np.zeros(n_draws),
     )
-    n_lanes = (sequences.runs if isinstance(sequences, RunData) else sequences).pairs.shape[1]
-    n_groups = _lanes.n_groups(sequences, len(chain.trans_probs))
-    if n_groups > 1:
-        many_sweeps, sequences = grouped, _lanes.split(sequences, n_groups)
-    else:
-        many_sweeps = fused
-    sequences = jax.device_put(sequences)
+    is_grouped = len(groups) > 1
+    many_sweeps = grouped if is_grouped else fused
+    sequences = jax.device_put(groups if is_grouped else groups[0])
+    n_lanes = jax.tree.leaves(chain.states)[0].shape[1]
 
     def dispatch(chain, draws, first, n_sweeps, slots):
         return many_sweeps(
@@ -163,7 +160,7 @@ def run(start, sequences, priors, learning_rate, *, algorithm, settings, n_iter,
         elif seconds > 1 and len(traces) > 1:  # the first one compiled
             n_sweeps = max(n_sweeps // 2, 1)
     chain = jax.tree.map(np.asarray, chain)
-    if n_groups > 1:
+    if is_grouped:
         chain = chain._replace(states=_lanes.join(chain.states, n_lanes))
     return Result(
         chain=chain,

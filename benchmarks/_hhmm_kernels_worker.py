@@ -16,7 +16,6 @@ from hhmm._inference import decode
 from hhmm._inference.dispatch import together
 from hhmm._inference.prepare import prepare
 from hhmm._messages import sequential
-from hhmm._messages.arithmetic import normalised
 from hhmm._model.emissions import emission_factors, logits_from_params
 from hhmm._precision import double_precision
 from hhmm._types import Params
@@ -69,9 +68,8 @@ def _log_normalisers_and_probabilities(params, sequences):
     """Both of what a forward pass gives, of one pass; `decode` has an entry point for each."""
     logits = logits_from_params(params.emission_base, params.emission_biases)
     factors = emission_factors(logits)
-    passed = sequential.forward(factors, params.trans_probs, sequences)
-    log_normalisers = sequential.log_normalisers_of(passed, factors, sequences)
-    return log_normalisers, normalised(passed.messages, axis=1)
+    filtered, normalisers = sequential.filter_forward(factors, params.trans_probs, sequences)
+    return sequential.log_normalisers_of(normalisers, factors, sequences), filtered
 
 
 if __name__ == "__main__":

@@ -29,6 +29,15 @@ def total(messages):
     return reduce(add, list(messages))
 
 
+def larger(a, b):
+    """The larger one of each two numbers, none of them NaN.
+
+    jnp.maximum passes NaN on, which takes the CPU several instructions instead of one: whole
+    Viterbi recursions took 1.6 times as long with it.
+    """
+    return jnp.where(a > b, a, b)
+
+
 def normalised(values, axis):
     """Values over their sum along an axis."""
     return values / values.sum(axis=axis, keepdims=True)

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from hhmm._messages.arithmetic import larger
 from hhmm._messages.scaled import (
     WRITTEN_OUT_STATES,
     apply,
@@ -135,7 +136,7 @@ def max_plus(first, second):
     """The max-plus product of matrices (..., n, n_states) and (..., n_states, n_states)."""
     if second.shape[-1] > WRITTEN_OUT_STATES:
         return jnp.max(first[..., None] + second[..., None, :, :], axis=-2)
-    return reduce(jnp.maximum, inner_terms(add, first, second))
+    return reduce(larger, inner_terms(add, first, second))
 
 
 def rows_of_block(n_steps, n_lanes, n_states, dtype):

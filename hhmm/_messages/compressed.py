@@ -172,8 +172,7 @@ def forward_filter(factors, trans_probs, data, *, recursion=run_recursion):
     passed = recursion.forward(tables, factors, data.runs)
     predicted = _predictions(tables, passed, data.runs)
     entering = _entering(tables, passed, predicted, factors, data)
-    messages = sequential.forward(factors, trans_probs, data.pieces.sequences, entering).messages
-    return normalised(messages, axis=1)
+    return sequential.filter_forward(factors, trans_probs, data.pieces.sequences, entering)[0]
 
 
 def smooth(factors, trans_probs, data, *, recursion=run_recursion):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from hhmm._messages import run_recursion, sequential
+from hhmm._messages.arithmetic import larger
 from hhmm._messages.run_recursion import LogTables
 from hhmm._messages.runs import continues, held_pairs
 
@@ -59,7 +60,7 @@ def _powers(log_transfer, n_powers):
 
     def step(power, _):
         terms = [power[:, :, j, None] + log_transfer[:, j, None, :] for j in range(n_states)]
-        return reduce(jnp.maximum, terms), power
+        return reduce(larger, terms), power
 
     nothing = jnp.where(jnp.eye(n_states, dtype=bool), 0.0, -jnp.inf)
     _, powers = lax.scan(step, jnp.broadcast_to(nothing, log_transfer.shape), length=n_powers)

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from hhmm._messages import powers, sequential
-from hhmm._messages.arithmetic import draw_index, propagate, total
+from hhmm._messages.arithmetic import draw_index, larger, propagate, total
 from hhmm._random import uniforms_by_lane
 from hhmm._types import Array
 
@@ -104,7 +104,7 @@ def forward_step(tables, factors, end, pairs, cells, starts):
     # the barriers keep the compiler from repeating what is before them for every state after
     first = lax.optimization_barrier((predicted * factors.relative[pairs].T).T)
     log_weights = lax.optimization_barrier(jnp.log(first) + tables.row_scale[cells])
-    largest = reduce(jnp.maximum, list(log_weights.T))
+    largest = reduce(larger, list(log_weights.T))
     weights = lax.optimization_barrier(jnp.exp(log_weights - largest[:, None]))
     to_all = tables.by_row[cells]
     terms = [
@@ -286,4 +286,4 @@ def best_step(tables, end, pairs, cells, starts):
 def _best(scores, matrix):
     """``max_j scores[:, j] + matrix[..., j, k]``, (n, n_states)."""
     n_states = scores.shape[1]
-    return reduce(jnp.maximum, [scores[:, j, None] + matrix[..., j, :] for j in range(n_states)])
+    return reduce(larger, [scores[:, j, None] + matrix[..., j, :] for j in range(n_states)])

@@ -53,6 +53,7 @@ from hhmm._messages.arithmetic import (
     by_syllables,
     count_cells,
     draw_index,
+    larger,
     normalised,
     propagate,
     total,
@@ -83,13 +84,13 @@ def log_normalisers(factors, trans_probs, sequences):
     log_normalisers : (n_steps, n_lanes) float64
         0 outside of the sequences.
     """
-    passed = forward(factors, trans_probs, sequences)
-    return log_normalisers_of(passed, factors, sequences)
+    _, normalisers = filter_forward(factors, trans_probs, sequences)
+    return log_normalisers_of(normalisers, factors, sequences)
 
 
 def forward_filter(factors, trans_probs, sequences):
     """Filtered probabilities (n_steps, n_states, n_lanes) float32: p(z[t] | x[1], ..., x[t])."""
-    return normalised(forward(factors, trans_probs, sequences).messages, axis=1)
+    return filter_forward(factors, trans_probs, sequences)[0]
 
 
 def smooth(factors, trans_probs, sequences):
@@ -215,8 +216,8 @@ def viterbi(factors, trans_probs, sequences, ends_fixed=None):
 
     def forward_step(scores, inputs):
         pairs, starts = inputs
-        best = reduce(jnp.maximum, [log_trans[j][:, None] + scores[j] for j in range(n_states)])
-        highest = reduce(jnp.maximum, list(scores))
+        best = reduce(larger, [log_trans[j][:, None] + scores[j] for j in range(n_states)])
+        highest = reduce(larger, list(scores))
         best = jnp.where(starts, at_start, best - highest) + log_relative[pairs].T
         return best, best
 
@@ -230,7 +231,7 @@ def viterbi(factors, trans_probs, sequences, ends_fixed=None):
         for k in range(1, n_states):
             candidate = candidates[k]
             index = jnp.where(candidate > best, k, index)
-            best = jnp.maximum(best, candidate)
+            best = larger(best, candidate)
         return index, index
 
     _, states = lax.scan(backward_step, last, (scores, ends), reverse=True)
@@ -243,20 +244,66 @@ def forward(factors, trans_probs, sequences, entering=None):
     Where the first timestep of a lane is no start, the message `entering` (n_states, n_lanes), up
     to a factor, comes before it.
     """
-    n_states = trans_probs.shape[0]
     trans = trans_probs.astype(factors.relative.dtype)
 
     def step(message, inputs):
-        pairs, starts = inputs
-        predicted = propagate(message, trans) * (1 / total(message))
-        predicted = jnp.where(starts, 1 / n_states, predicted)
-        message = predicted * factors.relative[pairs].T
+        predicted = _predict(message, 1 / total(message), trans, inputs[1])
+        message = predicted * factors.relative[inputs[0]].T
         return message, (message, predicted)
 
-    first = jnp.ones((n_states, sequences.pairs.shape[1]), trans.dtype)
-    first = first if entering is None else entering
+    first = _before(trans, sequences) if entering is None else entering
     _, (messages, predicted) = lax.scan(step, first, (sequences.pairs, sequences.starts))
     return Forward(messages, predicted, messages.sum(axis=1))
+
+
+def filter_forward(factors, trans_probs, sequences, entering=None):
+    """The forward recursion, for what is known from the past alone.
+
+    A step has the scale of the message before it at hand, and writes that one normalised.
+
+    Parameters
+    ----------
+    factors, trans_probs, sequences, entering
+        As for `forward`.
+
+    Returns
+    -------
+    filtered : (n_steps, n_states, n_lanes) float32
+    normalisers : (n_steps, n_lanes) float32
+        As in `Forward`.
+    """
+    trans = trans_probs.astype(factors.relative.dtype)
+    n_steps, n_lanes = sequences.pairs.shape
+
+    def step(t, message, scale):
+        predicted = _predict(message, scale, trans, sequences.starts[t])
+        return predicted * factors.relative[sequences.pairs[t]].T
+
+    def write_and_step(t, carry):
+        message, filtered, normalisers = carry
+        normaliser = total(message)
+        filtered = filtered.at[t - 1].set(message * (1 / normaliser))
+        normalisers = normalisers.at[t - 1].set(normaliser)
+        return step(t, message, 1 / normaliser), filtered, normalisers
+
+    first = _before(trans, sequences) if entering is None else entering
+    first = step(0, first, 1 / total(first))
+    filtered = jnp.zeros((n_steps, *first.shape), first.dtype)
+    normalisers = jnp.zeros((n_steps, n_lanes), first.dtype)
+    carry = (first, filtered, normalisers)
+    last, filtered, normalisers = lax.fori_loop(1, n_steps, write_and_step, carry)
+    normaliser = total(last)
+    return filtered.at[-1].set(last * (1 / normaliser)), normalisers.at[-1].set(normaliser)
+
+
+def _before(trans, sequences):
+    """A message to come before sequences that start, (n_states, n_lanes)."""
+    return jnp.ones((len(trans), sequences.pairs.shape[1]), trans.dtype)
+
+
+def _predict(message, scale, trans, starts):
+    """p(z[t] | x[1], ..., x[t-1]) of the message before, and its scale, (n_states, n_lanes)."""
+    return jnp.where(starts, 1 / len(trans), propagate(message, trans) * scale)
 
 
 def backward(factors, trans_probs, sequences, passed, following=None, continues=None):
@@ -280,9 +327,11 @@ def backward(factors, trans_probs, sequences, passed, following=None, continues=
     return evidence
 
 
-def log_normalisers_of(passed, factors, sequences):
-    """`log_normalisers` of what `forward` leaves."""
-    return _log(passed.normalisers, sequences) + factors.log_scale[sequences.pairs]
+def log_normalisers_of(normalisers, factors, sequences):
+    """`log_normalisers` of the normalisers that the forward recursion leaves."""
+    # apart from the gather: in one loop with it, the logarithm is no vector operation
+    logs = lax.optimization_barrier(_log(normalisers, sequences))
+    return logs + factors.log_scale[sequences.pairs]
 
 
 def log_likelihood(passed, factors, sequences):

@@ -68,8 +68,7 @@ def _log_normalisers_and_probabilities(params, sequences):
     """Both of what a forward pass gives, of one pass; `decode` has an entry point for each."""
     logits = logits_from_params(params.emission_base, params.emission_biases)
     factors = emission_factors(logits)
-    filtered, normalisers = sequential.filter_forward(factors, params.trans_probs, sequences)
-    return sequential.log_normalisers_of(normalisers, factors, sequences), filtered
+    return sequential.filter_forward(factors, params.trans_probs, sequences)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def log_normalisers(factors, trans_probs, data):
     if isinstance(data, RunData):
         return compressed.log_normalisers(factors, trans_probs, data, recursion=run_products)
     passed = forward(factors, trans_probs, data)
-    return sequential.log_normalisers_of(passed.normalisers, factors, data)
+    return sequential.log_terms(jnp.log(passed.normalisers), factors, data)
 
 
 def forward_filter(factors, trans_probs, data):

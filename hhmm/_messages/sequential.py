@@ -84,8 +84,7 @@ def log_normalisers(factors, trans_probs, sequences):
     log_normalisers : (n_steps, n_lanes) float64
         0 outside of the sequences.
     """
-    _, normalisers = filter_forward(factors, trans_probs, sequences)
-    return log_normalisers_of(normalisers, factors, sequences)
+    return filter_forward(factors, trans_probs, sequences)[1]
 
 
 def forward_filter(factors, trans_probs, sequences):
@@ -269,8 +268,8 @@ def filter_forward(factors, trans_probs, sequences, entering=None):
     Returns
     -------
     filtered : (n_steps, n_states, n_lanes) float32
-    normalisers : (n_steps, n_lanes) float32
-        As in `Forward`.
+    log_normalisers : (n_steps, n_lanes) float64
+        As of the function of that name.
     """
     trans = trans_probs.astype(factors.relative.dtype)
     n_steps, n_lanes = sequences.pairs.shape
@@ -280,20 +279,23 @@ def filter_forward(factors, trans_probs, sequences, entering=None):
         return predicted * factors.relative[sequences.pairs[t]].T
 
     def write_and_step(t, carry):
-        message, filtered, normalisers = carry
+        message, filtered, logs = carry
         normaliser = total(message)
         filtered = filtered.at[t - 1].set(message * (1 / normaliser))
-        normalisers = normalisers.at[t - 1].set(normaliser)
-        return step(t, message, 1 / normaliser), filtered, normalisers
+        # here the logarithm is a vector operation; after the loop, in one with the gather of
+        # log scales, it would not be
+        logs = logs.at[t - 1].set(jnp.log(normaliser))
+        return step(t, message, 1 / normaliser), filtered, logs
 
     first = _before(trans, sequences) if entering is None else entering
     first = step(0, first, 1 / total(first))
     filtered = jnp.zeros((n_steps, *first.shape), first.dtype)
-    normalisers = jnp.zeros((n_steps, n_lanes), first.dtype)
-    carry = (first, filtered, normalisers)
-    last, filtered, normalisers = lax.fori_loop(1, n_steps, write_and_step, carry)
+    logs = jnp.zeros((n_steps, n_lanes), first.dtype)
+    last, filtered, logs = lax.fori_loop(1, n_steps, write_and_step, (first, filtered, logs))
     normaliser = total(last)
-    return filtered.at[-1].set(last * (1 / normaliser)), normalisers.at[-1].set(normaliser)
+    filtered = filtered.at[-1].set(last * (1 / normaliser))
+    logs = logs.at[-1].set(jnp.log(normaliser))
+    return filtered, log_terms(logs, factors, sequences)
 
 
 def _before(trans, sequences):
@@ -327,23 +329,21 @@ def backward(factors, trans_probs, sequences, passed, following=None, continues=
     return evidence
 
 
-def log_normalisers_of(normalisers, factors, sequences):
-    """`log_normalisers` of the normalisers that the forward recursion leaves."""
-    # apart from the gather: in one loop with it, the logarithm is no vector operation
-    logs = lax.optimization_barrier(_log(normalisers, sequences))
-    return logs + factors.log_scale[sequences.pairs]
+def log_terms(logs, factors, sequences):
+    """`log_normalisers` of the logarithms of the normalisers of the recursion."""
+    return _inside(logs, sequences) + factors.log_scale[sequences.pairs]
 
 
 def log_likelihood(passed, factors, sequences):
     """log p(x) in nats, all sequences, of what `forward` leaves, () float64."""
-    return jnp.sum(_log(passed.normalisers, sequences)) + jnp.dot(
+    return jnp.sum(_inside(jnp.log(passed.normalisers), sequences)) + jnp.dot(
         sequences.pair_counts, factors.log_scale
     )
 
 
-def _log(normalisers, sequences):
-    """Logarithms (n_steps, n_lanes) float64, 0 outside of the sequences."""
-    return jnp.where(sequences.inside, jnp.log(normalisers), 0).astype(jnp.float64)
+def _inside(values, sequences):
+    """Values (n_steps, n_lanes) as float64, 0 outside of the sequences."""
+    return jnp.where(sequences.inside, values, 0).astype(jnp.float64)
 
 
 def ends_of(sequences, continues=None):

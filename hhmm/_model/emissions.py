@@ -6,7 +6,6 @@ B = b Q_S',  C = Q_K c Q_S'
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from hhmm._model.simplex import helmert_basis
 from hhmm._types import EmissionFactors, EmissionLogits
@@ -55,9 +54,7 @@ def emission_factors(logits):
     by_pair = log_probs.reshape(n_states, -1)
     log_scale = by_pair.max(axis=0)
     relative = jnp.exp(by_pair - log_scale).T.astype(jnp.float32)
-    factors = EmissionFactors(
+    return EmissionFactors(
         relative=jnp.concatenate([relative, jnp.ones((1, n_states), jnp.float32)]),
         log_scale=jnp.concatenate([log_scale, jnp.zeros(1)]),
     )
-    # a table: without the barrier the compiler computes an entry anew wherever one is read
-    return lax.optimization_barrier(factors)

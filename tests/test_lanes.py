@@ -147,7 +147,7 @@ def _sizes(jaxpr):
                     yield from _sizes(inner.jaxpr)
 
 
-@pytest.mark.parametrize("backend", ["sequential", "compressed"])
+@pytest.mark.parametrize("backend", ["sequential", "compressed", "parallel"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(backend, monkeypatch):
     """In groups: the parameters and the states are traced once, whatever a grid search varies."""

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hhmm import _runs, _sequences
+from hhmm import EfficientHHMM, _runs, _sequences
+from tests import oracles
 
 N_SYLLABLES = 3
 
@@ -73,3 +74,62 @@ def test_runs_are_as_long_as_they_can_be(x, lengths):
     pairs, starts = _sequences.pair_codes([np.array(x, np.int32)], N_SYLLABLES)
     _, found = _runs.find_runs(pairs, starts, N_SYLLABLES, 100)
     np.testing.assert_array_equal(found, lengths)
+
+
+def test_a_run_of_a_million_timesteps_does_not_underflow():
+    """The likelihood of a run is a power of a matrix, here by squaring in NumPy."""
+    n_held = 10**6
+    model = oracles.random_model(np.random.default_rng(0), 3, 4, sigma=1.5)
+    x = np.repeat(np.array([2, 1, 3], np.int32), [5, n_held, 4])
+    fitted = EfficientHHMM.from_params(*model).set_params(message_passing="compressed")
+    probs = oracles.syllable_trans_probs(model)
+    message, log_scale = np.full(3, 1 / 3), 0.0
+    for before, after, n in [(2, 2, 4), (2, 1, 1), (1, 1, n_held - 1), (1, 3, 1), (3, 3, 3)]:
+        matrix, log_matrix = _power(model.trans_probs * probs[:, before, after], n)
+        message = message @ matrix
+        log_scale += log_matrix + np.log(message.sum())
+        message = message / message.sum()
+    np.testing.assert_allclose(fitted.score_samples([x]), log_scale, rtol=1e-6)
+    np.testing.assert_allclose(fitted.filter_proba([x])[0][-1], message, rtol=1e-4)
+    smoothed = fitted.predict_proba([x])[0]
+    np.testing.assert_allclose(smoothed.sum(axis=1), 1, rtol=1e-5)
+    log_prob, (states,) = fitted.decode([x])
+    assert np.isfinite(log_prob).all()
+    # far from both ends of the run the past and the future are forgotten
+    np.testing.assert_allclose(smoothed[n_held // 2], smoothed[n_held // 3], rtol=1e-4)
+    # the best path of a long run goes round the cycle of states with the highest mean (Karp 1978)
+    middle = states[1000:-1000]
+    assert any((middle[n:] == middle[:-n]).all() for n in (1, 2, 3))
+
+
+def _power(matrix, n):
+    """matrix ** n as a matrix and the logarithm of its factor."""
+    result, log_result, log_matrix = np.eye(len(matrix)), 0.0, 0.0
+    while n:
+        if n % 2:
+            result, log_result = result @ matrix, log_result + log_matrix
+            largest = result.max()
+            result, log_result = result / largest, log_result + np.log(largest)
+        matrix, log_matrix = matrix @ matrix, 2 * log_matrix
+        largest = matrix.max()
+        matrix, log_matrix = matrix / largest, log_matrix + np.log(largest)
+        n //= 2
+    return result, log_result
+
+
+def test_many_states_and_syllables_agree_with_timestep_by_timestep():
+    """50 states, 500 syllables: as large as it is meant for."""
+    rng = np.random.default_rng(1)
+    model = oracles.random_model(rng, 50, 500, sigma=1.0)
+    X = [np.repeat(rng.integers(0, 500, 30), rng.geometric(1 / 20, 30)) for _ in range(3)]
+    answers = {}
+    for backend in ("sequential", "compressed"):
+        fitted = EfficientHHMM.from_params(*model).set_params(message_passing=backend)
+        log_prob, _ = fitted.decode(X)
+        smoothed = np.concatenate(fitted.predict_proba(X))
+        answers[backend] = fitted.score_samples(X), log_prob, smoothed
+        assert set(np.concatenate(fitted.sample_states(X, random_state=0))) <= set(range(50))
+    scores, log_probs, smoothed = answers["compressed"]
+    np.testing.assert_allclose(scores, answers["sequential"][0], rtol=1e-6)
+    np.testing.assert_allclose(log_probs, answers["sequential"][1], rtol=1e-6)
+    np.testing.assert_allclose(smoothed, answers["sequential"][2], atol=1e-5)

@@ -203,7 +203,8 @@ def viterbi(factors, trans_probs, sequences, ends_fixed=None):
     dtype = factors.relative.dtype
     n_states = trans_probs.shape[0]
     log_trans = jnp.log(trans_probs).astype(dtype)
-    to_next = log_trans.T
+    # by next state; after the last timestep, nothing
+    to_next = jnp.concatenate([log_trans.T, jnp.zeros((1, n_states), dtype)])
     log_relative = jnp.log(factors.relative)
     starts, ends = sequences.starts, ends_of(sequences)
     at_start, last = 0, jnp.zeros(starts.shape[1:], jnp.int32)
@@ -225,7 +226,7 @@ def viterbi(factors, trans_probs, sequences, ends_fixed=None):
 
     def backward_step(state, inputs):
         scores, ends = inputs
-        candidates = scores + jnp.where(ends, 0, to_next[state].T)
+        candidates = scores + to_next[jnp.where(ends, n_states, state)].T
         index, best = jnp.zeros_like(state), candidates[0]
         for k in range(1, n_states):
             candidate = candidates[k]

@@ -79,6 +79,7 @@ class Chain:
             settings=self._settings,
             n_iter=n_sweeps,
             n_draws=self._n_draws,
+            n_warm_up=0,
             report=lambda n_done, log_joint: None,
         )
         self._state = result.chain
@@ -103,6 +104,7 @@ class Chain:
                 self._stats_of_groups(),
                 self._priors,
                 self._learning_rate,
+                np.bool_(False),
                 algorithm="gibbs",
                 settings=self._settings,
             )

@@ -80,9 +80,10 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Iterations of the emission solver a sweep: at most for "newton", exactly for "adam".
     emission_gd_lr : float, default=1e-2
         Learning rate of "adam"; not used by "newton".
-    emission_sampler : {"laplace"}, default="laplace"
+    emission_sampler : {"laplace", "hmc"}, default="laplace"
         How emissions are drawn given the counts. "laplace" is a normal approximation at
-        the mode with the inverse Hessian as covariance.
+        the mode with the inverse Hessian as covariance. "hmc" is exact: Hamiltonian Monte
+        Carlo with that Hessian as metric. It wants `emission_solver` "newton".
     message_passing : {"auto", "sequential", "compressed", "parallel"}, default="auto"
         How messages are passed over time. All are exact. "sequential" goes timestep by
         timestep. "compressed" goes run by run, a run being a syllable and the timesteps
@@ -124,6 +125,11 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         States are numbered by how often they occur here, 0 the most frequent.
     log_joint_ : ndarray of shape (n_chains, n_iter_)
         log p(X | parameters) + log p(parameters) after each sweep, nats.
+    emission_acceptance_ : ndarray of shape (n_chains, n_iter_)
+        Probability with which the emissions proposed in each sweep were accepted; 1 with
+        `emission_sampler` "laplace", which accepts every draw.
+    emission_diverging_ : ndarray of shape (n_chains, n_iter_), bool
+        Whether the proposal of each sweep was lost to numerical error.
     emission_losses_ : ndarray of shape (n_iterations,)
         Negative log posterior of the emissions (nats) where each iteration of the last
         emission solve began: flat at the end when it converged.
@@ -168,6 +174,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
        American Statistical Association 97(457), section 2.1.
     .. [3] Papandreou, G. and Yuille, A. L. (2010). Gaussian sampling by local
        perturbations. NIPS 23.
+    .. [4] Neal, R. M. (2011). MCMC using Hamiltonian dynamics. Handbook of Markov Chain
+       Monte Carlo, chapter 5.
 
     Examples
     --------
@@ -196,7 +204,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         "emission_solver": [StrOptions({"newton", "adam"})],
         "emission_gd_iters": [Interval(Integral, 1, None, closed="left")],
         "emission_gd_lr": [Interval(Real, 0, None, closed="neither")],
-        "emission_sampler": [StrOptions({"laplace"})],
+        "emission_sampler": [StrOptions({"laplace", "hmc"})],
         "message_passing": [StrOptions({"auto", "sequential", "parallel", "compressed"})],
         "init": [StrOptions({"prior", "random"}), "array-like"],
         "n_chains": [Options(Integral, {1})],
@@ -274,7 +282,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         ------
         ValueError
             If X, mask, or a parameter is not as described; if no sequence has an observed
-            transition.
+            transition; if `emission_sampler` "hmc" is asked for without `emission_solver` "newton".
         FloatingPointError
             If the log joint is not finite, as extreme hyperparameters can make it.
 
@@ -287,6 +295,11 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         """
         del y
         with _unchanged_on_error(self):
+            if self.emission_sampler == "hmc" and self.emission_solver != "newton":
+                raise ValueError(
+                    "emission_sampler='hmc' needs the mode itself: expected "
+                    f"emission_solver='newton', got {self.emission_solver!r}"
+                )
             checked = _validation.check_sequences(self, X, mask=mask, reset=True)
             n_syllables, empty = _validation.check_fit_data(
                 checked, self.n_syllables, self.n_states
@@ -311,6 +324,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 "algorithm": self.algorithm,
                 "settings": settings,
                 "n_draws": int(self.n_draws),
+                # draws are kept of the second half alone
+                "n_warm_up": initialise.TRIAL_SWEEPS + int(self.max_iter) // 2,
             }
             n_trials = self._n_trials()
             n_trial_sweeps = initialise.TRIAL_SWEEPS * n_trials
@@ -693,17 +708,19 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         self.trans_probs_ = self.posterior_.trans_probs[0].mean(axis=0)
         is_array = checked.layout.is_array
         self.states_ = new_name[states] if is_array else [new_name[row] for row in states]
-        self.log_joint_ = result.log_joint[None]
+        self.log_joint_ = result.trace.log_joint[None]
+        self.emission_acceptance_ = result.trace.emission_acceptance[None]
+        self.emission_diverging_ = result.trace.emission_diverging[None]
         self.emission_losses_ = chain.emission_losses[: int(chain.emission_n_iter)]
         self.n_syllables_ = n_syllables
-        self.n_iter_ = len(result.log_joint)
-        change = drift(result.log_joint)
+        self.n_iter_ = len(result.trace.log_joint)
+        change = drift(result.trace.log_joint)
         self.converged_ = change is not None and change.settled
 
     def _warn_convergence(self, result):
-        bad = np.flatnonzero(~(result.emission_decrement <= UNCONVERGED_SOLVE))
+        bad = np.flatnonzero(~(result.trace.emission_decrement <= UNCONVERGED_SOLVE))
         if len(bad):
-            worst = result.emission_decrement[bad].max()
+            worst = result.trace.emission_decrement[bad].max()
             raise_what = (
                 "emission_gd_iters"
                 if self.emission_solver == "newton"
@@ -716,7 +733,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        change = drift(result.log_joint)
+        change = drift(result.trace.log_joint)
         if change is not None and not change.settled:
             warnings.warn(
                 f"the log joint had not settled after {self.n_iter_} sweeps: it changed by "

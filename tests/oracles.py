@@ -210,6 +210,17 @@ class EmissionPosterior:
         log_prior = 0.5 * np.sum(np.log(self.precision / (2 * np.pi)) - self.precision * theta**2)
         return -np.sum(self.counts * log_probs) - log_prior
 
+    def values(self, thetas):
+        """`value` of many, (n, n_params)."""
+        logits = np.einsum("kijd,nd->nkij", self.design, thetas)
+        log_partition = scipy.special.logsumexp(logits, axis=-1)
+        return (
+            np.einsum("nki,ki->n", log_partition, self.counts.sum(axis=-1))
+            - np.einsum("nkij,kij->n", logits, self.counts)
+            - 0.5
+            * np.sum(np.log(self.precision / (2 * np.pi)) - self.precision * thetas**2, axis=1)
+        )
+
     def gradient(self, theta):
         probs = scipy.special.softmax(self.design @ theta, axis=-1)
         residual = self.counts.sum(-1, keepdims=True) * probs - self.counts

@@ -1,4 +1,4 @@
-"""Emission solvers and the Laplace draw against a dense objective, Newton and Hessian.
+"""Emission solvers and samplers against a dense objective, Newton, Hessian and quadrature.
 
 The contract tests run for every solver: a new one is a row of ``SOLVERS``.
 """
@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.optimize
 import scipy.stats
 
-from hhmm._emission_solvers import SOLVERS, laplace
+from hhmm._emission_solvers import SAMPLERS, SOLVERS, hmc, laplace
 from hhmm._emission_solvers.objective import (
     conjugate_gradients,
     curvature,
@@ -158,7 +159,11 @@ def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
         learning_rate=1e-12,
         tol=1e-10,
     )
-    draw = jax.jit(jax.vmap(lambda key: laplace.draw(key, problem.counts, solve)[0]))
+    draw = jax.jit(
+        jax.vmap(
+            lambda key: laplace.draw(key, problem.counts, problem.priors, None, solve, False).logits
+        )
+    )
     draws = draw(keys)
     thetas = np.array([_theta(logits) for logits in _unzip(draws)])
     root = np.linalg.cholesky(problem.dense.hessian(problem.mode))
@@ -171,9 +176,89 @@ def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
     assert np.abs(z_covariance).max() < bound
 
 
+def _marginals(dense, mode):
+    """Marginal distribution functions of a few parameters, on a grid around the mode."""
+    sd = np.sqrt(np.diag(np.linalg.inv(dense.hessian(mode))))
+    axes = [m + np.linspace(-9, 9, 121) * s for m, s in zip(mode, sd, strict=True)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(mode))
+    log_density = -dense.values(grid)
+    density = np.exp(log_density - log_density.max()).reshape([len(axis) for axis in axes])
+    for i, axis in enumerate(axes):
+        others = tuple(j for j in range(len(axes)) if j != i)
+        cumulative = scipy.integrate.cumulative_simpson(density.sum(axis=others), initial=0)
+        yield axis, cumulative / cumulative[-1]
+
+
+@pytest.mark.parametrize("sampler", ["hmc", "laplace"])
+@double_precision
+def test_hmc_draws_from_the_posterior_itself(sampler):
+    """Few counts and a wide prior: far from normal. Each marginal against quadrature (KS).
+
+    10,000 chains, each at its last of 30 steps: independent draws. Bonferroni at FALSE_ALARM. The
+    Laplace approximation fails the same test, so there is something to find.
+    """
+    counts = np.array([[[3.0, 0.0], [1.0, 2.0]], [[0.0, 2.0], [6.0, 1.0]]])
+    sigmas, n_chains, n_steps = (2.0, 3.0), 10_000, 30
+    dense = oracles.EmissionPosterior(counts, *sigmas)
+    reduced = emission_counts(SufficientStats(None, counts))
+    priors = Priors(*map(np.float64, (*sigmas, 1, 1)))
+    start = logits_from_params(*dense.split(dense.mode()))
+    solve = functools.partial(
+        SOLVERS["newton"], reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
+    )
+
+    def chain(key):
+        def step(current, key):
+            drawn = SAMPLERS[sampler](key, reduced, priors, current, solve, False)
+            return drawn.logits, drawn.acceptance
+
+        empty = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), start)
+        return jax.lax.scan(step, empty, jax.random.split(key, n_steps))
+
+    keys = jax.random.split(key_from_random_state(0), n_chains)
+    draws, acceptance = jax.jit(jax.vmap(chain))(keys)
+    thetas = np.array([_theta(logits) for logits in _unzip(draws)])
+    p_values = [
+        scipy.stats.kstest(theta, lambda x, a=axis, c=cdf: np.interp(x, a, c)).pvalue
+        for theta, (axis, cdf) in zip(thetas.T, _marginals(dense, dense.mode()), strict=True)
+    ]
+    failed = min(p_values) < FALSE_ALARM / len(p_values)
+    assert failed == (sampler == "laplace"), p_values
+    if sampler == "hmc":
+        assert 0.6 < acceptance.mean() <= 1
+
+
+@double_precision
+def test_hmc_far_from_the_mode_comes_back(problem):
+    """Counts that the parameters have never seen, as in the first sweeps of a chain."""
+    solve = functools.partial(
+        SOLVERS["newton"],
+        problem.counts,
+        problem.priors,
+        _logits(problem, problem.mode),
+        max_iter=50,
+        learning_rate=0.0,
+        tol=1e-6,
+    )
+    step = jax.jit(
+        lambda key, current: hmc.draw(key, problem.counts, problem.priors, current, solve, False)
+    )
+    current = _logits(problem, np.random.default_rng(0).standard_normal(problem.mode.shape))
+    values = [problem.dense.value(_theta(current))]
+    for i in range(30):
+        current = step(key_from_random_state(i), current).logits
+        values.append(problem.dense.value(_theta(current)))
+    n_params = len(problem.mode)
+    assert values[0] > problem.dense.value(problem.mode) + 50 * n_params
+    # draws are half a nat a parameter above the mode: four standard deviations at most
+    excess = np.mean(values[-10:]) - problem.dense.value(problem.mode)
+    assert abs(excess - n_params / 2) < 4 * np.sqrt(n_params / 2)
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 @pytest.mark.parametrize(("n_states", "n_syllables"), [(1, 4), (3, 1), (2, 2)])
 @double_precision
-def test_degenerate_sizes(n_states, n_syllables):
+def test_degenerate_sizes(n_states, n_syllables, sampler):
     counts = np.arange(n_states * n_syllables**2, dtype=float)
     counts = counts.reshape(n_states, n_syllables, n_syllables)
     dense = oracles.EmissionPosterior(counts, *SIGMAS)
@@ -183,9 +268,10 @@ def test_degenerate_sizes(n_states, n_syllables):
     solve = functools.partial(
         SOLVERS["newton"], reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-20
     )
-    draw, solution = laplace.draw(key_from_random_state(0), reduced, solve)
-    np.testing.assert_allclose(_theta(solution.mode), dense.mode(), atol=1e-8)
-    assert all(np.isfinite(part).all() for part in draw)
+    drawn = SAMPLERS[sampler](key_from_random_state(0), reduced, priors, start, solve, False)
+    np.testing.assert_allclose(_theta(drawn.solution.mode), dense.mode(), atol=1e-6)
+    assert all(np.isfinite(part).all() for part in drawn.logits)
+    assert not drawn.diverging
 
 
 @double_precision

@@ -419,3 +419,21 @@ def test_data_is_left_as_it_was(data):
     EfficientHHMM(n_states=2, max_iter=2, random_state=0).fit(masked).predict(masked)
     np.testing.assert_array_equal(X, before[0])
     np.testing.assert_array_equal(masked.mask, before[1])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_hmc_records_its_acceptance_and_leaves_a_start_far_away():
+    data = make_hhmm(20, 100, 2, 5, random_state=3)
+    model = EfficientHHMM(2, 5, emission_sampler="hmc", max_iter=30, random_state=0).fit(data.X)
+    assert model.emission_acceptance_.shape == model.emission_diverging_.shape == (1, 30)
+    assert model.emission_acceptance_[0, 15:].mean() > 0.6
+    assert not model.emission_diverging_.any()
+    other = EfficientHHMM(2, 5, max_iter=30, random_state=0).fit(data.X)
+    assert (other.emission_acceptance_ == 1).all()
+    assert len(np.unique(model.posterior_.emission_base[0, :, 0, 0])) > 5
+
+
+def test_hmc_without_newton_is_refused():
+    model = EfficientHHMM(2, emission_sampler="hmc", emission_solver="adam")
+    with pytest.raises(ValueError, match="expected emission_solver='newton', got 'adam'"):
+        model.fit(np.zeros((2, 5), int))

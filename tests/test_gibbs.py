@@ -83,6 +83,7 @@ def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0, priors=PRIORS):
         settings=SETTINGS,
         n_iter=n_iter,
         n_draws=5,
+        n_warm_up=0,
         report=lambda *_: None,
     )
 
@@ -92,7 +93,9 @@ def test_how_sweeps_are_cut_into_dispatches_changes_nothing(data):
     whole = _run(data, n_iter=12)
     first = _run(data, n_iter=5)
     rest = _run(data, n_iter=7, first_sweep=5, chain=first.chain)
-    np.testing.assert_array_equal(np.r_[first.log_joint, rest.log_joint], whole.log_joint)
+    np.testing.assert_array_equal(
+        np.r_[first.trace.log_joint, rest.trace.log_joint], whole.trace.log_joint
+    )
     jax.tree.map(np.testing.assert_array_equal, rest.chain, whole.chain)
 
 
@@ -111,7 +114,7 @@ def test_the_best_start_goes_on_where_its_trial_ended(data):
         for i in range(4)
     ]
     told = []
-    choices = {"algorithm": "gibbs", "settings": SETTINGS, "n_draws": 5}
+    choices = {"algorithm": "gibbs", "settings": SETTINGS, "n_draws": 5, "n_warm_up": 0}
     arguments = prepared.groups, PRIORS, np.float64(0.01)
 
     def report(n_done, _):
@@ -119,9 +122,9 @@ def test_the_best_start_goes_on_where_its_trial_ended(data):
 
     best = run.best_start(starts, *arguments, n_iter=3, report=report, **choices)
     alone = [run.run(s, *arguments, n_iter=8, report=report, **choices) for s in starts]
-    winner = int(np.argmax([result.log_joint[2] for result in alone]))
+    winner = int(np.argmax([result.trace.log_joint[2] for result in alone]))
     rest = run.run(best, *arguments, n_iter=5, report=report, **choices)
-    np.testing.assert_array_equal(rest.log_joint, alone[winner].log_joint[3:])
+    np.testing.assert_array_equal(rest.trace.log_joint, alone[winner].trace.log_joint[3:])
     assert max(told) == 12
 
 
@@ -130,7 +133,7 @@ def test_kept_draws_are_those_of_their_sweeps(data):
     n_iter = 12
     result = _run(data, n_iter=n_iter)
     kept = draws.schedule(n_iter, 5)
-    np.testing.assert_array_equal(result.kept.log_joint, result.log_joint[kept])
+    np.testing.assert_array_equal(result.kept.log_joint, result.trace.log_joint[kept])
     np.testing.assert_array_equal(result.kept.trans_probs[-1], result.chain.trans_probs)
     np.testing.assert_array_equal(result.kept.logits.base[-1], result.chain.logits.base)
     early = _run(data, n_iter=int(kept[1]) + 1)
@@ -157,7 +160,7 @@ def test_log_joint_of_a_sweep_is_that_of_its_parameters():
         trans_probs=model.trans_probs,
     )
     chain = jax.jit(gibbs.sweep, static_argnames="settings")(
-        key_from_random_state(0), chain, prepared.data, PRIORS, 0.0, settings=SETTINGS
+        key_from_random_state(0), chain, prepared.data, PRIORS, 0.0, False, settings=SETTINGS
     )
     expected = sum(oracles.log_likelihood(model, x) for x in data.X)
     expected += oracles.log_prior(model, 1.0, 1.0, 1.0, 10.0)

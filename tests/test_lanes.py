@@ -129,7 +129,7 @@ def _largest_array(sequences, backend):
     )
 
     def sweep(key, chain, data):
-        return gibbs.sweep(key, chain, data, PRIORS, 0.0, settings=settings)
+        return gibbs.sweep(key, chain, data, PRIORS, 0.0, False, settings=settings)
 
     jaxpr = jax.make_jaxpr(sweep)(key_from_random_state(0), chain, prepared.data)
     return max(_sizes(jaxpr.jaxpr))

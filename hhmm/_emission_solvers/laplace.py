@@ -15,32 +15,39 @@ H^-1 itself, with nothing added to its diagonal.
 
 import jax.numpy as jnp
 
-from hhmm._emission_solvers.objective import project, stack, unstack
+from hhmm._emission_solvers.objective import Draw, project, stack, unstack
 from hhmm._random import normals
 
 
-def draw(key, counts, solve):
+def draw(key, counts, priors, current, solve, warming_up):
     """Find the mode of the emission logits, and draw around it.
 
     Parameters
     ----------
     key : JAX key
     counts : EmissionCounts
+    priors : Priors
+    current : EmissionLogits, centred
+        The last draw. Not used here: samplers share one signature.
     solve : callable
-        A solver that wants no more than its `right_hand_side`; returns a `Solution`.
+        A solver that wants no more than its `right_hand_side`, and may be told another `tol`;
+        returns a `Solution`.
+    warming_up : bool
+        Whether the sweep is one that no draw is kept of. Not used here.
 
     Returns
     -------
-    logits : EmissionLogits, centred
-    solution : Solution
+    draw : Draw
     """
+    del priors, current, warming_up
     solution = solve(
-        right_hand_side=lambda hessian: _draw_with_hessian_covariance(key, counts, hessian)
+        right_hand_side=lambda hessian: draw_with_hessian_covariance(key, counts, hessian)
     )
-    return unstack(stack(solution.mode) + solution.solved), solution
+    logits = unstack(stack(solution.mode) + solution.solved)
+    return Draw(logits, solution, acceptance=jnp.ones(()), diverging=jnp.bool(False))
 
 
-def _draw_with_hessian_covariance(key, counts, hessian):
+def draw_with_hessian_covariance(key, counts, hessian):
     """Draw a centred eta ~ Normal(0, H), (S + K, S)."""
     n_states, n_syllables = counts.departures.shape
     n_blocks = n_states * n_syllables

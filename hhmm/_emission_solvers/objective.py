@@ -56,6 +56,15 @@ class Solution(NamedTuple):
     solved: Array  # (S + K, S): H^-1 of the right-hand side asked for, H the Hessian at the mode
 
 
+class Draw(NamedTuple):
+    """What a sampler returns."""
+
+    logits: EmissionLogits  # centred
+    solution: Solution  # of the mode
+    acceptance: Array  # () probability that the proposal was accepted; 1 without a test
+    diverging: Array  # () bool: whether the proposal was lost to numerical error
+
+
 def emission_counts(stats):
     """Reduce `SufficientStats` to `EmissionCounts`."""
     counts = stats.syllable_trans_counts

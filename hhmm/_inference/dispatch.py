@@ -42,6 +42,13 @@ class Trace(NamedTuple):
 
     log_joint: Array
     emission_decrement: Array
+    emission_acceptance: Array
+    emission_diverging: Array
+
+
+def trace_of(chain):
+    """What is recorded of a chain after a sweep."""
+    return Trace(*(getattr(chain, name) for name in Trace._fields))
 
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
@@ -55,6 +62,7 @@ def fused(
     sequences,
     priors,
     learning_rate,
+    n_warm_up,
     *,
     algorithm,
     settings,
@@ -72,6 +80,8 @@ def fused(
     sequences : PackedSequences or RunData
     priors : Priors
     learning_rate : () float64
+    n_warm_up : () int32
+        Sweeps before this one warm the chain up.
     algorithm : str, a key of ``ALGORITHMS``, static
     settings : gibbs.Settings, static
 
@@ -90,16 +100,16 @@ def fused(
             sequences,
             priors,
             learning_rate,
+            first_sweep + i < n_warm_up,
             settings=settings,
         )
-        trace = Trace(
-            trace.log_joint.at[i].set(chain.log_joint),
-            trace.emission_decrement.at[i].set(chain.emission_decrement),
-        )
+        trace = jax.tree.map(lambda all_, new: all_.at[i].set(new), trace, trace_of(chain))
         return chain, _keep(draws, slots[i], chain), trace
 
-    empty = jnp.full(MAX_SWEEPS_PER_DISPATCH, jnp.nan)
-    return lax.fori_loop(0, n_sweeps, body, (chain, draws, Trace(empty, empty)))
+    empty = jax.tree.map(
+        lambda x: jnp.zeros(MAX_SWEEPS_PER_DISPATCH, jnp.asarray(x).dtype), trace_of(chain)
+    )
+    return lax.fori_loop(0, n_sweeps, body, (chain, draws, empty))
 
 
 def grouped(
@@ -112,6 +122,7 @@ def grouped(
     groups,
     priors,
     learning_rate,
+    n_warm_up,
     *,
     algorithm,
     settings,
@@ -129,7 +140,7 @@ def grouped(
     chain = chain._replace(states=None, has_states=None, stats=None, log_joint=None)
     log_prior_ = None
 
-    def next_params(key_emission, key_trans):
+    def next_params(key_emission, key_trans, sweep):
         return draw_params(
             key_emission,
             key_trans,
@@ -137,6 +148,7 @@ def grouped(
             stats,
             priors,
             learning_rate,
+            np.bool_(sweep < n_warm_up),
             algorithm=algorithm,
             settings=settings,
         )
@@ -148,14 +160,14 @@ def grouped(
     if (algorithm, settings, shapes) not in _compiled:
         key_emission, key_trans, key_states = sweep_keys(key, first_sweep)
         together(
-            functools.partial(next_params, key_emission, key_trans),
+            functools.partial(next_params, key_emission, key_trans, first_sweep),
             functools.partial(next_states, key_states, groups[0]),
         )
         _compiled.add((algorithm, settings, shapes))
     for i in range(n_sweeps):
         key_emission, key_trans, key_states = sweep_keys(key, first_sweep + i)
         if has_states:
-            chain, log_prior_ = next_params(key_emission, key_trans)
+            chain, log_prior_ = next_params(key_emission, key_trans, first_sweep + i)
         drawn = together(*(functools.partial(next_states, key_states, group) for group in groups))
         states, stats, log_likelihoods = zip(*drawn, strict=True)
         has_states = np.bool_(True)
@@ -164,7 +176,8 @@ def grouped(
     for slot, (drawn, log_likelihoods, log_prior_) in zip(slots, recorded, strict=False):
         log_joint = sum(map(float, log_likelihoods))
         log_joint += np.nan if log_prior_ is None else float(log_prior_)
-        trace.append(Trace(log_joint, float(drawn.emission_decrement)))
+        drawn = drawn._replace(log_joint=log_joint)
+        trace.append(jax.tree.map(np.asarray, trace_of(drawn)))
         if slot < len(draws.log_joint):
             kept = Kept(drawn.logits, drawn.trans_probs, log_joint)
             jax.tree.map(lambda all_, new, slot=slot: all_.__setitem__(slot, new), draws, kept)
@@ -204,12 +217,12 @@ def sweep_keys(key, sweep):
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
 def draw_params(
-    key_emission, key_trans, chain, stats, priors, learning_rate, *, algorithm, settings
+    key_emission, key_trans, chain, stats, priors, learning_rate, warming_up, *, algorithm, settings
 ):
     """Draw parameters given the counts of all groups; the chain, and its log prior."""
     chain = chain._replace(stats=jax.tree.map(lambda *parts: sum(parts), *stats))
     chain = ALGORITHMS[algorithm].draw_params(
-        key_emission, key_trans, chain, priors, learning_rate, settings=settings
+        key_emission, key_trans, chain, priors, learning_rate, warming_up, settings=settings
     )
     # without weak types: with them the next call would compile again
     strong = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), chain._replace(stats=None))

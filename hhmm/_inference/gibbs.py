@@ -3,7 +3,8 @@
 A sweep draws, in this order,
 
 1. the emissions (b, c) given the syllable transition counts: the mode by the
-   emission solver, warm-started at the last sweep's mode, and a draw around it;
+   emission solver, warm-started at the last sweep's mode, and a draw around it, or from
+   the last draw by Hamiltonian Monte Carlo;
 2. the transitions A given the state transition counts, Dirichlet, exactly;
 3. the states given all parameters, by forward filter and backward sampling
    (Scott 2002, Journal of the American Statistical Association 97), whose
@@ -51,16 +52,18 @@ class ChainState(NamedTuple):
 
     stats: SufficientStats  # of the current states
     states: Any  # as the backend of message passing draws them
-    logits: EmissionLogits  # the last draw
+    logits: EmissionLogits  # the last draw; NaN where there is none
     trans_probs: Array  # the last draw, (n_states, n_states)
     mode: EmissionLogits  # where the next emission solve starts
     log_joint: Array  # (), nats
     emission_losses: Array  # (emission_gd_iters,), the last solve's
     emission_n_iter: Array  # () int32, the last solve's
     emission_decrement: Array  # (), half the squared Newton decrement of the last solve
+    emission_acceptance: Array  # (), probability that the last proposal was accepted
+    emission_diverging: Array  # () bool, whether the last proposal was lost to numerical error
 
 
-def sweep(key, chain, sequences, priors, learning_rate, *, settings):
+def sweep(key, chain, sequences, priors, learning_rate, warming_up, *, settings):
     """One Gibbs sweep.
 
     Parameters
@@ -72,6 +75,9 @@ def sweep(key, chain, sequences, priors, learning_rate, *, settings):
     priors : Priors
     learning_rate : () float64
         For the solvers that have one.
+    warming_up : () bool
+        Whether the sweep is one that no draw is kept of, so that it need not leave the
+        posterior invariant.
     settings : Settings, static
 
     Returns
@@ -82,7 +88,13 @@ def sweep(key, chain, sequences, priors, learning_rate, *, settings):
     chain = jax.lax.cond(
         chain.has_states,
         lambda: draw_params(
-            key_emission, key_trans, chain, priors, learning_rate, settings=settings
+            key_emission,
+            key_trans,
+            chain,
+            priors,
+            learning_rate,
+            warming_up,
+            settings=settings,
         ),
         lambda: chain,
     )
@@ -94,7 +106,7 @@ def sweep_keys(key):
     return jax.random.split(key, 3)
 
 
-def draw_params(key_emission, key_trans, chain, priors, learning_rate, *, settings):
+def draw_params(key_emission, key_trans, chain, priors, learning_rate, warming_up, *, settings):
     """Draw emissions and transitions given the states of the chain; returns the chain with them."""
     counts = emission_counts(chain.stats)
     solve = functools.partial(
@@ -106,14 +118,19 @@ def draw_params(key_emission, key_trans, chain, priors, learning_rate, *, settin
         learning_rate=learning_rate,
         tol=EMISSION_TOL,
     )
-    logits, solution = SAMPLERS[settings.emission_sampler](key_emission, counts, solve)
+    drawn = SAMPLERS[settings.emission_sampler](
+        key_emission, counts, priors, chain.logits, solve, warming_up
+    )
+    solution = drawn.solution
     return chain._replace(
-        logits=logits,
+        logits=drawn.logits,
         trans_probs=draw_trans_probs(key_trans, chain.stats.state_trans_counts, priors),
         mode=solution.mode,
         emission_losses=solution.losses,
         emission_n_iter=solution.n_iter,
         emission_decrement=solution.decrement,
+        emission_acceptance=drawn.acceptance,
+        emission_diverging=drawn.diverging,
     )
 
 

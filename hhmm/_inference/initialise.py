@@ -64,7 +64,9 @@ def start_from_states(states, sequences, prepared, *, n_states, n_syllables, set
     states, sequences : lists of 1-D int32 arrays of equal lengths
     """
     stats = count_states(states, sequences, n_states, n_syllables)
-    logits = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
+    logits = EmissionLogits(
+        np.full((n_syllables, n_syllables), np.nan), np.full((n_states, n_syllables), np.nan)
+    )
     trans_probs = np.full((n_states, n_states), 1 / n_states)
     return _chain(True, stats, prepared, logits, trans_probs, settings)
 
@@ -96,4 +98,6 @@ def _chain(has_states, stats, prepared, logits, trans_probs, settings):
         emission_losses=np.full(settings.emission_gd_iters, np.nan),
         emission_n_iter=np.int32(0),
         emission_decrement=np.float64(0),
+        emission_acceptance=np.float64(1),
+        emission_diverging=np.bool_(False),
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from hhmm import _lanes
 from hhmm._inference import gibbs
-from hhmm._inference.dispatch import MAX_SWEEPS_PER_DISPATCH, Kept, fused, grouped
+from hhmm._inference.dispatch import MAX_SWEEPS_PER_DISPATCH, Kept, Trace, fused, grouped
 from hhmm._inference.draws import schedule
 from hhmm._types import Array
 
@@ -32,8 +32,7 @@ class Result(NamedTuple):
 
     chain: gibbs.ChainState
     kept: Kept
-    log_joint: np.ndarray  # (n_iter,)
-    emission_decrement: np.ndarray  # (n_iter,)
+    trace: Trace  # leading axis (n_iter,)
 
 
 def best_start(starts, groups, priors, learning_rate, *, n_iter, report, **choices):
@@ -70,13 +69,25 @@ def best_start(starts, groups, priors, learning_rate, *, n_iter, report, **choic
             report=lambda n_done, log_joint, before=i * n_iter: report(before + n_done, log_joint),
             **choices,
         )
-        if result.log_joint[-1] > highest:
-            highest = result.log_joint[-1]
+        if result.trace.log_joint[-1] > highest:
+            highest = result.trace.log_joint[-1]
             best = Start(start.key, result.chain, start.first_sweep + n_iter)
     return best
 
 
-def run(start, groups, priors, learning_rate, *, algorithm, settings, n_iter, n_draws, report):
+def run(
+    start,
+    groups,
+    priors,
+    learning_rate,
+    *,
+    algorithm,
+    settings,
+    n_iter,
+    n_warm_up,
+    n_draws,
+    report,
+):
     """Run sweeps.
 
     Parameters
@@ -90,6 +101,8 @@ def run(start, groups, priors, learning_rate, *, algorithm, settings, n_iter, n_
     settings : gibbs.Settings
     n_iter : int
         Sweeps to do.
+    n_warm_up : int
+        Sweeps, counted from the first of the chain, that need not be exact.
     n_draws : int
         Draws to keep, by `draws.schedule`.
     report : callable
@@ -130,6 +143,7 @@ def run(start, groups, priors, learning_rate, *, algorithm, settings, n_iter, n_
             sequences,
             priors,
             learning_rate,
+            np.int32(n_warm_up),
             algorithm=algorithm,
             settings=settings,
         )
@@ -165,8 +179,7 @@ def run(start, groups, priors, learning_rate, *, algorithm, settings, n_iter, n_
     return Result(
         chain=chain,
         kept=jax.tree.map(lambda x: np.asarray(x)[: len(kept)], draws),
-        log_joint=np.concatenate([trace.log_joint for trace in traces]),
-        emission_decrement=np.concatenate([trace.emission_decrement for trace in traces]),
+        trace=jax.tree.map(lambda *parts: np.concatenate(parts), *traces),
     )
 
 

@@ -1,0 +1,113 @@
+"""An exact draw of the emissions given the counts, by Hamiltonian Monte Carlo.
+
+With m the mode of the emissions and H the Hessian of the negative log posterior f there, a
+state is a displacement x = (B, C) - m and a velocity w ~ Normal(0, H^-1), and
+
+    f(m + x) + w' H w / 2
+
+is conserved by dx/dt = w, dw/dt = -H^-1 grad f(m + x). Mode and metric follow from the
+counts alone, so they may be used without harm to the invariance of the conditional. Of the
+acceleration, -x is that of the Normal approximation and solved exactly, by a rotation of
+(x, w); the rest is kicked (a splitting: Shahbaba, Lan, Johnson & Neal 2014, "Split
+Hamiltonian Monte Carlo", Statistics and Computing 24). One step of length h is
+
+    w <- w - h/2 (H^-1 grad f(m + x) - x)
+    (x, w) <- (x cos h + w sin h, w cos h - x sin h)
+    w <- w - h/2 (H^-1 grad f(m + x) - x)
+
+Where the posterior is Normal the kicks vanish, and what three steps of a sixth of a turn
+each bring is an independent draw. The Metropolis test (Duane, Kennedy, Pendleton & Roweth 1987;
+Neal 2011, "MCMC using Hamiltonian dynamics", section 5.3.2) makes the rest exact. The
+length is jittered, so that no periodic orbit holds the chain.
+
+The velocity is the perturb-and-solve draw of `laplace`, and each H^-1 is a run of conjugate
+gradients: H is never formed. Kicks are functions of x alone, however exactly they are
+solved, so that the map keeps volume and runs backwards; how exactly only sets how many
+proposals are accepted.
+
+Trajectories are accurate where the posterior is. A chain that starts far away, or whose counts
+change at once, would stay where it is: while it warms up, a proposal that has next to no
+chance is replaced by the Laplace draw. Afterwards every step is exact.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
+from hhmm._emission_solvers.objective import (
+    Draw,
+    conjugate_gradients,
+    curvature,
+    evaluate,
+    hessian_product,
+    stack,
+    syllable_probs,
+    unstack,
+)
+from hhmm._random import uniforms
+
+N_STEPS = 3
+STEP = jnp.pi / 6
+# every trajectory is up to this fraction shorter or longer
+JITTER = 0.2
+# an error of the energy, in nats, that no accurate trajectory makes
+DIVERGENT = 1000.0
+# a chance of acceptance that a chain near its target does not meet
+HOPELESS = 1e-3
+# Half the squared Newton decrement, in nats, of the mode: it depends on where the solve started,
+# and so on the chain, by less than 1e-6 posterior standard deviations.
+MODE_TOL = 1e-12
+# squared error of a kick, in squared posterior standard deviations, and of its squared length
+KICK_TOL = 1e-10
+KICK_RELATIVE_TOL = 1e-4
+KICK_MAX_ITER = 500
+
+
+def draw(key, counts, priors, current, solve, warming_up):
+    """One step of Hamiltonian Monte Carlo from the current emissions.
+
+    Arguments and returns as of `laplace.draw`; `current` without parameters (NaN) counts as being
+    at a Laplace draw.
+    """
+    key_velocity, key_uniforms = jax.random.split(key)
+    solution = solve(
+        right_hand_side=lambda hessian: draw_with_hessian_covariance(key_velocity, counts, hessian),
+        tol=MODE_TOL,
+    )
+    mode, velocity = stack(solution.mode), solution.solved
+    hessian = curvature(counts, priors, syllable_probs(mode))
+    uniform = uniforms(key_uniforms, (2,))
+    start = stack(current) - mode
+    start = jnp.where(jnp.isfinite(start), start, velocity)
+    size = STEP * (1 + JITTER * (2 * uniform[0] - 1))
+
+    def kick_and_rotate(i, carry):
+        x, w, values = carry
+        value, gradient, _ = evaluate(counts, priors, mode + x)
+        kick = conjugate_gradients(
+            hessian,
+            gradient - hessian_product(hessian, x),
+            tol=KICK_TOL,
+            relative_tol=KICK_RELATIVE_TOL,
+            max_iter=KICK_MAX_ITER,
+        )
+        w = w - size * jnp.where((i == 0) | (i == N_STEPS), 0.5, 1.0) * kick
+        angle = jnp.where(i == N_STEPS, 0.0, size)
+        x, w = (
+            jnp.cos(angle) * x + jnp.sin(angle) * w,
+            jnp.cos(angle) * w - jnp.sin(angle) * x,
+        )
+        return x, w, values.at[i].set(value)
+
+    values = jnp.zeros(N_STEPS + 1)
+    end, last, values = lax.fori_loop(0, N_STEPS + 1, kick_and_rotate, (start, velocity, values))
+    kinetic = lax.map(
+        lambda w: 0.5 * jnp.vdot(w, hessian_product(hessian, w)), jnp.stack([velocity, last])
+    )
+    error = values[-1] + kinetic[1] - values[0] - kinetic[0]
+    diverging = ~(error < DIVERGENT)
+    acceptance = jnp.where(diverging, 0.0, jnp.exp(-jnp.maximum(error, 0.0)))
+    x = jnp.where(uniform[1] < acceptance, end, start)
+    x = jnp.where(warming_up & (acceptance < HOPELESS), solution.solved, x)
+    return Draw(unstack(mode + x), solution, acceptance, diverging)

@@ -17,7 +17,8 @@ from benchmarks._kernels import seconds_of
 from benchmarks._serve import peak_memory, serve
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import objective
-from hhmm._inference import dispatch, gibbs, initialise
+from hhmm._inference import dispatch, initialise
+from hhmm._inference.chain import Settings
 from hhmm._inference.prepare import prepare
 from hhmm._inference.run import Start, run
 from hhmm._precision import double_precision
@@ -49,7 +50,7 @@ class Chain:
             model.message_passing,
             every_timestep=False,
         )
-        self._settings = gibbs.Settings(
+        self._settings = Settings(
             emission_solver=model.emission_solver,
             emission_sampler=model.emission_sampler,
             emission_gd_iters=model.emission_gd_iters,
@@ -64,6 +65,10 @@ class Chain:
             settings=self._settings,
         )
         self._groups = jax.device_put(prepared.groups)
+        self._prepared = prepared._replace(
+            groups=self._groups,
+            data=self._groups[0] if len(self._groups) == 1 else prepared.data,
+        )
         self._key = key_from_random_state(0)
         self._n_done = 0
 
@@ -72,7 +77,7 @@ class Chain:
         """Run sweeps in the estimator's loop."""
         result = run(
             Start(self._key, self._state, self._n_done),
-            self._groups,
+            self._prepared,
             self._priors,
             self._learning_rate,
             algorithm="gibbs",
@@ -97,7 +102,7 @@ class Chain:
         chain = self._state._replace(states=None, has_states=None, stats=None, log_joint=None)
         began = time.perf_counter()
         chain, _ = jax.block_until_ready(
-            dispatch.draw_params(
+            dispatch.update_params(
                 key_emission,
                 key_trans,
                 chain,
@@ -113,11 +118,12 @@ class Chain:
         drawn = dispatch.together(
             *(
                 functools.partial(
-                    dispatch.draw_states,
+                    dispatch.update_states,
                     key_states,
                     chain.logits,
                     chain.trans_probs,
                     group,
+                    algorithm="gibbs",
                     settings=self._settings,
                 )
                 for group in self._groups

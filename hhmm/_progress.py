@@ -8,13 +8,15 @@ class Progress:
 
     Parameters
     ----------
+    algorithm : str
     n_iter : int
         Sweeps in all.
     verbose : int
         0 shows nothing.
     """
 
-    def __init__(self, n_iter, verbose):
+    def __init__(self, algorithm, n_iter, verbose):
+        self.name = {"em": "EM", "gibbs": "Gibbs"}.get(algorithm, algorithm)
         self.n_iter = n_iter
         self.verbose = verbose
         self._bar = None
@@ -25,7 +27,7 @@ class Progress:
             except ImportError:
                 pass
             else:
-                self._bar = tqdm(total=n_iter, unit="sweep", desc="Gibbs")
+                self._bar = tqdm(total=n_iter, unit="sweep", desc=self.name)
 
     def __call__(self, n_done, log_joint):
         if self._bar is not None:
@@ -36,15 +38,11 @@ class Progress:
             if n_done == self.n_iter or now - self._last_line > 1:
                 rate = n_done / (now - self._began)
                 print(
-                    f"Gibbs: sweep {n_done}/{self.n_iter}, {rate:.1f} sweeps/s, "
+                    f"{self.name}: sweep {n_done}/{self.n_iter}, {rate:.1f} sweeps/s, "
                     f"log joint {log_joint:.1f}",
                     flush=True,
                 )
                 self._last_line = now
-
-    def after(self, n_before):
-        """A callable for a part that comes after `n_before` other sweeps."""
-        return lambda n_done, log_joint: self(n_before + n_done, log_joint)
 
     def __enter__(self):
         return self

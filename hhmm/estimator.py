@@ -1,12 +1,12 @@
 """The estimator: validate, run, store. The mathematics is in the packages it calls."""
 
 import contextlib
-import itertools
 import warnings
 from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -16,16 +16,18 @@ from sklearn.base import (
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm import _validation
-from hhmm._inference import decode, draws, initialise
+from hhmm._inference import decode, draws, initialise, search
+from hhmm._inference.chain import Settings
 from hhmm._inference.convergence import drift
-from hhmm._inference.gibbs import Settings
 from hhmm._inference.prepare import prepare
-from hhmm._inference.run import Start, best_start, run
+from hhmm._inference.run import NEVER, Start, run
+from hhmm._model.emissions import logits_from_params, params_from_logits
 from hhmm._model.simulate import simulate
+from hhmm._model.transitions import with_a_mode
 from hhmm._precision import double_precision
 from hhmm._progress import Progress
 from hhmm._random import key_from_random_state
@@ -67,12 +69,15 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
     trans_kappa : float, default=100.0
         Concentration added for staying in a state. States are expected to last
         about ``(trans_kappa + K trans_beta) / ((K - 1) trans_beta)`` timesteps a priori.
-    algorithm : {"gibbs"}, default="gibbs"
-        How the model is fitted.
+    algorithm : {"gibbs", "em", "gradient"}, default="gibbs"
+        How the model is fitted. "gibbs" draws parameters and states from their posterior.
+        "em" (expectation maximisation) and "gradient" (L-BFGS) climb to a mode of the log joint, by
+        no random number; both find the same one from the same start.
     max_iter : int, default=100
-        Number of sweeps.
+        Number of sweeps of "gibbs"; iterations of "em" and "gradient", at most.
     tol : float, default=1e-4
-        Tolerance of algorithms that stop by themselves; Gibbs sampling does not.
+        Gain in log joint, in nats, of an iteration of "em" or "gradient" that is the last
+        one; a gain below 1e-9 of the log joint is always the last. Not used by "gibbs".
     emission_solver : {"newton", "adam"}, default="newton"
         How the mode of the emissions is found in each sweep. "newton" converges in a few
         iterations whatever the data; "adam" is the plain alternative.
@@ -91,20 +96,22 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         logarithmically many steps: for accelerators. "auto" takes "compressed" where runs are
         at least twelve timesteps long on average, else "sequential", and "parallel" where JAX
         computes on an accelerator.
-    init : {"prior", "random"} or array-like of states, default="prior"
-        Where the chain starts: at parameters drawn from the prior, at states drawn
-        uniformly, or at the given states, in the form of X: 0 to K - 1 up to the last
-        observed timestep, also where the syllable is missing. For "prior" and "random",
-        one start for each 20 sweeps of `max_iter`, at most 5, is run for 6 sweeps, and the
-        one with the highest log joint goes on; these sweeps are not recorded.
+    init : {"windows", "prior", "random"}, array-like of states or model, default="windows"
+        Where the fit starts. "windows" races starts by EM and takes the winner: states from
+        slow directions of the syllable transitions, clustered over windows of several
+        lengths, and draws from the prior, sticky and flat. "prior" draws parameters from
+        their prior, "random" draws every state uniformly. States are given in the form of
+        X: 0 to K - 1 up to the last observed timestep, also where the syllable is missing. A
+        fitted `EfficientHHMM` lends its parameters; where the estimator will be cloned, as
+        in a grid search, wrap it in `sklearn.frozen.FrozenEstimator`.
     n_chains : {1}, default=1
         Number of chains.
     n_draws : int, default=25
         Draws kept a chain in `posterior_`, evenly spaced over the second half of the
         sweeps; fewer where the second half has fewer sweeps.
     warm_start : bool, default=False
-        Whether `fit` goes on from the states of the last fit, on the same X, instead of
-        from `init`.
+        Whether `fit` goes on from where the last fit ended instead of from `init`: "gibbs"
+        from its states, on the same X, the others from its parameters.
     random_state : int, RandomState or None, default=None
         Seed of the chain. An int makes every fit repeat exactly.
     verbose : int, default=0
@@ -113,18 +120,21 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
     Attributes
     ----------
     emission_base_ : ndarray of shape (n_syllables, n_syllables - 1)
-        b, with B = b Q_S' and Q_S the Helmert basis. Mean of the kept draws.
+        b, with B = b Q_S' and Q_S the Helmert basis. Mean of the kept draws, or the mode.
     emission_biases_ : ndarray of shape (n_states - 1, n_syllables - 1)
-        c, with C = Q_K c Q_S'. Mean of the kept draws.
+        c, with C = Q_K c Q_S'. Mean of the kept draws, or the mode.
     trans_probs_ : ndarray of shape (n_states, n_states)
-        A, state transition probabilities, from row to column. Mean of the kept draws.
+        A, state transition probabilities, from row to column. Mean of the kept draws, or the mode.
     syllable_trans_probs_ : ndarray of shape (n_states, n_syllables, n_syllables)
         P, computed from `emission_base_` and `emission_biases_`.
     states_ : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
-        States of the training data in the last sweep, in the form of X, -1 on padding.
+        States of the training data in the form of X, -1 on padding: in the last sweep of
+        "gibbs", else the most probable path.
         States are numbered by how often they occur here, 0 the most frequent.
     log_joint_ : ndarray of shape (n_chains, n_iter_)
-        log p(X | parameters) + log p(parameters) after each sweep, nats.
+        log p(X | parameters) + log p(parameters) after each sweep or iteration, nats. For "em"
+        and "gradient", concentrations of transitions below 1 count as 1 in it, since the
+        posterior has no mode otherwise.
     emission_acceptance_ : ndarray of shape (n_chains, n_iter_)
         Probability with which the emissions proposed in each sweep were accepted; 1 with
         `emission_sampler` "laplace", which accepts every draw.
@@ -132,14 +142,16 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Whether the proposal of each sweep was lost to numerical error.
     emission_losses_ : ndarray of shape (n_iterations,)
         Negative log posterior of the emissions (nats) where each iteration of the last
-        emission solve began: flat at the end when it converged.
+        emission solve began: flat at the end when it converged. Not with "gradient".
     posterior_ : NamedTuple
         Kept draws: ``emission_base``, ``emission_biases``, ``trans_probs``, ``log_joint``, each
         with leading axes (n_chains, number of draws kept). State labels agree across draws.
+        With "gibbs" only, as `emission_acceptance_` and `emission_diverging_`.
     n_iter_ : int
-        Number of sweeps done.
+        Number of sweeps or iterations done.
     converged_ : bool
-        Whether the mean log joint of the last quarter of the sweeps agrees with that of
+        For "em" and "gradient", whether an iteration gained no more than `tol`. For "gibbs",
+        whether the mean log joint of the last quarter of the sweeps agrees with that of
         the quarter before: within four standard errors of the difference, or within the
         spread of the log joint from sweep to sweep. False when fewer than 20 sweeps leave
         that open.
@@ -176,6 +188,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
        perturbations. NIPS 23.
     .. [4] Neal, R. M. (2011). MCMC using Hamiltonian dynamics. Handbook of Markov Chain
        Monte Carlo, chapter 5.
+    .. [5] Dempster, A. P., Laird, N. M. and Rubin, D. B. (1977). Maximum likelihood from
+       incomplete data via the EM algorithm. JRSS B 39, section 3.
 
     Examples
     --------
@@ -198,7 +212,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         "emission_biases_sigma": [Interval(Real, 0, None, closed="neither")],
         "trans_beta": [Interval(Real, 0, None, closed="neither")],
         "trans_kappa": [Interval(Real, 0, None, closed="left")],
-        "algorithm": [StrOptions({"gibbs"})],
+        "algorithm": [StrOptions({"em", "gibbs", "gradient"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "emission_solver": [StrOptions({"newton", "adam"})],
@@ -206,7 +220,11 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         "emission_gd_lr": [Interval(Real, 0, None, closed="neither")],
         "emission_sampler": [StrOptions({"laplace", "hmc"})],
         "message_passing": [StrOptions({"auto", "sequential", "parallel", "compressed"})],
-        "init": [StrOptions({"prior", "random"}), "array-like"],
+        "init": [
+            StrOptions({"windows", "prior", "random"}),
+            "array-like",
+            HasMethods(["predict", "get_params"]),
+        ],
         "n_chains": [Options(Integral, {1})],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
@@ -231,7 +249,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         emission_gd_lr=1e-2,
         emission_sampler="laplace",
         message_passing="auto",
-        init="prior",
+        init="windows",
         n_chains=1,
         n_draws=25,
         warm_start=False,
@@ -319,34 +337,21 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 int(self.emission_gd_iters),
                 prepared.backend,
             )
-            arguments = prepared.groups, self._priors(), np.float64(self.emission_gd_lr)
-            choices = {
-                "algorithm": self.algorithm,
-                "settings": settings,
-                "n_draws": int(self.n_draws),
-                # draws are kept of the second half alone
-                "n_warm_up": initialise.TRIAL_SWEEPS + int(self.max_iter) // 2,
-            }
-            n_trials = self._n_trials()
-            n_trial_sweeps = initialise.TRIAL_SWEEPS * n_trials
-            starts = self._starts(checked, prepared, n_syllables, settings)
-            with Progress(n_trial_sweeps + self.max_iter, self.verbose) as progress:
-                if n_trials:
-                    start = best_start(
-                        itertools.islice(starts, n_trials),
-                        *arguments,
-                        n_iter=initialise.TRIAL_SWEEPS,
-                        report=progress,
-                        **choices,
-                    )
-                else:
-                    start = next(starts)
+            start = self._start(checked, prepared, n_syllables, settings)
+            with Progress(self.algorithm, self.max_iter, self.verbose) as progress:
                 result = run(
                     start,
-                    *arguments,
+                    prepared,
+                    self._priors(),
+                    np.float64(self.emission_gd_lr),
+                    algorithm=self.algorithm,
+                    settings=settings,
                     n_iter=int(self.max_iter),
-                    report=progress.after(n_trial_sweeps),
-                    **choices,
+                    n_draws=int(self.n_draws) if self.algorithm == "gibbs" else 0,
+                    # draws are kept of the second half alone
+                    n_warm_up=int(self.max_iter) // 2,
+                    tol=NEVER if self.algorithm == "gibbs" else float(self.tol),
+                    report=progress,
                 )
             self._store(result, checked, prepared, n_syllables)
             self._sweeps_done = start.first_sweep + self.n_iter_
@@ -403,22 +408,43 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         return prepared.sum_timesteps(log_probs), prepared.unpack(states, layout, fill=-1)
 
     @double_precision
-    def predict_proba(self, X, *, mask=None):
+    def predict_proba(self, X, *, mask=None, average=False):
         """Probability of each state at each timestep given the whole sequence (smoothing).
 
         Parameters
         ----------
         X, mask
             As for `predict`.
+        average : bool, default=False
+            Whether to average over the draws in `posterior_`, which takes the uncertainty of
+            the parameters into account, instead of using the point estimate alone. Takes
+            as many times as long as there are draws.
 
         Returns
         -------
         probabilities : ndarray or list of ndarrays, float32
             (n_sequences, n_timesteps, n_states), or a list of (n_timesteps, n_states);
             NaN on padding.
+
+        Raises
+        ------
+        ValueError
+            If `average` is asked for and there are no draws: after a fit by "em" or
+            "gradient", or of a model made by `from_params`.
         """
+        draws_ = self._draws() if average else None
         params, prepared, layout = self._prepare(X, mask)
-        return prepared.unpack(decode.smooth(params, prepared), layout, fill=np.nan)
+        if draws_ is None:
+            parts = decode.smooth(params, prepared)
+        else:
+            parts = [0.0] * len(prepared.groups)
+            for params in draws_:
+                smoothed = decode.smooth(params, prepared)
+                parts = [
+                    total + np.asarray(part) for total, part in zip(parts, smoothed, strict=True)
+                ]
+            parts = [total / np.float32(len(draws_)) for total in parts]
+        return prepared.unpack(parts, layout, fill=np.nan)
 
     @double_precision
     def filter_proba(self, X, *, mask=None):
@@ -458,21 +484,33 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         return prepared.unpack(states, layout, fill=-1)
 
     @double_precision
-    def score_samples(self, X, *, mask=None):
+    def score_samples(self, X, *, mask=None, average=False):
         """Log-likelihood of each sequence, hidden states summed out.
 
         Parameters
         ----------
         X, mask
             As for `predict`.
+        average : bool, default=False
+            Whether to return the log of the mean likelihood over the draws in `posterior_`
+            (the log predictive density) instead of the log-likelihood of the point estimate.
 
         Returns
         -------
         log_likelihood : ndarray of shape (n_sequences,)
             log p(x | parameters) in nats, given the first syllable.
+
+        Raises
+        ------
+        ValueError
+            If `average` is asked for and there are no draws, as for `predict_proba`.
         """
+        draws_ = self._draws() if average else None
         params, prepared, _ = self._prepare(X, mask, every_timestep=False)
-        return prepared.sum_terms(decode.log_normalisers(params, prepared))
+        if draws_ is None:
+            return prepared.sum_terms(decode.log_normalisers(params, prepared))
+        by_draw = [prepared.sum_terms(decode.log_normalisers(p, prepared)) for p in draws_]
+        return logsumexp(by_draw, axis=0) - np.log(len(by_draw))
 
     @double_precision
     def score(self, X, y=None, *, mask=None):
@@ -648,76 +686,120 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             )
         )
 
+    def _draws(self):
+        """Parameters of every draw in `posterior_`, all chains."""
+        check_is_fitted(self)
+        if not hasattr(self, "posterior_"):
+            raise ValueError(
+                "average=True averages over the draws in posterior_, which this model does not "
+                "have: expected a fit with algorithm='gibbs'"
+            )
+        flat = (part.reshape(-1, *part.shape[2:]) for part in self.posterior_[:3])
+        return [Params(*draw) for draw in zip(*flat, strict=True)]
+
     def _priors(self):
-        return Priors(
+        """The priors that the algorithm uses."""
+        priors = Priors(
             np.float64(self.emission_base_sigma),
             np.float64(self.emission_biases_sigma),
             np.float64(self.trans_beta),
             np.float64(self.trans_kappa),
         )
-
-    def _n_trials(self):
-        """How many starts are tried before one goes on; 0 where there is one start only."""
-        if not isinstance(self.init, str) or self._goes_on():
-            return 0
-        n_trials = min(self.max_iter // initialise.ITERATIONS_PER_TRIAL, initialise.MAX_TRIALS)
-        return n_trials if n_trials > 1 else 0
+        return priors if self.algorithm == "gibbs" else with_a_mode(priors)
 
     def _goes_on(self):
         """Whether the next fit goes on from the states of the last one."""
         return self.warm_start and hasattr(self, "states_")
 
-    def _starts(self, checked, prepared, n_syllables, settings):
-        """Starts of the chain, one after the other; they differ where init is random."""
+    def _start(self, checked, prepared, n_syllables, settings):
+        """Where the chain starts."""
         rng = check_random_state(self.random_state)
-        shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables}
+        shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables, "settings": settings}
+        prepared = prepared if self.algorithm == "gibbs" else None
+        sequences = checked.sequences
         name, given, first_sweep = "init", self.init, 0
         if self._goes_on():
-            name, given, first_sweep = "states_ (warm_start)", self.states_, self._sweeps_done
-        while True:
-            if isinstance(given, str) and given == "prior":
-                chain = initialise.start_from_prior(
-                    rng, prepared, self._priors(), settings=settings, **shapes
-                )
-            elif isinstance(given, str):
-                chain = initialise.start_from_random_states(
-                    rng, checked.sequences, prepared, settings=settings, **shapes
-                )
-            else:
-                lengths = [len(sequence) for sequence in checked.sequences]
-                states = _validation.check_states(
-                    given, checked.layout, lengths, self.n_states, name=name
-                )
-                chain = initialise.start_from_states(
-                    states, checked.sequences, prepared, settings=settings, **shapes
-                )
-            yield Start(key_from_random_state(rng), chain, first_sweep)
+            first_sweep = self._sweeps_done
+            name, given = "states_ (warm_start)", self.states_
+            if self.algorithm != "gibbs":
+                given = self
+        given = getattr(given, "estimator", given)  # of a FrozenEstimator
+        if isinstance(given, str) and given == "windows" and min(self.n_states, n_syllables) > 1:
+            best, *_ = search.search(rng, sequences, with_a_mode(self._priors()), **shapes)
+            chain = initialise.start_from_params(best.logits, best.trans_probs, prepared, **shapes)
+        elif isinstance(given, str) and given == "random":
+            chain = initialise.start_from_random_states(rng, sequences, prepared, **shapes)
+        elif isinstance(given, str):
+            chain = initialise.start_from_prior(rng, prepared, self._priors(), **shapes)
+        elif isinstance(given, EfficientHHMM):
+            check_is_fitted(given)
+            params = given._params()
+            _validation.check_same_shapes(params, shapes["n_states"], n_syllables)
+            logits = logits_from_params(*params[:2])
+            chain = initialise.start_from_params(logits, params.trans_probs, prepared, **shapes)
+        else:
+            lengths = [len(sequence) for sequence in sequences]
+            states = _validation.check_states(
+                given, checked.layout, lengths, self.n_states, name=name
+            )
+            chain = initialise.start_from_states(states, sequences, prepared, **shapes)
+        return Start(key_from_random_state(rng), chain, first_sweep)
 
     def _store(self, result, checked, prepared, n_syllables):
         """Set the fitted attributes from the result of a run."""
         chain = result.chain
-        states = prepared.states_by_timestep(chain.states, chain.logits, chain.trans_probs)
-        states = prepared.unpack([states], checked.layout, fill=-1)
+        if self.algorithm == "gibbs":
+            states = [prepared.states_by_timestep(chain.states, chain.logits, chain.trans_probs)]
+        else:
+            params = Params(*params_from_logits(chain.logits), chain.trans_probs)
+            prepared = prepare(
+                checked.sequences,
+                n_syllables,
+                int(self.n_states),
+                self.message_passing,
+                every_timestep=True,
+            )
+            states = decode.viterbi(params, prepared)
+        states = prepared.unpack(states, checked.layout, fill=-1)
         flat = np.concatenate([np.ravel(row) for row in states])
         usage = np.bincount(flat[flat >= 0], minlength=self.n_states)
         order = np.argsort(-usage, kind="stable")
         new_name = np.append(np.argsort(order), -1).astype(np.int32)  # -1 on padding stays
-        self.posterior_ = draws.align(result.kept, chain, order)
-        self.emission_base_ = self.posterior_.emission_base[0].mean(axis=0)
-        self.emission_biases_ = self.posterior_.emission_biases[0].mean(axis=0)
-        self.trans_probs_ = self.posterior_.trans_probs[0].mean(axis=0)
         is_array = checked.layout.is_array
         self.states_ = new_name[states] if is_array else [new_name[row] for row in states]
         self.log_joint_ = result.trace.log_joint[None]
-        self.emission_acceptance_ = result.trace.emission_acceptance[None]
-        self.emission_diverging_ = result.trace.emission_diverging[None]
-        self.emission_losses_ = chain.emission_losses[: int(chain.emission_n_iter)]
-        self.n_syllables_ = n_syllables
         self.n_iter_ = len(result.trace.log_joint)
-        change = drift(result.trace.log_joint)
-        self.converged_ = change is not None and change.settled
+        self.n_syllables_ = n_syllables
+        if self.algorithm == "gibbs":
+            self.posterior_ = draws.align(result.kept, chain, order)
+            self.emission_base_ = self.posterior_.emission_base[0].mean(axis=0)
+            self.emission_biases_ = self.posterior_.emission_biases[0].mean(axis=0)
+            self.trans_probs_ = self.posterior_.trans_probs[0].mean(axis=0)
+            self.emission_acceptance_ = result.trace.emission_acceptance[None]
+            self.emission_diverging_ = result.trace.emission_diverging[None]
+            change = drift(result.trace.log_joint)
+            self.converged_ = change is not None and change.settled
+        else:
+            for name in ("posterior_", "emission_acceptance_", "emission_diverging_"):
+                vars(self).pop(name, None)  # of an earlier fit by another algorithm
+            self.emission_base_ = np.asarray(params.emission_base)
+            self.emission_biases_, self.trans_probs_ = map(
+                np.asarray, draws.permute(params.emission_biases, params.trans_probs, order)
+            )
+            self.converged_ = result.stopped
+        vars(self).pop("emission_losses_", None)
+        if self.algorithm != "gradient":
+            self.emission_losses_ = chain.emission_losses[: int(chain.emission_n_iter)]
 
     def _warn_convergence(self, result):
+        if self.algorithm != "gibbs" and not self.converged_:
+            gain = np.diff(self.log_joint_[0, -2:]) if self.n_iter_ > 1 else [np.nan]
+            warnings.warn(
+                f"{self.algorithm} did not converge in {self.n_iter_} iterations: the last one "
+                f"gained {gain[0]:.3g} nats, expected at most tol={self.tol:g}. Increase max_iter",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
         bad = np.flatnonzero(~(result.trace.emission_decrement <= UNCONVERGED_SOLVE))
         if len(bad):
             worst = result.trace.emission_decrement[bad].max()
@@ -733,7 +815,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        change = drift(result.trace.log_joint)
+        change = drift(result.trace.log_joint) if self.algorithm == "gibbs" else None
         if change is not None and not change.settled:
             warnings.warn(
                 f"the log joint had not settled after {self.n_iter_} sweeps: it changed by "

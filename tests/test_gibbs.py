@@ -9,8 +9,8 @@ import scipy.stats
 
 from hhmm import EfficientHHMM, _sequences
 from hhmm._inference import dispatch, draws, gibbs, initialise, run
+from hhmm._inference.chain import Settings
 from hhmm._inference.convergence import drift
-from hhmm._inference.gibbs import Settings
 from hhmm._inference.prepare import prepare
 from hhmm._messages import sequential
 from hhmm._model.emissions import logits_from_params
@@ -76,7 +76,7 @@ def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0, priors=PRIORS):
         )
     return run.run(
         run.Start(key_from_random_state(seed), chain, first_sweep),
-        prepared.groups,
+        prepared,
         priors,
         np.float64(0.01),
         algorithm="gibbs",
@@ -97,35 +97,6 @@ def test_how_sweeps_are_cut_into_dispatches_changes_nothing(data):
         np.r_[first.trace.log_joint, rest.trace.log_joint], whole.trace.log_joint
     )
     jax.tree.map(np.testing.assert_array_equal, rest.chain, whole.chain)
-
-
-@double_precision
-def test_the_best_start_goes_on_where_its_trial_ended(data):
-    """The highest of several trials wins, and its run is the one it would have had alone."""
-    prepared = _prepare(data)
-    shapes = {"n_states": N_STATES, "n_syllables": N_SYLLABLES, "settings": SETTINGS}
-    rng = np.random.RandomState(0)
-    starts = [
-        run.Start(
-            key_from_random_state(i),
-            initialise.start_from_random_states(rng, list(data.X), prepared, **shapes),
-            0,
-        )
-        for i in range(4)
-    ]
-    told = []
-    choices = {"algorithm": "gibbs", "settings": SETTINGS, "n_draws": 5, "n_warm_up": 0}
-    arguments = prepared.groups, PRIORS, np.float64(0.01)
-
-    def report(n_done, _):
-        told.append(n_done)
-
-    best = run.best_start(starts, *arguments, n_iter=3, report=report, **choices)
-    alone = [run.run(s, *arguments, n_iter=8, report=report, **choices) for s in starts]
-    winner = int(np.argmax([result.trace.log_joint[2] for result in alone]))
-    rest = run.run(best, *arguments, n_iter=5, report=report, **choices)
-    np.testing.assert_array_equal(rest.trace.log_joint, alone[winner].trace.log_joint[3:])
-    assert max(told) == 12
 
 
 @double_precision

@@ -6,7 +6,7 @@ import pytest
 
 from hhmm import EfficientHHMM, _lanes
 from hhmm._inference import dispatch, gibbs, initialise
-from hhmm._inference.gibbs import Settings
+from hhmm._inference.chain import Settings
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
 from hhmm._precision import double_precision
@@ -161,10 +161,10 @@ def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(backend, mon
         return counted
 
     monkeypatch.setattr(_lanes, "n_groups", lambda *_: 2)
-    monkeypatch.setattr(gibbs, "draw_params", counting("params", gibbs.draw_params))
+    monkeypatch.setattr(gibbs, "update_params", counting("params", gibbs.update_params))
     module = BACKENDS[backend]
     monkeypatch.setattr(module, "sample", counting("states", module.sample))
-    kernels = (dispatch.draw_params, dispatch.draw_states)
+    kernels = (dispatch.update_params, dispatch.update_states)
     for kernel in kernels:
         kernel.clear_cache()
     for lengths, kappa, max_iter in [
@@ -178,6 +178,7 @@ def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(backend, mon
             message_passing=backend,
             trans_kappa=kappa,
             max_iter=max_iter,
+            init="prior",
             random_state=0,
         )
         model.fit(_held_sequences(lengths, mean_run=10))

@@ -16,15 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from hhmm._inference import gibbs
-from hhmm._messages import BACKENDS
-from hhmm._model.emissions import emission_factors
+from hhmm._inference import chain as chains
+from hhmm._inference import em, gibbs, gradient
 from hhmm._model.joint import log_prior
 from hhmm._precision import double_precision
+from hhmm._random import key_from_data
 from hhmm._types import Array, EmissionLogits
 
-ALGORITHMS = {"gibbs": gibbs}
+ALGORITHMS = {"em": em, "gibbs": gibbs, "gradient": gradient}
+# algorithms whose sweeps go back and forth between parameters and states
+ALTERNATING = {"em", "gibbs"}
 MAX_SWEEPS_PER_DISPATCH = 64
+# A gain smaller than this part of the log joint is rounding: an algorithm that climbs stops.
+ROUNDING = 1e-9
 # what `grouped` has called before: what it has not, it compiles at the same time
 _compiled = set()
 
@@ -63,6 +67,7 @@ def fused(
     priors,
     learning_rate,
     n_warm_up,
+    tol,
     *,
     algorithm,
     settings,
@@ -72,7 +77,7 @@ def fused(
     Parameters
     ----------
     key : JAX key of the chain
-    chain : gibbs.ChainState
+    chain : chain.ChainState
     draws : Kept
     first_sweep, n_sweeps : () int32
     slots : (MAX_SWEEPS_PER_DISPATCH,) int32
@@ -82,18 +87,27 @@ def fused(
     learning_rate : () float64
     n_warm_up : () int32
         Sweeps before this one warm the chain up.
+    tol : () float64
+        A sweep that gains at most so many nats is the last one; negative for never.
     algorithm : str, a key of ``ALGORITHMS``, static
-    settings : gibbs.Settings, static
+    settings : chain.Settings, static
 
     Returns
     -------
-    chain : gibbs.ChainState
+    chain : chain.ChainState
     draws : Kept
     trace : Trace
+    n_done : () int32
+        Sweeps done.
     """
 
-    def body(i, carry):
-        chain, draws, trace = carry
+    def unfinished(carry):
+        i, stops, *_ = carry
+        return (i < n_sweeps) & ~stops
+
+    def body(carry):
+        i, _, chain, draws, trace = carry
+        before = chain.log_joint
         chain = ALGORITHMS[algorithm].sweep(
             jax.random.fold_in(key, first_sweep + i),
             chain,
@@ -104,12 +118,21 @@ def fused(
             settings=settings,
         )
         trace = jax.tree.map(lambda all_, new: all_.at[i].set(new), trace, trace_of(chain))
-        return chain, _keep(draws, slots[i], chain), trace
+        stops = has_stopped(before, chain.log_joint, tol)
+        return i + 1, stops, chain, _keep(draws, slots[i], chain), trace
 
     empty = jax.tree.map(
         lambda x: jnp.zeros(MAX_SWEEPS_PER_DISPATCH, jnp.asarray(x).dtype), trace_of(chain)
     )
-    return lax.fori_loop(0, n_sweeps, body, (chain, draws, empty))
+    carry = jnp.int32(0), jnp.bool_(False), chain, draws, empty
+    n_done, _, chain, draws, trace = lax.while_loop(unfinished, body, carry)
+    return chain, draws, trace, n_done
+
+
+def has_stopped(before, log_joint, tol):
+    """Whether a sweep gained too little for another one to be worth while."""
+    least = jnp.maximum(tol, ROUNDING * jnp.abs(log_joint))
+    return (tol >= 0) & (log_joint - before <= least)
 
 
 def grouped(
@@ -123,6 +146,7 @@ def grouped(
     priors,
     learning_rate,
     n_warm_up,
+    tol,
     *,
     algorithm,
     settings,
@@ -135,13 +159,13 @@ def grouped(
     # as many as there are groups, so that the first call is like all others
     nothing = jax.tree.map(np.zeros_like, chain.stats)
     stats = (chain.stats, *[nothing] * (len(groups) - 1))
-    recorded = []
+    recorded, log_joint = [], chain.log_joint
     # what the parameters do not need stays out of the calls; so does the flag, which is the host's
     chain = chain._replace(states=None, has_states=None, stats=None, log_joint=None)
     log_prior_ = None
 
     def next_params(key_emission, key_trans, sweep):
-        return draw_params(
+        return update_params(
             key_emission,
             key_trans,
             chain,
@@ -154,7 +178,14 @@ def grouped(
         )
 
     def next_states(key_states, group):
-        return draw_states(key_states, chain.logits, chain.trans_probs, group, settings=settings)
+        return update_states(
+            key_states,
+            chain.logits,
+            chain.trans_probs,
+            group,
+            algorithm=algorithm,
+            settings=settings,
+        )
 
     shapes = str(jax.tree.map(jnp.shape, (chain, groups[0])))
     if (algorithm, settings, shapes) not in _compiled:
@@ -171,35 +202,48 @@ def grouped(
         drawn = together(*(functools.partial(next_states, key_states, group) for group in groups))
         states, stats, log_likelihoods = zip(*drawn, strict=True)
         has_states = np.bool_(True)
-        recorded.append((chain, log_likelihoods, log_prior_))
-    trace = []
-    for slot, (drawn, log_likelihoods, log_prior_) in zip(slots, recorded, strict=False):
+        before = log_joint
         log_joint = sum(map(float, log_likelihoods))
         log_joint += np.nan if log_prior_ is None else float(log_prior_)
-        drawn = drawn._replace(log_joint=log_joint)
+        recorded.append(chain._replace(log_joint=log_joint))
+        if has_stopped(before, log_joint, tol):
+            break
+    trace = []
+    for slot, drawn in zip(slots, recorded, strict=False):
         trace.append(jax.tree.map(np.asarray, trace_of(drawn)))
         if slot < len(draws.log_joint):
-            kept = Kept(drawn.logits, drawn.trans_probs, log_joint)
+            kept = Kept(drawn.logits, drawn.trans_probs, drawn.log_joint)
             jax.tree.map(lambda all_, new, slot=slot: all_.__setitem__(slot, new), draws, kept)
     chain = chain._replace(
         states=states,
         has_states=has_states,
         stats=jax.tree.map(lambda *parts: sum(map(np.asarray, parts)), *stats),
-        log_joint=np.float64(trace[-1].log_joint),
+        log_joint=np.float64(log_joint),
     )
-    return chain, draws, jax.tree.map(lambda *values: np.array(values), *trace)
+    trace = jax.tree.map(lambda *values: np.array(values), *trace)
+    return chain, draws, trace, len(recorded)
 
 
-def together(*calls):
-    """Results of calls made at the same time, each in a thread of its own."""
+@functools.partial(jax.jit, static_argnames="settings")
+def begin_ascent(chain, sequences, priors, *, settings):
+    """A chain of the gradient algorithm, from one that starts at states or at parameters."""
+    key = key_from_data(jnp.zeros(2, jnp.uint32))  # EM takes keys as all algorithms do, uses none
+    settings = settings._replace(emission_solver="newton")
+    chain = em.sweep(key, chain, sequences, priors, 0.0, False, settings=settings)
+    return gradient.start(chain._replace(log_joint=jnp.nan), priors, chain.stats)
+
+
+def together(*calls, n_threads=None):
+    """Results of calls made at the same time, in so many threads; by default one for each."""
 
     @double_precision  # the setting is one of the calling thread
     def make(call):
         return jax.block_until_ready(call())
 
-    if len(calls) == 1:
-        return [make(*calls)]
-    return list(_threads(len(calls), os.getpid()).map(make, calls))
+    n_threads = n_threads or len(calls)
+    if len(calls) == 1 or n_threads == 1:
+        return [make(call) for call in calls]
+    return list(_threads(n_threads, os.getpid()).map(make, calls))
 
 
 @functools.cache
@@ -212,16 +256,16 @@ def _threads(n_threads, process_id):
 @jax.jit
 def sweep_keys(key, sweep):
     """Keys of the draws of a sweep, by themselves: each generator in a kernel is compiled anew."""
-    return tuple(gibbs.sweep_keys(jax.random.fold_in(key, sweep)))
+    return tuple(chains.sweep_keys(jax.random.fold_in(key, sweep)))
 
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
-def draw_params(
+def update_params(
     key_emission, key_trans, chain, stats, priors, learning_rate, warming_up, *, algorithm, settings
 ):
-    """Draw parameters given the counts of all groups; the chain, and its log prior."""
+    """Parameters given the counts of all groups: the chain, and its log prior."""
     chain = chain._replace(stats=jax.tree.map(lambda *parts: sum(parts), *stats))
-    chain = ALGORITHMS[algorithm].draw_params(
+    chain = ALGORITHMS[algorithm].update_params(
         key_emission, key_trans, chain, priors, learning_rate, warming_up, settings=settings
     )
     # without weak types: with them the next call would compile again
@@ -229,14 +273,16 @@ def draw_params(
     return strong, log_prior(chain.logits, chain.trans_probs, priors)
 
 
-@functools.partial(jax.jit, static_argnames="settings")
-def draw_states(key_states, logits, trans_probs, group, *, settings):
-    """Draw the states of a group: states, counts, log-likelihood."""
-    return BACKENDS[settings.backend].sample(
-        key_states, emission_factors(logits), trans_probs, group
+@functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
+def update_states(key_states, logits, trans_probs, group, *, algorithm, settings):
+    """States of a group given the parameters: states, counts, log-likelihood."""
+    return ALGORITHMS[algorithm].update_states(
+        key_states, logits, trans_probs, group, settings=settings
     )
 
 
 def _keep(draws, slot, chain):
+    if len(draws.log_joint) == 0:
+        return draws
     kept = Kept(chain.logits, chain.trans_probs, chain.log_joint)
     return jax.tree.map(lambda all_, new: all_.at[slot].set(new, mode="drop"), draws, kept)

@@ -25,6 +25,8 @@ def schedule(n_iter, n_draws):
     """
     first = n_iter // 2
     n_kept = min(n_draws, n_iter - first)
+    if n_kept == 0:
+        return np.zeros(0, int)
     return n_iter - 1 - np.arange(n_kept)[::-1] * (n_iter - first) // n_kept
 
 

@@ -7,18 +7,10 @@ is. All of this is small and done once, so it is done in NumPy: nothing to compi
 
 import numpy as np
 
-from hhmm._inference.gibbs import ChainState
+from hhmm._inference.chain import ChainState
 from hhmm._model.simplex import helmert_basis
 from hhmm._sequences import pair_codes
 from hhmm._types import EmissionLogits, SufficientStats
-
-# "prior" and "random" try several starts for a few sweeps each, and the fit goes on from the
-# best. On draws of the tutorial's data (200 sequences of 1000, 5 states, 20 syllables), ten
-# seeds each, 27 of 30 fits of 100 sweeps from the prior reached the mode of the true
-# parameters this way, 96 of 100 with 8 trials, and 49 of 60 from single starts.
-TRIAL_SWEEPS = 6
-MAX_TRIALS = 5
-ITERATIONS_PER_TRIAL = 20  # so that the trials are at most a third as many sweeps as the fit
 
 
 def start_from_prior(rng, prepared, priors, *, n_states, n_syllables, settings):
@@ -27,10 +19,11 @@ def start_from_prior(rng, prepared, priors, *, n_states, n_syllables, settings):
     Parameters
     ----------
     rng : numpy.random.RandomState
-    prepared : Prepared
+    prepared : Prepared or None
+        None for algorithms that draw no states.
     priors : Priors
     n_states, n_syllables : int
-    settings : gibbs.Settings
+    settings : chain.Settings
 
     Returns
     -------
@@ -42,6 +35,18 @@ def start_from_prior(rng, prepared, priors, *, n_states, n_syllables, settings):
     logits = EmissionLogits(b @ to_syllables.T, to_states @ c @ to_syllables.T)
     alpha = priors.trans_beta + priors.trans_kappa * np.eye(n_states)
     trans_probs = np.stack([rng.dirichlet(row) for row in alpha])
+    return start_from_params(
+        logits,
+        trans_probs,
+        prepared,
+        n_states=n_states,
+        n_syllables=n_syllables,
+        settings=settings,
+    )
+
+
+def start_from_params(logits, trans_probs, prepared, *, n_states, n_syllables, settings):
+    """A chain at given parameters, centred logits and A; see `start_from_prior`."""
     stats = SufficientStats(
         np.zeros((n_states, n_states)), np.zeros((n_states, n_syllables, n_syllables))
     )
@@ -90,14 +95,16 @@ def _chain(has_states, stats, prepared, logits, trans_probs, settings):
     return ChainState(
         has_states=np.bool_(has_states),
         stats=stats,
-        states=prepared.empty_states(),
+        states=prepared.empty_states() if prepared else (),
         logits=logits,
         trans_probs=trans_probs,
-        mode=EmissionLogits(*(np.zeros_like(part) for part in logits)),
+        # where the first emission solve starts
+        mode=EmissionLogits(*(np.nan_to_num(part) for part in logits)),
         log_joint=np.float64(np.nan),
         emission_losses=np.full(settings.emission_gd_iters, np.nan),
         emission_n_iter=np.int32(0),
         emission_decrement=np.float64(0),
         emission_acceptance=np.float64(1),
         emission_diverging=np.bool_(False),
+        optimizer=(),
     )

@@ -13,71 +13,44 @@ import jax
 import numpy as np
 
 from hhmm import _lanes
-from hhmm._inference import gibbs
-from hhmm._inference.dispatch import MAX_SWEEPS_PER_DISPATCH, Kept, Trace, fused, grouped
+from hhmm._inference.chain import ChainState
+from hhmm._inference.dispatch import (
+    ALTERNATING,
+    MAX_SWEEPS_PER_DISPATCH,
+    Kept,
+    Trace,
+    begin_ascent,
+    fused,
+    grouped,
+    has_stopped,
+)
 from hhmm._inference.draws import schedule
 from hhmm._types import Array
+
+# a tolerance that stops nothing
+NEVER = -1.0
 
 
 class Start(NamedTuple):
     """Where a chain starts."""
 
     key: Array  # JAX key of the chain
-    chain: gibbs.ChainState
+    chain: ChainState
     first_sweep: int  # number of sweeps the chain has done before
 
 
 class Result(NamedTuple):
     """What `run` returns; NumPy arrays."""
 
-    chain: gibbs.ChainState
+    chain: ChainState
     kept: Kept
-    trace: Trace  # leading axis (n_iter,)
-
-
-def best_start(starts, groups, priors, learning_rate, *, n_iter, report, **choices):
-    """Run each of several starts for a few sweeps, and take the one that got highest.
-
-    A chain stays near the mode where it falls, and after a few sweeps its log joint
-    tells which ones fell well: differences are thousands of nats, noise is tens.
-
-    Parameters
-    ----------
-    starts : iterable of Start
-    groups, priors, learning_rate
-        As for `run`.
-    n_iter : int
-        Sweeps of each start.
-    report : callable
-        As for `run`; told the number of sweeps of all starts.
-    **choices
-        The other arguments of `run`.
-
-    Returns
-    -------
-    start : Start
-        The winner, where its sweeps have brought it: going on is going on with that run.
-    """
-    best, highest = None, -np.inf
-    for i, start in enumerate(starts):
-        result = run(
-            start,
-            groups,
-            priors,
-            learning_rate,
-            n_iter=n_iter,
-            report=lambda n_done, log_joint, before=i * n_iter: report(before + n_done, log_joint),
-            **choices,
-        )
-        if result.trace.log_joint[-1] > highest:
-            highest = result.trace.log_joint[-1]
-            best = Start(start.key, result.chain, start.first_sweep + n_iter)
-    return best
+    trace: Trace  # leading axis (sweeps done,)
+    stopped: bool  # whether it stopped by itself, a sweep having gained no more than `tol`
 
 
 def run(
     start,
-    groups,
+    prepared,
     priors,
     learning_rate,
     *,
@@ -87,26 +60,28 @@ def run(
     n_warm_up,
     n_draws,
     report,
+    tol=NEVER,
 ):
     """Run sweeps.
 
     Parameters
     ----------
     start : Start
-    groups : tuple of PackedSequences or of RunData
-        The sequences as the backend of message passing reads them, see `hhmm._lanes`.
+    prepared : Prepared
     priors : Priors
     learning_rate : float
     algorithm : str, a key of ``ALGORITHMS``
-    settings : gibbs.Settings
+    settings : chain.Settings
     n_iter : int
-        Sweeps to do.
+        Sweeps to do, at most.
     n_warm_up : int
         Sweeps, counted from the first of the chain, that need not be exact.
     n_draws : int
-        Draws to keep, by `draws.schedule`.
+        Draws to keep, by `draws.schedule`; 0 for none.
     report : callable
         ``report(n_done, log_joint)`` after each dispatch.
+    tol : float
+        A sweep that gains at most so many nats is the last one; negative for never.
 
     Returns
     -------
@@ -127,10 +102,10 @@ def run(
         trans_probs=np.zeros((n_draws, *chain.trans_probs.shape)),
         log_joint=np.zeros(n_draws),
     )
-    is_grouped = len(groups) > 1
+    is_grouped = len(prepared.groups) > 1 and algorithm in ALTERNATING
     many_sweeps = grouped if is_grouped else fused
-    sequences = jax.device_put(groups if is_grouped else groups[0])
-    n_lanes = jax.tree.leaves(chain.states)[0].shape[1]
+    sequences = jax.device_put(prepared.groups if is_grouped else prepared.data)
+    n_lanes = [part.shape[1] for part in jax.tree.leaves(chain.states)[:1]]
 
     def dispatch(chain, draws, first, n_sweeps, slots):
         return many_sweeps(
@@ -144,30 +119,37 @@ def run(
             priors,
             learning_rate,
             np.int32(n_warm_up),
+            np.float64(tol),
             algorithm=algorithm,
             settings=settings,
         )
 
-    if not chain.has_states:
+    if algorithm == "gradient":
+        chain = begin_ascent(chain, sequences, priors, settings=settings)
+    elif not chain.has_states:
         # the states given the first parameters; not a sweep, so it takes a key that none has
-        chain, _, _ = dispatch(chain, draws, -1, 1, slots[-MAX_SWEEPS_PER_DISPATCH:])
-    traces = []
-    done, n_sweeps = 0, 1
-    while done < n_iter:
+        chain, *_ = dispatch(chain, draws, -1, 1, slots[-MAX_SWEEPS_PER_DISPATCH:])
+    traces, before = [], float(chain.log_joint)
+    done, n_sweeps, stopped = 0, 1, False
+    while done < n_iter and not stopped:
         n_sweeps = min(n_sweeps, n_iter - done)
         began = time.perf_counter()
-        chain, draws, trace = dispatch(
+        chain, draws, trace, n_done = dispatch(
             chain,
             draws,
             first_sweep + done,
             n_sweeps,
             slots[done : done + MAX_SWEEPS_PER_DISPATCH],
         )
-        trace = jax.tree.map(lambda x, n=n_sweeps: np.asarray(x)[:n], trace)
+        n_done = int(n_done)
+        trace = jax.tree.map(lambda x, n=n_done: np.asarray(x)[:n], trace)
         seconds = time.perf_counter() - began
         _check_finite(trace.log_joint, first_sweep + done)
         traces.append(trace)
-        done += n_sweeps
+        done += n_done
+        before, last = ([before, *trace.log_joint])[-2:]
+        stopped = bool(has_stopped(before, last, tol))
+        before = last
         report(done, float(trace.log_joint[-1]))
         if seconds < 0.5:
             n_sweeps = min(2 * n_sweeps, MAX_SWEEPS_PER_DISPATCH)
@@ -175,11 +157,14 @@ def run(
             n_sweeps = max(n_sweeps // 2, 1)
     chain = jax.tree.map(np.asarray, chain)
     if is_grouped:
-        chain = chain._replace(states=_lanes.join(chain.states, n_lanes))
+        chain = chain._replace(
+            states=_lanes.join(chain.states, *n_lanes) if n_lanes else chain.states[0]
+        )
     return Result(
         chain=chain,
         kept=jax.tree.map(lambda x: np.asarray(x)[: len(kept)], draws),
         trace=jax.tree.map(lambda *parts: np.concatenate(parts), *traces),
+        stopped=stopped,
     )
 
 

@@ -1,4 +1,4 @@
-"""State transitions: the sticky Dirichlet prior and its conjugate draw.
+"""State transitions: the sticky Dirichlet prior, its conjugate draw, and its mode.
 
     A[k, :] ~ Dirichlet(trans_beta + trans_kappa * e_k)
 
@@ -7,6 +7,7 @@ so that trans_kappa sits on the diagonal.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from hhmm._random import uniforms
@@ -65,3 +66,23 @@ def log_gamma_draw(key, shape_parameter):
 def draw_trans_probs(key, counts, priors):
     """Draw A from its Dirichlet posterior given transition counts (n_states, n_states)."""
     return jax.nn.softmax(log_gamma_draw(key, concentrations(counts, priors)), axis=-1)
+
+
+def with_a_mode(priors):
+    """The priors that EM and gradient use: concentrations below 1 count as 1.
+
+    Below 1, a Dirichlet density is infinite where a probability is zero, and has no mode.
+    """
+    beta, stay = priors.trans_beta, priors.trans_beta + priors.trans_kappa
+    beta_ = np.maximum(beta, 1.0)
+    return priors._replace(trans_beta=beta_, trans_kappa=np.maximum(stay, 1.0) - beta_)
+
+
+def trans_mode(counts, priors, current):
+    """Mode of A given transition counts (n_states, n_states); no concentration below 1.
+
+    A row that nothing is known of, neither by counts nor by the prior, stays as it is in `current`.
+    """
+    weights = concentrations(counts, priors) - 1
+    total = weights.sum(axis=-1, keepdims=True)
+    return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1), current)

@@ -1,0 +1,128 @@
+"""Ascent of the marginal log joint by its gradient, with L-BFGS.
+
+The parameters are unconstrained: the centred logits (B, C), and for the transitions logits a with
+A = softmax(a). What is climbed is log p(x | b, c, A) + log p(b, c, A), the density of A itself
+and not that of a, so that the mode is the one that EM finds.
+
+The gradient of the log-likelihood is the expected gradient of the complete-data log-likelihood
+(Fisher's identity: Cappe, Moulines & Ryden 2005, "Inference in hidden Markov models",
+Proposition 10.1.6): one pass of the smoother, whichever backend does it, and the memory of
+that pass. Automatic differentiation of the forward filter would come to the same numbers
+and keep every intermediate of every timestep.
+
+Directions and step lengths are optax's: L-BFGS with a line search to the strong Wolfe
+conditions (Nocedal & Wright 2006, algorithms 7.4 and 3.5). It climbs in coordinates scaled by
+the curvature of the complete-data objective at the start, in which the Hessian is nearer to a
+multiple of the identity.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+import optax.tree_utils
+
+from hhmm._emission_solvers.objective import (
+    curvature,
+    emission_counts,
+    evaluate,
+    project,
+    stack,
+    syllable_probs,
+    unstack,
+)
+from hhmm._messages import BACKENDS
+from hhmm._model.emissions import emission_factors
+from hhmm._model.joint import log_prior
+from hhmm._model.transitions import concentrations
+from hhmm._types import Array
+
+# in the logits of transitions that start at zero probability
+SMALLEST_PROB = 1e-10
+
+
+class Point(NamedTuple):
+    """Where L-BFGS stands: parameters over their scale."""
+
+    logits: Array  # (S + K, S)
+    trans_logits: Array  # (K, K)
+
+
+class Ascent(NamedTuple):
+    """What is carried from step to step."""
+
+    point: Point
+    scale: Point
+    state: Any  # optax's
+
+
+def start(chain, priors, stats):
+    """The chain with the optimiser at its parameters, given expected counts to scale by."""
+    logits = stack(chain.logits)
+    counts = emission_counts(stats)
+    hessian = curvature(counts, priors, syllable_probs(logits))
+    variance = hessian.weighted * (1 - hessian.probs)
+    diagonal = jnp.concatenate([variance.sum(axis=0), variance.sum(axis=1)]) + hessian.precision
+    alpha = concentrations(stats.state_trans_counts, priors)
+    probs = alpha / alpha.sum(axis=1, keepdims=True)
+    scale = Point(diagonal**-0.5, (alpha.sum(axis=1, keepdims=True) * probs * (1 - probs)) ** -0.5)
+    trans_logits = jnp.log(jnp.maximum(chain.trans_probs, SMALLEST_PROB))
+    point = Point(logits / scale.logits, trans_logits / scale.trans_logits)
+    return chain._replace(optimizer=Ascent(point, scale, _optimizer().init(point)))
+
+
+def sweep(key, chain, sequences, priors, learning_rate, warming_up, *, settings):
+    """One step of L-BFGS; arguments and returns of `chain.sweep`."""
+    del key, learning_rate, warming_up
+    point, scale, state = chain.optimizer
+    loss = _loss(scale, sequences, priors, settings.backend)
+    value, gradient = optax.value_and_grad_from_state(loss)(point, state=state)
+    updates, state = _optimizer().update(
+        gradient, state, point, value=value, grad=gradient, value_fn=loss
+    )
+    point = optax.apply_updates(point, updates)
+    logits, trans_probs = _params(point, scale)
+    return chain._replace(
+        has_states=jnp.bool_(True),
+        logits=logits,
+        trans_probs=trans_probs,
+        mode=logits,
+        log_joint=-optax.tree_utils.tree_get(state, "value"),
+        optimizer=Ascent(point, scale, state),
+    )
+
+
+def _optimizer():
+    return optax.lbfgs()
+
+
+def _params(point, scale):
+    """`EmissionLogits`, centred, and trans_probs at a point."""
+    logits = unstack(project(point.logits * scale.logits))
+    return logits, jax.nn.softmax(point.trans_logits * scale.trans_logits, axis=1)
+
+
+def _loss(scale, sequences, priors, backend):
+    """The negative log joint as a function of a `Point`, with Fisher's identity as gradient."""
+
+    def value_and_gradient(point):
+        logits, trans_probs = _params(point, scale)
+        stats, log_likelihood = BACKENDS[backend].expected_counts(
+            emission_factors(logits), trans_probs, sequences
+        )
+        _, by_logits, _ = evaluate(emission_counts(stats), priors, stack(logits))
+        weights = concentrations(stats.state_trans_counts, priors) - 1
+        by_trans_logits = weights.sum(axis=1, keepdims=True) * trans_probs - weights
+        gradient = Point(by_logits * scale.logits, by_trans_logits * scale.trans_logits)
+        return -(log_likelihood + log_prior(logits, trans_probs, priors)), gradient
+
+    @jax.custom_vjp
+    def loss(point):
+        return value_and_gradient(point)[0]
+
+    loss.defvjp(
+        value_and_gradient,
+        lambda gradient, factor: (jax.tree.map(lambda part: factor * part, gradient),),
+    )
+    return loss

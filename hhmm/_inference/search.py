@@ -1,0 +1,193 @@
+"""Find a high mode of the log joint before the chain starts (``init="windows"``).
+
+The posterior has many modes, and a chain stays near the one where it falls. Starts of three
+families race each other by MAP-EM, which is deterministic and climbs faster than draws:
+
+slow
+    states of `windows`, one start for each window length;
+sticky
+    the one-state model's base, biases from the prior, transitions from their prior;
+flat
+    the same with every transition row from Dirichlet(1): states that alternate from
+    syllable to syllable are found from these alone.
+
+They are thinned out as they go (successive halving: Jamieson & Talwalkar 2016, "Non-stochastic best
+arm identification"), each family by itself, because flat starts rise late and would all be lost
+in one race. The log joints that are compared are all of MAP-EM: those of draws
+lie about half the number of parameters below.
+
+Where data are many, the race is run on a part of them: sequences, or stretches of them, chosen
+at random. The modes that matter there are hundreds of nats apart on a part too.
+"""
+
+from typing import NamedTuple
+
+import jax
+import joblib
+import numpy as np
+
+from hhmm._inference import initialise, windows
+from hhmm._inference.chain import ChainState
+from hhmm._inference.dispatch import together
+from hhmm._inference.prepare import prepare
+from hhmm._inference.run import Start, run
+from hhmm._model.simplex import center, helmert_basis
+from hhmm._random import key_from_data
+from hhmm._types import EmissionLogits
+
+FAMILIES = ("slow", "sticky", "flat")
+# random starts of each kind: where data are few, and otherwise
+MANY_STARTS, FEW_STARTS = 48, 4
+FEW_TIMESTEPS = 20_000
+# the race is run on at most so many timesteps (or runs of timesteps, where those are what counts)
+MAX_TIMESTEPS = 100_000
+# a part is at least about so many stretches
+MIN_STRETCHES = 16
+# iterations of each round, and how many of a family go on after it
+ROUNDS = ((15, lambda n: -(-n // 3)), (40, lambda n: max(min(n, 2), -(-n // 4))))
+LAST_ROUND = 200
+# an iteration that gains less, in nats, is the last one of a start
+TOL = 0.1
+# iterations over which the pace of a start is measured
+PACE = 10
+
+
+class Finalist(NamedTuple):
+    """A start that went to the end of the race."""
+
+    family: str
+    log_joint: float  # of the mode, on the part of the data that was used
+    logits: EmissionLogits
+    trans_probs: np.ndarray
+
+
+class _Racer(NamedTuple):
+    """A start in the race."""
+
+    family: str
+    chain: ChainState
+    pace: float  # nats an iteration; 0 where it has come to rest
+
+
+def search(rng, sequences, priors, *, n_states, n_syllables, settings):
+    """Race starts by MAP-EM.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+    sequences : list of 1-D int32 arrays
+        Labels 0 to n_syllables - 1, -1 where missing.
+    priors : Priors
+        With a mode, see `transitions.with_a_mode`.
+    n_states, n_syllables : int
+    settings : chain.Settings
+
+    Returns
+    -------
+    finalists : list of Finalist
+        By falling log joint.
+    """
+    work = _part(rng, sequences, compressed=settings.backend == "compressed")
+    prepared = prepare(work, n_syllables, n_states, settings.backend, every_timestep=False)
+    # cores are for several starts at a time, not for the lanes of one
+    data = jax.device_put(prepared.data)
+    prepared = prepared._replace(data=data, groups=(data,))
+    shapes = {"n_states": n_states, "n_syllables": n_syllables, "settings": settings}
+    racers = [
+        _Racer(family, chain, np.inf)
+        for family, make in (("slow", _slow), ("sticky", _random), ("flat", _random))
+        for chain in make(rng, family, work, priors, shapes)
+    ]
+    n_threads = joblib.effective_n_jobs(-1)
+
+    def climb(racer, n_iter):
+        family, chain, _ = racer
+        result = run(
+            Start(key_from_data(np.zeros(2, np.uint32)), chain, 0),
+            prepared,
+            priors,
+            np.float64(0),
+            algorithm="em",
+            settings=settings._replace(emission_solver="newton", emission_sampler="laplace"),
+            n_iter=n_iter,
+            n_warm_up=0,
+            n_draws=0,
+            report=lambda *_: None,
+            tol=TOL,
+        )
+        recent = result.trace.log_joint[-PACE:]
+        pace = 0 if result.stopped else (recent[-1] - recent[0]) / max(len(recent) - 1, 1)
+        return _Racer(family, result.chain, pace)
+
+    def race(racers, n_iter):
+        """Run so many iterations of each that moves; the highest first."""
+        moving = [racer for racer in racers if racer.pace > 0]
+        calls = [lambda racer=racer: climb(racer, n_iter) for racer in moving]
+        moved = together(*calls, n_threads=n_threads)
+        racers = moved + [racer for racer in racers if racer.pace == 0]
+        return sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
+
+    for n_iter, keep in ROUNDS:
+        racers = race(racers, n_iter)
+        families = [[racer for racer in racers if racer.family == f] for f in FAMILIES]
+        racers = [racer for family in families for racer in family[: keep(len(family))]]
+    best = max(float(racer.chain.log_joint) for racer in racers)
+    # who at the present pace would not catch up stays where it is
+    racers = [
+        racer
+        if float(racer.chain.log_joint) + racer.pace * LAST_ROUND >= best
+        else racer._replace(pace=0)
+        for racer in racers
+    ]
+    return [
+        Finalist(family, float(chain.log_joint), chain.logits, chain.trans_probs)
+        for family, chain, _ in race(racers, LAST_ROUND)
+    ]
+
+
+def _slow(rng, family, sequences, priors, shapes):
+    del family
+    n_states, n_syllables = shapes["n_states"], shapes["n_syllables"]
+    lengths = [len(x) for x in sequences]
+    for length in windows.window_lengths(lengths, priors, n_states):
+        states = windows.window_states(sequences, n_states, n_syllables, length, rng)
+        yield initialise.start_from_states(states, sequences, None, **shapes)
+
+
+def _random(rng, family, sequences, priors, shapes):
+    n_states, n_syllables = shapes["n_states"], shapes["n_syllables"]
+    few = sum(map(len, sequences)) <= FEW_TIMESTEPS
+    _, probs = windows.markov_chain(sequences, n_syllables)
+    base = center(np.log(probs))
+    to_syllables, to_states = helmert_basis(n_syllables), helmert_basis(n_states)
+    alpha = np.ones((n_states, n_states))
+    if family == "sticky":
+        alpha = priors.trans_beta + priors.trans_kappa * np.eye(n_states)
+    for _ in range(MANY_STARTS if few else FEW_STARTS):
+        c = rng.standard_normal((n_states - 1, n_syllables - 1))
+        biases = priors.emission_biases_sigma * to_states @ c @ to_syllables.T
+        trans_probs = np.stack([rng.dirichlet(row) for row in alpha])
+        yield initialise.start_from_params(
+            EmissionLogits(base, biases), trans_probs, None, **shapes
+        )
+
+
+def _part(rng, sequences, *, compressed):
+    """Stretches of sequences, in random order, until they are `MAX_TIMESTEPS` in all."""
+    sizes = np.array([_size(x, compressed) for x in sequences])
+    if sizes.sum() <= MAX_TIMESTEPS:
+        return sequences
+    # long sequences are cut, so that a part holds stretches of many of them
+    stretches = []
+    for x, size in zip(sequences, sizes, strict=True):
+        n_stretches = max(1, round(size * MIN_STRETCHES / MAX_TIMESTEPS))
+        stretches += np.array_split(x, n_stretches)
+    order = rng.permutation(len(stretches))
+    total = np.cumsum([_size(stretches[i], compressed) for i in order])
+    n_used = max(1, int(np.searchsorted(total, MAX_TIMESTEPS)))
+    return [stretches[i] for i in order[:n_used]]
+
+
+def _size(x, compressed):
+    """Timesteps, or changes of syllable where those are what a sweep pays for."""
+    return int(np.count_nonzero(x[1:] != x[:-1])) + 1 if compressed else len(x)

@@ -1,0 +1,139 @@
+"""Starts from slow directions, and the race of starts."""
+
+import numpy as np
+import pytest
+
+from hhmm import EfficientHHMM
+from hhmm._inference import search, windows
+from hhmm._inference.chain import Settings
+from hhmm._precision import double_precision
+from hhmm._types import Priors
+from hhmm.datasets import make_hhmm
+from hhmm.metrics import matched_accuracy
+
+PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 100.0)))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "n_states", "kappa", "expected"),
+    [
+        ([1000] * 5, 5, 100.0, [8, 16, 32, 64]),  # a state is expected to last 26 timesteps
+        ([50] * 5, 5, 100.0, [8, 16]),  # no window longer than half a sequence
+        ([1000] * 5, 2, 100.0, [32, 64, 128, 256]),
+        ([13] * 5, 5, 1.0, [4]),
+        ([3, 4, 3], 3, 1.0, [2]),
+        ([2, 2], 2, 0.0, [2]),
+    ],
+)
+def test_windows_are_about_as_long_as_a_state_lasts(lengths, n_states, kappa, expected):
+    priors = PRIORS._replace(trans_kappa=np.float64(kappa))
+    assert windows.window_lengths(lengths, priors, n_states) == expected
+
+
+def _regimes(rng, lengths, n_states, n_syllables, duration):
+    """Sequences whose transitions are tilted by a state that lasts `duration` timesteps."""
+    base = rng.standard_normal((n_syllables, n_syllables))
+    biases = 0.8 * rng.standard_normal((n_states, n_syllables))
+    probs = np.exp(base + biases[:, None])
+    cumulative = np.cumsum(probs / probs.sum(axis=-1, keepdims=True), axis=-1)
+    X, states = [], []
+    for length in lengths:
+        z = (np.arange(length) // duration + rng.integers(n_states)) % n_states
+        x = np.zeros(length, np.int32)
+        for t in range(1, length):
+            x[t] = np.searchsorted(cumulative[z[t], x[t - 1]], rng.random() * (1 - 1e-12))
+        X.append(x)
+        states.append(z.astype(np.int32))
+    return X, states
+
+
+def test_tilts_of_windows_are_those_of_their_timesteps():
+    """Sums of whitened residuals, timestep by timestep, missing ones left out."""
+    rng = np.random.default_rng(0)
+    sequences = [rng.integers(-1, 4, n).astype(np.int32) for n in (11, 7, 1, 9)]
+    counts, probs = windows.markov_chain(sequences, 4)
+    window = windows._window_numbers(sequences, 3)
+    tilts, weights = windows._tilts(sequences, window, counts, probs)
+    assert [list(w) for w in window[:2]] == [[0] * 3 + [1] * 3 + [2] * 5, [3] * 3 + [4] * 4]
+    # whitening makes the covariance of one step, in the Markov chain, the identity
+    usage = counts.sum(axis=1) / counts.sum()
+    steps, chances = [], []
+    for i in range(4):
+        for j in range(4):
+            residual = np.eye(4)[j] - probs[i]
+            steps.append(residual)
+            chances.append(usage[i] * probs[i, j])
+    covariance = np.einsum("n,ni,nj->ij", chances, steps, steps)
+    expected, n_observed = np.zeros((len(tilts), 4)), np.zeros(len(tilts))
+    for x, numbers in zip(sequences, window, strict=True):
+        for t in range(1, len(x)):
+            if x[t - 1] >= 0 and x[t] >= 0:
+                expected[numbers[t]] += np.eye(4)[x[t]] - probs[x[t - 1]]
+                n_observed[numbers[t]] += 1
+    np.testing.assert_array_equal(weights, n_observed)
+    # Mahalanobis products do not depend on which square root whitens
+    np.testing.assert_allclose(
+        tilts @ tilts.T, expected @ np.linalg.pinv(covariance) @ expected.T, atol=1e-8
+    )
+
+
+def test_windows_find_regimes():
+    rng = np.random.default_rng(0)
+    X, states = _regimes(rng, [600, 480, 720, 240] * 5, 3, 6, duration=60)
+    found = windows.window_states(X, 3, 6, 20, np.random.RandomState(0))
+    assert [len(x) for x in found] == [len(x) for x in X]
+    # 0.92 where the tilt of every state is known: windows of 20 timesteps are no more certain
+    assert matched_accuracy(states, found) > 0.85
+
+
+@pytest.mark.parametrize("n_states", [2, 5])
+@pytest.mark.parametrize(
+    "sequences",
+    [
+        [[0, 1]],
+        [[0, 0, 0, 0, 0]],
+        [[1], [0, 1, 1, 0], [-1, -1, 0, 1]],
+        [[0, -1, 1, -1, 0, 0, 2]],
+    ],
+)
+def test_any_data_has_window_states(sequences, n_states):
+    sequences = [np.array(x, np.int32) for x in sequences]
+    states = windows.window_states(sequences, n_states, 3, 4, np.random.RandomState(0))
+    assert [len(x) for x in states] == [len(x) for x in sequences]
+    assert all(((row >= 0) & (row < n_states)).all() for row in states)
+
+
+def test_a_part_of_much_data_is_stretches_of_it():
+    sequences = [np.arange(n, dtype=np.int32) for n in (90_000, 50_000, 300_000, 10)]
+    part = search._part(np.random.RandomState(0), sequences, compressed=False)
+    assert 0.8 * search.MAX_TIMESTEPS < sum(map(len, part)) <= search.MAX_TIMESTEPS
+    assert all((np.diff(x) == 1).all() for x in part)
+    held = [np.repeat(x, 30) for x in sequences[:2]]
+    part = search._part(np.random.RandomState(0), held, compressed=True)
+    assert sum(len(np.unique(x)) for x in part) > 0.8 * search.MAX_TIMESTEPS
+    assert search._part(None, sequences[3:], compressed=False) is not None
+
+
+@double_precision
+def test_the_race_ends_with_starts_of_every_family():
+    data = make_hhmm(10, 100, 2, 5, random_state=0)
+    finalists = search.search(
+        np.random.RandomState(0),
+        list(data.X),
+        PRIORS,
+        n_states=2,
+        n_syllables=5,
+        settings=Settings("newton", "laplace", 500, "sequential"),
+    )
+    assert {finalist.family for finalist in finalists} == set(search.FAMILIES)
+    joints = [finalist.log_joint for finalist in finalists]
+    assert joints == sorted(joints, reverse=True)
+
+
+def test_every_seed_reaches_the_mode_of_the_truth():
+    """Overlapping regimes that last longer than the prior expects; EM, so that modes compare."""
+    X, states = _regimes(np.random.default_rng(3), [400, 300, 500] * 8, 3, 6, duration=100)
+    model = EfficientHHMM(3, 6, algorithm="em", init=states, max_iter=500).fit(X)
+    for seed in range(5):
+        fit = EfficientHHMM(3, 6, algorithm="em", random_state=seed, max_iter=500).fit(X)
+        assert fit.log_joint_[0, -1] > model.log_joint_[0, -1] - 1

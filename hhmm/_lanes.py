@@ -32,7 +32,7 @@ MIN_GROUP_WIDTH = 300
 MIN_GROUP_WORK = 400_000
 
 
-def n_groups(data, n_states):
+def n_groups(data, n_states, n_at_once):
     """How many groups to compute at the same time.
 
     At most the number of cores that joblib grants: one inside of its worker processes. One
@@ -42,13 +42,15 @@ def n_groups(data, n_states):
     ----------
     data : PackedSequences or RunData, NumPy arrays
     n_states : int
+    n_at_once : int
+        How many computations on these data share the cores.
     """
     n_steps, n_lanes = (data.runs if isinstance(data, RunData) else data).pairs.shape
     width = n_lanes * n_states
     most = min(width // MIN_GROUP_WIDTH, width * n_steps // MIN_GROUP_WORK)
     if most <= 1 or jax.default_backend() != "cpu":
         return 1
-    return min(most, joblib.effective_n_jobs(-1))
+    return min(most, max(joblib.effective_n_jobs(-1) // n_at_once, 1))
 
 
 def join(states, n_lanes):

@@ -1,24 +1,31 @@
 """Progress of a fit: a tqdm bar where tqdm is installed, plain lines otherwise."""
 
+import threading
 import time
 
 
 class Progress:
-    """Called after each dispatch; a context manager, so a bar is always closed.
+    """A report for each chain, to be called after each dispatch, from any thread.
+
+    A context manager, so that a bar is always closed.
 
     Parameters
     ----------
     algorithm : str
     n_iter : int
-        Sweeps in all.
+        Sweeps of a chain.
+    n_chains : int
     verbose : int
         0 shows nothing.
     """
 
-    def __init__(self, algorithm, n_iter, verbose):
+    def __init__(self, algorithm, n_iter, n_chains, verbose):
         self.name = {"em": "EM", "gibbs": "Gibbs"}.get(algorithm, algorithm)
-        self.n_iter = n_iter
+        self.n_iter = n_iter * n_chains
         self.verbose = verbose
+        self._done = [0] * n_chains
+        self._log_joint = [float("-inf")] * n_chains
+        self._lock = threading.Lock()
         self._bar = None
         self._began = self._last_line = time.perf_counter()
         if verbose:
@@ -27,9 +34,21 @@ class Progress:
             except ImportError:
                 pass
             else:
-                self._bar = tqdm(total=n_iter, unit="sweep", desc=self.name)
+                self._bar = tqdm(total=self.n_iter, unit="sweep", desc=self.name)
 
-    def __call__(self, n_done, log_joint):
+    def reports(self):
+        """For each chain, a function of the number of sweeps it has done and its log joint."""
+        return [
+            lambda n_done, log_joint, chain=chain: self._report(chain, n_done, log_joint)
+            for chain in range(len(self._done))
+        ]
+
+    def _report(self, chain, n_done, log_joint):
+        with self._lock:
+            self._done[chain], self._log_joint[chain] = n_done, log_joint
+            self._show(sum(self._done), max(self._log_joint))
+
+    def _show(self, n_done, log_joint):
         if self._bar is not None:
             self._bar.set_postfix_str(f"log joint {log_joint:.1f}", refresh=False)
             self._bar.update(n_done - self._bar.n)

@@ -338,11 +338,11 @@ def _shorten(value):
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def check_same_shapes(params, n_states, n_syllables):
+def check_same_shapes(params, n_states, n_syllables, *, name):
     """Refuse parameters to start at that are not of this many states and syllables."""
     shape = len(params.trans_probs), len(params.emission_base)
     if shape != (n_states, n_syllables):
         raise ValueError(
-            f"init is a model of {shape[0]} states and {shape[1]} syllables: expected "
+            f"{name} is a model of {shape[0]} states and {shape[1]} syllables: expected "
             f"{n_states} states and {n_syllables} syllables, as of the fit"
         )

@@ -1,6 +1,7 @@
 """The estimator: validate, run, store. The mathematics is in the packages it calls."""
 
 import contextlib
+import functools
 import warnings
 from numbers import Integral, Real
 from typing import ClassVar
@@ -16,16 +17,16 @@ from sklearn.base import (
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm import _validation
-from hhmm._inference import decode, draws, initialise, search
+from hhmm._inference import decode, draws, starts, verdict
 from hhmm._inference.chain import Settings
-from hhmm._inference.convergence import drift
+from hhmm._inference.convergence import agreeing, heights
 from hhmm._inference.prepare import prepare
-from hhmm._inference.run import NEVER, Start, run
-from hhmm._model.emissions import logits_from_params, params_from_logits
+from hhmm._inference.run import NEVER, run, run_chains
+from hhmm._model.emissions import params_from_logits
 from hhmm._model.simulate import simulate
 from hhmm._model.transitions import with_a_mode
 from hhmm._precision import double_precision
@@ -33,9 +34,6 @@ from hhmm._progress import Progress
 from hhmm._random import key_from_random_state
 from hhmm._types import Params, Priors
 from hhmm.metrics import state_usage
-
-# half the squared Newton decrement, in nats, above which an emission solve is reported
-UNCONVERGED_SOLVE = 1e-2
 
 
 class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
@@ -104,14 +102,20 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         X: 0 to K - 1 up to the last observed timestep, also where the syllable is missing. A
         fitted `EfficientHHMM` lends its parameters; where the estimator will be cloned, as
         in a grid search, wrap it in `sklearn.frozen.FrozenEstimator`.
-    n_chains : {1}, default=1
-        Number of chains.
+    n_chains : int, default=1
+        Number of chains, run at the same time on the cores that joblib grants. With `init`
+        "windows" each starts at another finalist of the race, the first at its winner; with "prior"
+        or "random" at draws of its own. The best chain, by the mean log joint of the last quarter
+        of the sweeps, gives the point estimate and `states_`. With "em" and "gradient", as
+        many climbs, and the highest one counts. What a chain draws does not depend on how many
+        there are.
     n_draws : int, default=25
         Draws kept a chain in `posterior_`, evenly spaced over the second half of the
         sweeps; fewer where the second half has fewer sweeps.
     warm_start : bool, default=False
-        Whether `fit` goes on from where the last fit ended instead of from `init`: "gibbs"
-        from its states, on the same X, the others from its parameters.
+        Whether `fit` goes on from where the last fit ended instead of from `init`. On the same X
+        and with the same settings, "gibbs" and "em" then do what one longer fit would have done;
+        on other X they go on from the last parameters.
     random_state : int, RandomState or None, default=None
         Seed of the chain. An int makes every fit repeat exactly.
     verbose : int, default=0
@@ -131,8 +135,12 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         States of the training data in the form of X, -1 on padding: in the last sweep of
         "gibbs", else the most probable path.
         States are numbered by how often they occur here, 0 the most frequent.
+    best_chain_ : int
+        The chain that `emission_base_`, `emission_biases_`, `trans_probs_`, `states_` and
+        `emission_losses_` are of; 0 where there is one.
     log_joint_ : ndarray of shape (n_chains, n_iter_)
-        log p(X | parameters) + log p(parameters) after each sweep or iteration, nats. For "em"
+        log p(X | parameters) + log p(parameters) after each sweep or iteration, nats. A climb that
+        ended before others repeats its last value. For "em"
         and "gradient", concentrations of transitions below 1 count as 1 in it, since the
         posterior has no mode otherwise.
     emission_acceptance_ : ndarray of shape (n_chains, n_iter_)
@@ -145,16 +153,18 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         emission solve began: flat at the end when it converged. Not with "gradient".
     posterior_ : NamedTuple
         Kept draws: ``emission_base``, ``emission_biases``, ``trans_probs``, ``log_joint``, each
-        with leading axes (n_chains, number of draws kept). State labels agree across draws.
+        with leading axes (n_chains, number of draws kept). State labels agree across draws and
+        chains.
         With "gibbs" only, as `emission_acceptance_` and `emission_diverging_`.
     n_iter_ : int
         Number of sweeps or iterations done.
     converged_ : bool
         For "em" and "gradient", whether an iteration gained no more than `tol`. For "gibbs",
         whether the mean log joint of the last quarter of the sweeps agrees with that of
-        the quarter before: within four standard errors of the difference, or within the
-        spread of the log joint from sweep to sweep. False when fewer than 20 sweeps leave
-        that open.
+        the quarter before, for every chain, and with that of the best chain: within four standard
+        errors of the difference, or within the spread of the log joint from sweep to sweep.
+        False when fewer than 20 sweeps leave that open. Where it is False for a reason, a
+        `ConvergenceWarning` tells it.
     n_syllables_ : int
         Number of syllables S.
     n_features_in_ : int
@@ -225,7 +235,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             "array-like",
             HasMethods(["predict", "get_params"]),
         ],
-        "n_chains": [Options(Integral, {1})],
+        "n_chains": [Interval(Integral, 1, None, closed="left")],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -309,7 +319,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         UserWarning
             If sequences without an observed timestep are left out.
         ConvergenceWarning
-            If an emission solve did not converge, or the log joint had not settled.
+            If an emission solve did not converge, the log joint had not settled, chains are in
+            different modes, or `max_iter` ended a climb.
         """
         del y
         with _unchanged_on_error(self):
@@ -330,6 +341,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 int(self.n_states),
                 self.message_passing,
                 every_timestep=False,
+                n_at_once=int(self.n_chains),
             )
             settings = Settings(
                 self.emission_solver,
@@ -337,25 +349,28 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 int(self.emission_gd_iters),
                 prepared.backend,
             )
-            start = self._start(checked, prepared, n_syllables, settings)
-            with Progress(self.algorithm, self.max_iter, self.verbose) as progress:
-                result = run(
-                    start,
-                    prepared,
-                    self._priors(),
-                    np.float64(self.emission_gd_lr),
-                    algorithm=self.algorithm,
-                    settings=settings,
-                    n_iter=int(self.max_iter),
-                    n_draws=int(self.n_draws) if self.algorithm == "gibbs" else 0,
-                    # draws are kept of the second half alone
-                    n_warm_up=int(self.max_iter) // 2,
-                    tol=NEVER if self.algorithm == "gibbs" else float(self.tol),
-                    report=progress,
-                )
-            self._store(result, checked, prepared, n_syllables)
-            self._sweeps_done = start.first_sweep + self.n_iter_
-        self._warn_convergence(result)
+            starts_ = self._starts(checked, prepared, n_syllables, settings)
+            is_sampler = self.algorithm == "gibbs"
+            run_one = functools.partial(
+                run,
+                prepared=prepared.on_device(),
+                priors=self._priors(),
+                learning_rate=np.float64(self.emission_gd_lr),
+                algorithm=self.algorithm,
+                settings=settings,
+                n_iter=int(self.max_iter),
+                n_draws=int(self.n_draws) if is_sampler else 0,
+                # draws are kept of the second half alone
+                n_warm_up=int(self.max_iter) // 2,
+                tol=NEVER if is_sampler else float(self.tol),
+            )
+            with Progress(
+                self.algorithm, int(self.max_iter), int(self.n_chains), self.verbose
+            ) as progress:
+                results = run_chains(starts_, run_one, progress.reports())
+            messages = self._store(results, checked, prepared, n_syllables)
+        for message in messages:
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
         return self
 
     def fit_predict(self, X, y=None, *, mask=None):
@@ -418,7 +433,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         average : bool, default=False
             Whether to average over the draws in `posterior_`, which takes the uncertainty of
             the parameters into account, instead of using the point estimate alone. Takes
-            as many times as long as there are draws.
+            as many times as long as there are draws. Of several chains, those that have settled
+            where the best one has count.
 
         Returns
         -------
@@ -687,14 +703,15 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         )
 
     def _draws(self):
-        """Parameters of every draw in `posterior_`, all chains."""
+        """Parameters of every draw in `posterior_`, of the chains that agree with the best one."""
         check_is_fitted(self)
         if not hasattr(self, "posterior_"):
             raise ValueError(
                 "average=True averages over the draws in posterior_, which this model does not "
                 "have: expected a fit with algorithm='gibbs'"
             )
-        flat = (part.reshape(-1, *part.shape[2:]) for part in self.posterior_[:3])
+        chains = agreeing(self.log_joint_)
+        flat = (part[chains].reshape(-1, *part.shape[2:]) for part in self.posterior_[:3])
         return [Params(*draw) for draw in zip(*flat, strict=True)]
 
     def _priors(self):
@@ -707,48 +724,52 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         )
         return priors if self.algorithm == "gibbs" else with_a_mode(priors)
 
-    def _goes_on(self):
-        """Whether the next fit goes on from the states of the last one."""
-        return self.warm_start and hasattr(self, "states_")
-
-    def _start(self, checked, prepared, n_syllables, settings):
-        """Where the chain starts."""
+    def _starts(self, checked, prepared, n_syllables, settings):
+        """Where the chains start."""
         rng = check_random_state(self.random_state)
         shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables, "settings": settings}
         prepared = prepared if self.algorithm == "gibbs" else None
-        sequences = checked.sequences
-        name, given, first_sweep = "init", self.init, 0
-        if self._goes_on():
-            first_sweep = self._sweeps_done
-            name, given = "states_ (warm_start)", self.states_
-            if self.algorithm != "gibbs":
-                given = self
-        given = getattr(given, "estimator", given)  # of a FrozenEstimator
-        if isinstance(given, str) and given == "windows" and min(self.n_states, n_syllables) > 1:
-            best, *_ = search.search(rng, sequences, with_a_mode(self._priors()), **shapes)
-            chain = initialise.start_from_params(best.logits, best.trans_probs, prepared, **shapes)
-        elif isinstance(given, str) and given == "random":
-            chain = initialise.start_from_random_states(rng, sequences, prepared, **shapes)
-        elif isinstance(given, str):
-            chain = initialise.start_from_prior(rng, prepared, self._priors(), **shapes)
-        elif isinstance(given, EfficientHHMM):
-            check_is_fitted(given)
-            params = given._params()
-            _validation.check_same_shapes(params, shapes["n_states"], n_syllables)
-            logits = logits_from_params(*params[:2])
-            chain = initialise.start_from_params(logits, params.trans_probs, prepared, **shapes)
-        else:
-            lengths = [len(sequence) for sequence in sequences]
-            states = _validation.check_states(
-                given, checked.layout, lengths, self.n_states, name=name
+        n_chains = int(self.n_chains)
+        if self.warm_start and hasattr(self, "_ends"):
+            _validation.check_same_shapes(
+                self._params(),
+                shapes["n_states"],
+                n_syllables,
+                name="what warm_start goes on from",
             )
-            chain = initialise.start_from_states(states, sequences, prepared, **shapes)
-        return Start(key_from_random_state(rng), chain, first_sweep)
+            return starts.further_starts(
+                rng, self._ends, prepared, n_chains=n_chains, shapes=shapes
+            )
+        init = getattr(self.init, "estimator", self.init)  # of a FrozenEstimator
+        if isinstance(init, EfficientHHMM):
+            check_is_fitted(init)
+            init = init._params()
+            _validation.check_same_shapes(init, shapes["n_states"], n_syllables, name="init")
+        elif not isinstance(init, str):
+            lengths = [len(sequence) for sequence in checked.sequences]
+            init = _validation.check_states(
+                init, checked.layout, lengths, self.n_states, name="init"
+            )
+        return starts.new_starts(
+            rng,
+            init,
+            checked.sequences,
+            prepared,
+            self._priors(),
+            n_chains=n_chains,
+            shapes=shapes,
+        )
 
-    def _store(self, result, checked, prepared, n_syllables):
-        """Set the fitted attributes from the result of a run."""
-        chain = result.chain
-        if self.algorithm == "gibbs":
+    def _store(self, results, checked, prepared, n_syllables):
+        """Set the fitted attributes from the results of all chains; returns what to warn of."""
+        is_sampler = self.algorithm == "gibbs"
+        self.n_iter_ = max(len(result.trace.log_joint) for result in results)
+        self.log_joint_ = self._traces(results, "log_joint")
+        height = heights(self.log_joint_) if is_sampler else self.log_joint_[:, -1]
+        self.best_chain_ = int(np.argmax(height))
+        best = results[self.best_chain_]
+        chain = best.chain
+        if is_sampler:
             states = [prepared.states_by_timestep(chain.states, chain.logits, chain.trans_probs)]
         else:
             params = Params(*params_from_logits(chain.logits), chain.trans_probs)
@@ -767,18 +788,16 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         new_name = np.append(np.argsort(order), -1).astype(np.int32)  # -1 on padding stays
         is_array = checked.layout.is_array
         self.states_ = new_name[states] if is_array else [new_name[row] for row in states]
-        self.log_joint_ = result.trace.log_joint[None]
-        self.n_iter_ = len(result.trace.log_joint)
         self.n_syllables_ = n_syllables
-        if self.algorithm == "gibbs":
-            self.posterior_ = draws.align(result.kept, chain, order)
-            self.emission_base_ = self.posterior_.emission_base[0].mean(axis=0)
-            self.emission_biases_ = self.posterior_.emission_biases[0].mean(axis=0)
-            self.trans_probs_ = self.posterior_.trans_probs[0].mean(axis=0)
-            self.emission_acceptance_ = result.trace.emission_acceptance[None]
-            self.emission_diverging_ = result.trace.emission_diverging[None]
-            change = drift(result.trace.log_joint)
-            self.converged_ = change is not None and change.settled
+        self._ends = [result.end for result in results]
+        if is_sampler:
+            self.posterior_ = draws.align([result.kept for result in results], chain, order)
+            self.emission_base_, self.emission_biases_, self.trans_probs_ = (
+                part[self.best_chain_].mean(axis=0) for part in self.posterior_[:3]
+            )
+            self.emission_acceptance_ = self._traces(results, "emission_acceptance")
+            self.emission_diverging_ = self._traces(results, "emission_diverging")
+            judged = verdict.judge_chains(self.log_joint_)
         else:
             for name in ("posterior_", "emission_acceptance_", "emission_diverging_"):
                 vars(self).pop(name, None)  # of an earlier fit by another algorithm
@@ -786,45 +805,20 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             self.emission_biases_, self.trans_probs_ = map(
                 np.asarray, draws.permute(params.emission_biases, params.trans_probs, order)
             )
-            self.converged_ = result.stopped
+            judged = verdict.judge_ascent(
+                self.algorithm, best.trace.log_joint, best.stopped, self.tol
+            )
+        self.converged_ = judged.converged
         vars(self).pop("emission_losses_", None)
         if self.algorithm != "gradient":
             self.emission_losses_ = chain.emission_losses[: int(chain.emission_n_iter)]
+        decrement = np.concatenate([result.trace.emission_decrement for result in results])
+        return [*judged.warnings, *verdict.judge_solves(decrement, self.emission_solver)]
 
-    def _warn_convergence(self, result):
-        if self.algorithm != "gibbs" and not self.converged_:
-            gain = np.diff(self.log_joint_[0, -2:]) if self.n_iter_ > 1 else [np.nan]
-            warnings.warn(
-                f"{self.algorithm} did not converge in {self.n_iter_} iterations: the last one "
-                f"gained {gain[0]:.3g} nats, expected at most tol={self.tol:g}. Increase max_iter",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
-        bad = np.flatnonzero(~(result.trace.emission_decrement <= UNCONVERGED_SOLVE))
-        if len(bad):
-            worst = result.trace.emission_decrement[bad].max()
-            raise_what = (
-                "emission_gd_iters"
-                if self.emission_solver == "newton"
-                else 'emission_gd_iters or emission_gd_lr, or use emission_solver="newton"'
-            )
-            warnings.warn(
-                f"the emission solve did not converge in {len(bad)} of {self.n_iter_} sweeps: half "
-                f"the squared Newton decrement was still {worst:.3g} nats at worst, expected at "
-                f"most {UNCONVERGED_SOLVE:g}. Increase {raise_what}",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
-        change = drift(result.trace.log_joint) if self.algorithm == "gibbs" else None
-        if change is not None and not change.settled:
-            warnings.warn(
-                f"the log joint had not settled after {self.n_iter_} sweeps: it changed by "
-                f"{change.change:.1f} nats (standard error {change.standard_error:.1f}) between "
-                "the third and the last quarter of them. Increase max_iter, or compare fits from "
-                "several values of random_state",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+    def _traces(self, results, name):
+        """What was recorded a sweep, (n_chains, n_iter_); a chain that stopped repeats its last."""
+        traces = [getattr(result.trace, name) for result in results]
+        return np.stack([np.pad(x, (0, self.n_iter_ - len(x)), mode="edge") for x in traces])
 
     def _prepare(self, X, mask, *, every_timestep=True):
         """Check X and lay it out for a fitted model: params, prepared, layout."""

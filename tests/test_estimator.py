@@ -238,16 +238,6 @@ def test_init_as_a_list_of_states(data):
     assert [len(row) for row in model.states_] == [50, 60, 100]
 
 
-def test_warm_start_goes_on_from_the_last_states(data):
-    model = EfficientHHMM(n_states=3, max_iter=25, random_state=0, warm_start=True).fit(data.X)
-    reached = model.log_joint_[0, -1]
-    model.set_params(max_iter=3).fit(data.X)
-    assert model.log_joint_.shape == (1, 3)
-    assert model.log_joint_[0, 0] > reached - 40
-    cold = EfficientHHMM(n_states=3, max_iter=3, random_state=0).fit(data.X)
-    assert cold.log_joint_[0, 0] < reached - 40
-
-
 def test_one_state_is_a_markov_chain(data):
     """K = 1: the emissions have the posterior of a softmax-normal Markov chain, no biases."""
     model = EfficientHHMM(n_states=1, max_iter=200, n_draws=100, random_state=0).fit(data.X)

@@ -233,8 +233,11 @@ def begin_ascent(chain, sequences, priors, *, settings):
     return gradient.start(chain._replace(log_joint=jnp.nan), priors, chain.stats)
 
 
-def together(*calls, n_threads=None):
-    """Results of calls made at the same time, in so many threads; by default one for each."""
+def together(*calls, n_threads=None, pool="groups"):
+    """Results of calls made at the same time, in so many threads; by default one for each.
+
+    Calls that come here themselves must be made in another pool than what they call.
+    """
 
     @double_precision  # the setting is one of the calling thread
     def make(call):
@@ -243,14 +246,14 @@ def together(*calls, n_threads=None):
     n_threads = n_threads or len(calls)
     if len(calls) == 1 or n_threads == 1:
         return [make(call) for call in calls]
-    return list(_threads(n_threads, os.getpid()).map(make, calls))
+    return list(_threads(n_threads, pool, os.getpid()).map(make, calls))
 
 
 @functools.cache
-def _threads(n_threads, process_id):
+def _threads(n_threads, pool, process_id):
     """A pool of threads; they do not survive a fork, so each process has its own."""
     del process_id
-    return ThreadPoolExecutor(n_threads, thread_name_prefix="hhmm")
+    return ThreadPoolExecutor(n_threads, thread_name_prefix=f"hhmm-{pool}")
 
 
 @jax.jit

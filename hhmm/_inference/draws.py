@@ -30,30 +30,37 @@ def schedule(n_iter, n_draws):
     return n_iter - 1 - np.arange(n_kept)[::-1] * (n_iter - first) // n_kept
 
 
-def align(kept, chain, order):
-    """Kept draws as public parameters, their states named as in the last sweep, in `order`.
+def align(kept, reference, order):
+    """Kept draws as public parameters, their states named as in `reference`, in `order`.
 
     Parameters
     ----------
-    kept : run.Kept
-    chain : gibbs.ChainState
-        The chain after its last sweep: the reference.
+    kept : list of run.Kept
+        Of each chain.
+    reference : chain.ChainState
+        A chain after its last sweep.
     order : ndarray of shape (n_states,), int
-        State ``order[k]`` of the last sweep is renamed k.
+        State ``order[k]`` of the reference is renamed k.
 
     Returns
     -------
     posterior : Posterior
-        One chain.
     """
-    weight = stationary_distribution(chain.trans_probs)
-    aligned = []
-    for base, biases, trans_probs in zip(*kept.logits, kept.trans_probs, strict=True):
-        matched = match_labels(biases, trans_probs, chain.logits.biases, chain.trans_probs, weight)
-        b, c = params_from_logits(EmissionLogits(base, biases))
-        aligned.append((b, *permute(c, trans_probs, matched[order])))
-    parts = (np.stack(part)[None] for part in zip(*aligned, strict=True))
-    return Posterior(*parts, log_joint=kept.log_joint[None])
+    weight = stationary_distribution(reference.trans_probs)
+
+    def align_chain(kept):
+        aligned = []
+        for base, biases, trans_probs in zip(*kept.logits, kept.trans_probs, strict=True):
+            matched = match_labels(
+                biases, trans_probs, reference.logits.biases, reference.trans_probs, weight
+            )
+            b, c = params_from_logits(EmissionLogits(base, biases))
+            aligned.append((b, *permute(c, trans_probs, matched[order])))
+        return [np.stack(part) for part in zip(*aligned, strict=True)]
+
+    parts = zip(*map(align_chain, kept), strict=True)
+    log_joint = np.stack([chain.log_joint for chain in kept])
+    return Posterior(*map(np.stack, parts), log_joint=log_joint)
 
 
 def match_labels(biases, trans_probs, reference_biases, reference_trans_probs, weight):

@@ -29,6 +29,13 @@ class Prepared(NamedTuple):
         packed = self.data.runs if isinstance(self.data, RunData) else self.data
         return packed.pair_counts[:-1].sum()
 
+    def on_device(self):
+        """The same, the data put where JAX computes, once for all that use it."""
+        if len(self.groups) > 1:
+            return self._replace(groups=jax.device_put(self.groups))
+        data = jax.device_put(self.data)
+        return self._replace(data=data, groups=(data,))
+
     def unpack(self, parts, layout, *, fill):
         """Results of all groups for every timestep, in the form of the input."""
         return _sequences.unpack(parts, self.timesteps, layout, fill=fill)
@@ -62,7 +69,7 @@ class Prepared(NamedTuple):
         return changes[last_change].reshape(self.shape[::-1]).T
 
 
-def prepare(sequences, n_syllables, n_states, message_passing, *, every_timestep):
+def prepare(sequences, n_syllables, n_states, message_passing, *, every_timestep, n_at_once=1):
     """Choose a backend and lay sequences out for it.
 
     Parameters
@@ -73,6 +80,8 @@ def prepare(sequences, n_syllables, n_states, message_passing, *, every_timestep
     message_passing : {"auto", "sequential", "parallel", "compressed"}
     every_timestep : bool
         Whether results for every timestep will be asked for.
+    n_at_once : int
+        How many computations on them will be made at the same time, and share the cores.
 
     Returns
     -------
@@ -81,7 +90,7 @@ def prepare(sequences, n_syllables, n_states, message_passing, *, every_timestep
     chosen = choose.choose(sequences, n_syllables, n_states, message_passing)
     if chosen.n_powers is None:
         packed, index = _sequences.pack(sequences, n_syllables)
-        groups = _lanes.split(packed, _lanes.n_groups(packed, n_states))
+        groups = _lanes.split(packed, _lanes.n_groups(packed, n_states, n_at_once))
         return Prepared(chosen.backend, packed, groups, packed.pairs.shape, index, index)
     runs, run_index, piece_index, shape = _runs.pack_runs(sequences, n_syllables, chosen.n_powers)
     data = RunData(runs, None)
@@ -90,7 +99,7 @@ def prepare(sequences, n_syllables, n_states, message_passing, *, every_timestep
         data = data._replace(pieces=pieces)
         groups = (data,)  # pieces enter from runs of any lane
     else:
-        groups = _lanes.split(data, _lanes.n_groups(data, n_states))
+        groups = _lanes.split(data, _lanes.n_groups(data, n_states, n_at_once))
     return Prepared(chosen.backend, data, groups, shape, piece_index, run_index)
 
 

@@ -4,12 +4,18 @@ A dispatch runs a number of sweeps that is an argument of the compiled function,
 so the host can choose it freely: doubled while a dispatch takes less than half
 a second, halved when it takes more than one. The key of a sweep is
 ``fold_in(chain key, sweep)``: how the sweeps are cut into dispatches changes nothing.
+
+A chain that starts at parameters draws the states of the sweep before its first one anew, by
+that sweep's own key. So parameters, key and number of sweeps are all that it takes to go on
+where a chain ended, to the last bit, and no states need to be kept.
 """
 
+import threading
 import time
 from typing import NamedTuple
 
 import jax
+import joblib
 import numpy as np
 
 from hhmm import _lanes
@@ -23,9 +29,10 @@ from hhmm._inference.dispatch import (
     fused,
     grouped,
     has_stopped,
+    together,
 )
 from hhmm._inference.draws import schedule
-from hhmm._types import Array
+from hhmm._types import Array, EmissionLogits
 
 # a tolerance that stops nothing
 NEVER = -1.0
@@ -39,6 +46,16 @@ class Start(NamedTuple):
     first_sweep: int  # number of sweeps the chain has done before
 
 
+class End(NamedTuple):
+    """Where a chain ended: all that it takes to go on from there. NumPy arrays."""
+
+    key: Array  # (2,) uint32, data of the key of the chain
+    n_sweeps: int  # that the chain has done
+    logits: EmissionLogits  # the last draw, or mode
+    mode: EmissionLogits  # where the next emission solve starts
+    trans_probs: Array  # (n_states, n_states)
+
+
 class Result(NamedTuple):
     """What `run` returns; NumPy arrays."""
 
@@ -46,6 +63,7 @@ class Result(NamedTuple):
     kept: Kept
     trace: Trace  # leading axis (sweeps done,)
     stopped: bool  # whether it stopped by itself, a sweep having gained no more than `tol`
+    end: End
 
 
 def run(
@@ -127,8 +145,8 @@ def run(
     if algorithm == "gradient":
         chain = begin_ascent(chain, sequences, priors, settings=settings)
     elif not chain.has_states:
-        # the states given the first parameters; not a sweep, so it takes a key that none has
-        chain, *_ = dispatch(chain, draws, -1, 1, slots[-MAX_SWEEPS_PER_DISPATCH:])
+        # the states given the first parameters: those of sweep -1 where the chain is new
+        chain, *_ = dispatch(chain, draws, first_sweep - 1, 1, slots[-MAX_SWEEPS_PER_DISPATCH:])
     traces, before = [], float(chain.log_joint)
     done, n_sweeps, stopped = 0, 1, False
     while done < n_iter and not stopped:
@@ -165,7 +183,55 @@ def run(
         kept=jax.tree.map(lambda x: np.asarray(x)[: len(kept)], draws),
         trace=jax.tree.map(lambda *parts: np.concatenate(parts), *traces),
         stopped=stopped,
+        end=End(
+            key=np.asarray(jax.random.key_data(key)),
+            n_sweeps=first_sweep + done,
+            logits=chain.logits,
+            mode=chain.mode,
+            trans_probs=chain.trans_probs,
+        ),
     )
+
+
+class _AbandonedError(Exception):
+    """Another chain has failed, or the user has interrupted."""
+
+
+def run_chains(starts, run_one, reports):
+    """Run chains at the same time, on as many threads as joblib grants cores.
+
+    What a chain draws does not depend on the others. When one fails, or the user interrupts, the
+    others end at their next dispatch.
+
+    Parameters
+    ----------
+    starts : list of Start
+    run_one : callable
+        ``run_one(start, report=report)``, `run` with all other arguments given.
+    reports : list of callable
+        The `report` of each chain.
+
+    Returns
+    -------
+    results : list of Result
+    """
+    abandoned = threading.Event()
+
+    def call(start, report):
+        def report_unless_abandoned(*arguments):
+            if abandoned.is_set():
+                raise _AbandonedError
+            report(*arguments)
+
+        return lambda: run_one(start, report=report_unless_abandoned)
+
+    calls = [call(*pair) for pair in zip(starts, reports, strict=True)]
+    n_threads = min(len(calls), joblib.effective_n_jobs(-1))
+    try:
+        return together(*calls, n_threads=n_threads, pool="chains")
+    except BaseException:
+        abandoned.set()
+        raise
 
 
 def _check_finite(log_joint, first_sweep):

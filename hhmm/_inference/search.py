@@ -22,7 +22,6 @@ at random. The modes that matter there are hundreds of nats apart on a part too.
 
 from typing import NamedTuple
 
-import jax
 import joblib
 import numpy as np
 
@@ -88,17 +87,21 @@ def search(rng, sequences, priors, *, n_states, n_syllables, settings):
         By falling log joint.
     """
     work = _part(rng, sequences, compressed=settings.backend == "compressed")
-    prepared = prepare(work, n_syllables, n_states, settings.backend, every_timestep=False)
-    # cores are for several starts at a time, not for the lanes of one
-    data = jax.device_put(prepared.data)
-    prepared = prepared._replace(data=data, groups=(data,))
+    n_threads = joblib.effective_n_jobs(-1)
+    prepared = prepare(
+        work,
+        n_syllables,
+        n_states,
+        settings.backend,
+        every_timestep=False,
+        n_at_once=n_threads,  # cores are for several starts at a time, not for the lanes of one
+    ).on_device()
     shapes = {"n_states": n_states, "n_syllables": n_syllables, "settings": settings}
     racers = [
         _Racer(family, chain, np.inf)
         for family, make in (("slow", _slow), ("sticky", _random), ("flat", _random))
         for chain in make(rng, family, work, priors, shapes)
     ]
-    n_threads = joblib.effective_n_jobs(-1)
 
     def climb(racer, n_iter):
         family, chain, _ = racer

@@ -1,0 +1,82 @@
+"""Where the chains of a fit start.
+
+Each chain has a key of its own, and a start of its own where `init` makes starts: another
+finalist of the race of ``"windows"``, other draws from the prior, other random states. Starts
+and keys are made chain after chain, so the first chain of many is the only one of one.
+"""
+
+from hhmm._inference import initialise, search
+from hhmm._inference.run import Start
+from hhmm._model.emissions import logits_from_params
+from hhmm._model.transitions import with_a_mode
+from hhmm._random import key_from_data, key_from_random_state
+from hhmm._types import Params
+
+
+def new_starts(rng, init, sequences, prepared, priors, *, n_chains, shapes):
+    """Starts of chains that are new.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+    init : {"windows", "prior", "random"}, Params, or list of 1-D int32 arrays
+        Checked: parameters are of the shapes of the fit, states go with `sequences`.
+    sequences : list of 1-D int32 arrays
+    prepared : Prepared or None
+        None for algorithms that draw no states.
+    priors : Priors
+    n_chains : int
+    shapes : dict
+        ``n_states``, ``n_syllables`` and ``settings``.
+
+    Returns
+    -------
+    starts : list of run.Start, one a chain
+    """
+    if init == "windows" and min(shapes["n_states"], shapes["n_syllables"]) == 1:
+        init = "prior"  # there is one mode
+    finalists = None
+    if isinstance(init, str) and init == "windows":
+        finalists = search.search(rng, sequences, with_a_mode(priors), **shapes)
+
+    def make(i):
+        if finalists is not None:
+            start = finalists[i % len(finalists)]
+            return initialise.start_from_params(start.logits, start.trans_probs, prepared, **shapes)
+        if isinstance(init, Params):
+            logits = logits_from_params(init.emission_base, init.emission_biases)
+            return initialise.start_from_params(logits, init.trans_probs, prepared, **shapes)
+        if not isinstance(init, str):
+            return initialise.start_from_states(init, sequences, prepared, **shapes)
+        if init == "random":
+            return initialise.start_from_random_states(rng, sequences, prepared, **shapes)
+        return initialise.start_from_prior(rng, prepared, priors, **shapes)
+
+    starts = []
+    for i in range(n_chains):
+        chain = make(i)
+        starts.append(Start(key_from_random_state(rng), chain, 0))
+    return starts
+
+
+def further_starts(rng, ends, prepared, *, n_chains, shapes):
+    """Starts that go on where chains ended; more chains than there were take other keys.
+
+    Parameters
+    ----------
+    rng : numpy.random.RandomState
+    ends : list of run.End
+    prepared, n_chains, shapes
+        As for `new_starts`.
+
+    Returns
+    -------
+    starts : list of run.Start, one a chain
+    """
+    starts = []
+    for i in range(n_chains):
+        end = ends[i % len(ends)]
+        chain = initialise.start_from_params(end.logits, end.trans_probs, prepared, **shapes)
+        key = key_from_data(end.key) if i < len(ends) else key_from_random_state(rng)
+        starts.append(Start(key, chain._replace(mode=end.mode), end.n_sweeps))
+    return starts

@@ -1,0 +1,120 @@
+"""Whether a fit converged, and what to tell the user where it did not."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hhmm._inference.convergence import agreeing, differences, drift, heights
+
+# half the squared Newton decrement, in nats, above which an emission solve is reported
+UNCONVERGED_SOLVE = 1e-2
+
+
+class Verdict(NamedTuple):
+    """What is said of a fit."""
+
+    converged: bool
+    warnings: list  # of str
+
+
+def judge_chains(log_joint):
+    """Whether chains of draws have settled, and in the same mode.
+
+    Parameters
+    ----------
+    log_joint : (n_chains, n_iter)
+
+    Returns
+    -------
+    verdict : Verdict
+        Not converged, and without a warning, where there are too few sweeps to tell.
+    """
+    n_chains, n_iter = log_joint.shape
+    drifts = [drift(trace) for trace in log_joint]
+    if drifts[0] is None:
+        return Verdict(False, [])
+    messages = []
+    unsettled = [i for i, change in enumerate(drifts) if not change.settled]
+    if unsettled:
+        change = max((drifts[i] for i in unsettled), key=lambda change: abs(change.change))
+        which, at_most = "", ""
+        if n_chains > 1:
+            which, at_most = f" of chains {_listed(unsettled)}", ", at most"
+        messages.append(
+            f"the log joint{which} had not settled after {n_iter} sweeps: it changed by "
+            f"{change.change:.1f} nats (standard error {change.standard_error:.1f}) between "
+            f"the third and the last quarter of them{at_most}. Increase max_iter, or compare "
+            "fits from several values of random_state"
+        )
+    agree = agreeing(log_joint)
+    if len(agree) < n_chains:
+        others = np.setdiff1d(np.arange(n_chains), agree)
+        gaps = [-differences(log_joint)[i].change for i in others]
+        messages.append(
+            f"chains {_listed(others)} of {n_chains} are not where the best one, chain "
+            f"{np.argmax(heights(log_joint))}, is: over the last quarter of {n_iter} sweeps their "
+            f"log joints were {min(gaps):.1f} to {max(gaps):.1f} nats below. They are in other "
+            "modes of the posterior, or on their way. The point estimate is of the best chain. "
+            "Increase max_iter, or check by other values of random_state that no higher mode is "
+            "found"
+        )
+    return Verdict(not messages, messages)
+
+
+def judge_ascent(algorithm, log_joint, stopped, tol):
+    """Whether an algorithm that climbs to a mode has reached it.
+
+    Parameters
+    ----------
+    algorithm : str
+    log_joint : (n_iter,)
+        Of the highest climb.
+    stopped : bool
+        Whether its last iteration gained no more than `tol`.
+    tol : float
+
+    Returns
+    -------
+    verdict : Verdict
+    """
+    if stopped:
+        return Verdict(True, [])
+    gain = log_joint[-1] - log_joint[-2] if len(log_joint) > 1 else np.nan
+    message = (
+        f"{algorithm} did not converge in {len(log_joint)} iterations: the last one gained "
+        f"{gain:.3g} nats, expected at most tol={tol:g}. Increase max_iter"
+    )
+    return Verdict(False, [message])
+
+
+def judge_solves(decrement, emission_solver):
+    """Warnings about emission solves that did not converge.
+
+    Parameters
+    ----------
+    decrement : (n_sweeps,)
+        Half the squared Newton decrement at the end of each solve, nats; NaN counts as too much.
+    emission_solver : str
+
+    Returns
+    -------
+    warnings : list of str
+    """
+    bad = ~(decrement <= UNCONVERGED_SOLVE)
+    if not bad.any():
+        return []
+    raise_what = (
+        "emission_gd_iters"
+        if emission_solver == "newton"
+        else 'emission_gd_iters or emission_gd_lr, or use emission_solver="newton"'
+    )
+    return [
+        f"the emission solve did not converge in {bad.sum()} of {len(decrement)} sweeps: half "
+        f"the squared Newton decrement was still {decrement[bad].max():.3g} nats at worst, "
+        f"expected at most {UNCONVERGED_SOLVE:g}. Increase {raise_what}"
+    ]
+
+
+def _listed(numbers):
+    shown = ", ".join(map(str, numbers[:5]))
+    return shown + (", ..." if len(numbers) > 5 else "")

@@ -1,0 +1,278 @@
+"""Several chains: each as if it were alone, the best one counts, and a fit that goes on."""
+
+import pickle
+import re
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from hhmm import EfficientHHMM, _lanes
+from hhmm._inference import convergence, dispatch, gibbs, run, verdict
+from hhmm._inference.draws import permute
+from hhmm._inference.prepare import prepare
+from hhmm._progress import Progress
+from hhmm.datasets import make_hhmm
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_hhmm(10, 150, 3, 6, emission_biases_sigma=2.0, trans_kappa=30.0, random_state=0)
+
+
+def _model(**parameters):
+    defaults = {"trans_kappa": 30.0, "init": "random", "random_state": 0, "max_iter": 24}
+    parameters = {"emission_biases_sigma": 2.0, **defaults, **parameters}
+    return EfficientHHMM(3, 6, **parameters)
+
+
+@pytest.fixture(scope="module")
+def several(data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return _model(n_chains=3, n_draws=5, init="prior").fit(data.X)
+
+
+def _traces(shift=0.0, n_chains=4, n_iter=200, seed=0, correlation=0.5):
+    """Log joints of chains that are noise with a first-order autoregression, the last one lower."""
+    noise = np.random.default_rng(seed).standard_normal((n_chains, n_iter + 100))
+    for t in range(1, noise.shape[1]):
+        noise[:, t] += correlation * noise[:, t - 1]
+    noise[-1] -= shift
+    return -5000.0 + noise[:, 100:]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "init"),
+    [("gibbs", "windows"), ("gibbs", "random"), ("em", "prior"), ("gradient", "random")],
+)
+def test_a_chain_is_the_same_whatever_the_number_of_chains(data, algorithm, init):
+    one = _model(algorithm=algorithm, init=init, max_iter=6).fit(data.X)
+    two = clone(one).set_params(n_chains=2).fit(data.X)
+    n_iter = one.n_iter_
+    np.testing.assert_array_equal(two.log_joint_[0, :n_iter], one.log_joint_[0])
+    assert two.log_joint_.shape == (2, two.n_iter_)
+    assert (two.log_joint_[1] != two.log_joint_[0]).any()
+
+
+def test_fitted_attributes_hold_all_chains(several):
+    assert several.log_joint_.shape == (3, 24)
+    assert several.emission_acceptance_.shape == several.emission_diverging_.shape == (3, 24)
+    shapes = [part.shape for part in several.posterior_]
+    assert shapes == [(3, 5, 6, 5), (3, 5, 2, 5), (3, 5, 3, 3), (3, 5)]
+    drawn = several.posterior_.trans_probs.reshape(15, 9)
+    assert len(np.unique(drawn, axis=0)) == 15
+
+
+def test_the_best_chain_gives_the_estimate(several, data):
+    best = np.argmax(several.log_joint_[:, -6:].mean(axis=1))
+    assert several.best_chain_ == best
+    for name in ("emission_base", "emission_biases", "trans_probs"):
+        mean = getattr(several.posterior_, name)[best].mean(axis=0)
+        np.testing.assert_array_equal(getattr(several, f"{name}_"), mean)
+    # the states are those of its last sweep: the log joint of that sweep's parameters is on record
+    last = several.posterior_
+    model = EfficientHHMM.from_params(
+        last.emission_base[best, -1],
+        last.emission_biases[best, -1],
+        last.trans_probs[best, -1],
+        trans_kappa=30.0,
+        emission_biases_sigma=2.0,
+    )
+    np.testing.assert_allclose(model.log_joint(data.X), several.log_joint_[best, -1], rtol=1e-7)
+    assert np.mean(model.predict(data.X) == several.states_) > 0.8
+
+
+def test_labels_agree_across_chains(data):
+    """Chains that start at states named differently come out with the same names."""
+    model = _model(n_chains=2, init="prior", max_iter=60).fit(data.X)
+    assert model.converged_
+    means = model.posterior_.emission_biases.mean(axis=1)
+    own = np.linalg.norm(means[0] - means[1])
+    for order in ([1, 0, 2], [0, 2, 1], [2, 1, 0], [1, 2, 0], [2, 0, 1]):
+        renamed, _ = permute(means[1], np.eye(3), np.array(order))
+        assert own < 0.5 * np.linalg.norm(means[0] - renamed)
+
+
+def test_chains_in_one_mode_agree():
+    """Autocorrelated noise: at most 2 % of 400 sets of four chains are said to disagree."""
+    wrong = [len(convergence.agreeing(_traces(seed=seed))) < 4 for seed in range(400)]
+    assert sum(wrong) <= 8
+
+
+def test_a_chain_in_another_mode_is_told_with_figures():
+    judged = verdict.judge_chains(_traces(shift=100.0))
+    assert not judged.converged
+    (message,) = judged.warnings
+    assert message.startswith("chains 3 of 4 are not where the best one, chain ")
+    gap = float(re.search(r"log joints were ([\d.]+) to", message)[1])
+    assert abs(gap - 100) < 1.5
+    np.testing.assert_array_equal(convergence.agreeing(_traces(shift=100.0)), [0, 1, 2])
+    assert verdict.judge_chains(_traces()) == verdict.Verdict(True, [])
+
+
+def test_differences_by_hand():
+    """Last quarters of 5 sweeps with means 0 and -8, no noise around their lines."""
+    log_joint = np.zeros((2, 20))
+    log_joint[1, -5:] = [-10, -9, -8, -7, -6]
+    found = convergence.differences(log_joint)
+    assert found == [convergence.Change(0, 0, 0), convergence.Change(-8, 0, 0)]
+    np.testing.assert_array_equal(convergence.heights(log_joint), [0, -8])
+
+
+def test_a_chain_that_still_rises_is_told():
+    traces = _traces()
+    traces[1] += np.arange(200) - 199
+    judged = verdict.judge_chains(traces)
+    assert not judged.converged
+    assert "the log joint of chains 1 had not settled after 200 sweeps" in judged.warnings[0]
+
+
+def test_too_few_sweeps_to_tell():
+    assert verdict.judge_chains(np.zeros((2, 19))) == verdict.Verdict(False, [])
+    np.testing.assert_array_equal(convergence.agreeing(np.array([[0.0], [1.0]])), [1])
+
+
+def test_converged_and_the_warning_follow_the_same_rule(data, monkeypatch):
+    """What the judge says is what the user gets."""
+    model = _model(n_chains=2, init="random", max_iter=3)
+    monkeypatch.setattr(verdict, "judge_chains", lambda log_joint: verdict.Verdict(False, ["so"]))
+    with pytest.warns(ConvergenceWarning, match="so") as caught:
+        model.fit(data.X)
+    assert caught[0].filename == __file__  # it points at the call of fit
+    assert not model.converged_
+
+
+def test_average_is_over_the_chains_that_agree(several, data, monkeypatch):
+    X = data.X[:2]
+    monkeypatch.setattr(several, "log_joint_", several.log_joint_ * np.array([[1.0], [2.0], [1.0]]))
+    draws = [(c, d) for c in convergence.agreeing(several.log_joint_) for d in range(5)]
+    assert 1 not in {c for c, _ in draws}
+    models = [
+        EfficientHHMM.from_params(*(part[at] for part in several.posterior_[:3])) for at in draws
+    ]
+    expected = np.mean([model.predict_proba(X) for model in models], axis=0)
+    np.testing.assert_allclose(several.predict_proba(X, average=True), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"emission_sampler": "hmc"},
+        {"message_passing": "compressed"},
+        {"message_passing": "parallel", "n_chains": 1},
+        {"algorithm": "em", "tol": 0.0},
+    ],
+)
+def test_a_fit_continued_is_one_longer_fit(data, parameters):
+    """To the last bit; with hmc as long as no proposal is replaced while it warms up."""
+    whole = _model(**{"n_chains": 2, "max_iter": 9, **parameters}).fit(data.X)
+    parts = clone(whole).set_params(warm_start=True, max_iter=3)
+    traces = [parts.fit(data.X).log_joint_ for _ in range(3)]
+    np.testing.assert_array_equal(np.concatenate(traces, axis=1), whole.log_joint_)
+    np.testing.assert_array_equal(parts.states_, whole.states_)
+
+
+def test_warm_start_goes_on_from_parameters_on_other_data(data):
+    model = _model(max_iter=30, warm_start=True).fit(data.X)
+    height = model.log_joint_[0, -10:].mean()
+    model.set_params(max_iter=1).fit(list(data.X[5:]) + list(data.X[:5]))
+    assert abs(model.log_joint_[0, 0] - height) < 60
+    cold = _model(max_iter=1, init="random").fit(data.X)
+    assert cold.log_joint_[0, 0] < height - 60
+
+
+def test_more_chains_than_there_were_go_on_by_other_keys(data):
+    model = _model(max_iter=3, warm_start=True, init="prior").fit(data.X)
+    alone = clone(model).fit(data.X).set_params(max_iter=2).fit(data.X)
+    model.set_params(max_iter=2, n_chains=2).fit(data.X)
+    np.testing.assert_array_equal(model.log_joint_[0], alone.log_joint_[0])
+    assert (model.log_joint_[1] != model.log_joint_[0]).all()
+
+
+def test_chains_share_one_compiled_kernel(data, monkeypatch):
+    n_traces, sweep = 0, gibbs.sweep
+
+    def counting_sweep(*args, **kwargs):
+        nonlocal n_traces
+        n_traces += 1
+        return sweep(*args, **kwargs)
+
+    monkeypatch.setattr(gibbs, "sweep", counting_sweep)
+    dispatch.fused.clear_cache()
+    for n_chains in (3, 1, 2):
+        _model(n_chains=n_chains, init="random", max_iter=3).fit(data.X)
+    assert n_traces == 1
+    dispatch.fused.clear_cache()  # what was compiled here calls the counter
+
+
+@pytest.mark.parametrize(("n_at_once", "n_groups"), [(1, 4), (2, 2), (3, 1), (9, 1)])
+def test_chains_share_the_cores(n_at_once, n_groups, monkeypatch):
+    monkeypatch.setattr(_lanes.joblib, "effective_n_jobs", lambda _: 4)
+    prepared = prepare(
+        [np.zeros(2_000, np.int32)] * 800,
+        1,
+        3,
+        "sequential",
+        every_timestep=False,
+        n_at_once=n_at_once,
+    )
+    assert len(prepared.groups) == n_groups
+
+
+def test_a_chain_that_fails_ends_the_others(monkeypatch):
+    monkeypatch.setattr(run.joblib, "effective_n_jobs", lambda _: 2)
+    ended = threading.Event()
+
+    def run_one(start, report):
+        if start == 0:
+            raise FloatingPointError("the log joint of sweep 3 is nan")
+        try:
+            while True:
+                report(1, -1.0)
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    with pytest.raises(FloatingPointError, match="sweep 3 is nan"):
+        run.run_chains([0, 1], run_one, [lambda *_: None] * 2)
+    assert ended.wait(5)
+
+
+def test_a_failed_fit_leaves_a_fit_as_it_was(data, monkeypatch):
+    model = _model(n_chains=2, max_iter=3).fit(data.X)
+    before = dict(vars(model))
+
+    def fail(*_, **__):
+        raise FloatingPointError("nan")
+
+    monkeypatch.setattr("hhmm.estimator.run", fail)
+    with pytest.raises(FloatingPointError):
+        model.fit(data.X[:, :50])
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is value for name, value in before.items())
+
+
+def test_progress_counts_the_sweeps_of_all_chains(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # as if it were not installed
+    with Progress("gibbs", 5, 2, verbose=1) as progress:
+        first, second = progress.reports()
+        first(5, -20.0)
+        second(2, -10.0)
+        assert capsys.readouterr().out == ""
+        second(5, -30.0)
+    assert re.match(r"Gibbs: sweep 10/10, .* log joint -20.0", capsys.readouterr().out)
+
+
+def test_a_model_of_several_chains_is_plain_numpy(several):
+    """What it takes to go on is stored without JAX."""
+    assert b"jaxlib" not in pickle.dumps(several)
+    assert isinstance(several.best_chain_, int)

@@ -27,8 +27,10 @@ import numpy as np
 
 from hhmm._types import PackedSequences, RunData, RunStates
 
-# of each group, at least: lanes * states, and lanes * states * steps
+# Of each group, at least: the width of a step, lanes * states, or lanes * states * states where a
+# step is a run and reads a matrix; and widths of all steps.
 MIN_GROUP_WIDTH = 300
+MIN_GROUP_WIDTH_OF_RUNS = 1000
 MIN_GROUP_WORK = 400_000
 
 
@@ -45,9 +47,13 @@ def n_groups(data, n_states, n_at_once):
     n_at_once : int
         How many computations on these data share the cores.
     """
-    n_steps, n_lanes = (data.runs if isinstance(data, RunData) else data).pairs.shape
-    width = n_lanes * n_states
-    most = min(width // MIN_GROUP_WIDTH, width * n_steps // MIN_GROUP_WORK)
+    if isinstance(data, RunData):
+        n_steps, n_lanes = data.runs.pairs.shape
+        width, least = n_lanes * n_states**2, MIN_GROUP_WIDTH_OF_RUNS
+    else:
+        n_steps, n_lanes = data.pairs.shape
+        width, least = n_lanes * n_states, MIN_GROUP_WIDTH
+    most = min(width // least, width * n_steps // MIN_GROUP_WORK)
     if most <= 1 or jax.default_backend() != "cpu":
         return 1
     return min(most, max(joblib.effective_n_jobs(-1) // n_at_once, 1))

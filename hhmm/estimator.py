@@ -176,6 +176,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
     --------
     hhmm.datasets.make_hhmm : Simulate data from the model.
     hhmm.metrics.matched_accuracy : Compare states up to their numbering.
+    hhmm.diagnostics.posterior_summary : Posterior and convergence of every quantity.
 
     Notes
     -----
@@ -349,7 +350,6 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 int(self.emission_gd_iters),
                 prepared.backend,
             )
-            starts_ = self._starts(checked, prepared, n_syllables, settings)
             is_sampler = self.algorithm == "gibbs"
             run_one = functools.partial(
                 run,
@@ -364,6 +364,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                 n_warm_up=int(self.max_iter) // 2,
                 tol=NEVER if is_sampler else float(self.tol),
             )
+            starts_ = self._starts(checked, prepared, n_syllables, settings, run_one)
             with Progress(
                 self.algorithm, int(self.max_iter), int(self.n_chains), self.verbose
             ) as progress:
@@ -724,7 +725,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         )
         return priors if self.algorithm == "gibbs" else with_a_mode(priors)
 
-    def _starts(self, checked, prepared, n_syllables, settings):
+    def _starts(self, checked, prepared, n_syllables, settings, run_one):
         """Where the chains start."""
         rng = check_random_state(self.random_state)
         shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables, "settings": settings}
@@ -756,6 +757,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             checked.sequences,
             prepared,
             self._priors(),
+            run_one,
             n_chains=n_chains,
             shapes=shapes,
         )

@@ -5,7 +5,6 @@ import types
 import jax
 import numpy as np
 import pytest
-import scipy.stats
 
 from hhmm import EfficientHHMM, _sequences
 from hhmm._inference import dispatch, draws, gibbs, initialise, run
@@ -302,61 +301,3 @@ def test_a_change_within_the_spread_is_settled():
 def test_drift_of_a_short_trace_is_unknown():
     assert drift(np.zeros(19)) is None
     assert drift(np.zeros(20)).settled
-
-
-@pytest.mark.parametrize("kappa", [0.0, 3.0])
-@double_precision
-def test_gibbs_kernel_leaves_the_joint_distribution_invariant(kappa):
-    """Successive-conditional test (Geweke 2004; Gandy & Scott 2020), with missing timesteps.
-
-    Many replications: draw parameters, states and syllables from the joint, do a few sweeps,
-    and compare the distribution of the transitions and of the staying probability with the
-    prior's, by Kolmogorov-Smirnov at a false-alarm rate of 1e-4 a statistic. The emissions'
-    draw is an approximation, so it is held at the truth here and tested by itself in
-    test_emission_solvers.
-    """
-    n_replications, n_sequences, n_timesteps = 4000, 2, 6
-    priors = PRIORS._replace(trans_kappa=np.float64(kappa))
-    key = key_from_random_state(7)
-    model = oracles.random_model(np.random.default_rng(1), 2, 3, sigma=1.5)
-    logits = jax.tree.map(np.asarray, logits_from_params(*model[:2]))
-    packed, _ = _sequences.pack([np.zeros(n_timesteps, np.int32)] * n_sequences, 3)
-    observed = np.ones(packed.pairs.shape, bool)
-    observed[2, 0] = False
-
-    def replicate(key):
-        keys = jax.random.split(key, 6)
-        alpha = np.ones((2, 2)) + kappa * np.eye(2)
-        trans = jax.random.dirichlet(keys[0], alpha)
-        sequences = packed._replace(pairs=_simulate_pairs(keys[1], trans, logits, observed))
-        for sweep in range(2):
-            key_states, key_trans = jax.random.split(keys[2 + sweep])
-            _, stats, _ = sequential.sample(
-                key_states, gibbs.emission_factors(logits), trans, sequences
-            )
-            trans = gibbs.draw_trans_probs(key_trans, stats.state_trans_counts, priors)
-        return trans
-
-    trans = np.asarray(jax.jit(jax.vmap(replicate))(jax.random.split(key, n_replications)))
-    for k in range(2):
-        prior = scipy.stats.beta(1 + kappa, 1)
-        assert scipy.stats.kstest(trans[:, k, k], prior.cdf).pvalue > 1e-4
-
-
-def _simulate_pairs(key, trans, logits, observed):
-    """Pair codes (n_steps, n_lanes) of syllables simulated from the model, some missing."""
-    probs = jax.nn.softmax(logits.base + logits.biases[:, None, :], axis=-1)
-    n_steps, n_lanes = observed.shape
-    n_syllables = probs.shape[-1]
-    keys = jax.random.split(key, 2 * n_steps)
-    state = jax.random.randint(keys[0], (n_lanes,), 0, len(trans))
-    syllable = jax.random.randint(keys[1], (n_lanes,), 0, n_syllables)
-    pairs = [jax.numpy.full(n_lanes, n_syllables**2)]
-    for t in range(1, n_steps):
-        state = jax.random.categorical(keys[2 * t], jax.numpy.log(trans[state]))
-        following = jax.random.categorical(keys[2 * t + 1], jax.numpy.log(probs[state, syllable]))
-        emits = observed[t - 1] & observed[t]
-        code = jax.numpy.where(emits, syllable * n_syllables + following, n_syllables**2)
-        pairs.append(code)
-        syllable = following
-    return jax.numpy.stack(pairs).astype(jax.numpy.int32)

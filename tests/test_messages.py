@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hhmm import _runs, _sequences
 from hhmm._inference import choose, decode
 from hhmm._inference.prepare import prepare
-from hhmm._messages import BACKENDS
+from hhmm._messages import BACKENDS, sequential
 from hhmm._model.emissions import emission_factors, logits_from_params
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
@@ -140,6 +140,29 @@ def test_sampler_log_likelihood_and_counts(backend, model):
 
 def test_expected_counts_match_enumeration(backend, model):
     stats, log_likelihood = _expected_counts(backend, model, SEQUENCES)
+    trans, syllables = oracles.expected_counts(model, SEQUENCES)
+    np.testing.assert_allclose(stats.state_trans_counts, trans, rtol=1e-6, atol=2e-6)
+    np.testing.assert_allclose(stats.syllable_trans_counts, syllables, rtol=1e-6, atol=2e-6)
+    expected = sum(oracles.log_likelihood(model, x) for x in SEQUENCES)
+    np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6)
+
+
+@double_precision
+def test_expected_counts_by_blocks_match_enumeration(model, monkeypatch):
+    """Blocks that end inside of sequences, between them and past their end."""
+    prepared = prepare(
+        SEQUENCES, model.n_syllables, model.n_states, "sequential", every_timestep=False
+    )
+    n_steps, n_lanes = prepared.data.pairs.shape
+    monkeypatch.setattr(sequential, "BLOCK_CELLS", 3 * n_lanes * model.n_states)
+    assert n_steps > 6
+
+    @jax.jit
+    def kernel(params, data):
+        factors = emission_factors(logits_from_params(*params[:2]))
+        return sequential.expected_counts(factors, params.trans_probs, data)
+
+    stats, log_likelihood = kernel(Params(*model), prepared.data)
     trans, syllables = oracles.expected_counts(model, SEQUENCES)
     np.testing.assert_allclose(stats.state_trans_counts, trans, rtol=1e-6, atol=2e-6)
     np.testing.assert_allclose(stats.syllable_trans_counts, syllables, rtol=1e-6, atol=2e-6)

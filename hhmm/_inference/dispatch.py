@@ -239,14 +239,20 @@ def together(*calls, n_threads=None, pool="groups"):
     Calls that come here themselves must be made in another pool than what they call.
     """
 
-    @double_precision  # the setting is one of the calling thread
-    def make(call):
-        return jax.block_until_ready(call())
-
     n_threads = n_threads or len(calls)
     if len(calls) == 1 or n_threads == 1:
-        return [make(call) for call in calls]
-    return list(_threads(n_threads, pool, os.getpid()).map(make, calls))
+        return [_make(call) for call in calls]
+    return list(_threads(n_threads, pool, os.getpid()).map(_make, calls))
+
+
+def in_thread(call, *, pool):
+    """Make a call in a thread of its own; returns its `concurrent.futures.Future`."""
+    return _threads(1, pool, os.getpid()).submit(_make, call)
+
+
+@double_precision  # the setting is one of the calling thread
+def _make(call):
+    return jax.block_until_ready(call())
 
 
 @functools.cache

@@ -10,11 +10,13 @@ that sweep's own key. So parameters, key and number of sweeps are all that it ta
 where a chain ended, to the last bit, and no states need to be kept.
 """
 
+import functools
 import threading
 import time
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import joblib
 import numpy as np
 
@@ -29,6 +31,7 @@ from hhmm._inference.dispatch import (
     fused,
     grouped,
     has_stopped,
+    in_thread,
     together,
 )
 from hhmm._inference.draws import schedule
@@ -36,6 +39,8 @@ from hhmm._types import Array, EmissionLogits
 
 # a tolerance that stops nothing
 NEVER = -1.0
+# kinds of runs that `compile_ahead` has made
+_kinds_run = set()
 
 
 class Start(NamedTuple):
@@ -191,6 +196,34 @@ def run(
             trans_probs=chain.trans_probs,
         ),
     )
+
+
+def compile_ahead(start, run_one):
+    """Compile what runs will need, in a thread, while their starts are still sought.
+
+    One sweep of a chain of no consequence is run, once for each kind of run in a process. On
+    one core there is nothing to gain, and nothing is done.
+
+    Parameters
+    ----------
+    start : Start
+        Of the shapes of those that will come.
+    run_one : functools.partial
+        As for `run_chains`; its arguments tell kinds of runs apart.
+
+    Returns
+    -------
+    wait : callable
+        Returns when all is compiled; errors are left to the runs themselves.
+    """
+    given = run_one.keywords
+    shapes = jax.tree.map(jnp.shape, (start.chain, given["prepared"].groups))
+    kind = given["algorithm"], given["settings"], given["n_draws"], str(shapes)
+    if kind in _kinds_run or joblib.effective_n_jobs(-1) == 1:
+        return lambda: None
+    _kinds_run.add(kind)
+    call = functools.partial(run_one, start, n_iter=1, report=lambda *_: None)
+    return in_thread(call, pool="ahead").exception
 
 
 class _AbandonedError(Exception):

@@ -44,7 +44,8 @@ MAX_TIMESTEPS = 100_000
 MIN_STRETCHES = 16
 # iterations of each round, and how many of a family go on after it
 ROUNDS = ((15, lambda n: -(-n // 3)), (40, lambda n: max(min(n, 2), -(-n // 4))))
-LAST_ROUND = 200
+# then all that are left run on, in laps; after each, who is too far behind stops
+LAP, N_LAPS = 40, 5
 # an iteration that gains less, in nats, is the last one of a start
 TOL = 0.1
 # iterations over which the pace of a start is measured
@@ -126,7 +127,7 @@ def search(rng, sequences, priors, *, n_states, n_syllables, settings):
         """Run so many iterations of each that moves; the highest first."""
         moving = [racer for racer in racers if racer.pace > 0]
         calls = [lambda racer=racer: climb(racer, n_iter) for racer in moving]
-        moved = together(*calls, n_threads=n_threads)
+        moved = together(*calls, n_threads=n_threads, pool="starts")
         racers = moved + [racer for racer in racers if racer.pace == 0]
         return sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
 
@@ -134,17 +135,22 @@ def search(rng, sequences, priors, *, n_states, n_syllables, settings):
         racers = race(racers, n_iter)
         families = [[racer for racer in racers if racer.family == f] for f in FAMILIES]
         racers = [racer for family in families for racer in family[: keep(len(family))]]
-    best = max(float(racer.chain.log_joint) for racer in racers)
-    # who at the present pace would not catch up stays where it is
-    racers = [
-        racer
-        if float(racer.chain.log_joint) + racer.pace * LAST_ROUND >= best
-        else racer._replace(pace=0)
-        for racer in racers
-    ]
+    for lap in range(N_LAPS):
+        best = max(float(racer.chain.log_joint) for racer in racers)
+        n_left = LAP * (N_LAPS - lap)
+        # who at the present pace would not catch up in what is left stays where it is
+        racers = [
+            racer
+            if float(racer.chain.log_joint) + racer.pace * n_left >= best
+            else racer._replace(pace=0)
+            for racer in racers
+        ]
+        if not any(racer.pace > 0 for racer in racers):
+            break
+        racers = race(racers, LAP)
     return [
         Finalist(family, float(chain.log_joint), chain.logits, chain.trans_probs)
-        for family, chain, _ in race(racers, LAST_ROUND)
+        for family, chain, _ in sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
     ]
 
 

@@ -5,15 +5,17 @@ finalist of the race of ``"windows"``, other draws from the prior, other random 
 and keys are made chain after chain, so the first chain of many is the only one of one.
 """
 
+import numpy as np
+
 from hhmm._inference import initialise, search
-from hhmm._inference.run import Start
+from hhmm._inference.run import Start, compile_ahead
 from hhmm._model.emissions import logits_from_params
 from hhmm._model.transitions import with_a_mode
 from hhmm._random import key_from_data, key_from_random_state
-from hhmm._types import Params
+from hhmm._types import EmissionLogits, Params
 
 
-def new_starts(rng, init, sequences, prepared, priors, *, n_chains, shapes):
+def new_starts(rng, init, sequences, prepared, priors, run_one, *, n_chains, shapes):
     """Starts of chains that are new.
 
     Parameters
@@ -25,6 +27,8 @@ def new_starts(rng, init, sequences, prepared, priors, *, n_chains, shapes):
     prepared : Prepared or None
         None for algorithms that draw no states.
     priors : Priors
+    run_one : functools.partial
+        What the starts are for, see `run.run_chains`; compiled while ``"windows"`` races.
     n_chains : int
     shapes : dict
         ``n_states``, ``n_syllables`` and ``settings``.
@@ -37,7 +41,9 @@ def new_starts(rng, init, sequences, prepared, priors, *, n_chains, shapes):
         init = "prior"  # there is one mode
     finalists = None
     if isinstance(init, str) and init == "windows":
+        wait = compile_ahead(_flat_start(prepared, **shapes), run_one)
         finalists = search.search(rng, sequences, with_a_mode(priors), **shapes)
+        wait()
 
     def make(i):
         if finalists is not None:
@@ -57,6 +63,20 @@ def new_starts(rng, init, sequences, prepared, priors, *, n_chains, shapes):
         chain = make(i)
         starts.append(Start(key_from_random_state(rng), chain, 0))
     return starts
+
+
+def _flat_start(prepared, *, n_states, n_syllables, settings):
+    """A start at uniform probabilities."""
+    logits = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
+    chain = initialise.start_from_params(
+        logits,
+        np.full((n_states, n_states), 1 / n_states),
+        prepared,
+        n_states=n_states,
+        n_syllables=n_syllables,
+        settings=settings,
+    )
+    return Start(key_from_data(np.zeros(2, np.uint32)), chain, 0)
 
 
 def further_starts(rng, ends, prepared, *, n_chains, shapes):

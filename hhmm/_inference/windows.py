@@ -19,7 +19,6 @@ k-means. All of it is one pass over transition counts of windows, in NumPy.
 """
 
 import numpy as np
-from sklearn.cluster import KMeans
 
 from hhmm._model.simplex import helmert_basis
 from hhmm._sequences import pair_codes
@@ -79,6 +78,8 @@ def window_states(sequences, n_states, n_syllables, length, rng):
     -------
     states : list of 1-D int32 arrays
     """
+    from sklearn.cluster import KMeans  # a tenth of the time that `import hhmm` would take
+
     counts, probs = markov_chain(sequences, n_syllables)
     window = _window_numbers(sequences, length)
     tilts, weights = _tilts(sequences, window, counts, probs)

@@ -65,14 +65,18 @@ def forward(tables, factors, runs):
     passed : RunForward
     """
 
+    n_states = len(tables.trans)
+
     def step(end, inputs):
         weights, end, largest = forward_step(tables, factors, end, *inputs)
-        return end, (weights, end, largest)
+        # in one array, which takes one copy a step and not three
+        return end, jnp.concatenate([weights, end, largest[:, None]], axis=1)
 
-    first = jnp.ones((runs.pairs.shape[1], len(tables.trans)), tables.trans.dtype)
+    first = jnp.ones((runs.pairs.shape[1], n_states), tables.trans.dtype)
     inputs = (runs.pairs, runs.cells, runs.starts)
-    _, (weights, ends, largest) = lax.scan(step, first, inputs)
-    return run_forward(weights, ends, largest)
+    _, passed = lax.scan(step, first, inputs)
+    weights, ends, largest = jnp.split(passed, [n_states, 2 * n_states], axis=2)
+    return run_forward(weights, ends, largest[..., 0])
 
 
 def forward_step(tables, factors, end, pairs, cells, starts):
@@ -144,12 +148,12 @@ def draw_ends(key, tables, passed, runs):
         end, weights, cells, ends, noise = inputs
         last = draw_index(noise[0], end.T * jnp.where(ends, 1, to_next[following].T))
         first = draw_index(noise[1], weights.T * columns[cells * n_states + last].T)
-        return first, (first, last)
+        return first, jnp.stack([first, last])
 
     start = jnp.zeros(runs.pairs.shape[1], jnp.int32)
     inputs = (passed.ends, passed.weights, runs.cells, sequential.ends_of(runs), noise)
-    _, (first, last) = lax.scan(step, start, inputs, reverse=True)
-    return first, last
+    _, states = lax.scan(step, start, inputs, reverse=True)
+    return states[:, 0], states[:, 1]
 
 
 def noise_of_ends(key, runs):

@@ -43,9 +43,11 @@ states and many lanes arithmetic prevails and the matrix product wins (8 states 
 lanes: the cross-over; 50 states and 512 lanes: 48 against 95 ms for 500 steps).
 """
 
+import math
 from functools import reduce
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -60,6 +62,9 @@ from hhmm._messages.arithmetic import (
 )
 from hhmm._random import uniforms_by_lane
 from hhmm._types import Array, SufficientStats
+
+# messages, timesteps times lanes times states, that expected counts keep in memory at a time
+BLOCK_CELLS = 2**22
 
 
 class Forward(NamedTuple):
@@ -109,23 +114,84 @@ def expected_counts(factors, trans_probs, sequences):
     log_likelihood : () float64
         log p(x), all sequences, in nats.
     """
+    cells = len(trans_probs) * sequences.pairs.size
+    n_blocks = max(min(-(-cells // BLOCK_CELLS), len(sequences.pairs)), 1)
+    if n_blocks > 1:
+        return _expected_counts_by_blocks(factors, trans_probs, sequences, n_blocks)
     passed = forward(factors, trans_probs, sequences)
     evidence = backward(factors, trans_probs, sequences, passed)
     stats = expectation(passed, evidence, factors, trans_probs, sequences)
     return stats, log_likelihood(passed, factors, sequences)
 
 
-def expectation(passed, evidence, factors, trans_probs, sequences):
-    """Expected sufficient statistics of what `forward` and `backward` leave."""
+def _expected_counts_by_blocks(factors, trans_probs, sequences, n_blocks):
+    """`expected_counts` with the messages of one block of timesteps in memory at a time.
+
+    A first pass keeps the message that enters each block; then, from the last block to the
+    first, the messages inside of it are computed again. One forward pass more, and memory that
+    does not grow with the number of timesteps.
+    """
+    trans = trans_probs.astype(factors.relative.dtype)
+    n_steps, n_lanes = sequences.pairs.shape
+    n_pairs, n_states = factors.relative.shape
+
+    def blocks_of(values, fill):
+        missing = -n_steps % n_blocks
+        padded = jnp.pad(values, ((0, missing), (0, 0)), constant_values=fill)
+        return padded.reshape(n_blocks, -1, n_lanes)
+
+    blocks = (
+        blocks_of(sequences.pairs, n_pairs - 1),
+        blocks_of(sequences.starts, True),
+        blocks_of(sequences.inside, False),
+    )
+
+    def step(message, inputs):
+        predicted = _predict(message, 1 / total(message), trans, inputs[1])
+        return predicted * factors.relative[inputs[0]].T, None
+
+    def pass_through(message, block):
+        return lax.scan(step, message, block[:2])[0], message
+
+    def collect(carry, inputs):
+        following, continues, stats, log_likelihood = carry
+        entering, *block = inputs
+        block = sequences._replace(**dict(zip(("pairs", "starts", "inside"), block, strict=True)))
+        passed = forward(factors, trans_probs, block, entering)
+        evidence = backward(factors, trans_probs, block, passed, following, continues)
+        new = expectation(passed, evidence, factors, trans_probs, block, entering)
+        stats = jax.tree.map(jnp.add, stats, new)
+        log_likelihood += jnp.sum(_inside(jnp.log(passed.normalisers), block))
+        return (evidence[0], ~block.starts[0], stats, log_likelihood), None
+
+    ones = _before(trans, sequences)
+    _, entering = lax.scan(pass_through, ones, blocks)
+    n_syllables = math.isqrt(n_pairs - 1)
+    nothing = SufficientStats(
+        jnp.zeros((n_states, n_states)), jnp.zeros((n_states, n_syllables, n_syllables))
+    )
+    carry = ones, jnp.zeros(n_lanes, bool), nothing, jnp.zeros(())
+    (_, _, stats, log_likelihood), _ = lax.scan(collect, carry, (entering, *blocks), reverse=True)
+    return stats, log_likelihood + jnp.dot(sequences.pair_counts, factors.log_scale)
+
+
+def expectation(passed, evidence, factors, trans_probs, sequences, entering=None):
+    """Expected sufficient statistics of what `forward` and `backward` leave.
+
+    With the transitions into the first timestep where the message `entering` before it is given.
+    """
     # p(z[t-1] = j, z[t] = k | x) is alpha[t-1, j] A[j, k] r[t, k]
     smoothed = passed.predicted * evidence
     # over a long lane rounding lets the scale of the evidence drift
     scale = 1 / smoothed.sum(axis=1, keepdims=True)
-    continues = (sequences.inside & ~sequences.starts)[1:, None]
+    before, first = passed.messages[:-1], 1
+    if entering is not None:
+        before, first = jnp.concatenate([entering[None], before]), 0
+    continues = (sequences.inside & ~sequences.starts)[first:, None]
     joint = jnp.einsum(
         "tjn,tkn->njk",
-        normalised(passed.messages[:-1], axis=1),
-        jnp.where(continues, evidence[1:] * scale[1:], 0),
+        normalised(before, axis=1),
+        jnp.where(continues, evidence[first:] * scale[first:], 0),
         precision=lax.Precision.HIGHEST,
     )  # summed over the timesteps of a lane in float32, over lanes in float64
     smoothed = (smoothed * scale).transpose(0, 2, 1).astype(jnp.float64)
@@ -259,7 +325,9 @@ def forward(factors, trans_probs, sequences, entering=None):
 def filter_forward(factors, trans_probs, sequences, entering=None):
     """The forward recursion, for what is known from the past alone.
 
-    A step has the scale of the message before it at hand, and writes that one normalised.
+    A step writes one array, its messages; they are normalised all at once afterwards. For 100
+    lanes and 5 states a step takes 1.5 microseconds so, and 1.6 more where it writes
+    probabilities and logarithms of normalisers, each to an array of its own.
 
     Parameters
     ----------
@@ -273,30 +341,18 @@ def filter_forward(factors, trans_probs, sequences, entering=None):
         As of the function of that name.
     """
     trans = trans_probs.astype(factors.relative.dtype)
-    n_steps, n_lanes = sequences.pairs.shape
 
-    def step(t, message, scale):
-        predicted = _predict(message, scale, trans, sequences.starts[t])
-        return predicted * factors.relative[sequences.pairs[t]].T
-
-    def write_and_step(t, carry):
-        message, filtered, logs = carry
-        normaliser = total(message)
-        filtered = filtered.at[t - 1].set(message * (1 / normaliser))
-        # here the logarithm is a vector operation; after the loop, in one with the gather of
-        # log scales, it would not be
-        logs = logs.at[t - 1].set(jnp.log(normaliser))
-        return step(t, message, 1 / normaliser), filtered, logs
+    def step(message, inputs):
+        predicted = _predict(message, 1 / total(message), trans, inputs[1])
+        message = predicted * factors.relative[inputs[0]].T
+        return message, message
 
     first = _before(trans, sequences) if entering is None else entering
-    first = step(0, first, 1 / total(first))
-    filtered = jnp.zeros((n_steps, *first.shape), first.dtype)
-    logs = jnp.zeros((n_steps, n_lanes), first.dtype)
-    last, filtered, logs = lax.fori_loop(1, n_steps, write_and_step, (first, filtered, logs))
-    normaliser = total(last)
-    filtered = filtered.at[-1].set(last * (1 / normaliser))
-    logs = logs.at[-1].set(jnp.log(normaliser))
-    return filtered, log_terms(logs, factors, sequences)
+    _, messages = lax.scan(step, first, (sequences.pairs, sequences.starts))
+    normalisers = total(messages.transpose(1, 0, 2))
+    # by itself the logarithm is a vector operation; in one with the gather of log scales it is not
+    logs = lax.optimization_barrier(jnp.log(normalisers))
+    return messages * (1 / normalisers)[:, None], log_terms(logs, factors, sequences)
 
 
 def _before(trans, sequences):

@@ -1,0 +1,143 @@
+"""A Gibbs sweep leaves the joint distribution invariant, emissions and all; see `exactness`.
+
+Each case is judged by its smallest p-value, by Bonferroni over its statistics, and the whole file
+by Bonferroni over its cases: of all choices of seeds, at most FALSE_ALARM fail by chance.
+The same two tests must find errors planted in the library, with p-values far below that.
+
+What they do not find: a key that two draws of one sweep share. Which of their numbers coincide is
+a matter of layout, and the harm is too small here; `test_no_two_draws_share_a_key` looks
+at the keys themselves.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import pytest
+
+from hhmm._emission_solvers import hmc
+from hhmm._messages import compressed, sequential
+from hhmm._precision import double_precision
+from tests import exactness
+
+# number of states, backend, whether over runs
+CASES = [
+    (1, "sequential", False),
+    (2, "sequential", False),
+    (2, "compressed", True),
+    (3, "sequential", False),
+    (3, "parallel", False),
+    (3, "parallel", True),
+]
+# over runs the states inside of them are asked for as well, by the same code in both backends
+ALTERNATED = CASES[:-1]
+FALSE_ALARM = 1e-3
+BOUND = FALSE_ALARM / (len(CASES) + len(ALTERNATED))
+FOUND = 1e-6  # p-value that a planted error stays below
+
+rank_p_values = functools.partial(exactness.rank_p_values, n_replicates=500, n_links=5)
+alternation_p_values = functools.partial(
+    exactness.alternation_p_values, n_replicates=500, n_rounds=2
+)
+
+
+@pytest.mark.parametrize(("n_states", "backend", "by_runs"), CASES)
+@double_precision
+def test_rank_of_a_draw_in_its_chain_is_uniform(n_states, backend, by_runs):
+    kernel = exactness.make_kernel(n_states, backend, by_runs=by_runs)
+    p_values = rank_p_values(kernel, seed=CASES.index((n_states, backend, by_runs)))
+    assert exactness.adjusted(p_values) > BOUND, p_values
+
+
+@pytest.mark.parametrize(("n_states", "backend", "by_runs"), ALTERNATED)
+@double_precision
+def test_alternating_with_new_syllables_changes_no_distribution(n_states, backend, by_runs):
+    kernel = exactness.make_kernel(n_states, backend, by_runs=by_runs)
+    p_values = alternation_p_values(kernel, seed=CASES.index((n_states, backend, by_runs)))
+    assert exactness.adjusted(p_values) > BOUND, p_values
+
+
+class SameKey(exactness.Kernel):
+    """A kernel that uses the key of its first sweep in every sweep."""
+
+    def sweep(self, keys, number, chain, data):
+        del number
+        return super().sweep(keys, 0, chain, data)
+
+
+def _counted_into_next(count, states, sequences, **sizes):
+    starts = sequences.starts & ~sequences.inside
+    return count(states, sequences._replace(starts=starts), **sizes)
+
+
+def _counted_into_padding(count, states, sequences, **sizes):
+    before = jnp.roll(sequences.inside, 1, axis=0)
+    starts = sequences.starts & sequences.inside
+    return count(states, sequences._replace(inside=before, starts=starts), **sizes)
+
+
+def _runs_counted_into_next(count, states, table, factors, trans_probs, runs):
+    runs = runs._replace(starts=runs.starts & ~runs.inside)
+    return count(states, table, factors, trans_probs, runs)
+
+
+def _drawn_by_next_message(forward, *arguments):
+    passed = forward(*arguments)
+    return passed._replace(messages=jnp.roll(passed.messages, -1, axis=0))
+
+
+def _of_transposed(function, *arguments):
+    *others, trans_probs, sequences = arguments
+    return function(*others, trans_probs.T, sequences)
+
+
+def _with_precision_times_3(curvature, *arguments):
+    hessian = curvature(*arguments)
+    return hessian._replace(precision=3 * hessian.precision)
+
+
+class Planted(NamedTuple):
+    """An error in the library: functions of it, and what stands around them."""
+
+    changes: tuple  # of module, name, wrapper
+    backend: str = "sequential"
+    sampler: str = "hmc"
+
+
+PLANTED = {
+    "a transition into the next sequence": Planted(((sequential, "count", _counted_into_next),)),
+    "a transition into padding": Planted(((sequential, "count", _counted_into_padding),)),
+    "a transition of runs into the next sequence": Planted(
+        ((compressed, "_count", _runs_counted_into_next),), "compressed"
+    ),
+    "states drawn by the next message": Planted(((sequential, "forward", _drawn_by_next_message),)),
+    # the forward recursion is given A once more transposed: only the drawing is wrong
+    "states drawn by transposed transitions": Planted(
+        ((sequential, "forward", _of_transposed), (sequential, "sample", _of_transposed))
+    ),
+    "a metric of two kinds": Planted(((hmc, "curvature", _with_precision_times_3),)),
+    "the Laplace approximation": Planted((), sampler="laplace"),
+}
+
+
+@pytest.mark.parametrize("error", PLANTED)
+@double_precision
+def test_a_planted_error_is_found(monkeypatch, error):
+    changes, backend, sampler = PLANTED[error]
+    usual = exactness.make_kernel(2, backend, by_runs=backend == "compressed")
+    for module, name, change in changes:
+        monkeypatch.setattr(module, name, functools.partial(change, getattr(module, name)))
+    # what is compiled with the error is not kept
+    if sampler != "hmc" or changes[0][0] is hmc:
+        kernel = usual._replace(params=exactness.compile_params(sampler))
+    else:
+        kernel = usual._replace(states=exactness.compile_states(backend))
+    assert exactness.adjusted(rank_p_values(kernel, seed=0)) < FOUND
+    assert exactness.adjusted(alternation_p_values(kernel, seed=0)) < FOUND
+
+
+@double_precision
+def test_one_key_for_all_sweeps_is_found():
+    kernel = SameKey(*exactness.make_kernel(2, "sequential"))
+    assert exactness.adjusted(rank_p_values(kernel, seed=0)) < FOUND
+    assert exactness.adjusted(alternation_p_values(kernel, seed=0)) < FOUND

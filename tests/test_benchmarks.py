@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import _data_worker, figures, floor, kernels, results, scaling, workloads
-from benchmarks.__main__ import parse_arguments
+from benchmarks.__main__ import TITLES, parse_arguments
 from benchmarks.figures import Figure
 from benchmarks.scaling_plot import draw_scaling
 from benchmarks.workloads import Target
@@ -157,22 +158,50 @@ def test_scaling_is_drawn(scalings, tmp_path):
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
 
 
+def section(title, text, image=None):
+    """A section as a run makes it."""
+    return results.Section(title, text, image, f"python -m benchmarks --only {title}", "machine")
+
+
 def test_results_page():
-    sections = [
-        results.Section("First", "a  b\n\n1  2"),
-        results.Section("Second", "c", "picture.png"),
-    ]
-    page = results.page("machine", sections, "python -m benchmarks")
-    assert "First\n-----\n\n::\n\n    a  b\n\n    1  2\n" in page
+    sections = [section("First", "a  b\n\n1  2"), section("Second", "c", "picture.png")]
+    page = results.page(sections)
+    assert "\n\nFirst\n-----\n\nMade anew by ``python -m benchmarks --only First``." in page
+    assert "\n\n    machine\n\n::\n\n    a  b\n\n    1  2\n" in page
     assert ".. image:: picture.png\n" in page
-    assert "\n    python -m benchmarks\n" in page
 
 
-def test_results_are_written_for_all_parts_in_full_or_on_request():
+def test_a_part_measured_anew_leaves_the_others_as_they_are():
+    rule = "-" * 5
+    before = results.page(
+        [section("Third", f"c\n{rule}\nd"), section("First", f"wide\n{rule}"), section("Mine", "m")]
+    )
+    order = ["First", "Second", "Third"]
+    page = results.page([section("First", "new"), section("Second", "b")], before, order)
+    old, new = results.split(before), results.split(page)
+    assert list(new) == [*order, "Mine"]
+    assert new["Third"] == old["Third"]
+    assert new["Mine"] == old["Mine"]
+    assert "wide" not in page
+    assert "    new" in new["First"]
+    # nothing measured, nothing changed
+    assert results.page([], page, order) == page
+
+
+def test_the_page_is_in_the_form_that_is_written():
+    path = Path(results.__file__).with_name("RESULTS.rst")
+    page = path.read_text()
+    assert results.page([], page, TITLES.values()) == page
+    assert set(results.split(page)) <= set(TITLES.values())
+
+
+def test_results_are_written_for_parts_in_full_or_on_request():
     assert parse_arguments([]).write_results
+    assert parse_arguments(["--only", "modes"]).write_results
     assert not parse_arguments(["--quick"]).write_results
-    assert not parse_arguments(["--only", "kernels"]).write_results
-    assert parse_arguments(["--only", "kernels", "--write-results"]).write_results
+    assert not parse_arguments(["--only", "wide", "--skip-reference"]).write_results
+    assert parse_arguments(["--only", "modes", "--skip-reference"]).write_results
+    assert parse_arguments(["--quick", "--write-results"]).write_results
     # a quick run does not overwrite the figures of a full one
     assert parse_arguments(["--quick"]).json != parse_arguments([]).json
 

@@ -32,6 +32,7 @@ from tests import oracles
 
 # chance that a correct sampler fails the covariance test; the seed is fixed
 FALSE_ALARM = 1e-4
+TUNING = hmc.first_tuning()
 N_STATES, N_SYLLABLES = 3, 5
 SIGMAS = (0.8, 1.7)
 # what each solver needs to reach the mode from zero on this problem, and how close it comes:
@@ -161,7 +162,9 @@ def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
     )
     draw = jax.jit(
         jax.vmap(
-            lambda key: laplace.draw(key, problem.counts, problem.priors, None, solve, False).logits
+            lambda key: (
+                laplace.draw(key, problem.counts, problem.priors, None, solve, False, TUNING).logits
+            )
         )
     )
     draws = draw(keys)
@@ -209,7 +212,7 @@ def test_hmc_draws_from_the_posterior_itself(sampler):
 
     def chain(key):
         def step(current, key):
-            drawn = SAMPLERS[sampler](key, reduced, priors, current, solve, False)
+            drawn = SAMPLERS[sampler](key, reduced, priors, current, solve, False, TUNING)
             return drawn.logits, drawn.acceptance
 
         empty = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), start)
@@ -229,6 +232,58 @@ def test_hmc_draws_from_the_posterior_itself(sampler):
 
 
 @double_precision
+def test_tuning_by_hand():
+    """Two proposals, accepted with probability 0.3 and 1; the length, and the steps it makes."""
+    tuning = hmc.tune(hmc.tune(TUNING, 0.3), 1.0)
+    expected = np.log(np.pi / 6) + (0.3 - 0.8) + 2**-0.6 * (1 - 0.8)
+    np.testing.assert_allclose(tuning.log_step, expected)
+    assert tuning.n_tuned == 2
+    n_steps, size = hmc.steps(tuning)
+    assert n_steps == np.ceil(np.pi / 2 / np.exp(expected)) == 5
+    np.testing.assert_allclose(size, np.pi / 10)
+    assert hmc.steps(TUNING)[0] == 3
+    for acceptance, n_steps in ((0.0, hmc.MAX_STEPS), (1.0, 1)):
+        tuning = TUNING
+        for _ in range(200):
+            tuning = hmc.tune(tuning, acceptance)
+        assert hmc.steps(tuning)[0] == n_steps
+
+
+@double_precision
+def test_tuning_is_of_the_warm_up_alone_and_finds_its_target():
+    """Many parameters and few counts, where steps of the first length are too long."""
+    n_states, n_syllables = 8, 60
+    counts = np.random.default_rng(0).poisson(0.7, (n_states, n_syllables, n_syllables)) * 1.0
+    reduced = emission_counts(SufficientStats(None, counts))
+    priors = Priors(*map(np.float64, (2.0, 2.0, 1, 1)))
+    start = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
+    solve = functools.partial(
+        SOLVERS["newton"], reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
+    )
+
+    @jax.jit
+    def step(key, current, warming_up, tuning):
+        return hmc.draw(key, reduced, priors, current, solve, warming_up, tuning)
+
+    current, tuning, acceptance = jax.tree.map(lambda x: x * np.nan, start), TUNING, []
+    for i in range(90):
+        drawn = step(key_from_random_state(i), current, i < 60, tuning)
+        if i >= 60:
+            jax.tree.map(np.testing.assert_array_equal, drawn.tuning, tuning)
+        current, tuning = drawn.logits, drawn.tuning
+        acceptance.append(float(drawn.acceptance))
+    assert tuning.n_tuned == 60
+    assert 0.6 < np.mean(acceptance[60:]) < 0.97
+    untuned = np.mean(
+        [
+            float(step(key_from_random_state(i), current, False, TUNING).acceptance)
+            for i in range(10)
+        ]
+    )
+    assert untuned < np.mean(acceptance[60:])
+
+
+@double_precision
 def test_hmc_far_from_the_mode_comes_back(problem):
     """Counts that the parameters have never seen, as in the first sweeps of a chain."""
     solve = functools.partial(
@@ -241,7 +296,9 @@ def test_hmc_far_from_the_mode_comes_back(problem):
         tol=1e-6,
     )
     step = jax.jit(
-        lambda key, current: hmc.draw(key, problem.counts, problem.priors, current, solve, False)
+        lambda key, current: hmc.draw(
+            key, problem.counts, problem.priors, current, solve, False, TUNING
+        )
     )
     current = _logits(problem, np.random.default_rng(0).standard_normal(problem.mode.shape))
     values = [problem.dense.value(_theta(current))]
@@ -268,7 +325,9 @@ def test_degenerate_sizes(n_states, n_syllables, sampler):
     solve = functools.partial(
         SOLVERS["newton"], reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-20
     )
-    drawn = SAMPLERS[sampler](key_from_random_state(0), reduced, priors, start, solve, False)
+    drawn = SAMPLERS[sampler](
+        key_from_random_state(0), reduced, priors, start, solve, False, TUNING
+    )
     np.testing.assert_allclose(_theta(drawn.solution.mode), dense.mode(), atol=1e-6)
     assert all(np.isfinite(part).all() for part in drawn.logits)
     assert not drawn.diverging

@@ -15,10 +15,16 @@ Hamiltonian Monte Carlo", Statistics and Computing 24). One step of length h is
     (x, w) <- (x cos h + w sin h, w cos h - x sin h)
     w <- w - h/2 (H^-1 grad f(m + x) - x)
 
-Where the posterior is Normal the kicks vanish, and what three steps of a sixth of a turn
-each bring is an independent draw. The Metropolis test (Duane, Kennedy, Pendleton & Roweth 1987;
+Where the posterior is Normal the kicks vanish, and what steps that make a quarter of a turn
+bring is an independent draw. The Metropolis test (Duane, Kennedy, Pendleton & Roweth 1987;
 Neal 2011, "MCMC using Hamiltonian dynamics", section 5.3.2) makes the rest exact. The
 length is jittered, so that no periodic orbit holds the chain.
+
+The error of the energy grows with the number of parameters, and falls with the fourth power of
+the length of a step. So while the chain warms up, the length is tuned to a probability of
+acceptance of 0.8, by stochastic approximation of its logarithm (Robbins & Monro 1951; Andrieu
+& Thoms 2008, "A tutorial on adaptive MCMC", Statistics and Computing 18, section 4.2). From then
+on it is fixed, and every step leaves the posterior invariant.
 
 The velocity is the perturb-and-solve draw of `laplace`, and each H^-1 is a run of conjugate
 gradients: H is never formed. Kicks are functions of x alone, however exactly they are
@@ -32,11 +38,13 @@ chance is replaced by the Laplace draw. Afterwards every step is exact.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
 from hhmm._emission_solvers.objective import (
     Draw,
+    Tuning,
     conjugate_gradients,
     curvature,
     evaluate,
@@ -47,8 +55,12 @@ from hhmm._emission_solvers.objective import (
 )
 from hhmm._random import uniforms
 
-N_STEPS = 3
-STEP = jnp.pi / 6
+QUARTER_TURN = np.pi / 2
+FIRST_STEP = np.pi / 6
+MAX_STEPS = 16
+TARGET_ACCEPTANCE = 0.8
+# the gain of the n-th proposal of the warm-up is n ** -GAIN_DECAY
+GAIN_DECAY = 0.6
 # every trajectory is up to this fraction shorter or longer
 JITTER = 0.2
 # an error of the energy, in nats, that no accurate trajectory makes
@@ -64,7 +76,27 @@ KICK_RELATIVE_TOL = 1e-4
 KICK_MAX_ITER = 500
 
 
-def draw(key, counts, priors, current, solve, warming_up):
+def first_tuning():
+    """`Tuning` of a chain that is new."""
+    return Tuning(np.float64(np.log(FIRST_STEP)), np.int32(0))
+
+
+def tune(tuning, acceptance):
+    """`Tuning` after a proposal of the warm-up that is accepted with this probability."""
+    n_tuned = tuning.n_tuned + 1
+    gain = n_tuned.astype(jnp.float64) ** -GAIN_DECAY
+    log_step = tuning.log_step + gain * (acceptance - TARGET_ACCEPTANCE)
+    bounds = np.log(QUARTER_TURN / MAX_STEPS), np.log(QUARTER_TURN)
+    return Tuning(jnp.clip(log_step, *bounds), n_tuned)
+
+
+def steps(tuning):
+    """The number of steps that make a quarter of a turn, none longer than tuned; their length."""
+    n_steps = jnp.ceil(QUARTER_TURN / jnp.exp(tuning.log_step) - 1e-9).astype(jnp.int32)
+    return n_steps, QUARTER_TURN / n_steps
+
+
+def draw(key, counts, priors, current, solve, warming_up, tuning):
     """One step of Hamiltonian Monte Carlo from the current emissions.
 
     Arguments and returns as of `laplace.draw`; `current` without parameters (NaN) counts as being
@@ -80,10 +112,11 @@ def draw(key, counts, priors, current, solve, warming_up):
     uniform = uniforms(key_uniforms, (2,))
     start = stack(current) - mode
     start = jnp.where(jnp.isfinite(start), start, velocity)
-    size = STEP * (1 + JITTER * (2 * uniform[0] - 1))
+    n_steps, size = steps(tuning)
+    size = size * (1 + JITTER * (2 * uniform[0] - 1))
 
     def kick_and_rotate(i, carry):
-        x, w, values = carry
+        x, w, first_value, _ = carry
         value, gradient, _ = evaluate(counts, priors, mode + x)
         kick = conjugate_gradients(
             hessian,
@@ -92,22 +125,25 @@ def draw(key, counts, priors, current, solve, warming_up):
             relative_tol=KICK_RELATIVE_TOL,
             max_iter=KICK_MAX_ITER,
         )
-        w = w - size * jnp.where((i == 0) | (i == N_STEPS), 0.5, 1.0) * kick
-        angle = jnp.where(i == N_STEPS, 0.0, size)
+        w = w - size * jnp.where((i == 0) | (i == n_steps), 0.5, 1.0) * kick
+        angle = jnp.where(i == n_steps, 0.0, size)
         x, w = (
             jnp.cos(angle) * x + jnp.sin(angle) * w,
             jnp.cos(angle) * w - jnp.sin(angle) * x,
         )
-        return x, w, values.at[i].set(value)
+        return x, w, jnp.where(i == 0, value, first_value), value
 
-    values = jnp.zeros(N_STEPS + 1)
-    end, last, values = lax.fori_loop(0, N_STEPS + 1, kick_and_rotate, (start, velocity, values))
+    nothing = jnp.zeros(())
+    carry = start, velocity, nothing, nothing
+    end, last, first_value, last_value = lax.fori_loop(0, n_steps + 1, kick_and_rotate, carry)
     kinetic = lax.map(
         lambda w: 0.5 * jnp.vdot(w, hessian_product(hessian, w)), jnp.stack([velocity, last])
     )
-    error = values[-1] + kinetic[1] - values[0] - kinetic[0]
+    error = last_value + kinetic[1] - first_value - kinetic[0]
     diverging = ~(error < DIVERGENT)
     acceptance = jnp.where(diverging, 0.0, jnp.exp(-jnp.maximum(error, 0.0)))
     x = jnp.where(uniform[1] < acceptance, end, start)
     x = jnp.where(warming_up & (acceptance < HOPELESS), solution.solved, x)
-    return Draw(unstack(mode + x), solution, acceptance, diverging)
+    tuned = tune(tuning, acceptance)
+    tuning = jax.tree.map(lambda new, old: jnp.where(warming_up, new, old), tuned, tuning)
+    return Draw(unstack(mode + x), solution, acceptance, diverging, tuning)

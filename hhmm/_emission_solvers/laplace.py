@@ -19,7 +19,7 @@ from hhmm._emission_solvers.objective import Draw, project, stack, unstack
 from hhmm._random import normals
 
 
-def draw(key, counts, priors, current, solve, warming_up):
+def draw(key, counts, priors, current, solve, warming_up, tuning):
     """Find the mode of the emission logits, and draw around it.
 
     Parameters
@@ -34,6 +34,8 @@ def draw(key, counts, priors, current, solve, warming_up):
         returns a `Solution`.
     warming_up : bool
         Whether the sweep is one that no draw is kept of. Not used here.
+    tuning : Tuning
+        Handed on.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def draw(key, counts, priors, current, solve, warming_up):
         right_hand_side=lambda hessian: draw_with_hessian_covariance(key, counts, hessian)
     )
     logits = unstack(stack(solution.mode) + solution.solved)
-    return Draw(logits, solution, acceptance=jnp.ones(()), diverging=jnp.bool(False))
+    return Draw(logits, solution, acceptance=jnp.ones(()), diverging=jnp.bool(False), tuning=tuning)
 
 
 def draw_with_hessian_covariance(key, counts, hessian):

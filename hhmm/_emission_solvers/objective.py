@@ -56,6 +56,13 @@ class Solution(NamedTuple):
     solved: Array  # (S + K, S): H^-1 of the right-hand side asked for, H the Hessian at the mode
 
 
+class Tuning(NamedTuple):
+    """What a sampler learns while its chain warms up."""
+
+    log_step: Array  # () logarithm of the longest step of Hamiltonian Monte Carlo, radians
+    n_tuned: Array  # () int32: proposals that it was learnt from
+
+
 class Draw(NamedTuple):
     """What a sampler returns."""
 
@@ -63,6 +70,7 @@ class Draw(NamedTuple):
     solution: Solution  # of the mode
     acceptance: Array  # () probability that the proposal was accepted; 1 without a test
     diverging: Array  # () bool: whether the proposal was lost to numerical error
+    tuning: Tuning
 
 
 def emission_counts(stats):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from hhmm._emission_solvers.objective import Tuning
 from hhmm._model.joint import log_prior
 from hhmm._types import Array, EmissionLogits, SufficientStats
 
@@ -43,6 +44,7 @@ class ChainState(NamedTuple):
     emission_decrement: Array  # (), half the squared Newton decrement of the last solve
     emission_acceptance: Array  # (), probability that the last proposal was accepted
     emission_diverging: Array  # () bool, whether the last proposal was lost to numerical error
+    tuning: Tuning  # of the sampler of the emissions
     optimizer: Any  # what the gradient algorithm carries from step to step; () for the others
 
 

@@ -46,7 +46,7 @@ def update_params(key_emission, key_trans, chain, priors, learning_rate, warming
         tol=EMISSION_TOL,
     )
     drawn = SAMPLERS[settings.emission_sampler](
-        key_emission, counts, priors, chain.logits, solve, warming_up
+        key_emission, counts, priors, chain.logits, solve, warming_up, chain.tuning
     )
     solution = drawn.solution
     return chain._replace(
@@ -58,6 +58,7 @@ def update_params(key_emission, key_trans, chain, priors, learning_rate, warming
         emission_decrement=solution.decrement,
         emission_acceptance=drawn.acceptance,
         emission_diverging=drawn.diverging,
+        tuning=drawn.tuning,
     )
 
 

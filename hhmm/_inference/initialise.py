@@ -7,6 +7,7 @@ is. All of this is small and done once, so it is done in NumPy: nothing to compi
 
 import numpy as np
 
+from hhmm._emission_solvers import hmc
 from hhmm._inference.chain import ChainState
 from hhmm._model.simplex import helmert_basis
 from hhmm._sequences import pair_codes
@@ -106,5 +107,6 @@ def _chain(has_states, stats, prepared, logits, trans_probs, settings):
         emission_decrement=np.float64(0),
         emission_acceptance=np.float64(1),
         emission_diverging=np.bool_(False),
+        tuning=hmc.first_tuning(),
         optimizer=(),
     )

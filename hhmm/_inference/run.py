@@ -21,6 +21,7 @@ import joblib
 import numpy as np
 
 from hhmm import _lanes
+from hhmm._emission_solvers.objective import Tuning
 from hhmm._inference.chain import ChainState
 from hhmm._inference.dispatch import (
     ALTERNATING,
@@ -59,6 +60,7 @@ class End(NamedTuple):
     logits: EmissionLogits  # the last draw, or mode
     mode: EmissionLogits  # where the next emission solve starts
     trans_probs: Array  # (n_states, n_states)
+    tuning: Tuning  # of the sampler of the emissions
 
 
 class Result(NamedTuple):
@@ -194,6 +196,7 @@ def run(
             logits=chain.logits,
             mode=chain.mode,
             trans_probs=chain.trans_probs,
+            tuning=chain.tuning,
         ),
     )
 

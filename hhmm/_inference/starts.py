@@ -98,5 +98,6 @@ def further_starts(rng, ends, prepared, *, n_chains, shapes):
         end = ends[i % len(ends)]
         chain = initialise.start_from_params(end.logits, end.trans_probs, prepared, **shapes)
         key = key_from_data(end.key) if i < len(ends) else key_from_random_state(rng)
-        starts.append(Start(key, chain._replace(mode=end.mode), end.n_sweeps))
+        chain = chain._replace(mode=end.mode, tuning=end.tuning)
+        starts.append(Start(key, chain, end.n_sweeps))
     return starts

@@ -1,8 +1,11 @@
-"""Benchmarks: this library side by side with its peers.
+"""Benchmarks: this library side by side with its peers, and studies of what its fits are worth.
 
 Run from the root of the repository::
 
     pip install -e ".[bench]" && python -m benchmarks
+
+or parts of it, ``python -m benchmarks --only modes samplers``. What was run in full replaces its
+sections of RESULTS.rst.
 
 The published implementation of the model (state-moseq) runs in an environment of its own, which
 is made on the first run; dynamax and hmmlearn, libraries of message passing, run in this one.
@@ -15,6 +18,12 @@ is made on the first run; dynamax and hmmlearn, libraries of message passing, ru
 ``recovery``              part *recovery*: how often a fit gets to where the truth is
 ``scaling``               part *scaling*: cost along frames, syllables, states and sequences
 ``scaling_plot``          the same as a picture
+``samplers``              part *samplers*: what exact draws of the emissions cost
+``modes``                 part *modes*: whether fits from many seeds end as high as the truth
+``calibration``           part *calibration*: whether draws are draws from the posterior
+``calibration_plot``      the same as a picture
+``efficiency``            part *efficiency*: accuracy and prediction against amount of data
+``efficiency_plot``       the same as a picture
 ``floor``                 the least that drawing the states can take on this machine
 ``figures``               figures and their verdicts, as one table
 ``report``                the machine, and JSON
@@ -28,6 +37,12 @@ is made on the first run; dynamax and hmmlearn, libraries of message passing, ru
 ``_dynamax_worker``       dynamax's
 ``_hmmlearn_worker``      hmmlearn's
 ``_reference_worker``     sweeps of state-moseq
+``_samplers_worker``      sweeps of this library with one sampler and the other
+``_modes_worker``         fits of regimes and of song
+``_regimes``              simulated regimes, a hard problem
+``_calibration_worker``   ranks of truths among draws
+``_efficiency_worker``    fits of models of different economy
+``_free_emissions``       a model with emissions of its own for each state
 ``_data_worker``          simulated data
 ``_rates_worker``         what the machine can do
 ========================  ====================================================================

@@ -1,4 +1,4 @@
-"""One command: measure, print one table, write JSON."""
+"""One command: measure, print tables, write JSON, and what was measured in full to a page."""
 
 import argparse
 import json
@@ -11,12 +11,18 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks import report, workloads
+from benchmarks.calibration import calibration_table, measure_calibration
+from benchmarks.calibration_plot import draw_calibration
+from benchmarks.efficiency import efficiency_table, measure_efficiency
+from benchmarks.efficiency_plot import draw_efficiency
 from benchmarks.figures import summarise, table
 from benchmarks.floor import Rates, floor_table, floors
 from benchmarks.kernels import measure_kernels
+from benchmarks.modes import measure_modes, modes_table
 from benchmarks.recovery import measure_recovery, recovery_table
 from benchmarks.reference_env import DEFAULT_DIRECTORY, ensure_reference_environment
 from benchmarks.results import Section, page
+from benchmarks.samplers import Samplers, measure_samplers, samplers_table
 from benchmarks.scaling import measure_scaling, scaling_tables
 from benchmarks.scaling_plot import draw_scaling
 from benchmarks.sides import (
@@ -32,19 +38,37 @@ from benchmarks.sides import (
 from benchmarks.sweeps import measure_apart, measure_tutorial
 from benchmarks.workloads import TUTORIAL
 
-PARTS = ("kernels", "tutorial", "wide", "keypoint", "recovery", "scaling")
+# each is a section of the page
+TITLES = {
+    "kernels": "Message passing beside its peers",
+    "tutorial": "Tutorial beside the reference",
+    "wide": "Wide beside the reference",
+    "keypoint": "Keypoint beside the reference",
+    "recovery": "Recovery",
+    "scaling": "Scaling",
+    "samplers": "Samplers",
+    "modes": "Modes",
+    "calibration": "Calibration",
+    "efficiency": "Efficiency",
+}
+PARTS = tuple(TITLES)
 SWEEPS = {"tutorial", "wide", "keypoint"}  # beside the reference
+ON_TUTORIAL = {"kernels", "tutorial", "recovery", "modes"}  # its data
 
 
 class Parts(NamedTuple):
     """What the parts that were run have given; empty or None where one was not."""
 
-    workloads: list
-    figures: list  # of figures.Figure
+    workloads: dict  # by part, of `workloads.Workload`
+    figures: dict  # by part, lists of `figures.Figure`
+    floors: dict  # by part, lists of `floor.Floor`
+    rates: Rates | None
     recovery: dict | None
     scaling: list  # of scaling.Scaling
-    floors: list  # of floor.Floor
-    rates: Rates | None
+    samplers: Samplers | None
+    modes: dict | None
+    calibration: dict | None
+    efficiency: dict | None
 
 
 def parse_arguments(arguments=None):
@@ -64,12 +88,12 @@ def parse_arguments(arguments=None):
         type=Path,
         metavar="PATH",
         help=f"where the figures are written, default {here / 'results.json'}, and with --quick "
-        f"{here / 'quick' / 'results.json'}; scaling.png and RESULTS.rst go beside it",
+        f"{here / 'quick' / 'results.json'}; pictures and RESULTS.rst go beside it",
     )
     parser.add_argument(
         "--write-results",
         action="store_true",
-        help="write RESULTS.rst, which is written anyway when all parts are run in full",
+        help="replace sections of RESULTS.rst, which is done anyway when parts are run in full",
     )
     parser.add_argument(
         "--reference-env",
@@ -82,8 +106,8 @@ def parse_arguments(arguments=None):
     parsed = parser.parse_args(arguments)
     if parsed.json is None:
         parsed.json = (here / "quick" if parsed.quick else here) / "results.json"
-    in_full = set(parsed.only) == set(PARTS) and not (parsed.quick or parsed.skip_reference)
-    parsed.write_results = parsed.write_results or in_full
+    without_peer = parsed.skip_reference and SWEEPS & set(parsed.only)
+    parsed.write_results = parsed.write_results or not (parsed.quick or without_peer)
     return parsed
 
 
@@ -104,19 +128,27 @@ def main():
     with tempfile.TemporaryDirectory() as folder, DATA.worker() as simulator:
         parts = measure(only, reference, simulator, plan, folder, _say)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    picture = arguments.json.with_name("scaling.png")
-    if parts.scaling:
-        draw_scaling(parts.scaling, picture)
+    images = draw(parts, arguments.json.parent)
+    sections = [
+        Section(
+            TITLES[part],
+            text,
+            images.get(part),
+            _command(part, arguments),
+            report.header(machine, {name: names[name] for name in _sides_of(part, names)}),
+        )
+        for part, text in describe(parts).items()
+    ]
     header = report.header(machine, names)
-    sections = describe(parts, picture.name)
     print("\n\n".join([header, *(section.text for section in sections)]))
     result = report.as_json(machine, names, plan, parts)
     arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     print(f"\nwritten to {arguments.json}")
     if arguments.write_results:
         results = arguments.json.with_name("RESULTS.rst")
-        results.write_text(page(header, sections, _command(arguments)))
-        print(f"written to {results}")
+        before = results.read_text() if results.exists() else ""
+        results.write_text(page(sections, before, TITLES.values()))
+        print(f"written to {results}: {', '.join(section.title for section in sections)}")
 
 
 def measure(only, reference, simulator, plan, folder, say):
@@ -134,8 +166,10 @@ def measure(only, reference, simulator, plan, folder, say):
     say : callable
         Told what is going on.
     """
-    used, figures, rows = [], [], []
-    recovery, scaling, rates = None, [], None
+    used, figures, rows, rates = {}, {}, {}, None
+
+    def run(part, function, *arguments):
+        return function(*arguments) if part in only else None
 
     def floors_of(workload, data, figures):
         states = next(figure for figure in figures if figure.name.strip() == "its states part")
@@ -146,17 +180,15 @@ def measure(only, reference, simulator, plan, folder, say):
         say("rates of the machine")
         with RATES.worker() as worker:
             rates = Rates(**worker.request("rates"))
-    if {"kernels", "tutorial", "recovery"} & only:
-        used.append(TUTORIAL)
-        data = make_data(simulator, TUTORIAL, folder)
-        if "kernels" in only:
-            figures += measure_kernels(simulator, data, folder, plan, say)
-        if "tutorial" in only:
-            new = measure_tutorial(reference, data, plan, say)
-            figures += new
-            rows += floors_of(TUTORIAL, data, new)
-        if "recovery" in only:
-            recovery = measure_recovery(data, plan, say)
+    tutorial = make_data(simulator, TUTORIAL, folder) if ON_TUTORIAL & only else None
+    if "kernels" in only:
+        used["kernels"] = TUTORIAL
+        figures["kernels"] = measure_kernels(simulator, tutorial, folder, plan, say)
+    if "tutorial" in only:
+        used["tutorial"] = TUTORIAL
+        figures["tutorial"] = measure_tutorial(reference, tutorial, plan, say)
+        rows["tutorial"] = floors_of(TUTORIAL, tutorial, figures["tutorial"])
+    recovery = run("recovery", measure_recovery, tutorial, plan, say)
     targets = {
         "wide": {
             "sweep_target": workloads.WIDE_SWEEP,
@@ -169,41 +201,78 @@ def measure(only, reference, simulator, plan, folder, say):
         },
     }
     for workload in (plan.wide, plan.keypoint):
-        if workload.name in only:
-            used.append(workload)
+        part = workload.name
+        if part in only:
+            used[part] = workload
             data = make_data(simulator, workload, folder)
-            new = measure_apart(workload, reference, data, plan, say, **targets[workload.name])
-            figures += new
-            rows += floors_of(workload, data, new)
-    if "scaling" in only:
-        scaling = measure_scaling(simulator, plan, say)
-    return Parts(used, figures, recovery, scaling, rows, rates)
+            figures[part] = measure_apart(workload, reference, data, plan, say, **targets[part])
+            rows[part] = floors_of(workload, data, figures[part])
+    return Parts(
+        used,
+        figures,
+        rows,
+        rates,
+        recovery=recovery,
+        scaling=run("scaling", measure_scaling, simulator, plan, say) or [],
+        samplers=run("samplers", measure_samplers, simulator, plan, folder, say),
+        modes=run("modes", measure_modes, tutorial, plan, say),
+        calibration=run("calibration", measure_calibration, plan, say),
+        efficiency=run("efficiency", measure_efficiency, plan, say),
+    )
 
 
-def describe(parts, picture):
-    """Sections of the results."""
-    sections = []
-    if parts.figures:
-        described = "\n".join(workload.describe() for workload in parts.workloads)
-        sections.append(Section("Beside its peers", f"{described}\n\n{table(parts.figures)}"))
-    if parts.recovery is not None:
-        sections.append(Section("Recovery", recovery_table(parts.recovery)))
-    if parts.scaling:
-        sections.append(Section("Scaling", scaling_tables(parts.scaling), picture))
-    if parts.floors:
-        sections.append(Section("Floor", floor_table(parts.floors, parts.rates)))
-    return sections
+def draw(parts, folder):
+    """Draw the pictures of the parts; returns their file names by part."""
+    draw_part = {
+        "scaling": draw_scaling,
+        "calibration": draw_calibration,
+        "efficiency": draw_efficiency,
+    }
+    images = {}
+    for part, draw_it in draw_part.items():
+        if getattr(parts, part):
+            images[part] = f"{part}.png"
+            draw_it(getattr(parts, part), folder / images[part])
+    return images
 
 
-def _command(arguments):
-    """The command line that makes these results again."""
-    words = ["python", "-m", "benchmarks"]
-    words += ["--only", *arguments.only] if set(arguments.only) != set(PARTS) else []
+def describe(parts):
+    """Results as text, by part."""
+    texts = {}
+    for part, figures in parts.figures.items():
+        texts[part] = f"{parts.workloads[part].describe()}\n\n{table(figures)}"
+        if part in parts.floors:
+            texts[part] += f"\n\n{floor_table(parts.floors[part], parts.rates)}"
+    tables = {
+        "recovery": recovery_table,
+        "scaling": scaling_tables,
+        "samplers": samplers_table,
+        "modes": modes_table,
+        "calibration": calibration_table,
+        "efficiency": efficiency_table,
+    }
+    for part, make_table in tables.items():
+        if getattr(parts, part):
+            texts[part] = make_table(getattr(parts, part))
+    return {part: texts[part] for part in PARTS if part in texts}
+
+
+def _command(part, arguments):
+    """The command line that makes the section of a part again."""
+    words = ["python", "-m", "benchmarks", "--only", part]
     words += ["--quick"] if arguments.quick else []
-    words += ["--skip-reference"] if arguments.skip_reference else []
-    if len(words) > 3:
-        words.append("--write-results")
+    skips = arguments.skip_reference and part in SWEEPS
+    words += ["--skip-reference"] if skips else []
+    words += ["--write-results"] if arguments.quick or skips else []
     return shlex.join(words)
+
+
+def _sides_of(part, names):
+    """Names of the sides that a part compares."""
+    peers = {DYNAMAX.name, HMMLEARN.name}
+    if part == "kernels":
+        return [name for name in names if name == HHMM.name or name in peers]
+    return [name for name in names if name == HHMM.name or (part in SWEEPS and name not in peers)]
 
 
 def _say(message):

@@ -63,7 +63,7 @@ class Chain:
             n_states=model.n_states,
             n_syllables=model.n_syllables_,
             settings=self._settings,
-        )
+        )._replace(tuning=model._ends[model.best_chain_].tuning)
         self._groups = jax.device_put(prepared.groups)
         self._prepared = prepared._replace(
             groups=self._groups,

@@ -68,15 +68,17 @@ def judge(figure):
     }
 
 
-def table(figures):
+def table(figures, ours="hhmm"):
     """The figures as one table, medians and their ratio.
 
     Parameters
     ----------
     figures : list of Figure
+    ours : str
+        What stands over this library's column.
     """
     heading = _ROW.format(
-        name="", hhmm="hhmm", theirs="peer", peer="", ratio="ratio", target="target", verdict=""
+        name="", hhmm=ours, theirs="peer", peer="", ratio="ratio", target="target", verdict=""
     )
     lines = [heading.rstrip(), RULE]
     previous = None
@@ -93,10 +95,15 @@ def table(figures):
             peer=figure.peer if theirs else "",
             ratio=_ratio(judged["ratio"]),
             target=_target(figure.target),
-            verdict={None: "", True: "met", False: "MISSED"}[judged["met"]],
+            verdict=verdict(judged["met"]),
         )
         lines.append(row.rstrip())
     return "\n".join(lines)
+
+
+def verdict(met):
+    """Whether a target is met, in a word; nothing where that is open, None."""
+    return {None: "", True: "met", False: "MISSED"}[met]
 
 
 def quantity(value, unit):
@@ -124,4 +131,6 @@ def _ratio(ratio):
 def _target(target):
     if target is None:
         return ""
-    return f"<= 1/{1 / target.limit:g}" if target.of_ratio else f"<= {target.limit:g} GB"
+    if not target.of_ratio:
+        return f"<= {target.limit:g} GB"
+    return f"<= {target.limit:g}" if target.limit >= 1 else f"<= 1/{1 / target.limit:g}"

@@ -1,6 +1,7 @@
 """Where and with what it was measured, and all of it as JSON."""
 
 import datetime
+import itertools
 import os
 import platform
 
@@ -8,6 +9,7 @@ import psutil
 
 from benchmarks.figures import judge
 from benchmarks.floor import floor_as_json
+from benchmarks.samplers import samplers_as_json
 from benchmarks.scaling import scaling_as_json
 
 
@@ -16,14 +18,19 @@ def describe_machine():
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "cpu": _cpu_name(),
-        "cores": len(psutil.Process().cpu_affinity())
-        if hasattr(psutil.Process, "cpu_affinity")
-        else psutil.cpu_count(),
+        "cores": count_cores(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "load_average": os.getloadavg()[0],
     }
+
+
+def count_cores():
+    """Cores that this process may use."""
+    if hasattr(psutil.Process, "cpu_affinity"):
+        return len(psutil.Process().cpu_affinity())
+    return psutil.cpu_count()
 
 
 def header(machine, versions):
@@ -57,11 +64,17 @@ def as_json(machine, versions, plan, parts):
         "machine": machine,
         "versions": versions,
         "plan": counts,
-        "workloads": [workload._asdict() for workload in parts.workloads],
-        "figures": [judge(figure) for figure in parts.figures],
+        "workloads": [workload._asdict() for workload in dict.fromkeys(parts.workloads.values())],
+        "figures": [judge(figure) for part in parts.figures.values() for figure in part],
         "recovery": parts.recovery,
         "scaling": scaling_as_json(parts.scaling) if parts.scaling else None,
-        "floor": floor_as_json(parts.floors, parts.rates) if parts.floors else None,
+        "floor": floor_as_json(list(itertools.chain(*parts.floors.values())), parts.rates)
+        if parts.floors
+        else None,
+        "samplers": samplers_as_json(parts.samplers) if parts.samplers else None,
+        "modes": parts.modes,
+        "calibration": parts.calibration,
+        "efficiency": parts.efficiency,
     }
 
 

@@ -49,6 +49,12 @@ HHMM_KERNELS = Side("hhmm", sys.executable, "benchmarks._hhmm_kernels_worker")
 DYNAMAX = Side("dynamax", sys.executable, "benchmarks._dynamax_worker")
 HMMLEARN = Side("hmmlearn", sys.executable, "benchmarks._hmmlearn_worker")
 
+# Studies of this library alone.
+SAMPLERS = Side("hhmm", sys.executable, "benchmarks._samplers_worker")
+MODES = Side("hhmm", sys.executable, "benchmarks._modes_worker")
+CALIBRATION = Side("hhmm", sys.executable, "benchmarks._calibration_worker")
+EFFICIENCY = Side("hhmm", sys.executable, "benchmarks._efficiency_worker")
+
 # No side: what both load, and what the machine can do.
 DATA = Side("data", sys.executable, "benchmarks._data_worker")
 RATES = Side("rates", sys.executable, "benchmarks._rates_worker")

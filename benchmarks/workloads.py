@@ -29,6 +29,46 @@ class Workload(NamedTuple):
         )
 
 
+class Regimes(NamedTuple):
+    """The hard problem of the part *modes*; what its fields are says `benchmarks._regimes`."""
+
+    seed: int = 0
+    n_sequences: int = 60
+    lengths: tuple = (1200, 2400)
+    durations: tuple = (120, 400)
+    kinds: tuple = (0, 0, 1, 1, 2)
+    n_syllables: int = 27
+    between_kinds: float = 0.6
+    within_kind: float = 0.25
+
+    def describe(self, n_timesteps):
+        """Two lines: the size of the data."""
+        return (
+            f"regimes: {self.n_sequences} sequences of {self.lengths[0]:,} to "
+            f"{self.lengths[1]:,}, {n_timesteps:,} timesteps in all, {self.n_syllables} "
+            f"syllables,\n{len(self.kinds)} regimes of {max(self.kinds) + 1} kinds that last "
+            f"{self.durations[0]} to {self.durations[1]} timesteps each"
+        )
+
+
+class Calibration(NamedTuple):
+    """Data sets of the part *calibration*, and the fit of each."""
+
+    n_data_sets: int
+    n_sweeps: int = 800  # the first half is left out
+    n_draws: int = 19
+    lengths: tuple = (40, 30, 30, 25, 20, 10)
+    missing: float = 0.1  # fraction of the timesteps
+    n_states: int = 2
+    n_syllables: int = 4
+    priors: dict = {  # noqa: RUF012
+        "emission_base_sigma": 1.0,
+        "emission_biases_sigma": 1.0,
+        "trans_beta": 1.0,
+        "trans_kappa": 10.0,
+    }
+
+
 class Axis(NamedTuple):
     """Workloads that differ in one thing."""
 
@@ -56,6 +96,16 @@ class Plan(NamedTuple):
     wide: Workload
     keypoint: Workload
     axes: tuple
+    sampler_rounds: int  # turns of each sampler
+    sampler_sweeps: dict  # a turn, by workload
+    sampler_fit_sweeps: dict  # of the fit whose acceptance is reported, over its second half
+    mode_seeds: int  # of the start that is judged
+    other_seeds: int  # of the starts beside it, and of each number of states of song
+    regimes: Regimes
+    song_states: tuple
+    calibration: Calibration
+    efficiency_repeats: int
+    efficiency_sizes: tuple  # numbers of sequences
 
 
 class Target(NamedTuple):
@@ -137,6 +187,16 @@ FULL = Plan(
         _states((2, 5, 10, 20, 50)),
         _sequences((1, 10, 100, 1000, 10_000), n_frames=1_000_000),
     ),
+    sampler_rounds=9,
+    sampler_sweeps={"tutorial": 20, "wide": 2},
+    sampler_fit_sweeps={"tutorial": 100, "wide": 100},
+    mode_seeds=20,
+    other_seeds=5,
+    regimes=Regimes(),
+    song_states=(2, 3, 4, 5, 6, 8),
+    calibration=Calibration(500),
+    efficiency_repeats=3,
+    efficiency_sizes=(1, 2, 5, 10, 20, 50, 100, 200),
 )
 # everything in a few minutes, to see that it works
 QUICK = Plan(
@@ -159,6 +219,16 @@ QUICK = Plan(
         _states((2, 10)),
         _sequences((10, 1000), n_frames=100_000),
     ),
+    sampler_rounds=2,
+    sampler_sweeps={"tutorial": 5, "wide": 2},
+    sampler_fit_sweeps={"tutorial": 20, "wide": 10},
+    mode_seeds=1,
+    other_seeds=1,
+    regimes=Regimes(n_sequences=12),
+    song_states=(2, 3),
+    calibration=Calibration(20, n_sweeps=200),
+    efficiency_repeats=1,
+    efficiency_sizes=(25, 50),
 )
 
 # Sweeps before anything is timed: Newton's warm start has something to start from.

@@ -34,10 +34,10 @@ def test_higher_than_the_truth_has_missed_nothing():
 
 def test_song_is_judged_by_its_first_seed():
     fits = [
-        {"n_states": 2, "seed": 0, "score": -0.722},
-        {"n_states": 2, "seed": 1, "score": -0.8},
-        {"n_states": 3, "seed": 0, "score": -0.65},
-        {"n_states": 3, "seed": 1, "score": -0.6},
+        {"sampler": "hmc", "n_states": 2, "seed": 0, "score": -0.722},
+        {"sampler": "hmc", "n_states": 2, "seed": 1, "score": -0.8},
+        {"sampler": "hmc", "n_states": 3, "seed": 0, "score": -0.65},
+        {"sampler": "hmc", "n_states": 3, "seed": 1, "score": -0.6},
     ]
     first, second = modes.summarise_song(fits)
     assert first["met"]
@@ -47,9 +47,12 @@ def test_song_is_judged_by_its_first_seed():
 
 def test_modes_table():
     fit = {"seed": 0, "log_joint": -10.0, "accuracy": 0.9, "seconds": 1.0, "fit_seconds": 1.0}
-    fits = [{**fit, "init": init, "n_states": 2, "score": -0.7} for init in ("windows", "prior")]
+    fits = [
+        {**fit, "init": init, "sampler": sampler, "n_states": 2, "score": score}
+        for init, sampler, score in (("windows", "laplace", -0.7), ("prior", "hmc", -0.8))
+    ]
     found = {"truth": fit, "fits": fits, "reached": {"windows": 1, "prior": 0}, "met": True}
-    song = {"fits": fits, "rows": modes.summarise_song(fits), "met": False}
+    song = {"fits": fits, "rows": modes.summarise_song(fits)}
     text = modes.modes_table(
         {
             "tutorial": {"truth": fit, "fits": [fit] * 20, "n_reached": 20, "met": True},
@@ -62,7 +65,7 @@ def test_modes_table():
             "song": song,
         }
     )
-    assert text.count("target all: met") == 3
+    assert text.count("target all: met") == 4
     assert text.endswith("target all: MISSED")
     assert widest(text) <= 100
 

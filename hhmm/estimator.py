@@ -86,7 +86,13 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
     emission_sampler : {"laplace", "hmc"}, default="laplace"
         How emissions are drawn given the counts. "laplace" is a normal approximation at
         the mode with the inverse Hessian as covariance. "hmc" is exact: Hamiltonian Monte
-        Carlo with that Hessian as metric. It wants `emission_solver` "newton".
+        Carlo with that Hessian as metric, its steps tuned in the first half of the sweeps. It
+        wants `emission_solver` "newton". Take it where data are few: of data sets of 155
+        timesteps and 4 syllables, the laplace posterior puts the norm of the emissions too low
+        for 6 truths of 10, and on 456 songs of 13 syllables hmc predicts other songs better at
+        every number of states, by 0.003 to 0.008 nats a transition. With 200,000 transitions of
+        20 syllables the two agree, and a sweep takes 1.1 times as long with hmc; 1.6 times with
+        100 syllables.
     message_passing : {"auto", "sequential", "compressed", "parallel"}, default="auto"
         How messages are passed over time. All are exact. "sequential" goes timestep by
         timestep. "compressed" goes run by run, a run being a syllable and the timesteps

@@ -11,7 +11,8 @@ GOOD = np.array([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
 
 
 def _model(**parameters):
-    return EfficientHHMM(**({"n_states": 2, "max_iter": 2, "random_state": 0} | parameters))
+    defaults = {"n_states": 2, "max_iter": 2, "init": "prior", "random_state": 0}
+    return EfficientHHMM(**(defaults | parameters))
 
 
 @pytest.fixture(scope="module")

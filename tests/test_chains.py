@@ -166,19 +166,26 @@ def test_average_is_over_the_chains_that_agree(several, data, monkeypatch):
     "parameters",
     [
         {},
-        {"emission_sampler": "hmc"},
         {"message_passing": "compressed"},
         {"message_passing": "parallel", "n_chains": 1},
         {"algorithm": "em", "tol": 0.0},
     ],
 )
 def test_a_fit_continued_is_one_longer_fit(data, parameters):
-    """To the last bit; with hmc as long as no proposal is replaced while it warms up."""
+    """To the last bit."""
     whole = _model(**{"n_chains": 2, "max_iter": 9, **parameters}).fit(data.X)
     parts = clone(whole).set_params(warm_start=True, max_iter=3)
     traces = [parts.fit(data.X).log_joint_ for _ in range(3)]
     np.testing.assert_array_equal(np.concatenate(traces, axis=1), whole.log_joint_)
     np.testing.assert_array_equal(parts.states_, whole.states_)
+
+
+def test_a_fit_by_hmc_is_continued_with_what_its_warm_up_has_tuned(data):
+    """Half of 8 sweeps warm up, and so do half of 9."""
+    whole = _model(emission_sampler="hmc", max_iter=9).fit(data.X)
+    parts = _model(emission_sampler="hmc", max_iter=8, warm_start=True).fit(data.X)
+    traces = [parts.log_joint_, parts.set_params(max_iter=1).fit(data.X).log_joint_]
+    np.testing.assert_array_equal(np.concatenate(traces, axis=1), whole.log_joint_)
 
 
 def test_warm_start_goes_on_from_parameters_on_other_data(data):

@@ -33,7 +33,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def fitted(data):
-    return EfficientHHMM(n_states=3, max_iter=40, random_state=0).fit(data.X)
+    return EfficientHHMM(n_states=3, max_iter=40, random_state=0, init="prior").fit(data.X)
 
 
 def _call(model, method, X, **kwargs):
@@ -200,7 +200,7 @@ def test_order_and_company_of_sequences_change_nothing(fitted, data):
 
 def test_equal_seeds_give_equal_fits(data):
     def fit(seed):
-        return EfficientHHMM(n_states=3, max_iter=4, random_state=seed).fit(data.X)
+        return EfficientHHMM(n_states=3, max_iter=4, random_state=seed, init="prior").fit(data.X)
 
     a, b, c = fit(1), fit(np.random.RandomState(1)), fit(2)
     np.testing.assert_array_equal(a.log_joint_, b.log_joint_)
@@ -240,7 +240,9 @@ def test_init_as_a_list_of_states(data):
 
 def test_one_state_is_a_markov_chain(data):
     """K = 1: the emissions have the posterior of a softmax-normal Markov chain, no biases."""
-    model = EfficientHHMM(n_states=1, max_iter=200, n_draws=100, random_state=0).fit(data.X)
+    model = EfficientHHMM(n_states=1, max_iter=200, n_draws=100, random_state=0, init="prior").fit(
+        data.X
+    )
     assert model.emission_biases_.shape == (0, 5)
     np.testing.assert_array_equal(model.trans_probs_, [[1.0]])
     assert (model.predict(data.X) == 0).all()
@@ -257,16 +259,18 @@ def test_missing_data_at_fit(data):
     X = data.X.copy()
     X[:, 10:13] = -1
     X[4, 40:] = -1
-    model = EfficientHHMM(n_states=3, max_iter=30, random_state=0).fit(X)
+    model = EfficientHHMM(n_states=3, max_iter=30, random_state=0, init="prior").fit(X)
     assert (model.states_[4, 40:] == -1).all()
     assert (model.states_[4, :40] >= 0).all()
-    masked = EfficientHHMM(n_states=3, max_iter=30, random_state=0)
+    masked = EfficientHHMM(n_states=3, max_iter=30, random_state=0, init="prior")
     masked.fit(data.X, mask=X >= 0)
     np.testing.assert_array_equal(masked.log_joint_, model.log_joint_)
 
 
 def test_n_syllables_can_exceed_the_labels_of_the_data(data):
-    model = EfficientHHMM(n_states=2, n_syllables=8, max_iter=3, random_state=0).fit(data.X)
+    model = EfficientHHMM(n_states=2, n_syllables=8, max_iter=3, random_state=0, init="prior").fit(
+        data.X
+    )
     assert model.n_syllables_ == 8
     assert np.isfinite(model.score([[6, 7, 6, 0]]))
 
@@ -284,7 +288,7 @@ def test_transform_is_the_fraction_of_time_by_predict(fitted, data):
 
 
 def test_fit_predict_and_fit_transform(data):
-    model = EfficientHHMM(n_states=2, max_iter=3, random_state=0)
+    model = EfficientHHMM(n_states=2, max_iter=3, random_state=0, init="prior")
     mask = np.ones(data.X.shape, bool)
     mask[:, -5:] = False
     states = model.fit_predict(data.X, mask=mask)
@@ -355,7 +359,9 @@ def test_clone_and_params_round_trip(fitted):
 def test_grid_search_over_ragged_sequences(data):
     X = [row[: 100 - i % 5] for i, row in enumerate(data.X)]
     search = GridSearchCV(
-        EfficientHHMM(n_syllables=6, max_iter=3, random_state=0), {"n_states": [1, 2]}, cv=2
+        EfficientHHMM(n_syllables=6, max_iter=3, random_state=0, init="prior"),
+        {"n_states": [1, 2]},
+        cv=2,
     ).fit(X)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert len(search.predict(X)) == 20
@@ -366,28 +372,30 @@ def test_grid_search_over_ragged_sequences(data):
 def test_a_classifier_can_follow_in_a_pipeline(data):
     y = np.arange(20) % 2
     pipeline = make_pipeline(
-        EfficientHHMM(n_states=2, max_iter=3, random_state=0), LogisticRegression()
+        EfficientHHMM(n_states=2, max_iter=3, random_state=0, init="prior"), LogisticRegression()
     )
     assert pipeline.fit(data.X, y).predict(data.X).shape == (20,)
 
 
 def test_verbose_shows_progress(data, capsys, monkeypatch):
-    EfficientHHMM(n_states=2, max_iter=5, verbose=1, random_state=0).fit(data.X)
+    EfficientHHMM(n_states=2, max_iter=5, verbose=1, random_state=0, init="prior").fit(data.X)
     shown = capsys.readouterr().err
     assert "5/5" in shown
     assert "log joint -" in shown
     monkeypatch.setitem(sys.modules, "tqdm", None)  # as if it were not installed
-    EfficientHHMM(n_states=2, max_iter=5, verbose=1, random_state=0).fit(data.X)
+    EfficientHHMM(n_states=2, max_iter=5, verbose=1, random_state=0, init="prior").fit(data.X)
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("Gibbs: sweep 5/5, ")
     assert "sweeps/s, log joint -" in last
-    EfficientHHMM(n_states=2, max_iter=5, random_state=0).fit(data.X)
+    EfficientHHMM(n_states=2, max_iter=5, random_state=0, init="prior").fit(data.X)
     assert capsys.readouterr() == ("", "")
 
 
 def test_progress_does_not_change_the_fit(data):
     quiet, shown = (
-        EfficientHHMM(n_states=2, max_iter=5, verbose=verbose, random_state=0).fit(data.X)
+        EfficientHHMM(n_states=2, max_iter=5, verbose=verbose, random_state=0, init="prior").fit(
+            data.X
+        )
         for verbose in (0, 1)
     )
     np.testing.assert_array_equal(quiet.log_joint_, shown.log_joint_)
@@ -397,7 +405,7 @@ def test_data_is_left_as_it_was(data):
     X = data.X.copy()
     masked = np.ma.MaskedArray(X, X == 3)
     before = X.copy(), masked.mask.copy()
-    EfficientHHMM(n_states=2, max_iter=2, random_state=0).fit(masked).predict(masked)
+    EfficientHHMM(n_states=2, max_iter=2, random_state=0, init="prior").fit(masked).predict(masked)
     np.testing.assert_array_equal(X, before[0])
     np.testing.assert_array_equal(masked.mask, before[1])
 
@@ -405,17 +413,19 @@ def test_data_is_left_as_it_was(data):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_hmc_records_its_acceptance_and_leaves_a_start_far_away():
     data = make_hhmm(20, 100, 2, 5, random_state=3)
-    model = EfficientHHMM(2, 5, emission_sampler="hmc", max_iter=30, random_state=0).fit(data.X)
+    model = EfficientHHMM(
+        2, 5, emission_sampler="hmc", max_iter=30, random_state=0, init="prior"
+    ).fit(data.X)
     assert model.emission_acceptance_.shape == model.emission_diverging_.shape == (1, 30)
     assert model.emission_acceptance_[0, 15:].mean() > 0.6
     assert not model.emission_diverging_.any()
-    other = EfficientHHMM(2, 5, max_iter=30, random_state=0).fit(data.X)
+    other = EfficientHHMM(2, 5, max_iter=30, random_state=0, init="prior").fit(data.X)
     assert (other.emission_acceptance_ == 1).all()
     assert len(np.unique(model.posterior_.emission_base[0, :, 0, 0])) > 5
 
 
 def test_hmc_without_newton_is_refused():
-    model = EfficientHHMM(2, emission_sampler="hmc", emission_solver="adam")
+    model = EfficientHHMM(2, emission_sampler="hmc", emission_solver="adam", init="prior")
     with pytest.raises(ValueError, match="expected emission_solver='newton', got 'adam'"):
         model.fit(np.zeros((2, 5), int))
 

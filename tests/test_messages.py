@@ -270,9 +270,9 @@ def test_a_long_chain_that_cannot_turn_back_does_not_underflow(backend):
         trans_probs=np.array([[0.98, 0.015, 0.005], [0, 0.99, 0.01], [0, 0, 1.0]])
     )
     probs = oracles.syllable_trans_probs(model)
-    x = np.zeros(20_000, np.int32)
+    x = np.zeros(10_000, np.int32)
     for t in range(1, len(x)):
-        state = np.searchsorted([4_000, 8_000, 14_000], t, side="right") % 3
+        state = np.searchsorted([2_000, 4_000, 7_000], t, side="right") % 3
         x[t] = rng.choice(5, p=probs[state, x[t - 1]])
     truth = oracles.LogForwardBackward(model, x)
     found = _log_likelihoods(backend, model, [x])
@@ -298,7 +298,7 @@ run_sequence = st.lists(held, min_size=1, max_size=6).map(_write_out)
     seed=st.integers(0, 1000),
     kind=st.sampled_from([(0.3, False), (1.5, False), (4.0, False), (0.3, True), (1.0, True)]),
 )
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 def test_any_runs_any_model(sequences, seed, kind):
     """Runs drawn by hypothesis: longer than the table of 4 powers, one timestep, all missing.
 

@@ -13,7 +13,7 @@ NON_INTEGRAL = {"check_positive_only_tag_during_fit": "fits fractions, which are
 
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
-    [EfficientHHMM(n_states=2, max_iter=2, random_state=0)],
+    [EfficientHHMM(n_states=2, max_iter=2, random_state=0, init="prior")],
     expected_failed_checks=lambda _: NON_INTEGRAL,
 )
 def test_estimator_check(estimator, check):

@@ -87,12 +87,11 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         How emissions are drawn given the counts. "laplace" is a normal approximation at
         the mode with the inverse Hessian as covariance. "hmc" is exact: Hamiltonian Monte
         Carlo with that Hessian as metric, its steps tuned in the first half of the sweeps. It
-        wants `emission_solver` "newton". Take it where data are few: of data sets of 155
-        timesteps and 4 syllables, the laplace posterior puts the norm of the emissions too low
-        for 6 truths of 10, and on 456 songs of 13 syllables hmc predicts other songs better at
-        every number of states, by 0.003 to 0.008 nats a transition. With 200,000 transitions of
-        20 syllables the two agree, and a sweep takes 1.1 times as long with hmc; 1.6 times with
-        100 syllables.
+        wants `emission_solver` "newton". Take it where data are few. With 155 timesteps of 4
+        syllables, the norm of the true emissions lies above 6 of 10 laplace draws, where it
+        should lie above 5; fitted to 456 songs of 13 syllables, hmc predicts other songs better at
+        every number of states, by 0.003 to 0.008 nats a transition. A sweep takes 1.1 times
+        as long with hmc for 20 syllables, 1.6 times for 100.
     message_passing : {"auto", "sequential", "compressed", "parallel"}, default="auto"
         How messages are passed over time. All are exact. "sequential" goes timestep by
         timestep. "compressed" goes run by run, a run being a syllable and the timesteps

@@ -239,6 +239,11 @@ def run_chains(starts, run_one, reports):
     What a chain draws does not depend on the others. When one fails, or the user interrupts, the
     others end at their next dispatch.
 
+    Milliseconds of a sweep of four chains on two cores, one after the other / in threads / as one
+    vectorised chain, which pays for the slowest emission solve of all: 200 x 1000 timesteps, 5
+    states, 20 syllables: 42 / 25 / 49; 4 x 20,000: 44 / 24 / 36; 20 x 20,000, 10 states, 100
+    syllables: 561 / 364 / 932.
+
     Parameters
     ----------
     starts : list of Start

@@ -194,7 +194,7 @@ FULL = Plan(
     other_seeds=5,
     regimes=Regimes(),
     song_states=(2, 3, 4, 5, 6, 8),
-    calibration=Calibration(500),
+    calibration=Calibration(300),
     efficiency_repeats=3,
     efficiency_sizes=(1, 2, 5, 10, 20, 50, 100, 200),
 )

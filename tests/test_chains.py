@@ -235,13 +235,16 @@ def test_chains_share_the_cores(n_at_once, n_groups, monkeypatch):
     assert len(prepared.groups) == n_groups
 
 
-def test_a_chain_that_fails_ends_the_others(monkeypatch):
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_chain_that_fails_ends_the_others(failing, monkeypatch):
     monkeypatch.setattr(run.joblib, "effective_n_jobs", lambda _: 2)
-    ended = threading.Event()
+    started, ended = threading.Event(), threading.Event()
 
     def run_one(start, report):
-        if start == 0:
+        if start == failing:
+            started.wait(5)
             raise FloatingPointError("the log joint of sweep 3 is nan")
+        started.set()
         try:
             while True:
                 report(1, -1.0)

@@ -256,7 +256,7 @@ def run_chains(starts, run_one, reports):
     -------
     results : list of Result
     """
-    abandoned = threading.Event()
+    abandoned, errors = threading.Event(), []
 
     def call(start, report):
         def report_unless_abandoned(*arguments):
@@ -264,12 +264,22 @@ def run_chains(starts, run_one, reports):
                 raise _AbandonedError
             report(*arguments)
 
-        return lambda: run_one(start, report=report_unless_abandoned)
+        def make():
+            try:
+                return run_one(start, report=report_unless_abandoned)
+            except Exception as error:
+                errors.append(error)
+                abandoned.set()
+                raise
+
+        return make
 
     calls = [call(*pair) for pair in zip(starts, reports, strict=True)]
     n_threads = min(len(calls), joblib.effective_n_jobs(-1))
     try:
         return together(*calls, n_threads=n_threads, pool="chains")
+    except _AbandonedError:
+        raise errors[0] from None  # what came first is the cause
     except BaseException:
         abandoned.set()
         raise

@@ -53,6 +53,7 @@ from jax import lax
 
 from hhmm._messages.arithmetic import (
     by_syllables,
+    columns,
     count_cells,
     draw_index,
     larger,
@@ -134,6 +135,7 @@ def _expected_counts_by_blocks(factors, trans_probs, sequences, n_blocks):
     trans = trans_probs.astype(factors.relative.dtype)
     n_steps, n_lanes = sequences.pairs.shape
     n_pairs, n_states = factors.relative.shape
+    emissions = factors.relative.T
 
     def blocks_of(values, fill):
         missing = -n_steps % n_blocks
@@ -148,7 +150,7 @@ def _expected_counts_by_blocks(factors, trans_probs, sequences, n_blocks):
 
     def step(message, inputs):
         predicted = _predict(message, 1 / total(message), trans, inputs[1])
-        return predicted * factors.relative[inputs[0]].T, None
+        return predicted * columns(emissions, inputs[0]), None
 
     def pass_through(message, block):
         return lax.scan(step, message, block[:2])[0], message
@@ -215,12 +217,12 @@ def sample(key, factors, trans_probs, sequences):
         log p(x), all sequences, in nats.
     """
     passed = forward(factors, trans_probs, sequences)
-    to_next = trans_probs.astype(passed.messages.dtype).T
+    trans = trans_probs.astype(passed.messages.dtype)
     noise = uniforms_by_lane(key, len(sequences.pairs), sequences)
 
     def step(state, inputs):
         message, ends, uniform = inputs
-        state = draw_index(uniform, message * jnp.where(ends, 1, to_next[state].T))
+        state = draw_index(uniform, message * jnp.where(ends, 1, columns(trans, state)))
         return state, state
 
     last = jnp.zeros(sequences.pairs.shape[1:], jnp.int32)
@@ -269,9 +271,9 @@ def viterbi(factors, trans_probs, sequences, ends_fixed=None):
     dtype = factors.relative.dtype
     n_states = trans_probs.shape[0]
     log_trans = jnp.log(trans_probs).astype(dtype)
-    # by next state; after the last timestep, nothing
-    to_next = jnp.concatenate([log_trans.T, jnp.zeros((1, n_states), dtype)])
-    log_relative = jnp.log(factors.relative)
+    # to the next state; after the last timestep, nothing
+    to_next = jnp.concatenate([log_trans, jnp.zeros((n_states, 1), dtype)], axis=1)
+    log_relative = jnp.log(factors.relative.T)
     starts, ends = sequences.starts, ends_of(sequences)
     at_start, last = 0, jnp.zeros(starts.shape[1:], jnp.int32)
     if ends_fixed is not None:
@@ -284,7 +286,7 @@ def viterbi(factors, trans_probs, sequences, ends_fixed=None):
         pairs, starts = inputs
         best = reduce(larger, [log_trans[j][:, None] + scores[j] for j in range(n_states)])
         highest = reduce(larger, list(scores))
-        best = jnp.where(starts, at_start, best - highest) + log_relative[pairs].T
+        best = jnp.where(starts, at_start, best - highest) + columns(log_relative, pairs)
         return best, best
 
     first = jnp.zeros((n_states, sequences.pairs.shape[1]), dtype)
@@ -292,7 +294,7 @@ def viterbi(factors, trans_probs, sequences, ends_fixed=None):
 
     def backward_step(state, inputs):
         scores, ends = inputs
-        candidates = scores + to_next[jnp.where(ends, n_states, state)].T
+        candidates = scores + columns(to_next, jnp.where(ends, n_states, state))
         index, best = jnp.zeros_like(state), candidates[0]
         for k in range(1, n_states):
             candidate = candidates[k]
@@ -310,11 +312,11 @@ def forward(factors, trans_probs, sequences, entering=None):
     Where the first timestep of a lane is no start, the message `entering` (n_states, n_lanes), up
     to a factor, comes before it.
     """
-    trans = trans_probs.astype(factors.relative.dtype)
+    trans, emissions = trans_probs.astype(factors.relative.dtype), factors.relative.T
 
     def step(message, inputs):
         predicted = _predict(message, 1 / total(message), trans, inputs[1])
-        message = predicted * factors.relative[inputs[0]].T
+        message = predicted * columns(emissions, inputs[0])
         return message, (message, predicted)
 
     first = _before(trans, sequences) if entering is None else entering
@@ -340,11 +342,11 @@ def filter_forward(factors, trans_probs, sequences, entering=None):
     log_normalisers : (n_steps, n_lanes) float64
         As of the function of that name.
     """
-    trans = trans_probs.astype(factors.relative.dtype)
+    trans, emissions = trans_probs.astype(factors.relative.dtype), factors.relative.T
 
     def step(message, inputs):
         predicted = _predict(message, 1 / total(message), trans, inputs[1])
-        message = predicted * factors.relative[inputs[0]].T
+        message = predicted * columns(emissions, inputs[0])
         return message, message
 
     first = _before(trans, sequences) if entering is None else entering
@@ -371,12 +373,12 @@ def backward(factors, trans_probs, sequences, passed, following=None, continues=
     Lanes that `continues` (n_lanes,) marks go on after their last timestep, with the evidence
     `following` (n_states, n_lanes) at the next one.
     """
-    trans = trans_probs.astype(factors.relative.dtype)
+    trans, emissions = trans_probs.astype(factors.relative.dtype), factors.relative.T
 
     def step(evidence, inputs):
         pairs, ends, predicted, normaliser = inputs
         following = jnp.where(ends, 1, propagate(evidence, trans.T))
-        evidence = following * factors.relative[pairs].T * (1 / normaliser)
+        evidence = following * columns(emissions, pairs) * (1 / normaliser)
         evidence = jnp.where(predicted > 0, evidence, 0)
         return evidence, evidence
 
@@ -388,7 +390,10 @@ def backward(factors, trans_probs, sequences, passed, following=None, continues=
 
 def log_terms(logs, factors, sequences):
     """`log_normalisers` of the logarithms of the normalisers of the recursion."""
-    return _inside(logs, sequences) + factors.log_scale[sequences.pairs]
+    scales = factors.log_scale.at[sequences.pairs].get(
+        mode="promise_in_bounds", wrap_negative_indices=False
+    )
+    return _inside(logs, sequences) + scales
 
 
 def log_likelihood(passed, factors, sequences):

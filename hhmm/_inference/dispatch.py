@@ -131,8 +131,8 @@ def fused(
 
 def has_stopped(before, log_joint, tol):
     """Whether a sweep gained too little for another one to be worth while."""
-    least = jnp.maximum(tol, ROUNDING * jnp.abs(log_joint))
-    return (tol >= 0) & (log_joint - before <= least)
+    gain = log_joint - before
+    return (tol >= 0) & ((gain <= tol) | (gain <= ROUNDING * abs(log_joint)))
 
 
 def grouped(

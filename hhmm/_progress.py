@@ -5,7 +5,7 @@ import time
 
 
 class Progress:
-    """A report for each chain, to be called after each dispatch, from any thread.
+    """What chains report to after each dispatch, from any thread.
 
     A context manager, so that a bar is always closed.
 
@@ -36,14 +36,8 @@ class Progress:
             else:
                 self._bar = tqdm(total=self.n_iter, unit="sweep", desc=self.name)
 
-    def reports(self):
-        """For each chain, a function of the number of sweeps it has done and its log joint."""
-        return [
-            lambda n_done, log_joint, chain=chain: self._report(chain, n_done, log_joint)
-            for chain in range(len(self._done))
-        ]
-
-    def _report(self, chain, n_done, log_joint):
+    def report(self, chain, n_done, log_joint):
+        """A chain has done so many sweeps, and its log joint is this."""
         with self._lock:
             self._done[chain], self._log_joint[chain] = n_done, log_joint
             self._show(sum(self._done), max(self._log_joint))

@@ -316,8 +316,11 @@ def _to_integers(values, name, *, missing=None, what="syllables"):
         absent = np.isnan(values)
         missing = absent if missing is None else missing | absent
         values = np.where(missing, MISSING, values)
-        _refuse(np.isinf(values), values, name, f"expected integer {what}")
-        _refuse(values != np.floor(values), values, name, f"expected integer {what}")
+        expectation = (
+            f"expected integer {what}, 0, 1, ... Negative values in data, which must be integers "
+            "too, and NaN mark missing timesteps"
+        )
+        _refuse(np.isinf(values) | (values != np.floor(values)), values, name, expectation)
     _refuse(values > _LARGEST_LABEL, values, name, f"labels go up to {_LARGEST_LABEL}")
     codes = np.maximum(values.astype(np.int64), MISSING).astype(np.int32)
     if missing is not None:

@@ -6,6 +6,7 @@ import warnings
 from numbers import Integral, Real
 from typing import ClassVar
 
+import jax
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import (
@@ -18,9 +19,10 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from hhmm import _validation
+from hhmm import _arviz, _validation
+from hhmm._callback_support import CallbackSupportMixin, SweepTasks, with_callbacks
 from hhmm._inference import decode, draws, starts, verdict
 from hhmm._inference.chain import Settings
 from hhmm._inference.convergence import agreeing, heights
@@ -35,8 +37,17 @@ from hhmm._random import key_from_random_state
 from hhmm._types import Params, Priors
 from hhmm.metrics import state_usage
 
+# attributes that only a fit by a sampler has
+_OF_DRAWS = ("posterior_", "emission_acceptance_", "emission_diverging_", "_kept_sweeps")
 
-class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
+
+class EfficientHHMM(
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
+):
     """Data-efficient hierarchical hidden Markov model of syllable sequences.
 
     Finds the slow, high-level states behind sequences of discrete behavioural
@@ -181,6 +192,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
     --------
     hhmm.datasets.make_hhmm : Simulate data from the model.
     hhmm.metrics.matched_accuracy : Compare states up to their numbering.
+    hhmm.callbacks.FitMonitor : Watch a fit, and end it early.
     hhmm.diagnostics.posterior_summary : Posterior and convergence of every quantity.
 
     Notes
@@ -247,6 +259,13 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    # with metadata routing on, a mask goes wherever X goes, without being asked for
+    __metadata_request__fit: ClassVar = {"mask": True}
+    __metadata_request__predict: ClassVar = {"mask": True}
+    __metadata_request__predict_proba: ClassVar = {"mask": True}
+    __metadata_request__score: ClassVar = {"mask": True}
+    __metadata_request__transform: ClassVar = {"mask": True}
 
     def __init__(
         self,
@@ -320,6 +339,12 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         FloatingPointError
             If the log joint is not finite, as extreme hyperparameters can make it.
 
+        Notes
+        -----
+        Callbacks of scikit-learn 1.9 and later (``set_callbacks``) are told of every sweep, and end
+        a chain by returning True. Of a fit ended so, the draws kept are those that `n_draws`
+        and `max_iter` had planned until there, or the last one alone. See `hhmm.callbacks`.
+
         Warns
         -----
         UserWarning
@@ -328,56 +353,76 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             If an emission solve did not converge, the log joint had not settled, chains are in
             different modes, or `max_iter` ended a climb.
         """
-        del y
         with _unchanged_on_error(self):
-            if self.emission_sampler == "hmc" and self.emission_solver != "newton":
-                raise ValueError(
-                    "emission_sampler='hmc' needs the mode itself: expected "
-                    f"emission_solver='newton', got {self.emission_solver!r}"
-                )
-            checked = _validation.check_sequences(self, X, mask=mask, reset=True)
-            n_syllables, empty = _validation.check_fit_data(
-                checked, self.n_syllables, self.n_states
-            )
-            if len(empty):
-                warnings.warn(_validation.describe_empty(empty, checked), UserWarning, stacklevel=4)
-            prepared = prepare(
-                checked.sequences,
-                n_syllables,
-                int(self.n_states),
-                self.message_passing,
-                every_timestep=False,
-                n_at_once=int(self.n_chains),
-            )
-            settings = Settings(
-                self.emission_solver,
-                self.emission_sampler,
-                int(self.emission_gd_iters),
-                prepared.backend,
-            )
-            is_sampler = self.algorithm == "gibbs"
-            run_one = functools.partial(
-                run,
-                prepared=prepared.on_device(),
-                priors=self._priors(),
-                learning_rate=np.float64(self.emission_gd_lr),
-                algorithm=self.algorithm,
-                settings=settings,
-                n_iter=int(self.max_iter),
-                n_draws=int(self.n_draws) if is_sampler else 0,
-                # draws are kept of the second half alone
-                n_warm_up=int(self.max_iter) // 2,
-                tol=NEVER if is_sampler else float(self.tol),
-            )
-            starts_ = self._starts(checked, prepared, n_syllables, settings, run_one)
-            with Progress(
-                self.algorithm, int(self.max_iter), int(self.n_chains), self.verbose
-            ) as progress:
-                results = run_chains(starts_, run_one, progress.reports())
-            messages = self._store(results, checked, prepared, n_syllables)
-        for message in messages:
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warnings_ = self._fit(X, y, mask)
+        for warning in warnings_:
+            warnings.warn(warning, stacklevel=4)
         return self
+
+    @with_callbacks
+    def _fit(self, X, y, mask):
+        """Fit; returns what to warn of. `y` is for callbacks alone."""
+        if self.emission_sampler == "hmc" and self.emission_solver != "newton":
+            raise ValueError(
+                "emission_sampler='hmc' needs the mode itself: expected "
+                f"emission_solver='newton', got {self.emission_solver!r}"
+            )
+        checked = _validation.check_sequences(self, X, mask=mask, reset=True)
+        n_syllables, empty = _validation.check_fit_data(checked, self.n_syllables, self.n_states)
+        n_chains, n_iter = int(self.n_chains), int(self.max_iter)
+        prepared = prepare(
+            checked.sequences,
+            n_syllables,
+            int(self.n_states),
+            self.message_passing,
+            every_timestep=False,
+            n_at_once=n_chains,
+        )
+        settings = Settings(
+            self.emission_solver,
+            self.emission_sampler,
+            int(self.emission_gd_iters),
+            prepared.backend,
+        )
+        tasks = SweepTasks(
+            self,
+            X,
+            y,
+            mask,
+            n_chains=n_chains,
+            n_iter=n_iter,
+            fitted_attributes=lambda chain: _params_of(chain) | {"n_syllables_": n_syllables},
+        )
+        is_sampler = self.algorithm == "gibbs"
+        run_one = functools.partial(
+            run,
+            prepared=prepared.on_device(),
+            priors=self._priors(),
+            learning_rate=np.float64(self.emission_gd_lr),
+            algorithm=self.algorithm,
+            settings=settings,
+            n_iter=n_iter,
+            n_draws=int(self.n_draws) if is_sampler else 0,
+            # draws are kept of the second half alone
+            n_warm_up=n_iter // 2,
+            each_sweep=bool(tasks),
+            tol=NEVER if is_sampler else float(self.tol),
+        )
+        starts_ = self._starts(checked, prepared, n_syllables, settings, run_one)
+        with Progress(self.algorithm, n_iter, n_chains, self.verbose) as progress:
+
+            def report(i, n_done, log_joint, chain):
+                progress.report(i, n_done, log_joint)
+                return bool(tasks) and tasks.report(i, chain, log_joint)
+
+            reports = [functools.partial(report, i) for i in range(n_chains)]
+            results = run_chains(starts_, run_one, reports)
+        messages = self._store(results, checked, prepared, n_syllables)
+        tasks.end({})
+        warnings_ = [ConvergenceWarning(message) for message in messages]
+        if len(empty):
+            warnings_.insert(0, UserWarning(_validation.describe_empty(empty, checked)))
+        return warnings_
 
     def fit_predict(self, X, y=None, *, mask=None):
         """Fit the model and return the most probable states: ``fit(X).predict(X)``."""
@@ -403,8 +448,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
             In the form of X; -1 on padding.
         """
-        params, prepared, layout = self._prepare(X, mask)
-        return prepared.unpack(decode.viterbi(params, prepared), layout, fill=-1)
+        params, prepared, checked = self._prepare(X, mask)
+        return prepared.unpack(decode.viterbi(params, prepared), checked.layout, fill=-1)
 
     @double_precision
     def decode(self, X, *, mask=None):
@@ -423,10 +468,10 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
             As `predict` returns them.
         """
-        params, prepared, layout = self._prepare(X, mask)
+        params, prepared, checked = self._prepare(X, mask)
         states = decode.viterbi(params, prepared)
         log_probs = decode.log_joint_probs(params, prepared, states)
-        return prepared.sum_timesteps(log_probs), prepared.unpack(states, layout, fill=-1)
+        return prepared.sum_timesteps(log_probs), prepared.unpack(states, checked.layout, fill=-1)
 
     @double_precision
     def predict_proba(self, X, *, mask=None, average=False):
@@ -455,7 +500,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             "gradient", or of a model made by `from_params`.
         """
         draws_ = self._draws() if average else None
-        params, prepared, layout = self._prepare(X, mask)
+        params, prepared, checked = self._prepare(X, mask)
         if draws_ is None:
             parts = decode.smooth(params, prepared)
         else:
@@ -466,7 +511,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
                     total + np.asarray(part) for total, part in zip(parts, smoothed, strict=True)
                 ]
             parts = [total / np.float32(len(draws_)) for total in parts]
-        return prepared.unpack(parts, layout, fill=np.nan)
+        return prepared.unpack(parts, checked.layout, fill=np.nan)
 
     @double_precision
     def filter_proba(self, X, *, mask=None):
@@ -482,8 +527,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         probabilities : ndarray or list of ndarrays, float32
             p(z[t] | x[1], ..., x[t]), in the form of `predict_proba`.
         """
-        params, prepared, layout = self._prepare(X, mask)
-        return prepared.unpack(decode.forward_filter(params, prepared), layout, fill=np.nan)
+        params, prepared, checked = self._prepare(X, mask)
+        return prepared.unpack(decode.forward_filter(params, prepared), checked.layout, fill=np.nan)
 
     @double_precision
     def sample_states(self, X, *, mask=None, random_state=None):
@@ -501,9 +546,9 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
             In the form of X; -1 on padding.
         """
-        params, prepared, layout = self._prepare(X, mask)
+        params, prepared, checked = self._prepare(X, mask)
         states = decode.sample(key_from_random_state(random_state), params, prepared)
-        return prepared.unpack(states, layout, fill=-1)
+        return prepared.unpack(states, checked.layout, fill=-1)
 
     @double_precision
     def score_samples(self, X, *, mask=None, average=False):
@@ -527,15 +572,14 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         ValueError
             If `average` is asked for and there are no draws, as for `predict_proba`.
         """
-        draws_ = self._draws() if average else None
-        params, prepared, _ = self._prepare(X, mask, every_timestep=False)
-        if draws_ is None:
+        if not average:
+            params, prepared, _ = self._prepare(X, mask, every_timestep=False)
             return prepared.sum_terms(decode.log_normalisers(params, prepared))
-        by_draw = [prepared.sum_terms(decode.log_normalisers(p, prepared)) for p in draws_]
+        by_draw = self._score_draws(X, mask, self._draws())
         return logsumexp(by_draw, axis=0) - np.log(len(by_draw))
 
     @double_precision
-    def score(self, X, y=None, *, mask=None):
+    def score(self, X, y=None, *, mask=None, sample_weight=None):
         """Log-likelihood per observed transition: comparable between folds and data sets.
 
         Parameters
@@ -544,6 +588,9 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             As for `predict`.
         y : ignored
             Present for scikit-learn's conventions.
+        sample_weight : array-like of shape (n_sequences,), optional
+            Weight of each sequence, at least 0: a sequence of weight 2 counts as if it were there
+            twice. None weights all alike.
 
         Returns
         -------
@@ -553,17 +600,25 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Raises
         ------
         ValueError
-            If no sequence has an observed transition.
+            If no sequence of positive weight has an observed transition.
         """
         del y
-        params, prepared, _ = self._prepare(X, mask, every_timestep=False)
-        if prepared.n_transitions == 0:
+        params, prepared, checked = self._prepare(X, mask, every_timestep=False)
+        terms = decode.log_normalisers(params, prepared)
+        if sample_weight is None:
+            n_transitions, total = prepared.n_transitions, prepared.sum_terms(terms).sum()
+        else:
+            n_observed = np.array(
+                [np.count_nonzero((x[1:] >= 0) & (x[:-1] >= 0)) for x in checked.sequences]
+            )
+            weight = _check_sample_weight(sample_weight, n_observed, ensure_non_negative=True)
+            n_transitions, total = weight @ n_observed, weight @ prepared.sum_terms(terms)
+        if n_transitions == 0:
             raise ValueError(
                 "X has no observed transition to score: at least one sequence must have two "
                 "observed timesteps in a row"
             )
-        total = prepared.sum_terms(decode.log_normalisers(params, prepared)).sum()
-        return float(total / prepared.n_transitions)
+        return float(total / n_transitions)
 
     @double_precision
     def log_joint(self, X, *, mask=None):
@@ -627,6 +682,57 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         )
         return np.asarray(syllables).T.copy(), np.asarray(states).T.copy()
 
+    def to_arviz(self, X=None, *, mask=None):
+        """The kept draws as an object of ArviZ, for its diagnostics, plots and comparisons.
+
+        Parameters
+        ----------
+        X : array-like or list of 1-D arrays, optional
+            Sequences to compute log-likelihoods of, as for `predict`; for example those of the fit.
+        mask : array-like of bool, optional
+            As for `predict`.
+
+        Returns
+        -------
+        data : arviz.InferenceData, or xarray.DataTree with ArviZ 1.0 and later
+            Group ``posterior`` with ``emission_base``, ``emission_biases``, ``trans_probs`` and
+            ``emission_logits_bias``, the bias C of each state and syllable; labels of states are
+            aligned, so that R-hat and effective sample sizes mean something. Group ``sample_stats``
+            with ``lp`` (the log joint, nats), ``acceptance_rate`` and ``diverging`` of the emission
+            draws; and ``log_likelihood`` with ``X`` (chain, draw, sequence), nats, where X is
+            given.
+
+        Raises
+        ------
+        ImportError
+            If ArviZ is not installed: ``pip install arviz``.
+        ValueError
+            If there are no draws: after a fit by "em" or "gradient", or for a model made by
+            `from_params`.
+
+        Examples
+        --------
+        >>> from hhmm import EfficientHHMM
+        >>> from hhmm.datasets import make_hhmm
+        >>> data = make_hhmm(20, 200, n_states=2, n_syllables=5, random_state=0)
+        >>> model = EfficientHHMM(2, max_iter=40, init="prior", random_state=0).fit(data.X)
+        >>> idata = model.to_arviz()
+        >>> dict(idata.posterior.sizes)["draw"]
+        20
+        """
+        self._check_draws("to_arviz")
+        log_likelihood = None
+        if X is not None:
+            n_chains, n_draws = self.posterior_.log_joint.shape
+            flat = self._score_draws(X, mask, _flat_draws(self.posterior_, slice(None)))
+            log_likelihood = flat.reshape(n_chains, n_draws, -1)
+        return _arviz.convert(
+            self.posterior_,
+            acceptance=np.take_along_axis(self.emission_acceptance_, self._kept_sweeps, axis=1),
+            diverging=np.take_along_axis(self.emission_diverging_, self._kept_sweeps, axis=1),
+            log_likelihood=log_likelihood,
+        )
+
     @classmethod
     def from_params(cls, emission_base, emission_biases, trans_probs, **hyperparameters):
         """A fitted model with given parameters, for example published ones.
@@ -686,6 +792,13 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             )
         return np.asarray(decode.syllable_trans_probs(self._params()))
 
+    def __getstate__(self):
+        state = super().__getstate__()
+        if "emission_base_" in state:
+            # a fitted model goes to other machines, where a progress bar is of no use
+            state = {name: value for name, value in state.items() if name != "_skl_callbacks"}
+        return state
+
     def __sklearn_is_fitted__(self):
         return "emission_base_" in vars(self)
 
@@ -693,6 +806,8 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         tags.input_tags.allow_nan = True
+        # syllables are; negative integers are no values but missing ones
+        tags.input_tags.positive_only = True
         tags.target_tags.required = False
         return tags
 
@@ -710,15 +825,24 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
 
     def _draws(self):
         """Parameters of every draw in `posterior_`, of the chains that agree with the best one."""
+        self._check_draws("average=True")
+        return _flat_draws(self.posterior_, agreeing(self.log_joint_))
+
+    def _check_draws(self, what):
         check_is_fitted(self)
         if not hasattr(self, "posterior_"):
             raise ValueError(
-                "average=True averages over the draws in posterior_, which this model does not "
-                "have: expected a fit with algorithm='gibbs'"
+                f"{what} needs the draws in posterior_, which this model does not have: expected "
+                "a fit with algorithm='gibbs'"
             )
-        chains = agreeing(self.log_joint_)
-        flat = (part[chains].reshape(-1, *part.shape[2:]) for part in self.posterior_[:3])
-        return [Params(*draw) for draw in zip(*flat, strict=True)]
+
+    @double_precision
+    def _score_draws(self, X, mask, draws):
+        """Log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
+        _, prepared, _ = self._prepare(X, mask, every_timestep=False)
+        return np.array(
+            [prepared.sum_terms(decode.log_normalisers(params, prepared)) for params in draws]
+        )
 
     def _priors(self):
         """The priors that the algorithm uses."""
@@ -798,7 +922,9 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         self.n_syllables_ = n_syllables
         self._ends = [result.end for result in results]
         if is_sampler:
-            self.posterior_ = draws.align([result.kept for result in results], chain, order)
+            kept = draws.of_equal_number([(result.kept, result.kept_sweeps) for result in results])
+            self.posterior_ = draws.align([kept for kept, _ in kept], chain, order)
+            self._kept_sweeps = np.stack([sweeps for _, sweeps in kept])
             self.emission_base_, self.emission_biases_, self.trans_probs_ = (
                 part[self.best_chain_].mean(axis=0) for part in self.posterior_[:3]
             )
@@ -806,7 +932,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             self.emission_diverging_ = self._traces(results, "emission_diverging")
             judged = verdict.judge_chains(self.log_joint_)
         else:
-            for name in ("posterior_", "emission_acceptance_", "emission_diverging_"):
+            for name in _OF_DRAWS:
                 vars(self).pop(name, None)  # of an earlier fit by another algorithm
             self.emission_base_ = np.asarray(params.emission_base)
             self.emission_biases_, self.trans_probs_ = map(
@@ -828,7 +954,7 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         return np.stack([np.pad(x, (0, self.n_iter_ - len(x)), mode="edge") for x in traces])
 
     def _prepare(self, X, mask, *, every_timestep=True):
-        """Check X and lay it out for a fitted model: params, prepared, layout."""
+        """Check X and lay it out for a fitted model: params, prepared, checked."""
         check_is_fitted(self)
         checked = _validation.check_sequences(self, X, mask=mask, reset=False)
         params = self._params()
@@ -843,7 +969,24 @@ class EfficientHHMM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             self.message_passing,
             every_timestep=every_timestep,
         )
-        return params, prepared, checked.layout
+        return params, prepared, checked
+
+
+def _params_of(chain):
+    """The fitted attributes that the parameters of a chain are."""
+    logits = jax.tree.map(np.asarray, chain.logits)
+    emission_base, emission_biases = params_from_logits(logits)
+    return {
+        "emission_base_": np.asarray(emission_base),
+        "emission_biases_": np.asarray(emission_biases),
+        "trans_probs_": np.asarray(chain.trans_probs),
+    }
+
+
+def _flat_draws(posterior, chains):
+    """The draws of some chains as a list of `Params`."""
+    flat = (part[chains].reshape(-1, *part.shape[2:]) for part in posterior[:3])
+    return [Params(*draw) for draw in zip(*flat, strict=True)]
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Several chains: each as if it were alone, the best one counts, and a fit that goes on."""
 
+import functools
 import pickle
 import re
 import sys
@@ -13,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from hhmm import EfficientHHMM, _lanes
-from hhmm._inference import convergence, dispatch, gibbs, run, verdict
+from hhmm._inference import convergence, run, verdict
 from hhmm._inference.draws import permute
 from hhmm._inference.prepare import prepare
 from hhmm._progress import Progress
@@ -205,20 +206,10 @@ def test_more_chains_than_there_were_go_on_by_other_keys(data):
     assert (model.log_joint_[1] != model.log_joint_[0]).all()
 
 
-def test_chains_share_one_compiled_kernel(data, monkeypatch):
-    n_traces, sweep = 0, gibbs.sweep
-
-    def counting_sweep(*args, **kwargs):
-        nonlocal n_traces
-        n_traces += 1
-        return sweep(*args, **kwargs)
-
-    monkeypatch.setattr(gibbs, "sweep", counting_sweep)
-    dispatch.fused.clear_cache()
+def test_chains_share_one_compiled_kernel(data, n_sweep_traces):
     for n_chains in (3, 1, 2):
         _model(n_chains=n_chains, init="random", max_iter=3).fit(data.X)
-    assert n_traces == 1
-    dispatch.fused.clear_cache()  # what was compiled here calls the counter
+    assert n_sweep_traces() == 1
 
 
 @pytest.mark.parametrize(("n_at_once", "n_groups"), [(1, 4), (2, 2), (3, 1), (9, 1)])
@@ -274,7 +265,7 @@ def test_a_failed_fit_leaves_a_fit_as_it_was(data, monkeypatch):
 def test_progress_counts_the_sweeps_of_all_chains(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)  # as if it were not installed
     with Progress("gibbs", 5, 2, verbose=1) as progress:
-        first, second = progress.reports()
+        first, second = (functools.partial(progress.report, i) for i in range(2))
         first(5, -20.0)
         second(2, -10.0)
         assert capsys.readouterr().out == ""

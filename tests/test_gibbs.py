@@ -155,21 +155,11 @@ def test_not_finite_log_joint_is_an_error(data):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_one_trace_a_shape_and_none_for_another_prior(data, monkeypatch):
+def test_one_trace_a_shape_and_none_for_another_prior(data, n_sweep_traces):
     """The sweep is traced for the first fit, and never again on data of that shape."""
-    n_traces, sweep = 0, gibbs.sweep
-
-    def counting_sweep(*args, **kwargs):
-        nonlocal n_traces
-        n_traces += 1
-        return sweep(*args, **kwargs)
-
-    monkeypatch.setattr(gibbs, "sweep", counting_sweep)
-    dispatch.fused.clear_cache()
     model = EfficientHHMM(N_STATES, N_SYLLABLES, max_iter=3, random_state=0, init="random")
     model.fit(data.X)
-    first = n_traces
-    assert first == 1
+    assert n_sweep_traces() == 1
     model.fit(data.X[::-1])
     model.set_params(
         max_iter=70,
@@ -183,10 +173,9 @@ def test_one_trace_a_shape_and_none_for_another_prior(data, monkeypatch):
     )
     model.fit(data.X)
     model.fit(data.X[:, :59])  # 59 timesteps are laid out as 60 are
-    assert n_traces == first
+    assert n_sweep_traces() == 1
     model.fit(data.X[:, :30])
-    assert n_traces == first + 1
-    dispatch.fused.clear_cache()  # what was compiled here calls the counter
+    assert n_sweep_traces() == 2
 
 
 @double_precision

@@ -7,6 +7,7 @@ weighted by how much each state is used (Stephens 2000, "Dealing with label swit
 mixture models", JRSS B 62(4), with a squared distance on the parameters).
 """
 
+import jax
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -28,6 +29,22 @@ def schedule(n_iter, n_draws):
     if n_kept == 0:
         return np.zeros(0, int)
     return n_iter - 1 - np.arange(n_kept)[::-1] * (n_iter - first) // n_kept
+
+
+def of_equal_number(kept):
+    """As many draws of each chain, the last ones: a chain that a callback ended has fewer.
+
+    Parameters
+    ----------
+    kept : list of (run.Kept, ndarray of shape (n_draws,)), one a chain
+        Draws, and the sweeps they are of.
+
+    Returns
+    -------
+    kept : list of the same
+    """
+    n_draws = min(len(sweeps) for _, sweeps in kept)
+    return [jax.tree.map(lambda x: x[len(x) - n_draws :], chain) for chain in kept]
 
 
 def align(kept, reference, order):

@@ -68,6 +68,7 @@ class Result(NamedTuple):
 
     chain: ChainState
     kept: Kept
+    kept_sweeps: Array  # (draws kept,) int: the sweeps they are of
     trace: Trace  # leading axis (sweeps done,)
     stopped: bool  # whether it stopped by itself, a sweep having gained no more than `tol`
     end: End
@@ -85,6 +86,7 @@ def run(
     n_warm_up,
     n_draws,
     report,
+    each_sweep=False,
     tol=NEVER,
 ):
     """Run sweeps.
@@ -104,7 +106,10 @@ def run(
     n_draws : int
         Draws to keep, by `draws.schedule`; 0 for none.
     report : callable
-        ``report(n_done, log_joint)`` after each dispatch.
+        ``report(n_done, log_joint, chain)`` after each dispatch; the run ends where it returns
+        True.
+    each_sweep : bool
+        Whether to report each sweep by itself, at the price of a dispatch for each.
     tol : float
         A sweep that gains at most so many nats is the last one; negative for never.
 
@@ -175,19 +180,30 @@ def run(
         before, last = ([before, *trace.log_joint])[-2:]
         stopped = bool(has_stopped(before, last, tol))
         before = last
-        report(done, float(trace.log_joint[-1]))
+        if report(done, float(trace.log_joint[-1]), chain):
+            break
+        if each_sweep:
+            continue
         if seconds < 0.5:
             n_sweeps = min(2 * n_sweeps, MAX_SWEEPS_PER_DISPATCH)
         elif seconds > 1 and len(traces) > 1:  # the first one compiled
             n_sweeps = max(n_sweeps // 2, 1)
     chain = jax.tree.map(np.asarray, chain)
+    kept = kept[kept < done]
+    draws = jax.tree.map(lambda x: np.asarray(x)[: len(kept)], draws)
+    if n_draws and not len(kept):  # ended in the first half
+        kept = np.array([done - 1])
+        draws = jax.tree.map(
+            lambda x: np.asarray(x)[None], Kept(chain.logits, chain.trans_probs, chain.log_joint)
+        )
     if is_grouped:
         chain = chain._replace(
             states=_lanes.join(chain.states, *n_lanes) if n_lanes else chain.states[0]
         )
     return Result(
         chain=chain,
-        kept=jax.tree.map(lambda x: np.asarray(x)[: len(kept)], draws),
+        kept=draws,
+        kept_sweeps=kept,
         trace=jax.tree.map(lambda *parts: np.concatenate(parts), *traces),
         stopped=stopped,
         end=End(
@@ -262,7 +278,7 @@ def run_chains(starts, run_one, reports):
         def report_unless_abandoned(*arguments):
             if abandoned.is_set():
                 raise _AbandonedError
-            report(*arguments)
+            return report(*arguments)
 
         def make():
             try:

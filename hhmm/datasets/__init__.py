@@ -1,6 +1,27 @@
-"""Data: simulated from the model, and real song that comes with the package."""
+"""Data: simulated from the model, real song that comes with the package, and files of others.
+
+Loaders of files return recordings as a list of 1-D arrays, which is the X of
+`hhmm.EfficientHHMM`, with their names; `save_states` writes what was inferred under
+the same names. They need pandas and h5py: ``pip install "hhmm[io]"``.
+"""
 
 from hhmm.datasets._bengalese_finch import load_bengalese_finch
+from hhmm.datasets._keypoint_moseq import (
+    load_keypoint_moseq,
+    load_keypoint_moseq_csv,
+    load_moseq_dataframe,
+)
+from hhmm.datasets._save_states import save_states
 from hhmm.datasets._simulated import make_hhmm
+from hhmm.datasets._tables import load_syllable_csv, load_table
 
-__all__ = ["load_bengalese_finch", "make_hhmm"]
+__all__ = [
+    "load_bengalese_finch",
+    "load_keypoint_moseq",
+    "load_keypoint_moseq_csv",
+    "load_moseq_dataframe",
+    "load_syllable_csv",
+    "load_table",
+    "make_hhmm",
+    "save_states",
+]

@@ -1,0 +1,60 @@
+"""Kept draws as ArviZ takes them, in either of its generations."""
+
+import inspect
+
+import numpy as np
+
+from hhmm._model.simplex import helmert_basis
+
+
+def convert(posterior, *, acceptance, diverging, log_likelihood):
+    """Make ArviZ's object of the draws of a fit.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    acceptance, diverging : (n_chains, n_draws)
+    log_likelihood : (n_chains, n_draws, n_sequences) or None
+
+    Returns
+    -------
+    data : arviz.InferenceData, or xarray.DataTree with ArviZ 1.0 and later
+    """
+    try:
+        import arviz
+    except ImportError as error:
+        raise ImportError("to_arviz needs ArviZ: pip install arviz") from error
+    n_states, n_syllables = posterior.trans_probs.shape[-1], posterior.emission_base.shape[-2]
+    to_states, to_syllables = helmert_basis(n_states), helmert_basis(n_syllables)
+    groups = {
+        "posterior": {
+            "trans_probs": posterior.trans_probs,
+            "emission_base": posterior.emission_base,
+            "emission_biases": posterior.emission_biases,
+            "emission_logits_bias": to_states @ posterior.emission_biases @ to_syllables.T,
+        },
+        "sample_stats": {
+            "lp": posterior.log_joint,
+            "acceptance_rate": acceptance,
+            "diverging": diverging,
+        },
+    }
+    if log_likelihood is not None:
+        groups["log_likelihood"] = {"X": log_likelihood}
+    labels = {
+        "coords": {
+            "state": np.arange(n_states),
+            "next_state": np.arange(n_states),
+            "syllable": np.arange(n_syllables),
+        },
+        "dims": {
+            "trans_probs": ["state", "next_state"],
+            "emission_base": ["syllable", "syllable_contrast"],
+            "emission_biases": ["state_contrast", "syllable_contrast"],
+            "emission_logits_bias": ["state", "syllable"],
+            "X": ["sequence"],
+        },
+    }
+    if "posterior" in inspect.signature(arviz.from_dict).parameters:  # before ArviZ 1.0
+        return arviz.from_dict(**groups, **labels)
+    return arviz.from_dict(groups, **labels)

@@ -1,0 +1,101 @@
+"""scikit-learn's callbacks during a fit, where the installed scikit-learn has them.
+
+scikit-learn 1.9 calls objects that a user sets on an estimator at the beginning and at the end of
+every task of a fit (`sklearn.callback`). A fit of one chain is a task with a subtask for every
+sweep; one of several chains has a subtask for every chain, with subtasks for its sweeps.
+"""
+
+import threading
+
+import numpy as np
+import sklearn
+from sklearn.utils.fixes import parse_version
+
+HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
+
+if HAS_CALLBACKS:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+else:
+
+    class CallbackSupportMixin:
+        """Says what is missing."""
+
+        def set_callbacks(self, *callbacks):
+            """Set callbacks: needs scikit-learn 1.9."""
+            raise NotImplementedError(
+                f"callbacks need scikit-learn 1.9 or later, installed is {sklearn.__version__}"
+            )
+
+    def with_callbacks(method):
+        """A method without callbacks is called as it is."""
+        return method
+
+
+class SweepTasks:
+    """Tells the callbacks of an estimator about every sweep of every chain.
+
+    Hooks are called under a lock: chains run in threads.
+
+    Parameters
+    ----------
+    estimator : EfficientHHMM
+    X, y, mask
+        As the user gave them.
+    n_chains, n_iter : int
+    fitted_attributes : callable
+        Takes a `ChainState`; returns the attributes of an estimator whose fit ended there.
+    """
+
+    def __init__(self, estimator, X, y, mask, *, n_chains, n_iter, fitted_attributes):
+        self._estimator = estimator
+        self._data = {"X": X, "y": y, "metadata": {} if mask is None else {"mask": mask}}
+        self._fitted_attributes = fitted_attributes
+        self._lock = threading.Lock()
+        self._log_joints = [[] for _ in range(n_chains)]
+        self._chains = []
+        if getattr(estimator, "_skl_callbacks", []):
+            root = estimator._init_callback_context(
+                max_subtasks=n_iter if n_chains == 1 else n_chains,
+                sequential_subtasks=n_chains == 1,
+            )
+            self._chains = [root]
+            self._begin(root)
+            if n_chains > 1:
+                chains = [
+                    root.subcontext(task_name="chain", task_id=i, max_subtasks=n_iter)
+                    for i in range(n_chains)
+                ]
+                self._chains = [*map(self._begin, chains), root]
+
+    def __bool__(self):
+        """Whether there is a callback to tell."""
+        return bool(self._chains)
+
+    def report(self, i, chain, log_joint):
+        """Chain i has done a sweep; returns whether a callback asks that it be the last one."""
+        with self._lock:
+            trace = self._log_joints[i]
+            trace.append(log_joint)
+            task = self._chains[i].subcontext(task_name="sweep")
+            self._begin(task)
+            return self._end(
+                task,
+                lambda: {
+                    **self._fitted_attributes(chain),
+                    "log_joint_": np.array([trace]),
+                    "n_iter_": len(trace),
+                },
+            )
+
+    def end(self, fitted_attributes):
+        """All chains have ended, at an estimator of these attributes."""
+        for task in self._chains:
+            self._end(task, fitted_attributes)
+
+    def _begin(self, task):
+        return task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+
+    def _end(self, task, attributes):
+        return task.call_on_fit_task_end(
+            estimator=self._estimator, **self._data, reconstruction_attributes=attributes
+        )

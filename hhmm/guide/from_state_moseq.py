@@ -1,0 +1,85 @@
+"""Coming from state-moseq.
+
+The model is the same: the base, the biases and their Helmert bases, the sticky Dirichlet prior.
+Hyperparameters keep their names. Parameters of one are parameters of the other:
+``EfficientHHMM.from_params(params["emission_base"], params["emission_biases"],
+params["trans_probs"])``.
+
+============================================  ====================================================
+state-moseq                                   here
+============================================  ====================================================
+``hypparams`` dictionary                      arguments of `EfficientHHMM`; ``n_states``,
+                                              ``n_syllables``, ``emission_base_sigma``,
+                                              ``emission_biases_sigma``, ``trans_beta``,
+                                              ``trans_kappa``, ``emission_gd_iters``,
+                                              ``emission_gd_lr``
+``data`` dictionary (syllables, mask)         ``fit(X, mask=mask)``, or a list of sequences
+``batch``, ``unbatch``                        not needed: a list in, a list out
+``initialize_params``, ``random_params``      ``init="prior"``; ``make_hhmm`` draws parameters and
+                                              data
+``fit_gibbs``                                 ``fit``; ``log_joint_``, ``emission_losses_``,
+                                              ``states_``
+``fit_gradient_descent``                      ``algorithm="gradient"``, or ``"em"`` for the same
+                                              mode
+``resample_params``, ``resample_states``      inside of ``fit``; ``sample_states`` for states
+``resample_emission_params``                  inside of ``fit``: ``emission_sampler="laplace"`` or
+                                              ``"hmc"``
+``resample_trans_probs``                      inside of ``fit``
+``estimate_emission_params``                  not needed: the solver starts at the last mode
+``get_syllable_trans_probs``                  ``syllable_trans_probs_``
+``marginal_loglik``                           ``score_samples(X).sum()``
+``log_joint_prob``, ``log_params_prob``       ``log_joint(X)``; ``log_joint(X) -
+                                              score_samples(X).sum()``
+``smoothed_states``, ``filtered_states``      ``predict_proba``, ``filter_proba``
+``predicted_states``                          ``predict``
+``simulate``                                  ``sample``
+``hhmm_standard`` (free emissions)            not here; ``benchmarks/`` compares with it
+``compare_states``                            `hhmm.metrics.matched_accuracy`,
+                                              ``matched_confusion_matrix``
+``count_transitions``                         ``numpy.add.at``; `hhmm.metrics` counts states, not
+                                              transitions
+``get_durations``, ``get_frequencies``        `hhmm.metrics.state_durations`, ``state_usage``
+``get_adjusted_rand``                         `sklearn.metrics.adjusted_rand_score`
+``lagged_mutual_information``                 `hhmm.metrics.lagged_mutual_information`
+``cross_sequence_mutual_information``         `sklearn.metrics.mutual_info_score`
+``simulate_markov_chain``                     inside of ``lagged_mutual_information``; or a fit
+                                              with ``n_states=1``
+``save_hdf5``, ``load_hdf5``                  ``joblib.dump``, ``joblib.load``;
+                                              `hhmm.datasets.save_states`
+``plot_sankey``                               `hhmm.plotting.AlignmentDisplay`
+``sample_instances``                          bounds of states are in ``predict``; see below
+``generate_grid_movies``                      not here: videos are not read
+helpers of linear algebra, ``viz`` of videos  not public here
+============================================  ====================================================
+
+>>> import numpy as np
+>>> states = np.array([1, 1, 2, 2, 2, 0])
+>>> starts = np.flatnonzero(np.diff(states, prepend=-1))  # instances of states: where they start
+>>> list(zip(states[starts].tolist(), starts.tolist()))
+[(1, 0), (2, 2), (0, 5)]
+
+Results that differ, and why
+----------------------------
+- *Fitted parameters.* ``fit_gibbs`` returns its last draw. `fit` returns the mean of draws from
+  the second half of the sweeps, labels aligned, and keeps the draws in ``posterior_``. A mean
+  predicts held-out data better than one draw.
+- *Where it starts.* From a draw of the prior, one fit in some stays thousands of nats short.
+  Here starts race by EM first (``init="windows"``); ``init="prior"`` does as state-moseq does.
+- *The emission draw.* state-moseq adds 0.01 to the diagonal of the matrix that it inverts, and
+  so draws from a narrower distribution than the Laplace approximation has; here nothing is
+  added. ``emission_sampler="hmc"`` has no approximation at all.
+- *The emission solve.* Gradient steps of fixed number and size end before the mode, or not;
+  Newton's method ends at it.
+- *Transitions.* Counts are masked on the first of two timesteps there, so one transition into
+  padding is counted for every sequence that is shorter than the array. Here both must be inside.
+- *Missing timesteps inside of a sequence.* Only the timestep itself is masked there, so the
+  syllable after a gap counts as if it had followed what stands in the gap. Here an emission
+  counts where both of its syllables are observed.
+- *Random numbers.* The first states and the first parameters there are drawn with related keys.
+  Here no key serves twice.
+- *Durations and frequencies.* ``get_durations`` lays recordings end to end, and a state at the
+  end of one and at the beginning of the next counts as one long visit. Here visits end with
+  their recording, and visits that a recording cuts can be left out (``include_censored=False``).
+- *Lagged information.* One curve over all sequences, with a transition matrix of all, instead of
+  one a sequence.
+"""

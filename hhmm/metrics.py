@@ -416,7 +416,9 @@ def lagged_mutual_information(
     Compare with the Markov surrogates rather than with the shuffled pairs. Neighbouring pairs
     of a sequence are alike, so that n pairs are worth fewer than n independent ones, and
     the curve of data with no memory at that lag levels off above the shuffled floor. The
-    surrogates have as long runs as the data and level off at the same height.
+    surrogates have as long runs as the data and level off at the same height. At the very first
+    lags they lie above the data by up to the bias of one estimate, since they are simulated from
+    transition probabilities that are estimates themselves.
 
     Data at the frame rate of a camera is mostly about how long a syllable lasts: at lags below
     the length of a run, information is that of the run. Runs whose lengths are not

@@ -12,13 +12,19 @@ from hhmm._inference import dispatch, gibbs
 
 
 @pytest.fixture(autouse=True, scope="module")
-def free_compiled_kernels():
-    """Drop compiled kernels after each module.
+def compiled_kernels(request):
+    """Compile fast where a module runs its kernels a few times only, and drop them after it.
 
-    Each takes tens of memory mappings, of which Linux grants a process 65,530 by default; the
-    compiler crashes when it gets no more.
+    Most tests take longer to compile than to run. Modules whose kernels run long have the mark
+    ``optimized`` and are compiled as for users; so is what the doctests run, and the demo.
+
+    Kernels are dropped because each takes tens of memory mappings, of which Linux grants a process
+    65,530 by default; the compiler crashes when it gets no more.
     """
+    optimized = request.node.get_closest_marker("optimized") is not None
+    jax.config.update("jax_disable_most_optimizations", not optimized)
     yield
+    jax.config.update("jax_disable_most_optimizations", False)
     jax.clear_caches()
 
 

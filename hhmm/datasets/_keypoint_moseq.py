@@ -1,0 +1,406 @@
+"""Syllables as keypoint-MoSeq writes them.
+
+keypoint-MoSeq [1]_ fits an autoregressive hidden Markov model to pose. A frame can have
+a syllable only once as many frames before it are known as the autoregression goes
+back, ``nlags``; the frames before that get copies of the first estimate. They look
+like observations and are none, which is what `n_lags` of the loaders is for.
+
+The files come from anywhere. So nothing in them is unpickled, no link to another
+place or file is followed, and sizes are compared with the file before memory is taken.
+
+References
+----------
+.. [1] Weinreb, C., Pearl, J. E., Lin, S., et al. (2024). Keypoint-MoSeq: parsing
+   behavior by linking point tracking to pose dynamics. Nature Methods, 21, 1329-1339.
+"""
+
+from numbers import Integral
+from pathlib import Path
+
+from sklearn.utils._param_validation import Interval, validate_params
+
+from hhmm.datasets._recordings import (
+    FRAME_RATE,
+    SYLLABLE_NAMES,
+    Recording,
+    common_name,
+    existing_file,
+    import_extra,
+    integer_labels,
+    to_bunch,
+    without_lags,
+)
+from hhmm.datasets._tables import (
+    Columns,
+    choose_column,
+    named_files,
+    open_table,
+    read_recordings,
+)
+
+_N_LAGS = [Interval(Integral, 0, None, closed="left")]
+_RECORDING_NAMES = ("name", "session_name", "file_name", "uuid")
+# deflate, which packs best of the filters that come with HDF5, packs 1032 bytes into one at most
+_MAX_COMPRESSION = 1032
+
+
+@validate_params(
+    {
+        "frame_rate": FRAME_RATE,
+        "n_lags": _N_LAGS,
+        "max_frames": [Interval(Integral, 1, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000_000):
+    """Load the syllables of a ``results.h5`` of keypoint-MoSeq.
+
+    Parameters
+    ----------
+    path : str or Path
+        HDF5 file. Every group that holds a dataset ``syllable`` is a recording. A "/"
+        in the name of a recording makes nested groups, which are put together again.
+    frame_rate : float, default=None
+        Frames a second; kept beside the data, used by nothing here.
+    n_lags : int, default=0
+        Number of frames at the start of each recording to mark as missing.
+        keypoint-MoSeq has no estimate for as many frames as ``nlags`` of its
+        configuration says (usually 3) and repeats the first estimate there:
+        ``n_lags=3`` leaves these copies out of what is learned.
+    max_frames : int, default=1,000,000,000
+        Most frames that the recordings of the file may have, all together: a file that
+        declares more is refused before memory is taken.
+
+    Returns
+    -------
+    data : `~sklearn.utils.Bunch`
+        sequences : list of ndarrays of shape (n_frames_i,), int32
+            Syllables, one array a recording, -1 where missing. This is the X of
+            `hhmm.EfficientHHMM`.
+        names : list of str
+            Recordings, in the order of the file, which is that of their names.
+        frame_rate : float or None
+        groups, frames : None
+            The file has no experimental groups, and its frames are 0, 1, ...
+        onsets : list of ndarrays of shape (n_frames_i,), bool
+            Where a syllable begins: it is observed, and the frame before is missing,
+            another syllable, or not there.
+        source : str
+            Where the data are from, and how many.
+
+    Raises
+    ------
+    ValueError
+        If the file is not HDF5 or cannot be read, holds no recording or one without
+        syllables, or a dataset of syllables is not 1-D, holds anything but integers,
+        is a link or kept in another file, or is larger than `max_frames` or than its
+        file could hold. The message names file, recording and frame.
+    FileNotFoundError, IsADirectoryError
+        If `path` is no file.
+    ImportError
+        Without h5py, which comes with ``pip install "hhmm[io]"``.
+
+    See Also
+    --------
+    load_keypoint_moseq_csv, load_moseq_dataframe : Other files of keypoint-MoSeq.
+    save_states : Write states beside each recording.
+
+    Notes
+    -----
+    Early versions wrote the syllables twice: ``syllables``, and numbered by falling
+    frequency as ``syllables_reindexed``. The latter is read where all recordings have it.
+
+    References
+    ----------
+    .. [1] Weinreb, C., Pearl, J. E., Lin, S., et al. (2024). Keypoint-MoSeq: parsing
+       behavior by linking point tracking to pose dynamics. Nature Methods, 21,
+       1329-1339.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import h5py
+    >>> from hhmm.datasets import load_keypoint_moseq
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "results.h5")
+    ...     with h5py.File(path, "w") as file:
+    ...         file["day1/mouse1/syllable"] = [5, 5, 5, 5, 5, 0, 0]
+    ...     data = load_keypoint_moseq(path, frame_rate=30, n_lags=3)
+    >>> data.names
+    ['day1/mouse1']
+    >>> data.sequences
+    [array([-1, -1, -1,  5,  5,  0,  0], dtype=int32)]
+    """
+    h5py = import_extra("h5py", "load_keypoint_moseq")
+    path = existing_file(path)
+    if not h5py.is_hdf5(path):
+        raise ValueError(f"{path} is not an HDF5 file: expected results.h5 of keypoint-MoSeq")
+    try:
+        with h5py.File(path, "r") as file:
+            found = _find_syllables(file, path, h5py)
+            dataset = common_name(found, origin=str(path), kind="dataset")
+            datasets = {name: of_recording[dataset] for name, of_recording in found.items()}
+            for name, values in datasets.items():
+                _check_dataset(values, f"{path}, recording {name!r}")
+            _check_sizes(datasets, path, max_frames)
+            recordings = [_read_dataset(values, name, path) for name, values in datasets.items()]
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    origin = f"{path}, dataset {dataset!r}"
+    recordings = without_lags(recordings, n_lags, origin=path)
+    return to_bunch(recordings, frame_rate=frame_rate, origin=origin)
+
+
+@validate_params({"frame_rate": FRAME_RATE, "n_lags": _N_LAGS}, prefer_skip_nested_validation=True)
+def load_keypoint_moseq_csv(folder, *, frame_rate=None, n_lags=0):
+    """Load the syllables of the ``results`` folder of keypoint-MoSeq, one CSV file a recording.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of files whose columns are ``syllable``, ``centroid x``, ``centroid y``,
+        ``heading``, ``latent_state 0`` and so on, of which only the first is read. All
+        files that end in ".csv" are read, but for hidden ones.
+    frame_rate : float, default=None
+        Frames a second; kept beside the data, used by nothing here.
+    n_lags : int, default=0
+        Number of frames at the start of each recording to mark as missing; see
+        `load_keypoint_moseq`.
+
+    Returns
+    -------
+    data : `~sklearn.utils.Bunch`
+        As of `load_keypoint_moseq`. Recordings are in the order of their names, which
+        are those of the files: keypoint-MoSeq puts "-" where a name had "/".
+
+    Raises
+    ------
+    ValueError
+        If there is no file, or a file is empty or no table, has no column of
+        syllables, or a label is no integer. The message names file and row (counted
+        from 0, without the header).
+    NotADirectoryError
+        If `folder` is no folder.
+    ImportError
+        Without pandas, which comes with ``pip install "hhmm[io]"``.
+
+    See Also
+    --------
+    load_keypoint_moseq : The same from results.h5.
+    load_syllable_csv : Other files of one recording each.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from hhmm.datasets import load_keypoint_moseq_csv
+    >>> with TemporaryDirectory() as folder:
+    ...     text = "syllable,centroid x,centroid y,heading\\n2,9.1,4.2,0.1\\n0,9.3,4.2,0.1\\n"
+    ...     _ = Path(folder, "day1-mouse1.csv").write_text(text)
+    ...     data = load_keypoint_moseq_csv(folder, frame_rate=30)
+    >>> data.names, data.sequences
+    (['day1-mouse1'], [array([2, 0], dtype=int32)])
+    """
+    user = "load_keypoint_moseq_csv"
+    if not Path(folder).is_dir():
+        raise NotADirectoryError(
+            f"{user} takes a folder, got {folder}. Single files: load_syllable_csv"
+        )
+    tables = {name: open_table(path, user=user) for name, path in named_files(folder).items()}
+    for table in tables.values():
+        choose_column(table, SYLLABLE_NAMES)
+    column = common_name(
+        {name: table.columns for name, table in tables.items()}, origin=str(folder), kind="column"
+    )
+    recordings = []
+    for name, table in tables.items():
+        recordings += read_recordings(table, Columns(column), name=name)
+    recordings = without_lags(recordings, n_lags, origin=folder)
+    return to_bunch(recordings, frame_rate=frame_rate, origin=f"{folder}, column {column!r}")
+
+
+@validate_params(
+    {"frame_rate": FRAME_RATE, "n_lags": _N_LAGS, "fill_gaps": ["boolean"]},
+    prefer_skip_nested_validation=True,
+)
+def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, fill_gaps=False):
+    """Load the syllables of a ``moseq_df.csv``: all recordings, one row a frame.
+
+    Parameters
+    ----------
+    path_or_dataframe : str, Path or pandas.DataFrame
+        The file, or what ``compute_moseq_df`` of keypoint-MoSeq returns. Columns
+        ``name``, ``syllable``, and where there are such, ``frame_index`` and ``group``
+        are read; in older files the name is ``session_name``, ``file_name`` or
+        ``uuid``, and the syllable ``syllables_reindexed``.
+    frame_rate : float, default=None
+        Frames a second; kept beside the data, used by nothing here.
+    n_lags : int, default=0
+        Number of frames at the start of each recording to mark as missing; see
+        `load_keypoint_moseq`.
+    fill_gaps : bool, default=False
+        What becomes of frames that are left out inside of a recording: with False they
+        are refused, with True they become missing timesteps.
+
+    Returns
+    -------
+    data : `~sklearn.utils.Bunch`
+        sequences : list of ndarrays of shape (n_frames_i,), int32
+            Syllables, one array a recording, -1 where missing. This is the X of
+            `hhmm.EfficientHHMM`.
+        names : list of str
+            Recordings, in the order in which they first occur.
+        frame_rate : float or None
+        groups : list of str or None
+            Experimental group of each recording; "default" is what keypoint-MoSeq
+            writes where none was set. None without a column ``group``.
+        frames : list of ndarrays of shape (n_frames_i,), int64, or None
+            ``frame_index`` of each frame, None without that column.
+        onsets : list of ndarrays of shape (n_frames_i,), bool
+            Where a syllable begins: it is observed, and the frame before is missing,
+            another syllable, or not there. This is computed here, see Notes.
+        source : str
+            Where the data are from, and how many.
+
+    Raises
+    ------
+    ValueError
+        As of `load_table`.
+    FileNotFoundError, IsADirectoryError
+        If `path_or_dataframe` is no file.
+    ImportError
+        Without pandas, which comes with ``pip install "hhmm[io]"``.
+
+    See Also
+    --------
+    load_table : Any other table.
+
+    Notes
+    -----
+    The column ``onset`` of the file is not used. It is computed over all recordings
+    laid end to end: a recording that begins with the syllable with which the one before
+    it ended has no onset at its first frame.
+
+    Rows of a recording are sorted by ``frame_index``, and a frame that occurs twice is
+    refused. Where a table has both ``syllable`` and ``syllables_reindexed``, the latter
+    is read; it is the same, numbered by falling frequency.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hhmm.datasets import load_moseq_dataframe
+    >>> table = pd.DataFrame(
+    ...     {
+    ...         "name": ["mouse1", "mouse1", "mouse2", "mouse2"],
+    ...         "syllable": [0, 3, 3, 1],
+    ...         "frame_index": [0, 1, 0, 1],
+    ...         "group": ["saline", "saline", "drug", "drug"],
+    ...         "onset": [True, True, False, True],
+    ...     }
+    ... )
+    >>> data = load_moseq_dataframe(table, frame_rate=30)
+    >>> data.names, data.groups
+    (['mouse1', 'mouse2'], ['saline', 'drug'])
+    >>> data.onsets[1]
+    array([ True,  True])
+    """
+    table = open_table(path_or_dataframe, user="load_moseq_dataframe")
+    columns = Columns(
+        syllable=choose_column(table, SYLLABLE_NAMES),
+        recording=choose_column(table, _RECORDING_NAMES),
+        frame=choose_column(table, ["frame_index"], required=False),
+        group=choose_column(table, ["group"], required=False),
+    )
+    recordings = read_recordings(table, columns, fill_gaps=fill_gaps)
+    recordings = without_lags(recordings, n_lags, origin=table.place)
+    origin = f"{table.place}, column {columns.syllable!r}"
+    return to_bunch(recordings, frame_rate=frame_rate, origin=origin)
+
+
+def _find_syllables(file, path, h5py):
+    """Datasets of syllables of each recording, by name: {recording: {dataset: h5py.Dataset}}.
+
+    The root group, if it has such itself, is a recording of the name of the file. A group
+    that holds groups only is a part of the names of recordings. What lies below a recording
+    is its own affair.
+    """
+    found = {}
+
+    def visit(name, item):
+        if not isinstance(item, h5py.Group):
+            return
+        place = f"{path}, group {name!r}"
+        members = set(item)
+        datasets = {
+            key: item[key]
+            for key in SYLLABLE_NAMES
+            if key in members and _is_dataset(item, key, place, h5py)
+        }
+        parts = name.split("/") if name else []
+        if datasets:
+            found[name] = datasets
+        elif not any("/".join(parts[:i]) in found for i in range(len(parts))):
+            _check_holds_groups(name, item, place, h5py)
+
+    visit("", file)
+    # Meets every object once, whatever loops hard links make, and follows no other link.
+    file.visititems(visit)
+    if not found:
+        raise ValueError(f"{path} holds no recording: expected groups with a dataset 'syllable'")
+    if "" in found and path.stem in found:
+        raise ValueError(f"{path}: two groups give recording {path.stem!r}")
+    return {name or path.stem: datasets for name, datasets in found.items()}
+
+
+def _is_dataset(group, key, place, h5py):
+    """Whether a member is a dataset; nothing outside of the file is opened to tell."""
+    if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+        raise ValueError(f"{place}: {key!r} is a link to elsewhere, which is not followed")
+    return group.get(key, getclass=True) is h5py.Dataset
+
+
+def _check_holds_groups(name, group, place, h5py):
+    """Refuse a group that looks like a recording without syllables."""
+    members = list(group)
+    holds_dataset = any([_is_dataset(group, key, place, h5py) for key in members])
+    if name and (holds_dataset or not members):
+        raise ValueError(f"{place}: expected a dataset 'syllable', got {members[:10]}")
+
+
+def _check_dataset(values, place):
+    """Refuse what is no 1-D array of numbers in this very file."""
+    if values.shape is None or len(values.shape) != 1:
+        raise ValueError(
+            f"{place}: expected syllables of shape (n_frames,), got shape {values.shape}"
+        )
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{place}: expected integer syllables, got dtype {values.dtype}")
+    if values.is_virtual or values.external:
+        raise ValueError(f"{place}: the syllables are kept in another file, which is not read")
+    if values.shape[0] == 0:
+        raise ValueError(f"{place} has no frames")
+
+
+def _check_sizes(datasets, path, max_frames):
+    """Refuse sizes that the file cannot hold, before memory is taken."""
+    file_size = path.stat().st_size
+    n_frames = 0
+    for name, values in datasets.items():
+        # A chunk is read whole, however little of it is used.
+        n_entries = max(values.shape[0], values.chunks[0] if values.chunks else 0)
+        n_frames += n_entries
+        if n_entries * values.dtype.itemsize > _MAX_COMPRESSION * file_size:
+            raise ValueError(
+                f"{path}, recording {name!r}: declares {n_entries:,} frames, which a file of "
+                f"{file_size:,} bytes cannot hold"
+            )
+    if n_frames > max_frames:
+        raise ValueError(
+            f"{path}: declares {n_frames:,} frames, expected max_frames={max_frames:,} at most"
+        )
+
+
+def _read_dataset(values, name, path):
+    labels = integer_labels(values[()], lambda frame: f"{path}, recording {name!r}, frame {frame}")
+    return Recording(name, labels, None, None)

@@ -1,0 +1,157 @@
+"""What all loaders of recordings share: how labels are read, and what is returned.
+
+A loader brings a file to a list of `Recording` and hands it to `to_bunch`. Labels
+become int32, -1 where missing, as everywhere in this package; what is no label is
+refused by an error that says where it stands.
+"""
+
+import importlib
+from numbers import Real
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import Interval
+
+from hhmm._validation import MISSING
+
+# What the parameter of this name of every loader may be.
+FRAME_RATE = [Interval(Real, 0, None, closed="neither"), None]
+
+_LARGEST_LABEL = np.iinfo(np.int32).max - 1
+
+# Names under which files hold syllables, the preferred one first. The first two are the same
+# labels as the last, numbered by falling frequency, which is how figures of that time name them.
+SYLLABLE_NAMES = ("syllables_reindexed", "syllables reindexed", "syllable", "syllables")
+
+
+class Recording(NamedTuple):
+    """One recording as it was read."""
+
+    name: str
+    labels: np.ndarray  # (n_timesteps,) int32, -1 where missing; or object, None where missing
+    frames: np.ndarray | None  # (n_timesteps,) int64, frame numbers where the file has them
+    group: str | None
+
+
+def import_extra(module, user):
+    """A module of the extra "io", or an ImportError that says what needs it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f'{user} needs {module}: pip install "hhmm[io]"') from error
+
+
+def existing_file(path):
+    """`path` as a Path, if there is a file; nothing in it is expanded."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"expected a file, got the folder {path}")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    return path
+
+
+def refuse(wrong, values, locate, expected, *, hint=""):
+    """Raise a ValueError at the first True of `wrong` (n,); ``locate(i)`` says where that is."""
+    if np.any(wrong):
+        i = int(np.argmax(wrong))
+        value = values[i]
+        value = value.item() if isinstance(value, np.generic) else value
+        raise ValueError(f"{locate(i)}: expected {expected}, got {value!r}{hint}")
+
+
+def integer_labels(values, locate, *, expected="an integer label (negative or NaN: missing)"):
+    """Labels as int32, -1 where negative or NaN.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_timesteps,), bool, int or float
+    locate : callable
+        Says where a position of `values` is, for errors.
+    expected : str
+
+    Returns
+    -------
+    labels : ndarray of shape (n_timesteps,), int32
+    """
+    if values.dtype.kind == "f":
+        observed = ~np.isnan(values)
+        refuse(
+            observed & (np.isinf(values) | (values != np.floor(values))), values, locate, expected
+        )
+        values = np.where(observed, np.maximum(values, MISSING), MISSING)
+    refuse(values > _LARGEST_LABEL, values, locate, f"labels up to {_LARGEST_LABEL}")
+    return np.maximum(values.astype(np.int64), MISSING).astype(np.int32)
+
+
+def common_name(found, *, origin, kind):
+    """The name of `SYLLABLE_NAMES` that all recordings have.
+
+    One file may hold the same syllables under two numbers: recordings are not to be read one
+    by this and one by that.
+
+    Parameters
+    ----------
+    found : dict of str to collection of str
+        Names that each recording has.
+    origin : str
+        What is read, for errors.
+    kind : str
+        What the names are of: "dataset" or "column".
+    """
+    for name in SYLLABLE_NAMES:
+        if all(name in names for names in found.values()):
+            return name
+    with_any = {
+        recording: [name for name in SYLLABLE_NAMES if name in names]
+        for recording, names in found.items()
+    }
+    shown = "; ".join(f"{recording!r} has {names}" for recording, names in with_any.items())
+    shown = shown if len(shown) <= 300 else shown[:297] + "..."
+    raise ValueError(f"{origin}: expected one {kind} of syllables in all recordings, but {shown}")
+
+
+def without_lags(recordings, n_lags, *, origin):
+    """Recordings whose first `n_lags` timesteps are missing."""
+    for recording in recordings:
+        if len(recording.labels) <= n_lags:
+            raise ValueError(
+                f"{origin}: n_lags={n_lags} leaves nothing of recording {recording.name!r}, which "
+                f"has {len(recording.labels)} frames"
+            )
+        recording.labels[:n_lags] = MISSING
+    return recordings
+
+
+def to_bunch(recordings, *, frame_rate, origin):
+    """What a loader returns."""
+    sequences = [recording.labels for recording in recordings]
+    n_timesteps = sum(len(sequence) for sequence in sequences)
+    n_missing = sum(int(_is_missing(sequence).sum()) for sequence in sequences)
+    groups = [recording.group for recording in recordings]
+    has_frames = all(recording.frames is not None for recording in recordings)
+    return Bunch(
+        sequences=sequences,
+        names=[recording.name for recording in recordings],
+        frame_rate=None if frame_rate is None else float(frame_rate),
+        groups=groups if any(group is not None for group in groups) else None,
+        frames=[recording.frames for recording in recordings] if has_frames else None,
+        onsets=[_onsets(sequence) for sequence in sequences],
+        source=(
+            f"{origin}: {len(recordings)} recording(s), {n_timesteps:,} timesteps, "
+            f"{n_missing:,} of them missing"
+        ),
+    )
+
+
+def _is_missing(labels):
+    return np.equal(labels, None) if labels.dtype == object else labels < 0
+
+
+def _onsets(labels):
+    """True where a syllable begins: it is observed, and the timestep before is not the same."""
+    onsets = ~_is_missing(labels).astype(bool)
+    onsets[1:] &= labels[1:] != labels[:-1]
+    return onsets

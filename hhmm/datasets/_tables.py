@@ -1,0 +1,565 @@
+"""Syllables from tables: CSV files and pandas DataFrames.
+
+Rows are counted from 0 without the header, as pandas counts them. Cells of names and
+groups are read as text, so that recording "007" stays "007". Files are opened as
+plain UTF-8 text: no address is fetched, no archive unpacked, no pattern expanded.
+"""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils._param_validation import validate_params
+
+from hhmm._validation import MISSING
+from hhmm.datasets._recordings import (
+    FRAME_RATE,
+    Recording,
+    existing_file,
+    import_extra,
+    integer_labels,
+    refuse,
+    to_bunch,
+)
+
+_BLOCK = 500_000  # rows of a file that are parsed at a time
+# Cells that are read as no number.
+_EMPTY_CELLS = ["", "NaN", "nan", "NA", "N/A", "<NA>", "null", "None"]
+_LARGEST_FRAME = 2**53  # float64 holds all integers up to this
+# More missing timesteps than this for every row, and the frames are something else: times, say.
+_MAX_FILLED = 1000
+_ENCODE = (
+    ". Load labels that are no integers with integer_labels=False and number them by "
+    "hhmm.preprocessing.SyllableEncoder"
+)
+
+
+class Table(NamedTuple):
+    """A table of which nothing but the header may have been read."""
+
+    place: str  # names it in errors
+    columns: list  # of str, as they stand in the header
+    path: Path | None
+    sep: str
+    data: object  # pandas.DataFrame, or None for a file
+
+
+class Columns(NamedTuple):
+    """Which column is what; None where there is none."""
+
+    syllable: str
+    recording: str | None = None
+    frame: str | None = None
+    group: str | None = None
+
+
+@validate_params(
+    {
+        "recording": [str],
+        "syllable": [str],
+        "frame": [str, None],
+        "group": [str, None],
+        "frame_rate": FRAME_RATE,
+        "sep": [str],
+        "fill_gaps": ["boolean"],
+        "integer_labels": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def load_table(
+    path_or_dataframe,
+    *,
+    recording,
+    syllable,
+    frame=None,
+    group=None,
+    frame_rate=None,
+    sep=",",
+    fill_gaps=False,
+    integer_labels=True,
+):
+    """Load syllables from a tidy table: one row a timestep, with named columns.
+
+    Parameters
+    ----------
+    path_or_dataframe : str, Path or pandas.DataFrame
+        A CSV file in UTF-8 with a header, not compressed; or the table itself.
+    recording : str
+        Column that tells which recording a row belongs to. In a file it is read as
+        text, so ``007`` stays "007".
+    syllable : str
+        Column of labels: integers, negative or empty where missing.
+    frame : str, default=None
+        Column of frame numbers, integers. Rows are sorted by it within their
+        recording, and a frame that occurs twice is refused. With None, the rows of a
+        recording are consecutive timesteps in the order in which they stand.
+    group : str, default=None
+        Column of the experimental group, the same in all rows of a recording.
+    frame_rate : float, default=None
+        Timesteps a second; kept beside the data, used by nothing here.
+    sep : str, default=","
+        What separates the cells of a file: ";" and a tab are common too.
+    fill_gaps : bool, default=False
+        What becomes of frame numbers that are left out inside of a recording: with
+        False they are refused, with True they become missing timesteps.
+    integer_labels : bool, default=True
+        With False, labels are kept as they stand, text in a file: sequences are then
+        object arrays, None where missing (an empty cell), as
+        `hhmm.preprocessing.SyllableEncoder` takes them.
+
+    Returns
+    -------
+    data : `~sklearn.utils.Bunch`
+        sequences : list of ndarrays of shape (n_timesteps_i,), int32
+            Labels, one array a recording, -1 where missing: the X of
+            `hhmm.EfficientHHMM`. Objects if not `integer_labels`.
+        names : list of str
+            Recordings, in the order in which they first occur.
+        frame_rate : float or None
+        groups : list of str or None
+            Group of each recording, None where its cell is empty; None in place of
+            the list where there is no `group`.
+        frames : list of ndarrays of shape (n_timesteps_i,), int64, or None
+            Frame number of each timestep; None without `frame`.
+        onsets : list of ndarrays of shape (n_timesteps_i,), bool
+            Where a syllable begins: it is observed, and the timestep before is
+            missing, another syllable, or not there.
+        source : str
+            Where the data are from, and how many.
+
+    Raises
+    ------
+    ValueError
+        Where the table is empty or no table, a column is missing, a label or frame
+        is no integer, a frame occurs twice or is left out, or a recording has two
+        groups. The message names file, recording and row.
+    FileNotFoundError, IsADirectoryError
+        If `path_or_dataframe` is no file.
+    ImportError
+        Without pandas, which comes with ``pip install "hhmm[io]"``.
+
+    See Also
+    --------
+    load_syllable_csv : One file a recording.
+    save_states : Write states beside each recording.
+
+    Notes
+    -----
+    Rows are counted from 0, without the header. With `fill_gaps`, more than 1000
+    missing timesteps for each row are refused: such numbers count something else than
+    frames.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hhmm.datasets import load_table
+    >>> table = pd.DataFrame(
+    ...     {
+    ...         "mouse": ["a", "a", "a", "b", "b"],
+    ...         "frame": [0, 1, 3, 0, 1],
+    ...         "label": [4, 4, 2, 0, 1],
+    ...         "treatment": ["drug", "drug", "drug", "saline", "saline"],
+    ...     }
+    ... )
+    >>> data = load_table(
+    ...     table,
+    ...     recording="mouse",
+    ...     syllable="label",
+    ...     frame="frame",
+    ...     group="treatment",
+    ...     fill_gaps=True,
+    ... )
+    >>> data.names, data.groups
+    (['a', 'b'], ['drug', 'saline'])
+    >>> data.sequences
+    [array([ 4,  4, -1,  2], dtype=int32), array([0, 1], dtype=int32)]
+    """
+    table = open_table(path_or_dataframe, sep=sep, user="load_table")
+    columns = Columns(syllable, recording, frame, group)
+    for column in columns:
+        if column is not None:
+            choose_column(table, [column])
+    recordings = read_recordings(
+        table, columns, fill_gaps=fill_gaps, as_integers=integer_labels, hint=_ENCODE
+    )
+    return to_bunch(recordings, frame_rate=frame_rate, origin=f"{table.place}, column {syllable!r}")
+
+
+@validate_params(
+    {
+        "syllable": [str],
+        "frame": [str, None],
+        "frame_rate": FRAME_RATE,
+        "sep": [str],
+        "fill_gaps": ["boolean"],
+        "integer_labels": ["boolean"],
+        "recursive": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def load_syllable_csv(
+    paths_or_folder,
+    *,
+    syllable="syllable",
+    frame=None,
+    frame_rate=None,
+    sep=",",
+    fill_gaps=False,
+    integer_labels=True,
+    recursive=False,
+):
+    """Load syllables from CSV files, one recording a file, one row a timestep.
+
+    The columns are those of ``syllable,x,y``, of which only `syllable` is read.
+
+    Parameters
+    ----------
+    paths_or_folder : str, Path, or list of them
+        A file, a list of files, or a folder: then all its files that end in ".csv",
+        by name, but for hidden ones.
+    syllable : str, default="syllable"
+        Column of labels: integers, negative or empty where missing.
+    frame : str, default=None
+        Column of frame numbers; see `load_table`.
+    frame_rate : float, default=None
+        Timesteps a second; kept beside the data, used by nothing here.
+    sep : str, default=","
+        What separates the cells.
+    fill_gaps : bool, default=False
+        Whether frame numbers that are left out become missing timesteps.
+    integer_labels : bool, default=True
+        With False, labels are kept as text; see `load_table`.
+    recursive : bool, default=False
+        Whether files in folders of the folder are read as well.
+
+    Returns
+    -------
+    data : `~sklearn.utils.Bunch`
+        As of `load_table`. A name is that of the file without ".csv"; with
+        `recursive`, folders are part of it: "day1/mouse2". ``groups`` is None.
+
+    Raises
+    ------
+    ValueError
+        As of `load_table`, and where there is no file, or two of the same name.
+    FileNotFoundError, IsADirectoryError
+        If a path is no file.
+    ImportError
+        Without pandas, which comes with ``pip install "hhmm[io]"``.
+
+    See Also
+    --------
+    load_table : Many recordings in one file.
+    load_keypoint_moseq_csv : The same for the files of keypoint-MoSeq.
+
+    Notes
+    -----
+    Rows are counted from 0, without the header. A line without anything is no row, but
+    in a file of one column it is a missing timestep.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from hhmm.datasets import load_syllable_csv
+    >>> with TemporaryDirectory() as folder:
+    ...     text = "syllable,x,y\\n3,0.5,1.0\\n3,0.6,1.0\\n,,\\n7,0.6,1.2\\n"
+    ...     _ = Path(folder, "mouse1.csv").write_text(text)
+    ...     data = load_syllable_csv(folder, frame_rate=30)
+    >>> data.names, data.sequences
+    (['mouse1'], [array([ 3,  3, -1,  7], dtype=int32)])
+    >>> data.onsets
+    [array([ True, False, False,  True])]
+    """
+    user = "load_syllable_csv"
+    tables = {
+        name: open_table(path, sep=sep, user=user)
+        for name, path in named_files(paths_or_folder, recursive=recursive).items()
+    }
+    columns = Columns(syllable, frame=frame)
+    for table in tables.values():
+        for column in (syllable, frame):
+            if column is not None:
+                choose_column(table, [column])
+    recordings = []
+    for name, table in tables.items():
+        recordings += read_recordings(
+            table, columns, name=name, fill_gaps=fill_gaps, as_integers=integer_labels, hint=_ENCODE
+        )
+    shown = paths_or_folder if isinstance(paths_or_folder, str | os.PathLike) else "CSV files"
+    return to_bunch(recordings, frame_rate=frame_rate, origin=f"{shown}, column {syllable!r}")
+
+
+def named_files(paths_or_folder, *, recursive=False):
+    """Names of recordings, each with its file, from a file, a list of files or a folder."""
+    if not isinstance(paths_or_folder, str | os.PathLike):
+        paths = [existing_file(path) for path in paths_or_folder]
+        names = [path.name for path in paths]
+    elif Path(paths_or_folder).is_dir():
+        paths = _csv_files(Path(paths_or_folder), recursive)
+        names = [path.relative_to(paths_or_folder).as_posix() for path in paths]
+    else:
+        paths = [existing_file(paths_or_folder)]
+        names = [paths[0].name]
+    if not paths:
+        raise ValueError(f"expected at least one .csv file, got none in {paths_or_folder}")
+    files = {}
+    for name, path in zip(names, paths, strict=True):
+        name = name[:-4] if name.lower().endswith(".csv") else name
+        if name in files:
+            raise ValueError(f"two files give recording {name!r}: {files[name]} and {path}")
+        files[name] = path
+    return files
+
+
+def _csv_files(folder, recursive):
+    def wanted(path):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        return path.suffix.lower() == ".csv" and not hidden and path.is_file()
+
+    return sorted(filter(wanted, folder.rglob("*") if recursive else folder.iterdir()))
+
+
+def open_table(path_or_dataframe, *, sep=",", user):
+    """Read the header."""
+    pandas = import_extra("pandas", user)
+    if isinstance(path_or_dataframe, pandas.DataFrame):
+        columns = list(path_or_dataframe.columns)
+        return Table("the table", columns, None, sep, path_or_dataframe)
+    if not isinstance(path_or_dataframe, str | os.PathLike):
+        raise TypeError(
+            f"{user} takes a path or a pandas DataFrame, got {type(path_or_dataframe).__name__}"
+        )
+    path = existing_file(path_or_dataframe)
+    if len(sep) != 1:
+        raise ValueError(f"sep must be a single character, got {sep!r}")
+    # Two lines, so that a row with more cells than the header is found: pandas would take
+    # its first cell for the name of the row, and all others for those of the next column.
+    top = _read_csv(path, sep=sep, header=None, nrows=2, dtype=str, keep_default_na=False)
+    return Table(str(path), top.iloc[0].tolist(), path, sep, None)
+
+
+def _read_csv(path, *, columns=None, **options):
+    """The given columns of a file, all if None.
+
+    All columns are parsed, a block of rows at a time: told to leave some out, pandas no longer
+    minds a row that has too many cells, and whose cells may so be in the wrong columns.
+    """
+    import pandas as pd
+
+    try:
+        with (
+            open(path, "rb") as file,
+            pd.read_csv(file, encoding="utf-8", chunksize=_BLOCK, **options) as blocks,
+        ):
+            return pd.concat(
+                [block[columns or block.columns] for block in blocks], ignore_index=True
+            )
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"{path} is empty") from error
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{path} is not a table: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8: {error}") from error
+
+
+def choose_column(table, names, *, required=True):
+    """The first of `names` that is a column; None where there is none and it is not `required`."""
+    for name in names:
+        n_columns = table.columns.count(name)
+        if n_columns > 1:
+            raise ValueError(f"{table.place} has {n_columns} columns {name!r}: expected one")
+        if n_columns:
+            return name
+    if not required:
+        return None
+    wanted = " or ".join(map(repr, names))
+    shown = ", ".join(repr(column) for column in table.columns[:20])
+    more = ", ..." if len(table.columns) > 20 else ""
+    raise ValueError(f"{table.place} has no column {wanted}: its columns are {shown}{more}")
+
+
+def read_recordings(table, columns, *, name=None, fill_gaps=False, as_integers=True, hint=""):
+    """Read a table and take it apart.
+
+    Parameters
+    ----------
+    table : Table
+    columns : Columns
+    name : str, default=None
+        Name of the recording if ``columns.recording`` is None.
+    fill_gaps : bool
+    as_integers : bool
+    hint : str
+        What an error about a label that is no number says beside that.
+
+    Returns
+    -------
+    recordings : list of Recording
+        In the order in which they first occur.
+    """
+    if fill_gaps and columns.frame is None:
+        raise ValueError(f"{table.place}: fill_gaps=True needs a column of frame numbers")
+    data = _read(table, columns, as_integers)
+    if len(data) == 0:
+        raise ValueError(f"{table.place} has no rows")
+    if columns.recording is None:
+        codes, names = np.zeros(len(data), dtype=np.int64), [name]
+    else:
+        codes, names = _recording_codes(data[columns.recording], table.place)
+
+    def locate(row):
+        recording = "" if columns.recording is None else f", recording {names[codes[row]]!r}"
+        return f"{table.place}{recording}, row {row}"
+
+    labels = _labels(data[columns.syllable], locate, as_integers, hint)
+    groups = [None] * len(names)
+    if columns.group is not None:
+        groups = _groups(data[columns.group], codes, len(names), locate)
+    frames = None
+    order = np.argsort(codes, kind="stable")
+    if columns.frame is not None:
+        frames = _frame_numbers(data[columns.frame], locate)
+        order = np.lexsort((frames, codes))
+        _check_frames(frames, codes, order, locate, fill_gaps)
+
+    bounds = np.cumsum(np.bincount(codes))[:-1]
+    recordings = []
+    for i, rows in enumerate(np.split(order, bounds)):
+        recording_frames = None if frames is None else frames[rows]
+        recordings.append(Recording(names[i], labels[rows], recording_frames, groups[i]))
+    return _filled(recordings, table.place) if fill_gaps else recordings
+
+
+def _read(table, columns, as_integers):
+    """The columns that are wanted, as a DataFrame."""
+    wanted = [column for column in dict.fromkeys(columns) if column is not None]
+    if table.data is not None:
+        return table.data[wanted]
+    text = {columns.recording, columns.group} - {None}
+    if not as_integers:
+        text.add(columns.syllable)
+    return _read_csv(
+        table.path,
+        sep=table.sep,
+        columns=wanted,
+        dtype=dict.fromkeys(text, str),
+        keep_default_na=False,
+        na_values={column: _EMPTY_CELLS for column in wanted if column not in text},
+        # In a file of one column an empty line is an empty cell.
+        skip_blank_lines=len(table.columns) > 1,
+    )
+
+
+def _recording_codes(column, place):
+    """The number of each row's recording, (n_rows,), and the names of all."""
+    import pandas as pd
+
+    codes, values = pd.factorize(column)
+    names = [str(value) for value in values]
+    if (codes < 0).any() or "" in names:
+        unnamed = codes == (names.index("") if "" in names else -1)
+        raise ValueError(
+            f"{place}, row {int(np.argmax(unnamed | (codes < 0)))}: expected the name of a "
+            f"recording in column {column.name!r}, got nothing"
+        )
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"{place}: column {column.name!r} holds different values that read {twice!r}"
+        )
+    return codes, names
+
+
+def _numbers(column, locate, expected, *, hint=""):
+    """A column as float64 (n_rows,), NaN where empty."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    numbers = column
+    if not pd.api.types.is_numeric_dtype(column):
+        numbers = pd.to_numeric(column, errors="coerce")
+        wrong = (numbers.isna() & column.notna()).to_numpy()
+        refuse(wrong, column.to_numpy(), locate, expected, hint=hint)
+    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _labels(column, locate, as_integers, hint):
+    if as_integers:
+        expected = "an integer syllable (negative or empty: missing)"
+        numbers = _numbers(column, locate, expected, hint=hint)
+        return integer_labels(numbers, locate, expected=expected)
+    missing = (column.isna() | (column == "")).to_numpy(dtype=bool)
+    labels = column.to_numpy(dtype=object, copy=True)
+    labels[missing] = None
+    return labels
+
+
+def _groups(column, codes, n_recordings, locate):
+    """The group of each recording; a ValueError where one has two."""
+    import pandas as pd
+
+    column = column.mask(column == "")
+    group_codes, values = pd.factorize(column)
+    first_rows = np.full(n_recordings, -1)
+    first_rows[codes[::-1]] = np.arange(len(codes))[::-1]
+    of_recording = group_codes[first_rows]
+    wrong = group_codes != of_recording[codes]
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        first = first_rows[codes[row]]
+        raise ValueError(
+            f"{locate(row)}: expected one group a recording, got {column.iloc[row]!r} after "
+            f"{column.iloc[first]!r} in row {first}"
+        )
+    return [None if code < 0 else str(values[code]) for code in of_recording]
+
+
+def _frame_numbers(column, locate):
+    """Frame numbers (n_rows,), int64."""
+    expected = "an integer frame number"
+    frames = _numbers(column, locate, expected)
+    wrong = ~(np.abs(frames) <= _LARGEST_FRAME) | (frames != np.floor(frames))
+    refuse(wrong, frames, locate, expected)
+    return frames.astype(np.int64)
+
+
+def _check_frames(frames, codes, order, locate, fill_gaps):
+    """Refuse a frame that occurs twice in a recording, and a gap unless it is to be filled."""
+    steps = np.diff(frames[order])
+    steps[codes[order[1:]] != codes[order[:-1]]] = 1
+    if (steps == 0).any():
+        position = int(np.argmax(steps == 0))
+        first, second = order[position], order[position + 1]
+        raise ValueError(
+            f"{locate(second)}: expected every frame of a recording once, but frame "
+            f"{frames[second]} is in row {first} too"
+        )
+    if not fill_gaps and (steps > 1).any():
+        position = int(np.argmax(steps > 1))
+        before, after = order[position], order[position + 1]
+        raise ValueError(
+            f"{locate(after)}: frame {frames[after]} comes after frame {frames[before]} (row "
+            f"{before}), which leaves out {steps[position] - 1}. fill_gaps=True makes frames "
+            "that are left out missing timesteps"
+        )
+
+
+def _filled(recordings, place):
+    """Recordings with a timestep for every frame from their first to their last."""
+    filled = []
+    for name, labels, frames, group in recordings:
+        n_frames = int(frames[-1] - frames[0]) + 1
+        if n_frames > _MAX_FILLED * len(frames):
+            raise ValueError(
+                f"{place}, recording {name!r}: {len(frames)} rows, but frames {frames[0]} to "
+                f"{frames[-1]}: expected numbers of frames to fill gaps between, not times"
+            )
+        missing = None if labels.dtype == object else MISSING
+        all_labels = np.full(n_frames, missing, dtype=labels.dtype)
+        all_labels[frames - frames[0]] = labels
+        all_frames = np.arange(frames[0], frames[-1] + 1)
+        filled.append(Recording(name, all_labels, all_frames, group))
+    return filled

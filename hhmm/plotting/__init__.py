@@ -15,16 +15,30 @@ References
    https://jfly.uni-koeln.de/color/
 """
 
+from hhmm.plotting._alignment import AlignmentDisplay
 from hhmm.plotting._confusion import MatchedConfusionDisplay
+from hhmm.plotting._durations import DurationDisplay
+from hhmm.plotting._ethogram import EthogramDisplay
+from hhmm.plotting._lagged_information import LaggedInformationDisplay
+from hhmm.plotting._preferences import SyllablePreferenceDisplay
 from hhmm.plotting._raster import RasterDisplay
+from hhmm.plotting._state_graph import StateGraphDisplay
 from hhmm.plotting._traces import EmissionLossDisplay, LogJointDisplay
 from hhmm.plotting._transitions import StateTransitionDisplay, SyllableTransitionDisplay
+from hhmm.plotting._usage import StateUsageDisplay
 
 __all__ = [
+    "AlignmentDisplay",
+    "DurationDisplay",
     "EmissionLossDisplay",
+    "EthogramDisplay",
+    "LaggedInformationDisplay",
     "LogJointDisplay",
     "MatchedConfusionDisplay",
     "RasterDisplay",
+    "StateGraphDisplay",
     "StateTransitionDisplay",
+    "StateUsageDisplay",
+    "SyllablePreferenceDisplay",
     "SyllableTransitionDisplay",
 ]

@@ -1,0 +1,348 @@
+"""Display of the states of many recordings over time."""
+
+import math
+
+import numpy as np
+
+from hhmm.metrics import _check_n_states, _read
+from hhmm.plotting._figures import MISSING_COLOR, check_has, figure_and_axes, import_pyplot
+from hhmm.plotting._heat_maps import POINTS_PER_INCH
+from hhmm.plotting._legends import compact_legend_above
+from hhmm.plotting._states import check_groups, check_names, state_colors, time_unit
+
+# Columns of the picture: more than a page has room for, few enough to be drawn at once.
+_MAX_COLUMNS = 2000
+_HEADER_INCHES = 0.22
+_SMALLEST_FONT, _LARGEST_FONT = 5.0, 9.0
+_LONGEST_NAME = 20
+
+
+class EthogramDisplay:
+    """States of many recordings over time, a row of colours each.
+
+    Where there are more timesteps than the picture has columns (2,000), a column
+    shows the state that takes most of its time.
+
+    Parameters
+    ----------
+    states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
+            or list of arrays of shape (n_timesteps_i,)
+        States, integers, of one recording a row or item; negative where there is
+        none, which is drawn grey, and at the end, which is left white.
+
+    names : list of n_sequences str, default=None
+        Names of the recordings; numbers if None. Longer ones than 20 characters
+        are shown with their middle left out.
+
+    groups : list of n_sequences str, default=None
+        Group of each recording. Recordings of a group are drawn together, groups
+        in order of their first appearance.
+
+    n_states : int, default=None
+        Number of states; the largest label plus one if None.
+
+    state_names : list of n_states str, default=None
+        Names of the states; "state 0" and so on if None.
+
+    frame_rate : float, default=None
+        Timesteps a second, for an axis in seconds, minutes or hours.
+
+    Attributes
+    ----------
+    images_ : list of n_groups matplotlib AxesImage
+        The rows of each group. Data are states, `n_states` where there is none, masked
+        after the end.
+
+    order_ : ndarray of shape (n_sequences,), int64
+        Which recording each row shows, from top to bottom.
+
+    legend_ : matplotlib Legend
+        The colours of the states.
+
+    ax_ : matplotlib Axes
+        The axes that were drawn in.
+
+    figure_ : matplotlib Figure
+        The figure they belong to.
+
+    See Also
+    --------
+    RasterDisplay : One recording, with its syllables and how sure its states are.
+
+    Examples
+    --------
+    >>> from hhmm.plotting import EthogramDisplay
+    >>> display = EthogramDisplay(
+    ...     [[0, 0, 1], [1, 1], [0, 1, 1]], names=["a", "b", "c"], groups=["x", "y", "x"]
+    ... ).plot()
+    >>> display.order_
+    array([0, 2, 1])
+    """
+
+    def __init__(
+        self,
+        states,
+        *,
+        names=None,
+        groups=None,
+        n_states=None,
+        state_names=None,
+        frame_rate=None,
+    ):
+        self.states = states
+        self.names = names
+        self.groups = groups
+        self.n_states = n_states
+        self.state_names = state_names
+        self.frame_rate = frame_rate
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        *,
+        names=None,
+        groups=None,
+        state_names=None,
+        frame_rate=None,
+        ax=None,
+    ):
+        """Plot ``estimator.predict(X)``.
+
+        Parameters
+        ----------
+        estimator : EfficientHHMM
+            A fitted model.
+
+        X : array of shape (n_sequences, n_timesteps) or list of arrays
+            Syllables, in any form that the estimator takes.
+
+        names, groups, state_names, frame_rate
+            See the class.
+
+        ax : matplotlib Axes, default=None
+            See `plot`.
+
+        Returns
+        -------
+        display : EthogramDisplay
+
+        Examples
+        --------
+        >>> from hhmm import EfficientHHMM
+        >>> from hhmm.datasets import make_hhmm
+        >>> from hhmm.plotting import EthogramDisplay
+        >>> data = make_hhmm(4, 100, n_states=2, n_syllables=4, random_state=0)
+        >>> model = EfficientHHMM.from_params(
+        ...     data.emission_base, data.emission_biases, data.trans_probs
+        ... )
+        >>> display = EthogramDisplay.from_estimator(model, data.X, frame_rate=30)
+        >>> display.ax_.get_xlabel()
+        'time (s)'
+        """
+        check_has(estimator, "trans_probs_")
+        import_pyplot()
+        return cls(
+            estimator.predict(X),
+            names=names,
+            groups=groups,
+            n_states=len(estimator.trans_probs_),
+            state_names=state_names,
+            frame_rate=frame_rate,
+        ).plot(ax)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        states,
+        *,
+        names=None,
+        groups=None,
+        n_states=None,
+        state_names=None,
+        frame_rate=None,
+        ax=None,
+    ):
+        """Plot given states.
+
+        Parameters
+        ----------
+        states, names, groups, n_states, state_names, frame_rate
+            See the class.
+
+        ax : matplotlib Axes, default=None
+            See `plot`.
+
+        Returns
+        -------
+        display : EthogramDisplay
+
+        Examples
+        --------
+        >>> from hhmm.plotting import EthogramDisplay
+        >>> display = EthogramDisplay.from_predictions([[0, 0, 1], [1, 1]])
+        >>> display.images_[0].get_array()
+        masked_array(
+          data=[[0, 0, 1],
+                [1, 1, --]],
+          mask=[[False, False, False],
+                [False, False,  True]],
+          fill_value=999999)
+        """
+        return cls(
+            states,
+            names=names,
+            groups=groups,
+            n_states=n_states,
+            state_names=state_names,
+            frame_rate=frame_rate,
+        ).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the rows.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        self : EthogramDisplay
+        """
+        plt = import_pyplot()
+        from matplotlib.colors import ListedColormap
+        from matplotlib.patches import Patch
+
+        sequences = _read(self.states, "states")
+        n_states = _check_n_states(self.n_states, sequences)
+        n_rows = sequences.lengths.size
+        names = check_names(self.names, n_rows, "names", default="{}")
+        state_names = check_names(self.state_names, n_states, "state_names", default="state {}")
+        group_names, group_of = check_groups(self.groups, n_rows)
+        members = [np.flatnonzero(group_of == group) for group in range(len(group_names))]
+        self.order_ = np.concatenate(members)
+        names = [_shorten(names[i]) for i in self.order_]
+        n_timesteps = max(int(_ends(sequences).max()), 1)
+        unit, unit_name = time_unit(n_timesteps, self.frame_rate)
+        rows, width = _most_frequent_states(sequences, n_states)
+
+        headers = None if self.groups is None else group_names
+        height = min(9.0, 1.1 + 0.17 * n_rows + _HEADER_INCHES * len(headers or ()))
+        self.figure_, self.ax_ = figure_and_axes(plt, ax, (7.0, height))
+        self.ax_.set_xlim(0.0, n_timesteps * unit)
+        self.ax_.set_xlabel("timestep" if self.frame_rate is None else f"time ({unit_name})")
+        if self.names is None:
+            self.ax_.set_ylabel("recording")
+        # the layout needs to know the names, the legend the layout, and rows how high they are
+        self.ax_.set_yticks(np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
+        colors = state_colors(plt, n_states)
+        patches = [
+            Patch(color=color, label=name) for color, name in zip(colors, state_names, strict=True)
+        ]
+        if (rows == n_states).any():
+            patches.append(Patch(color=MISSING_COLOR, label="missing"))
+        self.legend_ = compact_legend_above(self.ax_, patches)
+        row_inches = self._row_inches(n_rows, headers)
+
+        blocks = [rows[which] for which in members]
+        gap = _HEADER_INCHES / row_inches if headers else 0.0
+        sizes = np.array([len(block) for block in blocks])
+        tops = np.cumsum(sizes) - sizes + gap * np.arange(1, len(blocks) + 1)
+        cmap = ListedColormap([*colors, MISSING_COLOR]).with_extremes(bad="none")
+        right = rows.shape[1] * width * unit
+        self.images_ = []
+        for block, top in zip(blocks, tops, strict=True):
+            self.images_.append(
+                self.ax_.imshow(
+                    block,
+                    cmap=cmap,
+                    vmin=-0.5,
+                    vmax=n_states + 0.5,
+                    extent=(0.0, right, top + len(block), top),
+                    aspect="auto",
+                    interpolation="nearest",
+                )
+            )
+            if row_inches > _SMALLEST_FONT / POINTS_PER_INCH:
+                between = np.arange(top + 1, top + len(block))
+                self.ax_.hlines(between, 0.0, right, color="white", linewidth=0.8)
+        self.ax_.set(xlim=(0.0, n_timesteps * unit), ylim=(tops[-1] + sizes[-1], 0.0))
+        self._label(names, tops, sizes, row_inches, headers)
+        return self
+
+    def _row_inches(self, n_rows, headers):
+        """How high a row is once the figure is laid out."""
+        figure = self.figure_.canvas.figure
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            layout.execute(figure)
+        inches = self.ax_.get_window_extent().height / figure.dpi
+        return max(inches - _HEADER_INCHES * len(headers or ()), 0.3 * inches) / n_rows
+
+    def _label(self, names, tops, sizes, row_inches, headers):
+        """Names of recordings beside their rows, as many as there is room for; and of groups."""
+        centers = np.concatenate(
+            [top + 0.5 + np.arange(size) for top, size in zip(tops, sizes, strict=True)]
+        )
+        font_size = min(_LARGEST_FONT, 0.85 * POINTS_PER_INCH * row_inches)
+        every = max(1, math.ceil(_SMALLEST_FONT / font_size))
+        self.ax_.set_yticks(
+            centers[::every], names[::every], fontsize=max(font_size, _SMALLEST_FONT)
+        )
+        self.ax_.tick_params(axis="y", length=0)
+        self.ax_.spines[["left", "right", "top"]].set_visible(False)
+        for name, top in zip(headers or (), tops, strict=False):
+            self.ax_.annotate(
+                name,
+                (0.0, top),
+                xytext=(0.0, 1.5),
+                textcoords="offset points",
+                va="bottom",
+                fontsize="small",
+                fontweight="bold",
+            )
+
+
+def _ends(sequences):
+    """Timesteps of each sequence up to its last state, (n_sequences,)."""
+    ends = np.cumsum(sequences.lengths)
+    last = np.where(sequences.states >= 0, np.arange(sequences.states.size), -1)
+    used = np.zeros(ends.size, dtype=np.int64)
+    filled = sequences.lengths > 0
+    starts = (ends - sequences.lengths)[filled]
+    if starts.size:
+        used[filled] = np.maximum(np.maximum.reduceat(last, starts) + 1 - starts, 0)
+    return used
+
+
+def _most_frequent_states(sequences, n_states):
+    """Rows of columns of equal width: the most frequent state of each.
+
+    Returns
+    -------
+    rows : masked array of shape (n_sequences, n_columns), int
+        `n_states` where most timesteps have none; masked after the end.
+    width : int
+        Timesteps of a column.
+    """
+    used = _ends(sequences)
+    width = max(1, -(-int(used.max()) // _MAX_COLUMNS))
+    n_columns = max(1, -(-int(used.max()) // width))
+    sequence = np.repeat(np.arange(used.size), sequences.lengths)
+    start = np.repeat(np.cumsum(sequences.lengths) - sequences.lengths, sequences.lengths)
+    timestep = np.arange(sequences.states.size) - start
+    inside = timestep < used[sequence]
+    states = np.where(sequences.states >= 0, sequences.states, n_states)[inside]
+    cells = (sequence[inside] * n_columns + timestep[inside] // width) * (n_states + 1) + states
+    shape = used.size, n_columns, n_states + 1
+    counts = np.bincount(cells, minlength=np.prod(shape)).reshape(shape)
+    return np.ma.masked_array(counts.argmax(axis=-1), ~counts.any(axis=-1)), width
+
+
+def _shorten(name):
+    if len(name) <= _LONGEST_NAME:
+        return name
+    half = (_LONGEST_NAME - 1) // 2
+    return f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"

@@ -1,0 +1,176 @@
+"""Display of mutual information over lags: of data, Markov surrogates and shuffled pairs."""
+
+import numpy as np
+
+from hhmm.metrics import lagged_mutual_information
+from hhmm.plotting._durations import _plain_numbers
+from hhmm.plotting._figures import OKABE_ITO, figure_and_axes, import_pyplot
+from hhmm.plotting._legends import compact_legend_above
+from hhmm.plotting._states import time_unit
+
+
+class LaggedInformationDisplay:
+    """Mutual information of syllables a lag apart: is there anything slow to be found?
+
+    Where the data lies far above the band of the first-order Markov surrogates, syllables have a
+    memory that transitions from one to the next do not explain.
+
+    Parameters
+    ----------
+    information : LaggedInformation
+        What `hhmm.metrics.lagged_mutual_information` returned.
+
+    frame_rate : float, default=None
+        Timesteps a second, for an axis in seconds, minutes or hours.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+        The data.
+
+    bands_ : list of matplotlib FillBetweenPolyCollection
+        From the smallest to the largest surrogate: Markov, shuffled.
+
+    legend_ : matplotlib Legend
+        What is what.
+
+    ax_ : matplotlib Axes
+        The axes that were drawn in.
+
+    figure_ : matplotlib Figure
+        The figure they belong to.
+
+    See Also
+    --------
+    hhmm.metrics.lagged_mutual_information : The curves as numbers, and how to read them.
+
+    Notes
+    -----
+    Values of zero and below, which `correction` "miller-madow" can bring, have no place on a
+    logarithmic axis: lines break there, and bands go down to the end of the axis.
+
+    Examples
+    --------
+    >>> from hhmm.datasets import make_hhmm
+    >>> from hhmm.metrics import lagged_mutual_information
+    >>> from hhmm.plotting import LaggedInformationDisplay
+    >>> data = make_hhmm(4, 100, n_states=2, n_syllables=4, random_state=0)
+    >>> information = lagged_mutual_information(data.X, [1, 2, 5, 10, 20, 50], random_state=0)
+    >>> display = LaggedInformationDisplay(information).plot()
+    >>> [text.get_text() for text in display.legend_.get_texts()]
+    ['data', 'Markov surrogates', 'shuffled pairs']
+    """
+
+    def __init__(self, information, *, frame_rate=None):
+        self.information = information
+        self.frame_rate = frame_rate
+
+    @classmethod
+    def from_sequences(
+        cls,
+        X,
+        lags,
+        *,
+        n_syllables=None,
+        n_surrogates=10,
+        correction=None,
+        random_state=None,
+        frame_rate=None,
+        ax=None,
+    ):
+        """Measure the information and plot.
+
+        Parameters
+        ----------
+        X, lags, n_syllables, n_surrogates, correction, random_state
+            See `hhmm.metrics.lagged_mutual_information`.
+
+        frame_rate
+            See the class.
+
+        ax : matplotlib Axes, default=None
+            See `plot`.
+
+        Returns
+        -------
+        display : LaggedInformationDisplay
+
+        Examples
+        --------
+        >>> from hhmm.datasets import load_bengalese_finch
+        >>> from hhmm.plotting import LaggedInformationDisplay
+        >>> song = load_bengalese_finch()
+        >>> display = LaggedInformationDisplay.from_sequences(song.sequences, range(1, 9))
+        >>> display.ax_.get_xlabel()
+        'lag (timesteps)'
+        """
+        import_pyplot()
+        information = lagged_mutual_information(
+            X,
+            lags,
+            n_syllables=n_syllables,
+            n_surrogates=n_surrogates,
+            correction=correction,
+            random_state=random_state,
+        )
+        return cls(information, frame_rate=frame_rate).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the curves on logarithmic axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        self : LaggedInformationDisplay
+        """
+        plt = import_pyplot()
+        lags, data, markov, shuffled, _ = self.information
+        order = np.argsort(lags)
+        unit, unit_name = time_unit(int(lags.max()), self.frame_rate)
+        highest = [data, *(part.max(axis=0) for part in (markov, shuffled) if len(part))]
+        shown = np.concatenate([curve[curve > 0] for curve in highest])
+        if not shown.size:
+            raise ValueError("information must hold a positive value to be drawn, got none")
+
+        self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, 3.0))
+        x = unit * lags[order]
+        (self.line_,) = self.ax_.plot(
+            x,
+            np.where(data > 0, data, np.nan)[order],
+            color="black",
+            marker="o" if lags.size <= 30 else None,
+            markersize=3,
+            linewidth=1.4,
+            label="data",
+        )
+        floor = 0.6 * shown.min()
+        self.bands_ = []
+        for surrogates, color, label, hatch in (
+            (markov, OKABE_ITO[0], "Markov surrogates", None),
+            (shuffled, OKABE_ITO[1], "shuffled pairs", "////"),
+        ):
+            if len(surrogates):
+                low, high = surrogates.min(axis=0)[order], surrogates.max(axis=0)[order]
+                band = self.ax_.fill_between(
+                    x,
+                    np.maximum(low, floor),
+                    np.maximum(high, floor),
+                    facecolor=color,
+                    edgecolor=color,
+                    alpha=0.55,
+                    hatch=hatch,
+                    linewidth=1.0,
+                    label=label,
+                )
+                self.bands_.append(band)
+        self.ax_.set(xscale="log", yscale="log", ylim=(floor, 1.5 * shown.max()))
+        self.ax_.set(xlabel=f"lag ({unit_name})", ylabel="mutual information (nats)")
+        _plain_numbers(self.ax_.xaxis)
+        _plain_numbers(self.ax_.yaxis)
+        self.ax_.spines[["right", "top"]].set_visible(False)
+        self.legend_ = compact_legend_above(self.ax_, [self.line_, *self.bands_])
+        return self

@@ -1,0 +1,266 @@
+"""Display of a scan over numbers of states: score, durations, use of states, agreement."""
+
+import numpy as np
+
+from hhmm.plotting._figures import OKABE_ITO, import_pyplot
+
+_MARKERS = "osD^vP*X"
+
+
+class ScanDisplay:
+    """What a scan found, against the number of states: four panels, a line a stickiness.
+
+    The panels show the score of held-out sequences, the median duration of states,
+    the number of states that are used, and how well fits from different seeds
+    agree. Bars are one standard error over folds, as in
+    `hhmm.model_selection.ScanResult.summary`. A ring marks the best score.
+
+    Parameters
+    ----------
+    summary : dict of str to ndarray of shape (n_points,)
+        As `hhmm.model_selection.ScanResult.summary` returns it.
+
+    frame_rate : float, default=None
+        Timesteps a second, to show durations in seconds; in timesteps if None.
+
+    Attributes
+    ----------
+    lines_ : list of 4 lists of matplotlib Line2D
+        The lines of each panel, one for each combination of the settings other than
+        the number of states; or where `trans_kappa` goes with the number of states so that
+        the expected duration stays the same, one for each duration.
+
+    axes_ : ndarray of shape (2, 2) of matplotlib Axes
+        The axes that were drawn in.
+
+    figure_ : matplotlib Figure
+        The figure they belong to.
+
+    See Also
+    --------
+    hhmm.model_selection.scan : Makes the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hhmm.plotting._scan import ScanDisplay
+    >>> summary = {
+    ...     "n_states": np.array([2, 3]),
+    ...     "trans_kappa": np.array([100.0, 100.0]),
+    ...     "prior_duration": np.array([102.0, 51.5]),
+    ...     "mean_test_score": np.array([-1.3, -1.2]),
+    ...     "se_test_score": np.array([0.05, 0.04]),
+    ...     "mean_median_duration": np.array([40.0, 30.0]),
+    ...     "se_median_duration": np.array([2.0, 1.0]),
+    ...     "mean_n_used_states": np.array([2.0, 2.5]),
+    ...     "se_n_used_states": np.array([0.0, 0.2]),
+    ...     "mean_adjusted_rand": np.array([0.9, 0.6]),
+    ...     "se_adjusted_rand": np.array([0.05, 0.1]),
+    ... }
+    >>> display = ScanDisplay(summary, frame_rate=10.0).plot()
+    >>> display.axes_[0, 1].get_ylabel()
+    'median duration of states (s)'
+    >>> display.lines_[1][0].get_ydata()
+    array([4., 3.])
+    """
+
+    def __init__(self, summary, *, frame_rate=None):
+        self.summary = summary
+        self.frame_rate = frame_rate
+
+    @classmethod
+    def from_result(cls, result, *, frame_rate=None, axes=None):
+        """Plot the result of a scan.
+
+        Parameters
+        ----------
+        result : hhmm.model_selection.ScanResult
+            What `scan` returned.
+
+        frame_rate : float, default=None
+            Timesteps a second, to show durations in seconds; in timesteps if None.
+
+        axes
+            See `plot`.
+
+        Returns
+        -------
+        display : ScanDisplay
+        """
+        return cls(result.summary(), frame_rate=frame_rate).plot(axes)
+
+    def plot(self, axes=None):
+        """Draw the four panels.
+
+        Parameters
+        ----------
+        axes : array-like of 4 matplotlib Axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        self : ScanDisplay
+
+        Raises
+        ------
+        ValueError
+            If `frame_rate` is not positive, or `axes` are not four.
+        """
+        if self.frame_rate is not None and not 0 < self.frame_rate < np.inf:
+            raise ValueError(f"frame_rate must be finite and > 0, got {self.frame_rate}")
+        plt = import_pyplot()
+        if axes is None:
+            _, self.axes_ = plt.subplots(
+                2, 2, figsize=(8.4, 6.4), sharex=True, layout="constrained"
+            )
+        else:
+            self.axes_ = np.asarray(axes, dtype=object)
+        if self.axes_.size != 4:
+            raise ValueError(f"axes must be 4 Axes, got {self.axes_.size}")
+        self.axes_ = self.axes_.reshape(2, 2)
+        self.figure_ = self.axes_[0, 0].figure
+        per_second = self.frame_rate or 1.0
+        unit = "timesteps" if self.frame_rate is None else "s"
+        panels = [
+            ("test_score", 1.0, "held-out score\n(nats per transition)"),
+            ("median_duration", per_second, f"median duration of states ({unit})"),
+            ("n_used_states", 1.0, "states used"),
+            ("adjusted_rand", 1.0, "agreement of seeds\n(adjusted Rand index)"),
+        ]
+        groups = self._groups()
+        self.lines_ = [
+            [
+                self._line(ax, name, scale, *group, number=number, n_lines=len(groups))
+                for number, group in enumerate(groups)
+            ]
+            for ax, (name, scale, _) in zip(self.axes_.flat, panels, strict=True)
+        ]
+        for ax, (_, _, label) in zip(self.axes_.flat, panels, strict=True):
+            ax.set_ylabel(label)
+            ax.spines[["top", "right"]].set_visible(False)
+        ring = self._mark_best(groups)
+        self._arrange_axes()
+        self._add_legend(ring, own_figure=axes is None)
+        return self
+
+    def _groups(self):
+        """Label and indices of the grid points of each line, by increasing number of states."""
+        n_states = self.summary["n_states"]
+        names = [
+            name
+            for name in self.summary
+            if not name.startswith(("mean_", "se_"))
+            and name not in ("n_states", "prior_duration", "n_fits", "n_warnings")
+        ]
+        columns = {name: self.summary[name] for name in names}
+        durations = np.array([float(f"{x:.6g}") for x in self.summary["prior_duration"]])
+        if np.unique(durations).size < np.unique(columns["trans_kappa"]).size:
+            columns["trans_kappa"] = durations
+        varied = [name for name in names if len(set(columns[name].tolist())) > 1]
+        groups = {}
+        for i in np.argsort(n_states, kind="stable"):
+            groups.setdefault(tuple(columns[name][i] for name in varied), []).append(i)
+        by_duration = columns["trans_kappa"] is durations
+        return [
+            (self._label(varied, values, by_duration), np.array(groups[values]))
+            for values in sorted(groups, key=_sort_key)
+        ]
+
+    def _label(self, names, values, by_duration):
+        words = []
+        for name, value in zip(names, values, strict=True):
+            text = f"{value:g}" if isinstance(value, (float, np.number)) else str(value)
+            if name == "trans_kappa" and by_duration:
+                seconds = f"{value / (self.frame_rate or 1.0):.3g}"
+                text = seconds + (" timesteps" if self.frame_rate is None else " s")
+                name = "expected duration"
+            words.append(f"{name} {text}")
+        return ", ".join(words)
+
+    def _line(self, ax, name, scale, label, points, *, number, n_lines):
+        """Draw the line of a group in one panel."""
+        # side by side, so that no bar hides another
+        shift = 0.24 * (number / (n_lines - 1) - 0.5) if n_lines > 1 else 0.0
+        line, _, _ = ax.errorbar(
+            self.summary["n_states"][points] + shift,
+            self.summary[f"mean_{name}"][points] / scale,
+            yerr=self.summary[f"se_{name}"][points] / scale,
+            color=_color(number, n_lines),
+            marker=_MARKERS[number % len(_MARKERS)],
+            markersize=5,
+            linewidth=1.4,
+            capsize=2.5,
+        )
+        line.set_label(label)  # of the line, since errorbar labels the whole
+        return line
+
+    def _mark_best(self, groups):
+        """A ring around the best score."""
+        best = int(np.argmax(self.summary["mean_test_score"]))
+        for line, (_, points) in zip(self.lines_[0], groups, strict=True):
+            for i in np.flatnonzero(points == best):
+                (ring,) = self.axes_[0, 0].plot(
+                    line.get_xdata()[i],
+                    line.get_ydata()[i],
+                    marker="o",
+                    markersize=12,
+                    markerfacecolor="none",
+                    markeredgecolor="0.25",
+                    linestyle="none",
+                    label="best score",
+                )
+        return ring
+
+    def _arrange_axes(self):
+        n_states = np.unique(self.summary["n_states"])
+        score, duration, used, agreement = self.axes_.flat
+        for ax in self.axes_.flat:
+            margin = max(0.5, 0.03 * np.ptp(n_states))
+            ax.set_xlim(n_states[0] - margin, n_states[-1] + margin)
+            if n_states.size <= 10:
+                ax.set_xticks(n_states)
+            else:
+                ax.xaxis.get_major_locator().set_params(integer=True)
+        for ax in (used, agreement):
+            ax.set_xlabel("number of states")
+        score.margins(y=0.15)
+        lengths = self.summary["mean_median_duration"]
+        if lengths.max() > 10 * lengths.min():
+            duration.set_yscale("log")
+            duration.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        (all_states,) = used.plot(n_states, n_states, color="0.5", linestyle=":", zorder=0)
+        used.legend([all_states], ["all states"], loc="lower right", frameon=False)
+        used.yaxis.get_major_locator().set_params(integer=True)
+        used.set_ylim(bottom=0)
+        rand = self.summary["mean_adjusted_rand"]
+        agreement.set_ylim(np.min(rand, initial=0.0, where=np.isfinite(rand)) - 0.05, 1.05)
+        if np.isnan(rand).all():
+            text = {"transform": agreement.transAxes, "ha": "center", "color": "0.4"}
+            agreement.text(0.5, 0.5, "needs two seeds or more", **text)
+
+    def _add_legend(self, ring, *, own_figure):
+        handles = [*(line for line in self.lines_[0] if line.get_label()), ring]
+        if not own_figure:
+            self.axes_[0, 0].legend(handles=handles, frameon=False)
+            return
+        longest = max(len(handle.get_label()) for handle in handles)
+        n_columns = min(max(int(8.0 / (0.5 + 0.085 * longest)), 1), len(handles))
+        self.figure_.legend(
+            handles=handles, loc="outside upper left", ncols=n_columns, frameon=False
+        )
+
+
+def _color(number, n_lines):
+    if n_lines <= len(OKABE_ITO):
+        return OKABE_ITO[number]
+    from matplotlib import colormaps
+
+    return colormaps["viridis"](0.9 * number / (n_lines - 1))
+
+
+def _sort_key(values):
+    """Orders settings, numbers before others."""
+    return [
+        (0, value, "") if isinstance(value, (int, float, np.number)) else (1, 0, str(value))
+        for value in values
+    ]

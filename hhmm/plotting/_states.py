@@ -1,0 +1,68 @@
+"""How displays name and colour states and groups, and in which unit they measure time."""
+
+import numbers
+
+import numpy as np
+
+from hhmm.plotting._figures import OKABE_ITO
+from hhmm.plotting._raster import _state_colors
+
+__all__ = ["check_groups", "check_names", "group_colors", "state_colors", "text_color", "time_unit"]
+
+
+def state_colors(plt, n_states):
+    """As many colours as there are states; the same as in `RasterDisplay`."""
+    return _state_colors(plt, n_states)
+
+
+def group_colors(plt, n_groups):
+    """As many colours as there are groups; black for one alone."""
+    return [OKABE_ITO[-1]] if n_groups == 1 else _state_colors(plt, n_groups)
+
+
+def text_color(background):
+    """Black or white, whichever contrasts more with a matplotlib colour."""
+    from matplotlib.colors import to_rgb
+
+    # relative luminance of sRGB colours; black and white contrast equally with 0.179
+    color = np.array(to_rgb(background))
+    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+    return "black" if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else "white"
+
+
+def check_names(names, n, argument, *, default):
+    """`names` as a list of n strings; ``default.format(i)`` if None."""
+    if names is None:
+        return [default.format(i) for i in range(n)]
+    names = [str(name) for name in names]
+    if len(names) != n:
+        raise ValueError(f"{argument} must hold {n} names, got {len(names)}")
+    return names
+
+
+def check_groups(groups, n_recordings):
+    """The names of the groups in order of appearance, and the group of each recording."""
+    if groups is None:
+        return [""], np.zeros(n_recordings, dtype=int)
+    groups = [str(group) for group in groups]
+    if len(groups) != n_recordings:
+        raise ValueError(
+            f"groups must hold one entry for each of {n_recordings} recordings, got {len(groups)}"
+        )
+    names = list(dict.fromkeys(groups))
+    return names, np.array([names.index(group) for group in groups])
+
+
+def time_unit(n_timesteps, frame_rate):
+    """Length of a timestep in a unit that suits `n_timesteps`, and the name of the unit."""
+    if frame_rate is None:
+        return 1.0, "timesteps"
+    if not isinstance(frame_rate, numbers.Real) or isinstance(frame_rate, bool):
+        raise TypeError(f"frame_rate must be a number of timesteps a second, got {frame_rate!r}")
+    if not 0 < frame_rate < float("inf"):
+        raise ValueError(f"frame_rate must be > 0 and finite, got {frame_rate}")
+    seconds = n_timesteps / frame_rate
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 3 * length:
+            return 1 / (frame_rate * length), unit
+    return 1 / frame_rate, "s"

@@ -54,7 +54,7 @@ def check_sequences(estimator, X, *, mask=None, reset):
         raise ValueError(f"X must be {_EXPECTED}, got a string: {_shorten(X)}")
     if getattr(X, "ndim", None) == 1 and hasattr(X, "to_numpy"):
         X = X.to_numpy()  # a pandas Series, one sequence an item
-    if _is_list_of_sequences(X):
+    if is_list_of_sequences(X):
         if mask is not None:
             raise ValueError(
                 "mask goes with a 2-D X only; X is a list of sequences. Write missing timesteps "
@@ -218,7 +218,7 @@ _EXPECTED = (
 )
 
 
-def _is_list_of_sequences(X):
+def is_list_of_sequences(X):
     """Lists, tuples and 1-D object arrays whose items are sequences or masked arrays."""
     if isinstance(X, np.ndarray) and not isinstance(X, np.ma.MaskedArray):
         return (
@@ -295,7 +295,7 @@ def _check_array(estimator, X, mask, reset):
     return Checked(sequences, Layout(True, np.full(n_sequences, n_timesteps)))
 
 
-_ENCODE = "Encode labels as 0, 1, ... first, for example by sklearn.preprocessing.LabelEncoder"
+_ENCODE = "Encode labels as 0, 1, ... first, for example by hhmm.preprocessing.SyllableEncoder"
 
 
 def _to_integers(values, name, *, missing=None, what="syllables"):

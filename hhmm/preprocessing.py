@@ -39,7 +39,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hhmm._validation import MISSING, _is_list_of_sequences, check_labels, check_sequences
+from hhmm._validation import MISSING, is_list_of_sequences, check_labels, check_sequences
 
 __all__ = ["RunCollapser", "SyllableEncoder"]
 
@@ -608,7 +608,7 @@ def _form(X):
         rows = np.stack([_as_objects(row) for row in X])
         is_number = all(isinstance(label, numbers.Real) for label in rows.flat)
         return np.array(X) if is_number else rows, False
-    return X, _is_list_of_sequences(X)
+    return X, is_list_of_sequences(X)
 
 
 def _form_of_integers(X):

@@ -22,6 +22,7 @@ from hhmm.plotting._ethogram import EthogramDisplay
 from hhmm.plotting._lagged_information import LaggedInformationDisplay
 from hhmm.plotting._preferences import SyllablePreferenceDisplay
 from hhmm.plotting._raster import RasterDisplay
+from hhmm.plotting._scan import ScanDisplay
 from hhmm.plotting._state_graph import StateGraphDisplay
 from hhmm.plotting._traces import EmissionLossDisplay, LogJointDisplay
 from hhmm.plotting._transitions import StateTransitionDisplay, SyllableTransitionDisplay
@@ -36,6 +37,7 @@ __all__ = [
     "LogJointDisplay",
     "MatchedConfusionDisplay",
     "RasterDisplay",
+    "ScanDisplay",
     "StateGraphDisplay",
     "StateTransitionDisplay",
     "StateUsageDisplay",

@@ -43,7 +43,7 @@ class ScanDisplay:
     Examples
     --------
     >>> import numpy as np
-    >>> from hhmm.plotting._scan import ScanDisplay
+    >>> from hhmm.plotting import ScanDisplay
     >>> summary = {
     ...     "n_states": np.array([2, 3]),
     ...     "trans_kappa": np.array([100.0, 100.0]),

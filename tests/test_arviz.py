@@ -1,8 +1,12 @@
 """Kept draws as ArviZ takes them."""
 
+import sys
+
 import arviz
+import arviz_base
 import numpy as np
 import pytest
+import xarray
 
 from hhmm import EfficientHHMM
 from hhmm.datasets import make_hhmm
@@ -70,15 +74,17 @@ def test_arviz_finds_the_r_hat_that_we_find(model):
     assert float(found[0, 1]) == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_generation_of_arviz_that_takes_one_dictionary(model, monkeypatch):
-    def from_dict(data, *, name=None, coords=None, dims=None):
-        return data, coords, dims
-
-    monkeypatch.setattr(arviz, "from_dict", from_dict)
-    groups, coords, dims = model.to_arviz()
-    assert groups.keys() == {"posterior", "sample_stats"}
-    assert coords["state"].tolist() == [0, 1]
-    assert dims["trans_probs"] == ["state", "next_state"]
+def test_the_newer_generation_of_arviz(model, data, monkeypatch):
+    """ArviZ 1.0 takes its `from_dict` from arviz-base, and makes a DataTree."""
+    older = model.to_arviz(data.X)
+    monkeypatch.setitem(sys.modules, "arviz", arviz_base)
+    tree = model.to_arviz(data.X)
+    assert isinstance(tree, xarray.DataTree)
+    for group in ("posterior", "sample_stats", "log_likelihood"):
+        assert set(tree[group].data_vars) == set(older[group].data_vars)
+        for name in tree[group].data_vars:
+            assert tree[group][name].dims == older[group][name].dims
+            np.testing.assert_array_equal(tree[group][name], older[group][name])
 
 
 def test_a_model_without_draws_says_so(model, data):

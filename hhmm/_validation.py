@@ -271,15 +271,21 @@ def _check_array(estimator, X, mask, reset):
     dtype = getattr(X, "dtype", None)
     if dtype is not None and getattr(dtype, "kind", "") in "US":
         raise ValueError(f"X must hold integer syllables, got strings: {_shorten(X)}. {_ENCODE}")
-    values = validate_data(
-        estimator,
-        X if missing is None else X.filled(0),
-        reset=reset,
-        dtype="numeric",
-        ensure_all_finite=False,
-        ensure_min_samples=1,
-        ensure_min_features=1,
-    )
+    try:
+        values = validate_data(
+            estimator,
+            X if missing is None else X.filled(0),
+            reset=reset,
+            dtype="numeric",
+            ensure_all_finite=False,
+            ensure_min_samples=1,
+            ensure_min_features=1,
+        )
+    except ValueError as error:
+        for reason, advice in _ADVICE.items():
+            if reason in str(error):
+                raise ValueError(f"{str(error).rstrip('.')}. {advice}") from error
+        raise
     if mask is not None:
         mask = np.asarray(mask)
         if mask.shape != values.shape:
@@ -296,6 +302,12 @@ def _check_array(estimator, X, mask, reset):
 
 
 _ENCODE = "Encode labels as 0, 1, ... first, for example by hhmm.preprocessing.SyllableEncoder"
+# what to do about what scikit-learn refuses
+_ADVICE = {
+    "could not convert string": _ENCODE,
+    "features, but": "A feature is a timestep here: a model fitted to a 2-D array takes 2-D arrays "
+    "of as many timesteps. Give sequences of other lengths as a list of 1-D arrays",
+}
 
 
 def _to_integers(values, name, *, missing=None, what="syllables"):

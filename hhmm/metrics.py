@@ -430,8 +430,8 @@ def lagged_mutual_information(
     of its own, the curve over all of them levels off above the surrogates
     and never falls; a call for each sequence alone tells.
 
-    A lag takes time in proportion to the number of timesteps: about 5 ms for a million
-    and 50 ms for nine millions, of data or of one surrogate. Drawing a surrogate takes 0.3 s for a
+    A lag takes time in proportion to the number of timesteps: about 6 ms for a million
+    and 60 ms for nine millions, of data or of one surrogate. Drawing a surrogate takes 0.3 s for a
     million runs. Shuffling takes no longer for more timesteps, since tables of
     counts are drawn and not permutations.
 

@@ -148,6 +148,9 @@ def posterior_predictive_check(
     still fits. Durations that a sequence cuts short are counted as they are, in the data as in its
     replicates.
 
+    Whether the model has the memory of the data at long lags, ask with a callable that returns
+    ``lagged_mutual_information(syllables, lags, n_surrogates=0).data`` (`hhmm.metrics`).
+
     Of many p-values some are small by chance: of the S x S of ``"syllable_transitions"`` one in
     twenty lies outside of 0.025 to 0.975 at most, if the model is true. With n
     replicates, one of 0 says that it is below about 1 / n.

@@ -39,7 +39,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hhmm._validation import MISSING, is_list_of_sequences, check_labels, check_sequences
+from hhmm._validation import MISSING, check_labels, check_sequences, is_list_of_sequences
 
 __all__ = ["RunCollapser", "SyllableEncoder"]
 

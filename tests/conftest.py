@@ -1,9 +1,15 @@
 """What every test module gets."""
 
 import os
+import tempfile
 
 # scipy reads it when it is imported: scikit-learn's checks of array libraries then run too
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+# What one test compiles others find, in the processes of pytest-xdist too, which inherit this.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _cache = tempfile.TemporaryDirectory(prefix="hhmm-tests-", ignore_cleanup_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 import jax
 import pytest

@@ -1,6 +1,7 @@
 """What a user gets for bad input: an error, or a warning, that says what was expected."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -296,3 +297,14 @@ def test_a_solve_that_did_not_converge_says_so(solver):
     model = _model(emission_solver=solver, emission_gd_iters=1)
     with pytest.warns(ConvergenceWarning, match=r"in \d of 2 sweeps: half .* Newton decrement"):
         model.fit(np.tile(GOOD, (20, 1)))
+
+
+def test_another_number_of_timesteps_is_explained(fitted):
+    with pytest.raises(ValueError, match=r"A feature is a timestep here.*as a list of 1-D arrays"):
+        fitted.predict(np.zeros((2, 3), int))
+
+
+def test_strings_in_a_data_frame_point_to_the_encoder(fitted):
+    frame = pd.DataFrame([["a", "b"], ["b", "a"]], dtype=object)
+    with pytest.raises(ValueError, match="SyllableEncoder"):
+        EfficientHHMM(2).fit(frame)

@@ -274,7 +274,9 @@ def test_ethogram_takes_every_form():
     [
         (500, None, "timestep", 500),
         (500, 10, "time (s)", 50),
+        (30 * 170, 30, "time (s)", 170),
         (30 * 600, 30.0, "time (min)", 10),
+        (3600 * 2, 1, "time (min)", 120),
         (30 * 3600 * 4, 30, "time (h)", 4),
     ],
 )

@@ -1252,3 +1252,12 @@ def test_types_are_checked(tmp_path):
 def test_exports():
     assert sorted(hhmm.datasets.__all__) == hhmm.datasets.__all__
     assert all(callable(getattr(hhmm.datasets, name)) for name in hhmm.datasets.__all__)
+
+
+def test_tables_in_subfolders_that_are_left_out_are_counted(tmp_path):
+    (tmp_path / "inner").mkdir()
+    for name in ("a", "inner/b"):
+        (tmp_path / f"{name}.csv").write_text("syllable\n0\n1\n")
+    with pytest.warns(UserWarning, match=r"1 of 2 \.csv files lie in subfolders"):
+        assert load_syllable_csv(tmp_path).names == ["a"]
+    assert load_syllable_csv(tmp_path, recursive=True).names == ["a", "inner/b"]

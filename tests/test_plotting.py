@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -954,3 +955,10 @@ def test_confusion_without_accuracy_has_no_title():
 def test_confusion_of_counts_is_refused():
     with pytest.raises(ValueError, match=r"fractions of the true states, got values from 0 to 7"):
         MatchedConfusionDisplay([[7, 0], [1, 3]]).plot()
+
+
+@pytest.mark.parametrize("holder", ["steps", "best_estimator_"])
+def test_a_pipeline_is_told_to_give_its_model(holder):
+    estimator = SimpleNamespace(**{holder: None})
+    with pytest.raises(TypeError, match="expected a fitted EfficientHHMM, got SimpleNamespace"):
+        LogJointDisplay.from_estimator(estimator)

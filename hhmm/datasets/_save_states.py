@@ -118,6 +118,9 @@ def save_states(
 
     Notes
     -----
+    Read the tables back with ``load_syllable_csv(path, syllable="state", recursive=True)``, the
+    HDF5 file with h5py: ``file[name]["state"][:]``.
+
     A CSV file ``<name>.csv`` has columns ``frame``, ``syllable`` (if given), ``state``
     and (if given) ``probability_0``, ``probability_1`` and so on, in full precision. An
     HDF5 file has a group for each recording with datasets ``state`` (n_timesteps,), and

@@ -6,6 +6,7 @@ plain UTF-8 text: no address is fetched, no archive unpacked, no pattern expande
 """
 
 import os
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -318,7 +319,16 @@ def _csv_files(folder, recursive):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         return path.suffix.lower() == ".csv" and not hidden and path.is_file()
 
-    return sorted(filter(wanted, folder.rglob("*") if recursive else folder.iterdir()))
+    paths = sorted(filter(wanted, folder.rglob("*")))
+    here = [path for path in paths if path.parent == folder]
+    if not recursive and len(here) < len(paths):
+        warnings.warn(
+            f"{len(paths) - len(here)} of {len(paths)} .csv files lie in subfolders of {folder} "
+            "and are left out: recursive=True reads them too",
+            UserWarning,
+            stacklevel=4,
+        )
+    return paths if recursive else here
 
 
 def open_table(path_or_dataframe, *, sep=",", user):

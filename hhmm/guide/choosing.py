@@ -41,7 +41,8 @@ seen:
 
 >>> from hhmm import EfficientHHMM
 >>> from hhmm.model_selection import scan
->>> model = EfficientHHMM(algorithm="em", init="prior", tol=0.1)
+>>> model = EfficientHHMM()
+>>> model = model.set_params(algorithm="em", init="prior", tol=0.1)  # quick; leave it out
 >>> result = scan(
 ...     data.X, {"n_states": [1, 2]}, estimator=model, cv=2, n_seeds=2, random_state=0
 ... )

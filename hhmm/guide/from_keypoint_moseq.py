@@ -27,18 +27,33 @@ Say which recording is of which:
 
 >>> groups = ["saline" if i % 2 else "drug" for i in range(8)]
 
-Fit. States that last about 20 seconds are expected here, at 30 frames a second. The number of
-frames does not matter much: where syllables are held, a fit goes run by run.
+Frames or syllables? keypoint-MoSeq says which syllable every frame is in, and syllables last
+tens of frames. `hhmm.preprocessing.RunCollapser` makes one entry a syllable of that. The order
+of syllables is then what states are found by:
+
+>>> from hhmm.preprocessing import RunCollapser
+>>> collapser = RunCollapser()
+>>> X = collapser.fit_transform(data.sequences)
+>>> rate = data.frame_rate * sum(map(len, X)) / sum(map(len, data.sequences))  # syllables a second
+>>> 2 < rate < 3
+True
+
+A fit to frames works too, and goes run by run. How long syllables are held is then part of what
+it explains, and of every frame: where holding times are not geometric, states may come to mean
+"long" and "short" and change within a second. Whichever you take, see how long the states last
+that come out.
+
+Fit. States that last about 20 seconds are expected here:
 
 >>> import warnings
 >>> from hhmm import EfficientHHMM
 >>> from hhmm.model_selection import trans_kappa_from_duration
->>> kappa = trans_kappa_from_duration(20, n_states=2, frame_rate=data.frame_rate)
+>>> kappa = trans_kappa_from_duration(20, n_states=2, frame_rate=rate)
 >>> model = EfficientHHMM(n_states=2, trans_kappa=kappa, random_state=0)
 >>> model = model.set_params(max_iter=4, init="prior")  # for this page to be quick; leave it out
 >>> with warnings.catch_warnings():
 ...     warnings.simplefilter("ignore")  # four sweeps are too few to have settled
-...     states = model.fit(data.sequences).predict(data.sequences)
+...     states = collapser.expand(model.fit(X).predict(X), data.sequences)
 >>> len(states), len(states[0])
 (8, 600)
 

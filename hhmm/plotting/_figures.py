@@ -23,6 +23,12 @@ MISSING_COLOR = "0.85"
 
 def check_has(estimator, attribute):
     """Raise NotFittedError if `attribute` is missing, which a model built without fit may lack."""
+    for holder, model in (("steps", "pipeline[-1]"), ("best_estimator_", "search.best_estimator_")):
+        if hasattr(estimator, holder):
+            raise TypeError(
+                f"expected a fitted EfficientHHMM, got {type(estimator).__name__}: give the model "
+                f"in it, {model}"
+            )
     message = f"this %(name)s has no {attribute}: call 'fit' before plotting it"
     check_is_fitted(estimator, attribute, msg=message)
 

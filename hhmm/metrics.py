@@ -508,6 +508,8 @@ def syllable_preferences(model):
     ------
     sklearn.exceptions.NotFittedError
         If `model` is not fitted.
+    TypeError
+        If `model` is not an EfficientHHMM, but for example a pipeline that holds one.
 
     See Also
     --------
@@ -536,6 +538,11 @@ def syllable_preferences(model):
            [1, 0, 2]])
     """
     check_is_fitted(model)
+    if not hasattr(model, "emission_biases_"):
+        raise TypeError(
+            f"model must be a fitted EfficientHHMM, got {type(model).__name__}: of a pipeline, "
+            "give its last step"
+        )
     n_states, n_syllables = len(model.trans_probs_), len(model.emission_base_)
     to_states, to_syllables = helmert_basis(n_states), helmert_basis(n_syllables)
     biases = to_states @ model.emission_biases_ @ to_syllables.T

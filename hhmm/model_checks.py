@@ -137,8 +137,8 @@ def posterior_predictive_check(
     sklearn.exceptions.NotFittedError
         If `model` is not fitted.
     TypeError, ValueError
-        If X is not as described or has no observed timestep, `statistic` is unknown, or a number is
-        out of range.
+        If `model` is not an EfficientHHMM, X is not as described or has no observed timestep,
+        `statistic` is unknown, or a number is out of range.
 
     Notes
     -----
@@ -187,6 +187,11 @@ def posterior_predictive_check(
     >>> check.statistic, check.observed.shape
     ('n_changes', (20,))
     """
+    if not isinstance(model, EfficientHHMM):
+        raise TypeError(
+            f"model must be an EfficientHHMM, got {type(model).__name__}: of a pipeline, give its "
+            "last step, and X as the steps before leave it"
+        )
     check_is_fitted(model)
     statistic = _find_statistic(statistic)
     _check_count(n_replicates, "n_replicates")

@@ -193,6 +193,17 @@ def test_legends_stay_in_the_figure_and_off_the_neighbour(n_entries, label):
         assert axes[1].get_legend()._ncols == n_entries
 
 
+def test_legends_reach_over_the_labels_of_the_y_axis_where_they_must():
+    ax = column_axes()
+    ax.set_yticks([0, 1], ["a rather long name of a recording"] * 2)
+    legend = compact_legend_above(ax, [Line2D([], [], label=f"state {i}") for i in range(4)])
+    assert_readable(ax.figure)
+    box, axes_box = legend.get_window_extent(), ax.get_window_extent()
+    assert legend._ncols == 4
+    assert box.x0 < axes_box.x0
+    assert box.x1 <= axes_box.x1
+
+
 # Ethogram
 
 
@@ -607,14 +618,16 @@ def test_graph_arrows_are_transitions_to_other_states():
 def test_graph_circles_do_not_touch_and_can_be_read(n_states):
     rng = np.random.default_rng(0)
     trans_probs = rng.dirichlet(np.ones(n_states), n_states)
-    for names in (None, [STATE_NAMES[k % 5] for k in range(n_states)]):
-        display = StateGraphDisplay(
-            trans_probs, usage=rng.dirichlet(np.ones(n_states)), state_names=names
-        ).plot()
+    # circles of equal usage are all of the largest size
+    for names, usage in (
+        (None, np.ones(n_states)),
+        ([STATE_NAMES[k % 5] for k in range(n_states)], rng.dirichlet(np.ones(n_states))),
+    ):
+        display = StateGraphDisplay(trans_probs, usage=usage, state_names=names).plot()
         centers = np.array([circle.center for circle in display.circles_])
         radii = np.array([circle.radius for circle in display.circles_])
         distances = np.linalg.norm(centers[:, None] - centers, axis=-1)
-        touching = distances < radii[:, None] + radii + 0.02
+        touching = distances < radii[:, None] + radii + 0.1
         assert touching.sum() == n_states
         if names is None or n_states <= 5:
             assert_readable(display.figure_)

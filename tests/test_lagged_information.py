@@ -9,7 +9,9 @@ import itertools
 import numpy as np
 import pytest
 from scipy.stats import chi2
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import mutual_info_score
+from sklearn.pipeline import make_pipeline
 
 import hhmm._lagged_information
 from hhmm import EfficientHHMM
@@ -458,6 +460,14 @@ def test_preferences_have_the_spread_of_the_draws():
     np.testing.assert_allclose(
         syllable_preferences(model).standard_deviations, np.std(expected, axis=0, ddof=1)
     )
+
+
+def test_preferences_are_of_a_fitted_model():
+    model = EfficientHHMM.from_params(*random_parameters(n_states=2, n_syllables=3))
+    with pytest.raises(TypeError, match="got Pipeline: of a pipeline, give its last step"):
+        syllable_preferences(make_pipeline(model))
+    with pytest.raises(NotFittedError):
+        syllable_preferences(EfficientHHMM(2))
 
 
 def test_preferences_of_one_state_are_none():

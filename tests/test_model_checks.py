@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 import hhmm.model_checks
 from hhmm import EfficientHHMM
@@ -456,6 +457,11 @@ def test_arguments_are_checked_before_any_work(model, monkeypatch, arguments, er
     monkeypatch.setattr(hhmm.model_checks, "_replicate", None)
     with pytest.raises(error, match=message):
         posterior_predictive_check(**({"model": model, "X": [[0, 1, 2]]} | arguments))
+
+
+def test_a_pipeline_is_refused(model):
+    with pytest.raises(TypeError, match="got Pipeline: of a pipeline, give its last step"):
+        posterior_predictive_check(make_pipeline(model), [[0, 1]])
 
 
 def test_a_model_must_be_fitted():

@@ -10,27 +10,26 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     _cache = tempfile.TemporaryDirectory(prefix="hhmm-tests-", ignore_cleanup_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+# most tests, and the doctests, take longer to compile than to run
+FAST_COMPILATION = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
 
-import jax
-import pytest
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
-from hhmm._inference import dispatch, gibbs
+from hhmm._inference import dispatch, gibbs  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled_kernels(request):
-    """Compile fast where a module runs its kernels a few times only, and drop them after it.
+    """Compile as for users where a module has the mark ``optimized``; drop all kernels after it.
 
-    Most tests take longer to compile than to run. Modules whose kernels run long have the mark
-    ``optimized`` and are compiled as for users; so is what the doctests run, and the demo.
-
-    Kernels are dropped because each takes tens of memory mappings, of which Linux grants a process
-    65,530 by default; the compiler crashes when it gets no more.
+    Each takes tens of memory mappings, of which Linux grants a process 65,530 by default; the
+    compiler crashes when it gets no more.
     """
-    optimized = request.node.get_closest_marker("optimized") is not None
-    jax.config.update("jax_disable_most_optimizations", not optimized)
+    if request.node.get_closest_marker("optimized"):
+        jax.config.update("jax_disable_most_optimizations", False)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", FAST_COMPILATION)
     jax.clear_caches()
 
 

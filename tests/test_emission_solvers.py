@@ -30,6 +30,8 @@ from hhmm._random import key_from_random_state
 from hhmm._types import EmissionLogits, Priors, SufficientStats
 from tests import oracles
 
+pytestmark = pytest.mark.optimized
+
 # chance that a correct sampler fails the covariance test; the seed is fixed
 FALSE_ALARM = 1e-4
 TUNING = hmc.first_tuning()

@@ -7,16 +7,15 @@ from hhmm import EfficientHHMM
 
 
 def _model(**parameters):
-    return EfficientHHMM(n_states=2, max_iter=2, random_state=0, init="prior", **parameters)
+    return EfficientHHMM(n_states=2, max_iter=1, random_state=0, init="prior", **parameters)
 
 
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
     [
+        # each check has data of its own shape, so that each of these compiles anew for each
         _model(),
-        _model(emission_sampler="hmc"),
         _model(algorithm="em", message_passing="compressed"),
-        _model(algorithm="gradient", message_passing="parallel"),
     ]
 )
 def test_estimator_check(estimator, check):

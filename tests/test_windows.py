@@ -11,6 +11,8 @@ from hhmm._types import Priors
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy
 
+pytestmark = pytest.mark.optimized
+
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 100.0)))
 
 

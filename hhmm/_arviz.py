@@ -4,7 +4,8 @@ import inspect
 
 import numpy as np
 
-from hhmm._model.simplex import helmert_basis
+from hhmm._extras import import_extra
+from hhmm._model.emissions import logits_from_params
 
 
 def convert(posterior, *, acceptance, diverging, log_likelihood):
@@ -20,18 +21,15 @@ def convert(posterior, *, acceptance, diverging, log_likelihood):
     -------
     data : arviz.InferenceData, or xarray.DataTree with ArviZ 1.0 and later
     """
-    try:
-        import arviz
-    except ImportError as error:
-        raise ImportError("to_arviz needs ArviZ: pip install arviz") from error
+    arviz = import_extra("arviz", "to_arviz")
     n_states, n_syllables = posterior.trans_probs.shape[-1], posterior.emission_base.shape[-2]
-    to_states, to_syllables = helmert_basis(n_states), helmert_basis(n_syllables)
+    logits = logits_from_params(posterior.emission_base, posterior.emission_biases)
     groups = {
         "posterior": {
             "trans_probs": posterior.trans_probs,
             "emission_base": posterior.emission_base,
             "emission_biases": posterior.emission_biases,
-            "emission_logits_bias": to_states @ posterior.emission_biases @ to_syllables.T,
+            "emission_logits_bias": logits.biases,
         },
         "sample_stats": {
             "lp": posterior.log_joint,

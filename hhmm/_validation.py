@@ -51,7 +51,7 @@ def check_sequences(estimator, X, *, mask=None, reset):
     checked : Checked
     """
     if isinstance(X, (str, bytes)):
-        raise ValueError(f"X must be {_EXPECTED}, got a string: {_shorten(X)}")
+        raise ValueError(f"X must be {_EXPECTED}, got a string: {shorten(X)}")
     if getattr(X, "ndim", None) == 1 and hasattr(X, "to_numpy"):
         X = X.to_numpy()  # a pandas Series, one sequence an item
     if is_list_of_sequences(X):
@@ -112,7 +112,7 @@ def check_fit_data(checked, n_syllables, n_states):
         check_labels(sequences, n_syllables, origin=f"n_syllables is {n_syllables}")
     if n_states > lengths.sum():
         raise ValueError(f"n_states={n_states} is more than the {lengths.sum()} timesteps of X")
-    if not any(((x[1:] >= 0) & (x[:-1] >= 0)).any() for x in sequences):
+    if not count_transitions(sequences).any():
         is_array, n_timesteps = checked.layout
         form = f" (n_features={n_timesteps[0]})" if is_array else ""
         reason = (
@@ -125,6 +125,11 @@ def check_fit_data(checked, n_syllables, n_states):
             "observed timesteps in a row"
         )
     return int(n_syllables), np.flatnonzero(lengths == 0)
+
+
+def count_transitions(sequences):
+    """Number of observed transitions of each sequence, (n_sequences,)."""
+    return np.array([np.count_nonzero((x[1:] >= 0) & (x[:-1] >= 0)) for x in sequences])
 
 
 def describe_empty(empty, checked):
@@ -183,11 +188,11 @@ def check_params(emission_base, emission_biases, trans_probs):
             array = np.array(value, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{name} must be a 2-D array of numbers, got {_shorten(value)}"
+                f"{name} must be a 2-D array of numbers, got {shorten(value)}"
             ) from error
         if array.ndim != 2:
             raise ValueError(
-                f"{name} must be a 2-D array of numbers, got {array.ndim}-D: {_shorten(value)}"
+                f"{name} must be a 2-D array of numbers, got {array.ndim}-D: {shorten(value)}"
             )
         arrays.append(array)
     base, biases, trans = arrays
@@ -270,7 +275,7 @@ def _check_array(estimator, X, mask, reset):
     missing = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
     dtype = getattr(X, "dtype", None)
     if dtype is not None and getattr(dtype, "kind", "") in "US":
-        raise ValueError(f"X must hold integer syllables, got strings: {_shorten(X)}. {_ENCODE}")
+        raise ValueError(f"X must hold integer syllables, got strings: {shorten(X)}. {_ENCODE}")
     try:
         values = validate_data(
             estimator,
@@ -317,12 +322,12 @@ def _to_integers(values, name, *, missing=None, what="syllables"):
             values = values.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{name} must hold integer {what}, got {_shorten(values.tolist())}. {_ENCODE}"
+                f"{name} must hold integer {what}, got {shorten(values.tolist())}. {_ENCODE}"
             ) from error
     if values.dtype.kind not in "biuf":
         raise ValueError(
             f"{name} must hold integer {what}, got values of type {values.dtype}: "
-            f"{_shorten(values.tolist())}. {_ENCODE}"
+            f"{shorten(values.tolist())}. {_ENCODE}"
         )
     if values.dtype.kind == "f":
         absent = np.isnan(values)
@@ -348,7 +353,8 @@ def _refuse(wrong, values, name, expectation):
         raise ValueError(f"{name}, timestep {where[-1]} is {values[where]}: {expectation}")
 
 
-def _shorten(value):
+def shorten(value):
+    """How a value reads in an error message."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

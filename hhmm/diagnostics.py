@@ -38,6 +38,7 @@ from scipy.special import entr, ndtri
 from scipy.stats import rankdata
 from sklearn.utils.validation import check_is_fitted
 
+from hhmm._extras import import_extra
 from hhmm._model.emissions import logits_from_params
 
 __all__ = ["PosteriorSummary", "ess_bulk", "ess_tail", "posterior_summary", "rhat"]
@@ -173,10 +174,7 @@ class PosteriorSummary(NamedTuple):
 
     def to_frame(self):
         """A pandas DataFrame (n_quantities, 7), indexed by name; ImportError without pandas."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError('to_frame needs pandas: pip install "hhmm[io]"') from error
+        pd = import_extra("pandas", "to_frame")
         return pd.DataFrame(self._asdict()).set_index("name")
 
     def __repr__(self):

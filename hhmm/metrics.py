@@ -33,7 +33,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm._lagged_information import LaggedInformation, lagged_information, lay_out
-from hhmm._model.simplex import helmert_basis
+from hhmm._model.emissions import logits_from_params
+from hhmm._states import (
+    MAX_ENTRIES,
+    StateSequences,
+    as_array,
+    check_entries,
+    check_n_states,
+    raise_at_first,
+    read_states,
+)
 
 __all__ = [
     "LaggedInformation",
@@ -47,20 +56,10 @@ __all__ = [
     "syllable_preferences",
 ]
 
-# A result with more entries than this was indexed by something that is no state.
-_MAX_ENTRIES = 10_000_000
 # A table of pairs with more entries takes longer to clear than the data to count.
 _MAX_PAIR_LABELS = 3_000
 # Up to this size a table with empty rows is faster than sorting the labels first.
 _DENSE_TABLE_ENTRIES = 1 << 20
-
-
-class _Sequences(NamedTuple):
-    """States of several sequences laid end to end."""
-
-    states: np.ndarray  # (n_total_timesteps,) int64, negative where there is none
-    lengths: np.ndarray  # (n_sequences,) int64
-    padded: bool  # rows of a 2-D array, which may go on after their sequence ended
 
 
 class _Contingency(NamedTuple):
@@ -119,10 +118,10 @@ def match_states(y_true, y_pred):
     >>> mapping[y_pred]
     array([0, 0, 2, 1, 1, 2])
     """
-    true, pred = _align(_read(y_true, "y_true"), _read(y_pred, "y_pred"))
+    true, pred = _align(read_states(y_true, "y_true"), read_states(y_pred, "y_pred"))
     contingency = _contingency(*_compared(true, pred))
     n_pred = int(pred.max()) + 1
-    _check_entries(n_pred, label=n_pred - 1, name="y_pred", result="match_states returns one entry")
+    check_entries(n_pred, label=n_pred - 1, name="y_pred", result="match_states returns one entry")
 
     mapping = np.full(n_pred, -1, dtype=np.int64)
     mapping[contingency.pred_labels] = _matched_labels(contingency)
@@ -168,7 +167,7 @@ def matched_accuracy(y_true, y_pred):
     >>> matched_accuracy([[0, 0, -1], [1, 1]], [[1, 1, 1], [0, 1]])
     0.75
     """
-    true, pred = _align(_read(y_true, "y_true"), _read(y_pred, "y_pred"))
+    true, pred = _align(read_states(y_true, "y_true"), read_states(y_pred, "y_pred"))
     counts = _contingency(*_compared(true, pred)).counts
     agreeing = counts[linear_sum_assignment(counts, maximize=True)].sum()
     return float(agreeing / counts.sum())
@@ -217,11 +216,11 @@ def matched_confusion_matrix(y_true, y_pred, *, normalize=None):
     """
     if normalize not in (None, "true", "pred", "all"):
         raise ValueError(f"normalize must be 'true', 'pred', 'all' or None, got {normalize!r}")
-    true, pred = _align(_read(y_true, "y_true"), _read(y_pred, "y_pred"))
+    true, pred = _align(read_states(y_true, "y_true"), read_states(y_pred, "y_pred"))
     contingency = _contingency(*_compared(true, pred))
     columns = _matched_labels(contingency)
     n_labels = int(max(contingency.true_labels[-1], columns.max())) + 1
-    _check_entries(
+    check_entries(
         n_labels**2,
         label=n_labels - 1,
         name="y_true" if n_labels - 1 in contingency.true_labels else "y_pred",
@@ -268,8 +267,8 @@ def state_usage(states, *, n_states=None, per_sequence=False):
     array([[0.5, 0.5, 0. ],
            [0. , 0.5, 0.5]])
     """
-    sequences = _read(states, "states")
-    n_states = _check_n_states(n_states, sequences)
+    sequences = read_states(states, "states")
+    n_states = check_n_states(n_states, sequences)
     n_groups = sequences.lengths.size if per_sequence else 1
 
     observed = sequences.states >= 0
@@ -319,8 +318,8 @@ def state_durations(states, *, n_states=None, include_censored=True):
     >>> state_durations(states, include_censored=False)
     [array([1]), array([3])]
     """
-    sequences = _read(states, "states")
-    n_states = _check_n_states(n_states, sequences)
+    sequences = read_states(states, "states")
+    n_states = check_n_states(n_states, sequences)
 
     ends = np.cumsum(sequences.lengths)
     opens_sequence = np.zeros(sequences.states.size, dtype=bool)
@@ -454,7 +453,7 @@ def lagged_mutual_information(
     >>> (information.data > 2 * information.markov.max(axis=0)).tolist()
     [False, True]
     """
-    sequences = _read(X, "X")
+    sequences = read_states(X, "X")
     n_syllables = _check_n_syllables(n_syllables, sequences)
     lags = _check_lags(lags)
     if not isinstance(n_surrogates, numbers.Integral):
@@ -543,14 +542,12 @@ def syllable_preferences(model):
             f"model must be a fitted EfficientHHMM, got {type(model).__name__}: of a pipeline, "
             "give its last step"
         )
-    n_states, n_syllables = len(model.trans_probs_), len(model.emission_base_)
-    to_states, to_syllables = helmert_basis(n_states), helmert_basis(n_syllables)
-    biases = to_states @ model.emission_biases_ @ to_syllables.T
+    biases = logits_from_params(model.emission_base_, model.emission_biases_).biases
     standard_deviations = np.full(biases.shape, np.nan)
     if hasattr(model, "posterior_"):
-        draws = model.posterior_.emission_biases[model.best_chain_]
+        base, draws = (part[model.best_chain_] for part in model.posterior_[:2])
         if len(draws) > 1:
-            standard_deviations = (to_states @ draws @ to_syllables.T).std(axis=0, ddof=1)
+            standard_deviations = logits_from_params(base, draws).biases.std(axis=0, ddof=1)
     return SyllablePreferences(
         biases, standard_deviations, np.argsort(-biases, axis=1, kind="stable")
     )
@@ -570,7 +567,7 @@ def _check_n_syllables(n_syllables, sequences):
         raise ValueError(f"n_syllables must be >= 1, got {n_syllables}")
     else:
         expected = f"X must hold labels below n_syllables={n_syllables}"
-        _raise_at_first(labels >= n_syllables, labels, sequences.lengths, expected)
+        raise_at_first(labels >= n_syllables, labels, sequences.lengths, expected)
         name = "n_syllables"
     if n_syllables > _MAX_PAIR_LABELS:
         raise ValueError(
@@ -582,7 +579,7 @@ def _check_n_syllables(n_syllables, sequences):
 
 def _check_lags(lags):
     """`lags` as an array (n_lags,) int64."""
-    values = np.atleast_1d(_as_array(lags, "lags"))
+    values = np.atleast_1d(as_array(lags, "lags"))
     if values.ndim != 1 or values.dtype.kind not in "iu":
         raise TypeError(
             f"lags must be integers of shape (n_lags,), got dtype {values.dtype} and shape "
@@ -591,94 +588,6 @@ def _check_lags(lags):
     if values.size == 0 or values.min() < 1:
         raise ValueError(f"lags must be one or more integers >= 1, got {values.tolist()}")
     return values.astype(np.int64)
-
-
-def _read(states, name):
-    """Bring one of the three forms of states to `_Sequences`, checked."""
-    if not isinstance(states, list | tuple):
-        states = _filled(states)
-        if states.ndim == 1 and states.dtype == object:
-            states = list(states)
-    if isinstance(states, list | tuple):
-        if len(states) and np.ndim(states[0]) > 0:
-            return _read_list(states, name)
-        states = _as_array(states, name)
-
-    if states.dtype == object:
-        states = _as_array(states.tolist(), name)  # an object array of sequences of equal length
-    if states.ndim == 0:
-        raise TypeError(
-            f"{name} must be an array of integers or a list of 1-D arrays, got a single "
-            f"{type(states.item()).__name__}"
-        )
-    if states.ndim > 2:
-        raise ValueError(
-            f"{name} must be 1-D, 2-D (n_sequences, n_timesteps) or a list of 1-D arrays, "
-            f"got an array of shape {states.shape}"
-        )
-    if states.shape[0] == 0:
-        raise ValueError(f"{name} must hold at least one sequence, got an empty {name}")
-    n_sequences, n_timesteps = np.atleast_2d(states).shape
-    lengths = np.full(n_sequences, n_timesteps)
-    return _Sequences(_integers(states.ravel(), lengths, name), lengths, states.ndim == 2)
-
-
-def _read_list(sequences, name):
-    arrays = [_as_array(sequence, f"{name}: sequence {i}") for i, sequence in enumerate(sequences)]
-    for i, array in enumerate(arrays):
-        if array.ndim != 1:
-            raise ValueError(
-                f"{name}: sequence {i} must be a 1-D array, got an array of shape {array.shape}"
-            )
-    lengths = np.array([array.size for array in arrays], dtype=np.int64)
-    # An empty list becomes a float array: left in, it would turn all labels into floats.
-    filled = [array for array in arrays if array.size] or [np.empty(0, dtype=np.int64)]
-    return _Sequences(_integers(np.concatenate(filled), lengths, name), lengths, False)
-
-
-def _as_array(values, name):
-    """`values` as an array, with an error that names what could not become one."""
-    try:
-        return _filled(values)
-    except ValueError as error:
-        raise ValueError(f"{name} must be an array of integers: {error}") from error
-
-
-def _filled(values):
-    """`values` as an array, -1 where a masked array is masked."""
-    if isinstance(values, np.ma.MaskedArray):
-        # Unsigned integers cannot hold the -1.
-        signed = values.astype(np.int64) if values.dtype.kind in "bu" else values
-        return signed.filled(-1)
-    return np.asarray(values)
-
-
-def _integers(states, lengths, name):
-    """`states` (n_total_timesteps,) as int64, NaN as -1; raises where that would lose something."""
-    if states.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold integers, got dtype {states.dtype}")
-    if states.dtype.kind == "f":
-        missing = np.isnan(states)
-        wrong = ~missing & ((states != np.trunc(states)) | np.isinf(states))
-        _raise_at_first(wrong, states, lengths, f"{name} must hold integers")
-        states = np.where(missing, -1, np.maximum(states, -1))
-    if states.dtype.kind in "uf":
-        wrong = states >= 2.0**63
-        _raise_at_first(wrong, states, lengths, f"{name} must hold integers below 2**63")
-    return states.astype(np.int64, copy=False)
-
-
-def _raise_at_first(wrong, states, lengths, expected):
-    """Raise a ValueError that names the first wrong value, its sequence and its timestep."""
-    if not wrong.any():
-        return
-    position = int(np.argmax(wrong))
-    ends = np.cumsum(lengths)
-    sequence = int(np.searchsorted(ends, position, side="right"))
-    timestep = position - int(ends[sequence] - lengths[sequence])
-    raise ValueError(
-        f"{expected}, got {states[position].item()} in sequence {sequence} at timestep {timestep}"
-    )
 
 
 def _align(true, pred):
@@ -709,7 +618,7 @@ def _without_padding(rows, lengths):
     used = np.where(states >= 0, timesteps, 0).max(axis=1, initial=0)
     fits = (used <= lengths) & (lengths <= states.shape[1])
     kept = np.where(fits, lengths, used)
-    return _Sequences(states[timesteps <= kept[:, np.newaxis]], kept, False)
+    return StateSequences(states[timesteps <= kept[:, np.newaxis]], kept, False)
 
 
 def _compared(true, pred):
@@ -736,7 +645,7 @@ def _contingency(true, pred):
     true_labels, true = np.unique(true, return_inverse=True)
     pred_labels, pred = np.unique(pred, return_inverse=True)
     shape = true_labels.size, pred_labels.size
-    if shape[0] * shape[1] > _MAX_ENTRIES:
+    if shape[0] * shape[1] > MAX_ENTRIES:
         raise ValueError(
             "y_true and y_pred must hold labels of states, got "
             f"{shape[0]} and {shape[1]} different labels"
@@ -754,36 +663,3 @@ def _matched_labels(contingency):
     free = np.setdiff1d(np.arange(labels.size), contingency.true_labels)
     labels[left_over] = free[: left_over.size]
     return labels
-
-
-def _check_n_states(n_states, sequences):
-    """`n_states`, by default the largest label plus one."""
-    largest = int(sequences.states.max(initial=-1))
-    if n_states is None:
-        if largest < 0:
-            raise ValueError(
-                "states must hold a state (an integer >= 0) if n_states is None, "
-                f"got none in {sequences.states.size} timesteps"
-            )
-        _check_entries(largest + 1, label=largest, name="states", result="there is one result")
-        return largest + 1
-    if not isinstance(n_states, numbers.Integral):
-        raise TypeError(f"n_states must be an integer >= 1, got {n_states!r}")
-    if n_states < 1:
-        raise ValueError(f"n_states must be >= 1, got {n_states}")
-    _raise_at_first(
-        sequences.states >= n_states,
-        sequences.states,
-        sequences.lengths,
-        f"states must hold labels below n_states={n_states}",
-    )
-    return int(n_states)
-
-
-def _check_entries(n_entries, *, label, name, result):
-    """Refuse to allocate by a label that numbers something else than states."""
-    if n_entries > _MAX_ENTRIES:
-        raise ValueError(
-            f"{result} for each label from 0 to the largest, too many for the label {label} in "
-            f"{name}: number the labels 0, 1, ... first, for example with np.unique"
-        )

@@ -32,9 +32,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm import _validation
+from hhmm._inference import decode, draws
 from hhmm._inference.convergence import agreeing
 from hhmm._lagged_information import lay_out, pair_counts
 from hhmm._markov_paths import draw_paths, draws_from
+from hhmm._precision import double_precision
+from hhmm._random import key_from_random_state
 from hhmm._types import Params
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_durations, state_usage
@@ -203,16 +206,16 @@ def posterior_predictive_check(
     syllables = [sequences[i] for i in used]
     sizes = len(model.trans_probs_), len(model.emission_base_)
 
-    draws = _parameter_draws(model)
+    _, prepared, checked = model._prepare(syllables, None)  # once, for all draws
+    draws_ = _parameter_draws(model)
     seeds = rng.randint(2**31, size=(int(n_replicates), 2))
     observed, replicated = [], []
     for i, (seed_states, seed_replicate) in enumerate(seeds):
-        params = draws[i * len(draws) // len(seeds)]
-        copy = EfficientHHMM.from_params(*params, message_passing=model.message_passing)
-        replicate = _replicate(copy, syllables, np.random.RandomState(seed_replicate))
+        params = draws_[i * len(draws_) // len(seeds)]
+        replicate = _replicate(params, syllables, np.random.RandomState(seed_replicate))
         replicated.append(statistic.compute(*replicate, *sizes))
         if statistic.of_states:
-            states = copy.sample_states(syllables, random_state=seed_states)
+            states = _draw_states(seed_states, params, prepared, checked.layout)
             observed.append(statistic.compute(syllables, states, *sizes))
         elif not observed:
             observed.append(statistic.compute(syllables, None, *sizes))
@@ -326,17 +329,23 @@ def _parameter_draws(model):
     """The parameters that replicates are simulated from, a list of `Params`."""
     if not hasattr(model, "posterior_"):
         return [Params(model.emission_base_, model.emission_biases_, model.trans_probs_)]
-    chains = agreeing(model.log_joint_)
-    parts = (part[chains].reshape(-1, *part.shape[2:]) for part in model.posterior_[:3])
-    return [Params(*draw) for draw in zip(*parts, strict=True)]
+    return draws.flat(model.posterior_, agreeing(model.log_joint_))
 
 
-def _replicate(model, syllables, rng):
+@double_precision
+def _draw_states(seed, params, prepared, layout):
+    """One draw of the states of the data, a list of 1-D arrays."""
+    states = decode.sample(key_from_random_state(seed), params, prepared)
+    return prepared.unpack(states, layout, fill=-1)
+
+
+@double_precision
+def _replicate(params, syllables, rng):
     """Simulate sequences like `syllables`: lists of syllables and of states."""
     lengths = np.array([x.size for x in syllables])
     data = np.concatenate(syllables)
-    first = rng.randint(len(model.trans_probs_), size=lengths.size)
-    states = draw_paths(model.trans_probs_, first, lengths, rng)
+    first = rng.randint(len(params.trans_probs), size=lengths.size)
+    states = draw_paths(params.trans_probs, first, lengths, rng)
 
     ends = np.cumsum(lengths)
     follows = data >= 0  # whether the timestep and the one before are observed
@@ -344,7 +353,7 @@ def _replicate(model, syllables, rng):
     follows[ends - lengths] = False
     streams = [
         [draws_from(row, rng).__next__ for row in by_syllable]
-        for by_syllable in model.syllable_trans_probs_
+        for by_syllable in np.asarray(decode.syllable_trans_probs(params))
     ]
     replicate = data.tolist()
     timesteps = np.flatnonzero(follows)

@@ -39,7 +39,13 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hhmm._validation import MISSING, check_labels, check_sequences, is_list_of_sequences
+from hhmm._validation import (
+    MISSING,
+    check_labels,
+    check_sequences,
+    is_list_of_sequences,
+    shorten,
+)
 
 __all__ = ["RunCollapser", "SyllableEncoder"]
 
@@ -276,7 +282,7 @@ class SyllableEncoder(_SequenceTransformer):
                 first = int(np.argmax(unknown))
                 raise ValueError(
                     f"X contains label {labels[index[first]]!r} ({_place(read, first)}), which "
-                    f"was not there in fit: expected one of {_shorten(list(self._codes))}. "
+                    f"was not there in fit: expected one of {shorten(list(self._codes))}. "
                     "SyllableEncoder(unknown='missing') takes such timesteps as missing"
                 )
             has_rare = self.unknown == "rare" and self.rare_categories_.size > 0
@@ -601,7 +607,7 @@ def _lay_out(values, lengths, n_timesteps, *, is_array, fill):
 def _form(X):
     """X as an array or a list of sequences, and whether it is a list."""
     if isinstance(X, (str, bytes)):
-        raise ValueError(f"{_EXPECTED}, got a string: {_shorten(X)}")
+        raise ValueError(f"{_EXPECTED}, got a string: {shorten(X)}")
     if getattr(X, "ndim", None) == 1 and hasattr(X, "to_numpy"):
         X = X.to_numpy()  # a pandas Series, one sequence an item
     if _is_nested(X):
@@ -679,7 +685,7 @@ def _read_sequence(item, i):
     if isinstance(item, (str, bytes)):
         raise ValueError(
             f"every sequence of the list X must be a 1-D array, but {name} is the string "
-            f"{_shorten(item)}: wrap a single sequence as [X], or if each character is a "
+            f"{shorten(item)}: wrap a single sequence as [X], or if each character is a "
             "syllable, write [list(text) for text in X]"
         )
     if hasattr(item, "toarray"):
@@ -701,7 +707,7 @@ def _simplify(values, mask):
     """Labels as int64, negative where missing, if all are integers; else as objects."""
     kind = values.dtype.kind
     if kind == "c":
-        raise ValueError(f"Complex data not supported: {_shorten(values)}")
+        raise ValueError(f"Complex data not supported: {shorten(values)}")
     if kind == "f":
         missing = np.isnan(values)
         whole = missing | ((values == np.floor(values)) & (np.abs(values) < 2.0**63))
@@ -760,7 +766,7 @@ def _unhashable(read):
         except TypeError:
             return TypeError(
                 "labels in the argument must be hashable, such as a string or a number, got "
-                f"{_shorten(label)} ({_place(read, position)})"
+                f"{shorten(label)} ({_place(read, position)})"
             )
     raise AssertionError("every label can be hashed")
 
@@ -798,8 +804,3 @@ def _place(read, position):
     ends = np.cumsum(read.lengths)
     sequence = int(np.searchsorted(ends, position, side="right"))
     return f"sequence {sequence}, timestep {position - ends[sequence] + read.lengths[sequence]}"
-
-
-def _shorten(value):
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

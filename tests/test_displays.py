@@ -28,7 +28,7 @@ from hhmm.plotting import (
     StateUsageDisplay,
     SyllablePreferenceDisplay,
 )
-from hhmm.plotting._legends import compact_legend_above
+from hhmm.plotting._figures import legend_above
 from tests.test_plotting import FakeModel, assert_readable, tick_labels
 
 matplotlib.use("Agg")
@@ -184,7 +184,7 @@ def test_legends_stay_in_the_figure_and_off_the_neighbour(n_entries, label):
     for ax in axes:
         ax.set(xlabel="x", ylabel="y")
         handles = [Line2D([], [], label=label.format(i)) for i in range(n_entries)]
-        legend = compact_legend_above(ax, handles)
+        legend = legend_above(ax, handles)
         assert len(legend.get_texts()) == n_entries
     assert_readable(figure)
     figure.draw_without_rendering()
@@ -196,7 +196,7 @@ def test_legends_stay_in_the_figure_and_off_the_neighbour(n_entries, label):
 def test_legends_reach_over_the_labels_of_the_y_axis_where_they_must():
     ax = column_axes()
     ax.set_yticks([0, 1], ["a rather long name of a recording"] * 2)
-    legend = compact_legend_above(ax, [Line2D([], [], label=f"state {i}") for i in range(4)])
+    legend = legend_above(ax, [Line2D([], [], label=f"state {i}") for i in range(4)])
     assert_readable(ax.figure)
     box, axes_box = legend.get_window_extent(), ax.get_window_extent()
     assert legend._ncols == 4

@@ -451,7 +451,8 @@ def test_preferences_have_the_spread_of_the_draws():
     parts = random_parameters(n_states=3, n_syllables=4)
     model = EfficientHHMM.from_params(*parts)
     draws = rng.normal(size=(2, 6, 2, 3))
-    model.posterior_ = hhmm._types.Posterior(None, draws, None, None)
+    base = np.broadcast_to(model.emission_base_, (2, 6, 4, 3))
+    model.posterior_ = hhmm._types.Posterior(base, draws, None, None)
     model.best_chain_ = 1
     expected = [
         biases_by_enumeration(EfficientHHMM.from_params(parts[0], draw, parts[2]))

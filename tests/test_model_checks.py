@@ -67,9 +67,9 @@ def with_gaps(rng, lengths):
 
 
 def test_replicates_have_lengths_gaps_and_what_the_model_conditions_on(model):
-    rng = np.random.default_rng(0)
-    syllables = with_gaps(rng, [30, 1, 2, 17])
-    replicate, states = hhmm.model_checks._replicate(model, syllables, np.random.RandomState(0))
+    syllables = with_gaps(np.random.default_rng(0), [30, 1, 2, 17])
+    params, rng = model._params(), np.random.RandomState(0)
+    replicate, states = hhmm.model_checks._replicate(params, syllables, rng)
     n_differing = 0
     for x, copy, z in zip(syllables, replicate, states, strict=True):
         assert copy.shape == z.shape == x.shape
@@ -84,7 +84,8 @@ def test_replicates_have_lengths_gaps_and_what_the_model_conditions_on(model):
 
 def test_replicates_follow_the_probabilities_of_the_model(model):
     syllables = with_gaps(np.random.default_rng(1), [300] * 60)
-    replicate, states = hhmm.model_checks._replicate(model, syllables, np.random.RandomState(1))
+    params, rng = model._params(), np.random.RandomState(1)
+    replicate, states = hhmm.model_checks._replicate(params, syllables, rng)
     first_states = np.array([z[0] for z in states])
     assert abs(first_states.mean() - 0.5) < 4 * np.sqrt(0.25 / 60)
 
@@ -324,8 +325,8 @@ def test_a_state_without_a_bout_has_no_durations():
 def test_draws_of_the_chains_that_agree_are_used_in_turn(model, recordings, monkeypatch):
     used = []
 
-    def replicate(copy, syllables, rng):
-        used.append(copy.trans_probs_[0, 0])
+    def replicate(params, syllables, rng):
+        used.append(params.trans_probs[0, 0])
         return syllables, [np.zeros(x.size, int) for x in syllables]
 
     monkeypatch.setattr(hhmm.model_checks, "_replicate", replicate)

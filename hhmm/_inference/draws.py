@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from hhmm._model.emissions import params_from_logits
 from hhmm._model.simplex import helmert_basis
-from hhmm._types import EmissionLogits, Posterior
+from hhmm._types import EmissionLogits, Params, Posterior
 
 
 def schedule(n_iter, n_draws):
@@ -29,6 +29,36 @@ def schedule(n_iter, n_draws):
     if n_kept == 0:
         return np.zeros(0, int)
     return n_iter - 1 - np.arange(n_kept)[::-1] * (n_iter - first) // n_kept
+
+
+def already_kept(scheduled, kept_sweeps, n_done, *, first):
+    """What a run that goes on keeps, where draws of the sweeps done are there already.
+
+    With the schedule that they were kept by they are all there. With that of a longer run, the
+    draw of a sweep that was not kept is replaced by the one that was kept last before it.
+
+    Parameters
+    ----------
+    scheduled : ndarray of int, increasing
+        Sweeps of the run whose draws are to be kept.
+    kept_sweeps : ndarray of int, increasing
+        Sweeps whose draws are there.
+    n_done : int
+        Sweeps done.
+    first : int
+        Draws of sweeps before this one are not taken.
+
+    Returns
+    -------
+    kept : ndarray of int, increasing
+        Sweeps whose draws the run will have kept.
+    sources : ndarray of int
+        Where in `kept_sweeps` the first ones of them are.
+    """
+    sources = np.unique(np.searchsorted(kept_sweeps, scheduled[scheduled < n_done], "right") - 1)
+    sources = sources[sources >= 0]
+    sources = sources[kept_sweeps[sources] >= first]
+    return np.append(kept_sweeps[sources], scheduled[scheduled >= n_done]), sources
 
 
 def of_equal_number(kept):
@@ -78,6 +108,12 @@ def align(kept, reference, order):
     parts = zip(*map(align_chain, kept), strict=True)
     log_joint = np.stack([chain.log_joint for chain in kept])
     return Posterior(*map(np.stack, parts), log_joint=log_joint)
+
+
+def flat(posterior, chains=slice(None)):
+    """The draws of some chains, all by default, as a list of `Params`."""
+    parts = (part[chains].reshape(-1, *part.shape[2:]) for part in posterior[:3])
+    return [Params(*draw) for draw in zip(*parts, strict=True)]
 
 
 def match_labels(biases, trans_probs, reference_biases, reference_trans_probs, weight):

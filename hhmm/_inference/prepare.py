@@ -23,12 +23,6 @@ class Prepared(NamedTuple):
     timesteps: _sequences.PackIndex  # where those of each sequence lie in them
     terms: _sequences.PackIndex  # where the terms of the log-likelihood of each sequence lie
 
-    @property
-    def n_transitions(self):
-        """Number of observed syllable transitions."""
-        packed = self.data.runs if isinstance(self.data, RunData) else self.data
-        return packed.pair_counts[:-1].sum()
-
     def on_device(self):
         """The same, the data put where JAX computes, once for all that use it."""
         if len(self.groups) > 1:

@@ -19,13 +19,13 @@ from pathlib import Path
 
 from sklearn.utils._param_validation import Interval, validate_params
 
+from hhmm._extras import import_extra
 from hhmm.datasets._recordings import (
     FRAME_RATE,
     SYLLABLE_NAMES,
     Recording,
     common_name,
     existing_file,
-    import_extra,
     integer_labels,
     to_bunch,
     without_lags,

@@ -5,7 +5,6 @@ become int32, -1 where missing, as everywhere in this package; what is no label 
 refused by an error that says where it stands.
 """
 
-import importlib
 from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
@@ -33,14 +32,6 @@ class Recording(NamedTuple):
     labels: np.ndarray  # (n_timesteps,) int32, -1 where missing; or object, None where missing
     frames: np.ndarray | None  # (n_timesteps,) int64, frame numbers where the file has them
     group: str | None
-
-
-def import_extra(module, user):
-    """A module of the extra "io", or an ImportError that says what needs it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(f'{user} needs {module}: pip install "hhmm[io]"') from error
 
 
 def existing_file(path):

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils._param_validation import validate_params
 
+from hhmm._extras import import_extra
 from hhmm._validation import MISSING
 from hhmm.datasets._recordings import (
     FRAME_RATE,
     Recording,
     existing_file,
-    import_extra,
     integer_labels,
     refuse,
     to_bunch,

@@ -6,13 +6,16 @@ classmethods ``from_estimator`` and ``from_predictions`` compute the data and
 plot. matplotlib is an extra, and is imported when something is drawn.
 
 States are coloured with the palette of Okabe and Ito [1]_, which readers with
-any kind of colour vision can tell apart, as long as it has enough colours.
+any kind of colour vision can tell apart, as long as it has enough colours; groups with
+another one, the muted scheme of Tol [2]_, so that no group looks like a state.
 
 References
 ----------
 .. [1] Okabe, M. and Ito, K. (2008). Color universal design (CUD): how to make
    figures and presentations that are friendly to colorblind people.
    https://jfly.uni-koeln.de/color/
+.. [2] Tol, P. (2021). Colour schemes. SRON technical note SRON/EPS/TN/09-002, 3.2.
+   https://personal.sron.nl/~pault/
 """
 
 from hhmm.plotting._alignment import AlignmentDisplay

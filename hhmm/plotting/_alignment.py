@@ -3,8 +3,8 @@
 import numpy as np
 
 from hhmm.metrics import match_states, matched_confusion_matrix
-from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot
-from hhmm.plotting._states import check_names, state_colors
+from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot, state_colors
+from hhmm.plotting._states import check_names
 
 _BAR = 0.07  # width of a bar, of the distance between the columns
 _GAP = 0.015  # between the bars of a column, of the height

@@ -4,10 +4,15 @@ import math
 
 import numpy as np
 
-from hhmm.metrics import _check_n_states, _read
-from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot
-from hhmm.plotting._legends import compact_legend_above
-from hhmm.plotting._states import check_names, state_colors, time_unit
+from hhmm._states import check_n_states, read_states
+from hhmm.plotting._figures import (
+    check_has,
+    figure_and_axes,
+    import_pyplot,
+    legend_above,
+    state_colors,
+)
+from hhmm.plotting._states import check_names, time_unit
 
 
 class DurationDisplay:
@@ -188,8 +193,8 @@ class DurationDisplay:
         >>> display.ended
         [array([ True]), array([ True, False])]
         """
-        sequences = _read(states, "states")
-        n_states = _check_n_states(n_states, sequences)
+        sequences = read_states(states, "states")
+        n_states = check_n_states(n_states, sequences)
         durations, ended = _bouts_from_their_beginning(sequences, n_states)
         return cls(
             durations,
@@ -247,7 +252,7 @@ class DurationDisplay:
             handles += self.ax_.plot(
                 [], [], color="0.3", linestyle=(0, (3, 2)), linewidth=1.0, label="geometric"
             )
-        self.legend_ = compact_legend_above(self.ax_, handles)
+        self.legend_ = legend_above(self.ax_, handles)
         return self
 
     def _checked(self):

@@ -4,11 +4,17 @@ import math
 
 import numpy as np
 
-from hhmm.metrics import _check_n_states, _read
-from hhmm.plotting._figures import MISSING_COLOR, check_has, figure_and_axes, import_pyplot
+from hhmm._states import check_n_states, read_states
+from hhmm.plotting._figures import (
+    MISSING_COLOR,
+    check_has,
+    figure_and_axes,
+    import_pyplot,
+    legend_above,
+    state_colors,
+)
 from hhmm.plotting._heat_maps import POINTS_PER_INCH
-from hhmm.plotting._legends import compact_legend_above
-from hhmm.plotting._states import check_groups, check_names, state_colors, time_unit
+from hhmm.plotting._states import check_groups, check_names, time_unit
 
 # Columns of the picture: more than a page has room for, few enough to be drawn at once.
 _MAX_COLUMNS = 2000
@@ -215,8 +221,8 @@ class EthogramDisplay:
         from matplotlib.colors import ListedColormap
         from matplotlib.patches import Patch
 
-        sequences = _read(self.states, "states")
-        n_states = _check_n_states(self.n_states, sequences)
+        sequences = read_states(self.states, "states")
+        n_states = check_n_states(self.n_states, sequences)
         n_rows = sequences.lengths.size
         names = check_names(self.names, n_rows, "names", default="{}")
         state_names = check_names(self.state_names, n_states, "state_names", default="state {}")
@@ -243,7 +249,7 @@ class EthogramDisplay:
         ]
         if (rows == n_states).any():
             patches.append(Patch(color=MISSING_COLOR, label="missing"))
-        self.legend_ = compact_legend_above(self.ax_, patches)
+        self.legend_ = legend_above(self.ax_, patches)
         row_inches = self._row_inches(n_rows, headers)
 
         blocks = [rows[which] for which in members]

@@ -8,6 +8,8 @@ Ito, see `hhmm.plotting`.
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from hhmm._extras import import_extra
+
 OKABE_ITO = (
     "#0072B2",  # blue
     "#E69F00",  # orange
@@ -35,13 +37,7 @@ def check_has(estimator, attribute):
 
 def import_pyplot():
     """matplotlib.pyplot, or an error that says how to install it."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            'hhmm.plotting needs matplotlib, which comes with: pip install "hhmm[demo]"'
-        ) from error
-    return plt
+    return import_extra("matplotlib.pyplot", "hhmm.plotting")
 
 
 def figure_and_axes(plt, ax, size):
@@ -51,23 +47,67 @@ def figure_and_axes(plt, ax, size):
     return ax.figure, ax
 
 
-def legend_above(ax, handles=None):
-    """A legend over the axes, where it hides nothing, in as many columns as there is room for."""
+def state_colors(plt, n_colors):
+    """As many colours as there are states, as different as can be had."""
+    if n_colors <= len(OKABE_ITO):
+        return list(OKABE_ITO[:n_colors])
+    if n_colors <= 20:
+        pairs = plt.get_cmap("tab20").colors
+        return [*pairs[::2], *pairs[1::2]][:n_colors]
+    return list(plt.get_cmap("turbo")(np.linspace(0.0, 1.0, n_colors)))
+
+
+def legend_above(ax, handles=None, *, title=None):
+    """A small legend over the axes, in as many columns as the axes and its labels are wide.
+
+    Where it is wider than the axes alone, it reaches to the left over the labels of the y axis.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        With all its labels, whose room the layout of the figure takes first.
+    handles : list of artists with labels, default=None
+        All that are in the axes if None.
+    title : str, default=None
+
+    Returns
+    -------
+    legend : matplotlib Legend
+    """
     if handles is None:
         handles, _ = ax.get_legend_handles_labels()
-    width = ax.get_window_extent().width / ax.figure.dpi
-    entries = [0.45 + 0.075 * len(handle.get_label()) for handle in handles]
-    for n_rows in range(1, len(entries) + 1):
-        n_columns = -(-len(entries) // n_rows)
-        if sum(column.max() for column in np.array_split(entries, n_columns)) <= width:
+    figure = ax.figure.canvas.figure
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+    axes_width = ax.get_window_extent().width
+    whole_width = ax.get_window_extent().x1 - ax.get_tightbbox().x0
+    for n_columns in range(len(handles), 0, -1):
+        legend = _legend(ax, handles, title, n_columns, "lower left")
+        width = legend.get_window_extent().width
+        if width <= axes_width:
             break
+        if width <= whole_width:
+            legend = _legend(ax, handles, title, n_columns, "lower right")
+            break
+    return legend
+
+
+def _legend(ax, handles, title, n_columns, corner):
     return ax.legend(
         handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        borderaxespad=0.3,
+        title=title,
+        loc=corner,
+        bbox_to_anchor=(1.0 if "right" in corner else 0.0, 1.0),
         ncols=n_columns,
-        columnspacing=1.2,
-        handlelength=1.2,
+        borderaxespad=0.3,
+        borderpad=0.2,
+        columnspacing=1.0,
+        handlelength=1.1,
+        handletextpad=0.5,
+        labelspacing=0.3,
+        fontsize="small",
+        title_fontsize="small",
+        alignment="left",
         frameon=False,
     )

@@ -4,8 +4,7 @@ import numpy as np
 
 from hhmm.metrics import lagged_mutual_information
 from hhmm.plotting._durations import _plain_numbers
-from hhmm.plotting._figures import OKABE_ITO, figure_and_axes, import_pyplot
-from hhmm.plotting._legends import compact_legend_above
+from hhmm.plotting._figures import OKABE_ITO, figure_and_axes, import_pyplot, legend_above
 from hhmm.plotting._states import time_unit
 
 
@@ -172,5 +171,5 @@ class LaggedInformationDisplay:
         _plain_numbers(self.ax_.xaxis)
         _plain_numbers(self.ax_.yaxis)
         self.ax_.spines[["right", "top"]].set_visible(False)
-        self.legend_ = compact_legend_above(self.ax_, [self.line_, *self.bands_])
+        self.legend_ = legend_above(self.ax_, [self.line_, *self.bands_])
         return self

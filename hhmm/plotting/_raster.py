@@ -8,11 +8,11 @@ import numpy as np
 from hhmm.metrics import match_states, state_usage
 from hhmm.plotting._figures import (
     MISSING_COLOR,
-    OKABE_ITO,
     check_has,
     figure_and_axes,
     import_pyplot,
     legend_above,
+    state_colors,
 )
 
 
@@ -235,7 +235,7 @@ class RasterDisplay:
         bottom = tops[-1] + heights[-1]
         label_every = _label_step(self.ax_, bottom, heights, labels.size)
 
-        colors = _state_colors(plt, labels.size)
+        colors = state_colors(plt, labels.size)
         state_cmap = ListedColormap(colors).with_extremes(bad=MISSING_COLOR)
         probability_cmap = plt.get_cmap("Greys").with_extremes(bad=MISSING_COLOR)
         syllable_cmap = plt.get_cmap(cmap).resampled(n_syllables)
@@ -348,16 +348,6 @@ def _label_step(ax, bottom, heights, n_labels):
     inches = ax.get_window_extent().height / ax.figure.dpi
     row_inches = inches * max(heights) / bottom / n_labels
     return max(1, math.ceil(0.17 / row_inches))
-
-
-def _state_colors(plt, n_colors):
-    """As many colours as there are states, as different as can be had."""
-    if n_colors <= len(OKABE_ITO):
-        return list(OKABE_ITO[:n_colors])
-    if n_colors <= 20:
-        pairs = plt.get_cmap("tab20").colors
-        return [*pairs[::2], *pairs[1::2]][:n_colors]
-    return list(plt.get_cmap("turbo")(np.linspace(0.0, 1.0, n_colors)))
 
 
 def _state_legend(ax, labels, colors):

@@ -6,11 +6,17 @@ import numpy as np
 
 from hhmm._inference.draws import stationary_distribution
 from hhmm._lagged_information import lay_out, pair_counts
-from hhmm.metrics import _check_n_states, _read, state_usage
-from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot
+from hhmm._states import check_n_states, read_states
+from hhmm.metrics import state_usage
+from hhmm.plotting._figures import (
+    check_has,
+    figure_and_axes,
+    import_pyplot,
+    legend_above,
+    state_colors,
+)
 from hhmm.plotting._heat_maps import as_matrix
-from hhmm.plotting._legends import compact_legend_above
-from hhmm.plotting._states import check_names, state_colors, text_color
+from hhmm.plotting._states import check_names, text_color
 
 _KEY = (0.1, 0.5, 1.0)  # probabilities that the legend shows the width of
 
@@ -158,8 +164,8 @@ class StateGraphDisplay:
                [1, 0, 1],
                [0, 1, 0]])
         """
-        sequences = _read(states, "states")
-        n_states = _check_n_states(n_states, sequences)
+        sequences = read_states(states, "states")
+        n_states = check_n_states(n_states, sequences)
         counts = pair_counts(lay_out(sequences.states, sequences.lengths, n_states), 1)
         usage = state_usage(states, n_states=n_states)
         return cls(counts, usage=usage, state_names=state_names).plot(
@@ -226,7 +232,7 @@ class StateGraphDisplay:
         key = [
             Line2D([], [], color=_gray(p), linewidth=_line_width(p), label=f"{p:g}") for p in _KEY
         ]
-        self.legend_ = compact_legend_above(self.ax_, key, title="probability of the next state")
+        self.legend_ = legend_above(self.ax_, key, title="probability of the next state")
         return self
 
     def _checked_usage(self):

@@ -4,20 +4,30 @@ import numbers
 
 import numpy as np
 
-from hhmm.plotting._figures import OKABE_ITO
-from hhmm.plotting._raster import _state_colors
+from hhmm.plotting._figures import OKABE_ITO, state_colors
 
-__all__ = ["check_groups", "check_names", "group_colors", "state_colors", "text_color", "time_unit"]
+__all__ = ["check_groups", "check_names", "group_colors", "text_color", "time_unit"]
 
 
-def state_colors(plt, n_states):
-    """As many colours as there are states; the same as in `RasterDisplay`."""
-    return _state_colors(plt, n_states)
+# Of P. Tol, "Colour schemes" (SRON technical note 2021): none of them is a colour of a state.
+MUTED = (
+    "#332288",  # indigo
+    "#CC6677",  # rose
+    "#117733",  # green
+    "#DDCC77",  # sand
+    "#88CCEE",  # cyan
+    "#882255",  # wine
+    "#44AA99",  # teal
+    "#999933",  # olive
+    "#AA4499",  # purple
+)
 
 
 def group_colors(plt, n_groups):
     """As many colours as there are groups; black for one alone."""
-    return [OKABE_ITO[-1]] if n_groups == 1 else _state_colors(plt, n_groups)
+    if n_groups == 1:
+        return [OKABE_ITO[-1]]
+    return list(MUTED[:n_groups]) if n_groups <= len(MUTED) else state_colors(plt, n_groups)
 
 
 def text_color(background):

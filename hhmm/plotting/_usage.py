@@ -3,8 +3,7 @@
 import numpy as np
 
 from hhmm.metrics import state_usage
-from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot
-from hhmm.plotting._legends import compact_legend_above
+from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot, legend_above
 from hhmm.plotting._states import check_groups, check_names, group_colors
 
 _MARKERS = "osD^vP*X"
@@ -281,7 +280,7 @@ class StateUsageDisplay:
             else f"{100 * confidence_level:g}% interval"
         )
         bars = self.ax_.errorbar([], [], [], fmt="none", ecolor="0.4", capsize=1.8, label=what)
-        self.legend_ = compact_legend_above(self.ax_, [*handles, bars])
+        self.legend_ = legend_above(self.ax_, [*handles, bars])
         return self
 
 

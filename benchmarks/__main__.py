@@ -18,6 +18,7 @@ from benchmarks.efficiency_plot import draw_efficiency
 from benchmarks.figures import summarise, table
 from benchmarks.floor import Rates, floor_table, floors
 from benchmarks.kernels import measure_kernels
+from benchmarks.kills import kills_table, measure_kills
 from benchmarks.modes import measure_modes, modes_table
 from benchmarks.recovery import measure_recovery, recovery_table
 from benchmarks.reference_env import DEFAULT_DIRECTORY, ensure_reference_environment
@@ -50,6 +51,7 @@ TITLES = {
     "modes": "Modes",
     "calibration": "Calibration",
     "efficiency": "Efficiency",
+    "kills": "Killed fits",
 }
 PARTS = tuple(TITLES)
 SWEEPS = {"tutorial", "wide", "keypoint"}  # beside the reference
@@ -69,6 +71,7 @@ class Parts(NamedTuple):
     modes: dict | None
     calibration: dict | None
     efficiency: dict | None
+    kills: list  # of kills.Kills
 
 
 def parse_arguments(arguments=None):
@@ -218,6 +221,7 @@ def measure(only, reference, simulator, plan, folder, say):
         modes=run("modes", measure_modes, tutorial, plan, say),
         calibration=run("calibration", measure_calibration, plan, say),
         efficiency=run("efficiency", measure_efficiency, plan, say),
+        kills=run("kills", measure_kills, plan, say) or [],
     )
 
 
@@ -250,6 +254,7 @@ def describe(parts):
         "modes": modes_table,
         "calibration": calibration_table,
         "efficiency": efficiency_table,
+        "kills": kills_table,
     }
     for part, make_table in tables.items():
         if getattr(parts, part):

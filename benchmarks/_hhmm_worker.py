@@ -85,7 +85,7 @@ class Chain:
             n_iter=n_sweeps,
             n_draws=self._n_draws,
             n_warm_up=0,
-            report=lambda n_done, log_joint: None,
+            report=lambda *_: None,
         )
         self._state = result.chain
         self._n_done += n_sweeps

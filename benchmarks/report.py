@@ -75,6 +75,7 @@ def as_json(machine, versions, plan, parts):
         "modes": parts.modes,
         "calibration": parts.calibration,
         "efficiency": parts.efficiency,
+        "kills": [row._asdict() for row in parts.kills],
     }
 
 

@@ -106,6 +106,7 @@ class Plan(NamedTuple):
     calibration: Calibration
     efficiency_repeats: int
     efficiency_sizes: tuple  # numbers of sequences
+    n_kills: int  # of a fit of each kind
 
 
 class Target(NamedTuple):
@@ -197,6 +198,7 @@ FULL = Plan(
     calibration=Calibration(300),
     efficiency_repeats=3,
     efficiency_sizes=(1, 2, 5, 10, 20, 50, 100, 200),
+    n_kills=30,
 )
 # everything in a few minutes, to see that it works
 QUICK = Plan(
@@ -229,6 +231,7 @@ QUICK = Plan(
     calibration=Calibration(20, n_sweeps=200),
     efficiency_repeats=1,
     efficiency_sizes=(25, 50),
+    n_kills=3,
 )
 
 # Sweeps before anything is timed: Newton's warm start has something to start from.

@@ -7,6 +7,7 @@ sweep; one of several chains has a subtask for every chain, with subtasks for it
 
 import threading
 
+import jax
 import numpy as np
 import sklearn
 from sklearn.utils.fixes import parse_version
@@ -34,30 +35,38 @@ else:
 class SweepTasks:
     """Tells the callbacks of an estimator about every sweep of every chain.
 
-    Hooks are called under a lock: chains run in threads.
+    Hooks are called under a lock, since chains run in threads, and at the precision of JAX that
+    the caller of the fit has set: what they compute is the user's.
 
     Parameters
     ----------
     estimator : EfficientHHMM
     X, y, mask
         As the user gave them.
-    n_chains, n_iter : int
+    log_joints : list of lists of float
+        Log joints of the sweeps that each chain has done before.
+    n_iter : int
+    callers_x64 : bool
     fitted_attributes : callable
         Takes a `ChainState`; returns the attributes of an estimator whose fit ended there.
     """
 
-    def __init__(self, estimator, X, y, mask, *, n_chains, n_iter, fitted_attributes):
+    def __init__(
+        self, estimator, X, y, mask, *, log_joints, n_iter, callers_x64, fitted_attributes
+    ):
         self._estimator = estimator
         self._data = {"X": X, "y": y, "metadata": {} if mask is None else {"mask": mask}}
+        self._callers_x64 = callers_x64
         self._fitted_attributes = fitted_attributes
         self._lock = threading.Lock()
-        self._log_joints = [[] for _ in range(n_chains)]
+        self._log_joints, n_chains = log_joints, len(log_joints)
         self._chains = []
         if getattr(estimator, "_skl_callbacks", []):
-            root = estimator._init_callback_context(
-                max_subtasks=n_iter if n_chains == 1 else n_chains,
-                sequential_subtasks=n_chains == 1,
-            )
+            with jax.enable_x64(callers_x64):
+                root = estimator._init_callback_context(
+                    max_subtasks=n_iter if n_chains == 1 else n_chains,
+                    sequential_subtasks=n_chains == 1,
+                )
             self._chains = [root]
             self._begin(root)
             if n_chains > 1:
@@ -93,9 +102,11 @@ class SweepTasks:
             self._end(task, fitted_attributes)
 
     def _begin(self, task):
-        return task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+        with jax.enable_x64(self._callers_x64):
+            return task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
 
     def _end(self, task, attributes):
-        return task.call_on_fit_task_end(
-            estimator=self._estimator, **self._data, reconstruction_attributes=attributes
-        )
+        with jax.enable_x64(self._callers_x64):
+            return task.call_on_fit_task_end(
+                estimator=self._estimator, **self._data, reconstruction_attributes=attributes
+            )

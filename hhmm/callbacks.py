@@ -21,6 +21,8 @@ from numbers import Integral, Real
 
 from sklearn.utils import check_scalar
 
+from hhmm._extras import import_extra
+
 __all__ = ["FitMonitor"]
 
 
@@ -81,12 +83,7 @@ class FitMonitor:
 
     def to_frame(self):
         """The records as a data frame; needs pandas (``pip install "hhmm[io]"``)."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                'to_frame needs pandas, which comes with: pip install "hhmm[io]"'
-            ) from error
+        pd = import_extra("pandas", "to_frame")
         return pd.DataFrame(self.records, columns=["chain", "sweep", "log_joint", "score"])
 
     def setup(self, estimator, context):
@@ -104,7 +101,7 @@ class FitMonitor:
         """A sweep has been done; returns whether to end the chain."""
         if context.task_name != "sweep":
             return False
-        sweep = context.task_id
+        sweep = fitted_estimator.n_iter_ - 1  # of a fit that goes on, not the first one told of
         chain = context.parent.task_id if context.parent.task_name == "chain" else 0
         log_joint = float(fitted_estimator.log_joint_[0, -1])
         score = None

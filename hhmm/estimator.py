@@ -3,11 +3,13 @@
 import contextlib
 import functools
 import warnings
+from importlib.metadata import version
 from numbers import Integral, Real
 from typing import ClassVar
 
 import jax
 import numpy as np
+import sklearn
 from scipy.special import logsumexp
 from sklearn.base import (
     BaseEstimator,
@@ -16,18 +18,21 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from hhmm import _arviz, _validation
 from hhmm._callback_support import CallbackSupportMixin, SweepTasks, with_callbacks
+from hhmm._files import absolute
+from hhmm._inference import checkpoint as checkpoints
 from hhmm._inference import decode, draws, starts, verdict
 from hhmm._inference.chain import Settings
 from hhmm._inference.convergence import agreeing, heights
 from hhmm._inference.prepare import prepare
-from hhmm._inference.run import NEVER, run, run_chains
+from hhmm._inference.run import NEVER, End, run, run_chains
+from hhmm._interrupts import Interrupts
 from hhmm._model.emissions import params_from_logits
 from hhmm._model.simulate import simulate
 from hhmm._model.transitions import with_a_mode
@@ -37,6 +42,8 @@ from hhmm._random import key_from_random_state
 from hhmm._types import Params, Priors
 from hhmm.metrics import state_usage
 
+# of the attributes as they are pickled; a change that this version could not read raises it
+_STATE_VERSION = 1
 # attributes that only a fit by a sampler has
 _OF_DRAWS = ("posterior_", "emission_acceptance_", "emission_diverging_", "_kept_sweeps")
 
@@ -313,8 +320,7 @@ class EfficientHHMM(
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @double_precision
-    def fit(self, X, y=None, *, mask=None):
+    def fit(self, X, y=None, *, mask=None, checkpoint=None, checkpoint_every=10):
         """Fit the model to sequences.
 
         Parameters
@@ -325,6 +331,15 @@ class EfficientHHMM(
             Present for scikit-learn's conventions.
         mask : array-like of bool of shape (n_sequences, n_timesteps), optional
             False marks a missing timestep. For 2-D X only.
+        checkpoint : str or path-like, optional
+            A file to which what has been done is written, and that a fit with the same settings
+            and data goes on from, to the same result to the last bit, on the same kind of device. A
+            larger `max_iter` goes on too: draws of sweeps that the shorter fit did not keep are
+            replaced by the kept ones nearest before them. The file is written aside and moved
+            to its place, so that it is whole whenever the process or the machine ends. One fit at
+            a time may use it.
+        checkpoint_every : int, default=10
+            Sweeps between two writes, of each chain: what is lost at most.
 
         Returns
         -------
@@ -335,9 +350,14 @@ class EfficientHHMM(
         ------
         ValueError
             If X, mask, or a parameter is not as described; if no sequence has an observed
-            transition; if `emission_sampler` "hmc" is asked for without `emission_solver` "newton".
+            transition; if `emission_sampler` "hmc" is asked for without `emission_solver` "newton";
+            if `checkpoint` is of another fit, damaged, or something else: it is left as it was.
         FloatingPointError
-            If the log joint is not finite, as extreme hyperparameters can make it.
+            If the log joint or a parameter is not finite, as extreme hyperparameters can make them.
+        BlockingIOError
+            If another fit is using `checkpoint`.
+        FileNotFoundError
+            If the folder of `checkpoint` does not exist.
 
         Notes
         -----
@@ -345,23 +365,35 @@ class EfficientHHMM(
         a chain by returning True. Of a fit ended so, the draws kept are those that `n_draws`
         and `max_iter` had planned until there, or the last one alone. See `hhmm.callbacks`.
 
+        An interrupt (Ctrl-C) while sweeps are done ends the fit after the sweep under way: the
+        model is fitted on the sweeps done, and a warning says so. Of several chains, those count
+        that have come to the second half of their sweeps, if any has. A second interrupt, or one
+        within ten seconds of another, raises KeyboardInterrupt at once and leaves the
+        estimator as it was.
+
         Warns
         -----
         UserWarning
-            If sequences without an observed timestep are left out.
+            If sequences without an observed timestep are left out; if `checkpoint` could not be
+            written, for example to a full disk: the fit goes on, and the file is as it was.
         ConvergenceWarning
-            If an emission solve did not converge, the log joint had not settled, chains are in
-            different modes, or `max_iter` ended a climb.
+            If the fit was interrupted, an emission solve did not converge, the log joint had not
+            settled, chains are in different modes, or `max_iter` ended a climb.
         """
+        if checkpoint is not None:
+            checkpoint = absolute(checkpoint, "checkpoint")
+            check_scalar(checkpoint_every, "checkpoint_every", Integral, min_val=1)
+        saving = checkpoint, checkpoint_every
         with _unchanged_on_error(self):
-            warnings_ = self._fit(X, y, mask)
+            warnings_ = self._fit(X, y, mask, saving, callers_x64=jax.config.jax_enable_x64)
         for warning in warnings_:
-            warnings.warn(warning, stacklevel=4)
+            warnings.warn(warning, stacklevel=3)
         return self
 
     @with_callbacks
-    def _fit(self, X, y, mask):
-        """Fit; returns what to warn of. `y` is for callbacks alone."""
+    @double_precision
+    def _fit(self, X, y, mask, saving, *, callers_x64):
+        """Fit; returns what to warn of. `y` and the caller's precision are for callbacks alone."""
         if self.emission_sampler == "hmc" and self.emission_solver != "newton":
             raise ValueError(
                 "emission_sampler='hmc' needs the mode itself: expected "
@@ -369,60 +401,91 @@ class EfficientHHMM(
             )
         checked = _validation.check_sequences(self, X, mask=mask, reset=True)
         n_syllables, empty = _validation.check_fit_data(checked, self.n_syllables, self.n_states)
+        origin = self._origin(checked, n_syllables)
+        rng = check_random_state(self.random_state)
         n_chains, n_iter = int(self.n_chains), int(self.max_iter)
-        prepared = prepare(
-            checked.sequences,
-            n_syllables,
-            int(self.n_states),
-            self.message_passing,
-            every_timestep=False,
-            n_at_once=n_chains,
-        )
-        settings = Settings(
-            self.emission_solver,
-            self.emission_sampler,
-            int(self.emission_gd_iters),
-            prepared.backend,
-        )
-        tasks = SweepTasks(
-            self,
-            X,
-            y,
-            mask,
-            n_chains=n_chains,
-            n_iter=n_iter,
-            fitted_attributes=lambda chain: _params_of(chain) | {"n_syllables_": n_syllables},
-        )
-        is_sampler = self.algorithm == "gibbs"
-        run_one = functools.partial(
-            run,
-            prepared=prepared.on_device(),
-            priors=self._priors(),
-            learning_rate=np.float64(self.emission_gd_lr),
-            algorithm=self.algorithm,
-            settings=settings,
-            n_iter=n_iter,
-            n_draws=int(self.n_draws) if is_sampler else 0,
-            # draws are kept of the second half alone
-            n_warm_up=n_iter // 2,
-            each_sweep=bool(tasks),
-            tol=NEVER if is_sampler else float(self.tol),
-        )
-        starts_ = self._starts(checked, prepared, n_syllables, settings, run_one)
-        with Progress(self.algorithm, n_iter, n_chains, self.verbose) as progress:
-
-            def report(i, n_done, log_joint, chain):
-                progress.report(i, n_done, log_joint)
-                return bool(tasks) and tasks.report(i, chain, log_joint)
-
-            reports = [functools.partial(report, i) for i in range(n_chains)]
-            results = run_chains(starts_, run_one, reports)
+        path, save_every = saving
+        saved = contextlib.nullcontext()
+        if path is not None:
+            described = checkpoints.describe(self, checked.sequences, n_syllables, origin, rng)
+            saved = checkpoints.opened(path, described, n_chains)
+        with saved as checkpoint:
+            prepared = prepare(
+                checked.sequences,
+                n_syllables,
+                int(self.n_states),
+                self.message_passing,
+                every_timestep=False,
+                n_at_once=n_chains,
+            )
+            settings = Settings(
+                self.emission_solver,
+                self.emission_sampler,
+                int(self.emission_gd_iters),
+                prepared.backend,
+            )
+            is_sampler = self.algorithm == "gibbs"
+            run_one = functools.partial(
+                run,
+                prepared=prepared.on_device(),
+                priors=self._priors(),
+                learning_rate=np.float64(self.emission_gd_lr),
+                algorithm=self.algorithm,
+                settings=settings,
+                n_iter=n_iter,
+                n_draws=int(self.n_draws) if is_sampler else 0,
+                # draws are kept of the second half alone
+                n_warm_up=n_iter // 2,
+                save_every=save_every,
+                tol=NEVER if is_sampler else float(self.tol),
+            )
+            pasts = [None] * n_chains if checkpoint is None else checkpoint.pasts
+            tasks = SweepTasks(
+                self,
+                X,
+                y,
+                mask,
+                log_joints=[[] if past is None else [*past.trace.log_joint] for past in pasts],
+                n_iter=n_iter,
+                callers_x64=callers_x64,
+                fitted_attributes=lambda chain: _params_of(chain) | {"n_syllables_": n_syllables},
+            )
+            run_one.keywords["each_sweep"] = bool(tasks)
+            starts_ = self._starts(
+                origin, rng, checkpoint, checked.sequences, prepared, n_syllables, run_one
+            )
+            results, was_interrupted = self._run(starts_, run_one, checkpoint, tasks)
         messages = self._store(results, checked, prepared, n_syllables)
+        if was_interrupted:
+            messages = [verdict.describe_interrupt(results, n_iter, n_chains, path)]
         tasks.end({})
         warnings_ = [ConvergenceWarning(message) for message in messages]
         if len(empty):
             warnings_.insert(0, UserWarning(_validation.describe_empty(empty, checked)))
         return warnings_
+
+    def _run(self, starts_, run_one, checkpoint, tasks):
+        """Run all chains to their end, or to an interrupt: results, and whether there was one."""
+        n_chains, n_iter = int(self.n_chains), int(self.max_iter)
+        n_done = [0 if start.past is None else len(start.past.trace.log_joint) for start in starts_]
+        with Progress(self.algorithm, n_iter, n_done, self.verbose) as progress:
+
+            def report(i, n_done, log_joint, chain):
+                progress.report(i, n_done, log_joint)
+                return bool(tasks) and tasks.report(i, chain, log_joint)
+
+            def listeners(i):
+                save = None if checkpoint is None else functools.partial(checkpoint.save, i)
+                return functools.partial(report, i), save
+
+            with Interrupts() as interrupts:
+                results = run_chains(
+                    starts_, run_one, [*map(listeners, range(n_chains))], lambda: interrupts.noted
+                )
+        begun = [result for result in results if result is not None]
+        # of a fit that was interrupted, chains that have come to where draws are kept, if any has
+        complete = [result for result in begun if len(result.trace.log_joint) > n_iter // 2]
+        return complete if interrupts.noted and complete else begun, interrupts.noted
 
     def fit_predict(self, X, y=None, *, mask=None):
         """Fit the model and return the most probable states: ``fit(X).predict(X)``."""
@@ -604,21 +667,16 @@ class EfficientHHMM(
         """
         del y
         params, prepared, checked = self._prepare(X, mask, every_timestep=False)
-        terms = decode.log_normalisers(params, prepared)
-        if sample_weight is None:
-            n_transitions, total = prepared.n_transitions, prepared.sum_terms(terms).sum()
-        else:
-            n_observed = np.array(
-                [np.count_nonzero((x[1:] >= 0) & (x[:-1] >= 0)) for x in checked.sequences]
-            )
-            weight = _check_sample_weight(sample_weight, n_observed, ensure_non_negative=True)
-            n_transitions, total = weight @ n_observed, weight @ prepared.sum_terms(terms)
+        n_observed = _validation.count_transitions(checked.sequences)
+        weight = _check_sample_weight(sample_weight, n_observed, ensure_non_negative=True)
+        n_transitions = weight @ n_observed
         if n_transitions == 0:
             raise ValueError(
                 "X has no observed transition to score: at least one sequence must have two "
                 "observed timesteps in a row"
             )
-        return float(total / n_transitions)
+        by_sequence = prepared.sum_terms(decode.log_normalisers(params, prepared))
+        return float(weight @ by_sequence / n_transitions)
 
     @double_precision
     def log_joint(self, X, *, mask=None):
@@ -724,7 +782,7 @@ class EfficientHHMM(
         log_likelihood = None
         if X is not None:
             n_chains, n_draws = self.posterior_.log_joint.shape
-            flat = self._score_draws(X, mask, _flat_draws(self.posterior_, slice(None)))
+            flat = self._score_draws(X, mask, draws.flat(self.posterior_))
             log_likelihood = flat.reshape(n_chains, n_draws, -1)
         return _arviz.convert(
             self.posterior_,
@@ -797,7 +855,29 @@ class EfficientHHMM(
         if "emission_base_" in state:
             # a fitted model goes to other machines, where a progress bar is of no use
             state = {name: value for name, value in state.items() if name != "_skl_callbacks"}
-        return state
+        return state | {"_state_version": _STATE_VERSION, "_sklearn_version": sklearn.__version__}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        saved_by, here = state.pop("_state_version", None), sklearn.__version__
+        if saved_by != _STATE_VERSION:
+            raise ValueError(
+                f"this {type(self).__name__} was saved in version {saved_by} of its form, and this "
+                f"hhmm, {version('hhmm')}, reads version {_STATE_VERSION}: load it with the hhmm "
+                "that saved it, and take its parameters to EfficientHHMM.from_params"
+            )
+        # as scikit-learn does for estimators of its own
+        there = state.pop("_sklearn_version", None)
+        if there != here:
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_sklearn_version=here,
+                    original_sklearn_version=there,
+                ),
+                stacklevel=2,
+            )
+        super().__setstate__(state)
 
     def __sklearn_is_fitted__(self):
         return "emission_base_" in vars(self)
@@ -826,7 +906,7 @@ class EfficientHHMM(
     def _draws(self):
         """Parameters of every draw in `posterior_`, of the chains that agree with the best one."""
         self._check_draws("average=True")
-        return _flat_draws(self.posterior_, agreeing(self.log_joint_))
+        return draws.flat(self.posterior_, agreeing(self.log_joint_))
 
     def _check_draws(self, what):
         check_is_fitted(self)
@@ -854,42 +934,48 @@ class EfficientHHMM(
         )
         return priors if self.algorithm == "gibbs" else with_a_mode(priors)
 
-    def _starts(self, checked, prepared, n_syllables, settings, run_one):
-        """Where the chains start."""
-        rng = check_random_state(self.random_state)
-        shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables, "settings": settings}
-        prepared = prepared if self.algorithm == "gibbs" else None
-        n_chains = int(self.n_chains)
+    def _origin(self, checked, n_syllables):
+        """Where the fit starts: name of an `init`, states, parameters, or ends of chains."""
+        n_states = int(self.n_states)
         if self.warm_start and hasattr(self, "_ends"):
-            _validation.check_same_shapes(
-                self._params(),
-                shapes["n_states"],
-                n_syllables,
-                name="what warm_start goes on from",
-            )
-            return starts.further_starts(
-                rng, self._ends, prepared, n_chains=n_chains, shapes=shapes
-            )
+            name = "what warm_start goes on from"
+            _validation.check_same_shapes(self._params(), n_states, n_syllables, name=name)
+            return self._ends
         init = getattr(self.init, "estimator", self.init)  # of a FrozenEstimator
         if isinstance(init, EfficientHHMM):
             check_is_fitted(init)
             init = init._params()
-            _validation.check_same_shapes(init, shapes["n_states"], n_syllables, name="init")
+            _validation.check_same_shapes(init, n_states, n_syllables, name="init")
         elif not isinstance(init, str):
             lengths = [len(sequence) for sequence in checked.sequences]
-            init = _validation.check_states(
-                init, checked.layout, lengths, self.n_states, name="init"
+            init = _validation.check_states(init, checked.layout, lengths, n_states, name="init")
+        return init
+
+    def _starts(self, origin, rng, checkpoint, sequences, prepared, n_syllables, run_one):
+        """Where the chains start."""
+        settings, n_chains = run_one.keywords["settings"], int(self.n_chains)
+        shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables, "settings": settings}
+        prepared = prepared if self.algorithm == "gibbs" else None
+        pasts = [None] * n_chains
+        if checkpoint is not None:
+            pasts, rng = checkpoint.pasts, checkpoint.rng(rng)
+        resumed = [past and starts.resumed_start(past, prepared, shapes=shapes) for past in pasts]
+        if all(resumed):
+            return resumed
+        if isinstance(origin, list) and isinstance(origin[0], End):
+            new = starts.further_starts(rng, origin, prepared, n_chains=n_chains, shapes=shapes)
+        else:
+            new = starts.new_starts(
+                rng,
+                origin,
+                sequences,
+                prepared,
+                self._priors(),
+                run_one,
+                n_chains=n_chains,
+                shapes=shapes,
             )
-        return starts.new_starts(
-            rng,
-            init,
-            checked.sequences,
-            prepared,
-            self._priors(),
-            run_one,
-            n_chains=n_chains,
-            shapes=shapes,
-        )
+        return [old or start for old, start in zip(resumed, new, strict=True)]
 
     def _store(self, results, checked, prepared, n_syllables):
         """Set the fitted attributes from the results of all chains; returns what to warn of."""
@@ -981,12 +1067,6 @@ def _params_of(chain):
         "emission_biases_": np.asarray(emission_biases),
         "trans_probs_": np.asarray(chain.trans_probs),
     }
-
-
-def _flat_draws(posterior, chains):
-    """The draws of some chains as a list of `Params`."""
-    flat = (part[chains].reshape(-1, *part.shape[2:]) for part in posterior[:3])
-    return [Params(*draw) for draw in zip(*flat, strict=True)]
 
 
 @contextlib.contextmanager

@@ -54,7 +54,16 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
-from hhmm._validation import check_fit_data, check_sequences, describe_empty
+from hhmm._extras import import_extra
+from hhmm._files import absolute, bring_to_disk, check_parent, locked
+from hhmm._interrupts import plain_interrupts
+from hhmm._progress import Bar
+from hhmm._validation import (
+    check_fit_data,
+    check_sequences,
+    count_transitions,
+    describe_empty,
+)
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import matched_accuracy, state_durations, state_usage
 
@@ -76,6 +85,8 @@ _MEASURES = (
     "matched_accuracy",
     "adjusted_rand",
 )
+# those that are of several fits, and not in the file
+_AGREEMENTS = ("matched_accuracy", "adjusted_rand")
 _PRINTED_ROWS = 60
 _BEGIN_OF_FILE = b'{"file": "hhmm scan"'
 
@@ -206,7 +217,8 @@ def scan(
     n_seeds=3,
     random_state=None,
     n_jobs=None,
-    path=None,
+    checkpoint=None,
+    checkpoint_every=None,
     verbose=0,
 ):
     """Fit a grid of settings to every fold, from several seeds.
@@ -236,9 +248,13 @@ def scan(
     n_jobs : int, default=None
         Fits at the same time, in worker processes: None means 1 unless in a
         `joblib.parallel_config`, -1 all cores.
-    path : str or path-like, default=None
+    checkpoint : str or path-like, default=None
         File to which every fit is appended as soon as it is done. If it is there, the fits in
-        it are not repeated. One scan at a time may write to it.
+        it are not repeated. One scan at a time may use it.
+    checkpoint_every : int, default=None
+        Sweeps after which a fit that is under way is written too, to a file of its own beside
+        `checkpoint`, which goes when the fit is done. For fits that take hours; None keeps whole
+        fits alone.
     verbose : int, default=0
         1 shows progress, with tqdm where that is installed.
 
@@ -252,12 +268,14 @@ def scan(
         If `estimator` is not an `EfficientHHMM`.
     ValueError
         If X or a setting is not as described; if a fold has no observed transition to learn
-        from or to score; if `path` holds something else, or a scan of other data, other
+        from or to score; if `checkpoint` holds something else, or a scan of other data, other
         folds, another `random_state`, other settings, or by another version of this package.
         Nothing is fitted then, and the file is as it was.
     FloatingPointError
         If a fit fails, as extreme settings can make it. A note on the error tells which;
-        what was fitted before is in `path`.
+        what was fitted before is in `checkpoint`.
+    BlockingIOError
+        If another scan is using `checkpoint`.
 
     Warns
     -----
@@ -277,8 +295,8 @@ def scan(
 
     A fit has a seed of its own, made of `random_state`, the number of the seed, the fold and
     the settings of the fit, and of nothing else in the grid. So a scan of a larger grid or
-    of more seeds repeats the fits of the smaller one, and finds them in `path`. Results do
-    not depend on `n_jobs`.
+    of more seeds repeats the fits of the smaller one, and finds them in `checkpoint`. Results
+    do not depend on `n_jobs`.
 
     The file has a line of JSON for each fit, after one that tells data, folds and settings.
     A line is on the disk before the next fit is waited for, and what a killed process left
@@ -304,18 +322,36 @@ def scan(
     >>> result.best_params_
     {'trans_kappa': 200}
     """
+    if checkpoint is not None:
+        checkpoint = absolute(checkpoint, "checkpoint")
+    if checkpoint_every is not None:
+        check_scalar(checkpoint_every, "checkpoint_every", numbers.Integral, min_val=1)
+        if checkpoint is None:
+            raise ValueError("checkpoint_every needs a checkpoint: expected a path, got None")
     plan = _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds)
-    with _open_record(path, plan, random_state) as record:
+    with _open_record(checkpoint, plan, random_state) as record:
         tasks = [task for task in plan.tasks() if task.key not in record.rows]
         n_total = len(plan.points) * len(plan.folds) * plan.n_seeds
         # sequences are laid end to end, so that joblib can share the memory with its workers
         fits = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
-            delayed(_fit)(task, plan.model, plan.flat, plan.lengths, record.seed) for task in tasks
+            delayed(_fit)(
+                task,
+                plan.model,
+                plan.flat,
+                plan.lengths,
+                record.seed,
+                _under_way(checkpoint, checkpoint_every, task),
+            )
+            for task in tasks
         )
-        with contextlib.closing(fits), _Progress(n_total, n_total - len(tasks), verbose) as show:
-            for row in fits:
+        bar = Bar("scan", n_total, "fit", verbose, n_done=n_total - len(tasks))
+        with contextlib.closing(fits), bar:
+            for n_new, row in enumerate(fits, start=1):
                 record.append(row)
-                show(row)
+                if checkpoint_every is not None:
+                    _path_of_fit(checkpoint, _key(row)).unlink(missing_ok=True)
+                n_states, score = row["settings"]["n_states"], row["test_score"]
+                bar.show(n_total - len(tasks) + n_new, f"n_states={n_states}, score {score:.4f}")
         rows = [record.rows[task.key] for task in plan.tasks()]
     result = ScanResult(_tabulate(plan, rows), [point.given for point in plan.points])
     _warn_of_convergence(result.table["warnings"])
@@ -451,10 +487,7 @@ class ScanResult:
 
     def to_frame(self):
         """The table as a pandas DataFrame; ImportError without pandas."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError('to_frame needs pandas: pip install "hhmm[io]"') from error
+        pd = import_extra("pandas", "to_frame")
         return pd.DataFrame(self.table)
 
     def __repr__(self):
@@ -586,7 +619,7 @@ def _make_folds(sequences, cv, groups):
         check_consistent_length(sequences, groups)
         if isinstance(cv, numbers.Integral):
             cv = GroupKFold(int(cv))
-    observed = np.array([np.any((x[1:] >= 0) & (x[:-1] >= 0)) for x in sequences])
+    observed = count_transitions(sequences) > 0
     folds = []
     for fold, parts in enumerate(check_cv(cv).split(np.zeros(n_sequences), None, groups)):
         train, test = (np.arange(n_sequences)[part] for part in parts)
@@ -600,7 +633,20 @@ def _make_folds(sequences, cv, groups):
     return folds
 
 
-def _fit(task, model, flat, lengths, base_seed):
+def _under_way(checkpoint, checkpoint_every, task):
+    """Arguments of `EfficientHHMM.fit` that keep what a fit has done so far."""
+    if checkpoint_every is None:
+        return {}
+    path = _path_of_fit(checkpoint, task.key)
+    return {"checkpoint": path, "checkpoint_every": checkpoint_every}
+
+
+def _path_of_fit(checkpoint, key):
+    digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+    return checkpoint.with_name(f"{checkpoint.name}.{digest}.npz")
+
+
+def _fit(task, model, flat, lengths, base_seed, under_way):
     """One fit and what is measured of it; a row of the record."""
     sequences = np.split(flat, np.cumsum(lengths)[:-1])
     train = [sequences[i] for i in task.train if lengths[i]]
@@ -611,7 +657,8 @@ def _fit(task, model, flat, lengths, base_seed):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            model.fit(train)
+            with plain_interrupts():
+                model.fit(train, **under_way)
         except Exception as error:
             error.add_note(
                 f"in scan, at {task.point.given}, fold {task.fold}, seed {task.seed} "
@@ -672,9 +719,16 @@ def _pack(states):
     return base64.b85encode(zlib.compress(states.astype("<i4").tobytes())).decode()
 
 
-def _unpack(text):
-    """What `_pack` has packed."""
-    return np.frombuffer(zlib.decompress(base64.b85decode(text)), "<i4")
+def _unpack(text, n_timesteps):
+    """What `_pack` has packed; ValueError where it is not that of so many timesteps."""
+    unpacker = zlib.decompressobj()
+    try:
+        states = unpacker.decompress(base64.b85decode(text), 4 * n_timesteps)
+    except zlib.error as error:
+        raise ValueError(f"states that cannot be unpacked ({error})") from error
+    if len(states) != 4 * n_timesteps or not unpacker.eof:
+        raise ValueError(f"states of another number of timesteps than {n_timesteps}")
+    return np.frombuffer(states, "<i4")
 
 
 def _tabulate(plan, rows):
@@ -693,10 +747,11 @@ def _tabulate(plan, rows):
     for name in _MEASURES:
         if name in rows[0]:
             table[name] = np.array([row[name] for row in rows])
-    agreements = [
-        _agreement([_unpack(row["states"]) for row in rows[i : i + plan.n_seeds]])
-        for i in range(0, len(rows), plan.n_seeds)
-    ]
+    agreements = []
+    for i in range(0, len(rows), plan.n_seeds):
+        n_timesteps = int(plan.lengths[tasks[i].test].sum())
+        states = [_unpack(row["states"], n_timesteps) for row in rows[i : i + plan.n_seeds]]
+        agreements.append(_agreement(states))
     table["matched_accuracy"], table["adjusted_rand"] = np.concatenate(agreements, axis=1)
     table["warnings"] = np.array([row["warnings"] for row in rows], dtype=object)
     return table
@@ -749,31 +804,57 @@ def _warn_of_convergence(messages):
 def _open_record(path, plan, random_state):
     """The fits that are done, in `path` if that is given."""
     check_random_state(random_state)
-    header = _header(plan)
-    found, rows, n_bytes = None, [], 0
-    if path is not None:
-        found, rows, n_bytes = _read_record(Path(path))
-    if random_state is None and found is not None:
-        seed = found["random_state"]
-    elif isinstance(random_state, numbers.Integral):
-        seed = int(random_state)
-    else:
-        seed = int(check_random_state(random_state).randint(2**31))
-    header["random_state"] = seed
-    if found is not None:
-        varied = {name for point in plan.points for name in point.given}
-        _check_header(path, found, header, varied)
-    record = _Record(seed, {_key(row): row for row in rows})
-    if path is None:
+    with contextlib.ExitStack() as stack:
+        found, rows, n_bytes = None, [], 0
+        if path is not None:
+            if path.is_dir():
+                raise IsADirectoryError(f"checkpoint must be a file, but {path} is a folder")
+            check_parent(path)
+            stack.enter_context(locked(path))
+            found, rows, n_bytes = _read_record(path)
+        header = _header(plan)
+        if random_state is None and found is not None:
+            seed = found.get("random_state")
+        elif isinstance(random_state, numbers.Integral):
+            seed = int(random_state)
+        else:
+            seed = int(check_random_state(random_state).randint(2**31))
+        header["random_state"] = seed
+        if found is not None:
+            varied = {name for point in plan.points for name in point.given}
+            _check_header(path, found, header, varied)
+        record = _Record(seed, {_key(row): row for row in rows})
+        _check_rows(path, record.rows, plan)
+        if path is not None:
+            record.file = stack.enter_context(open(path, "ab"))
+            record.file.truncate(n_bytes)  # what follows is of a line that was cut
+            if found is None:
+                record.write(header)
+                bring_to_disk(path.parent)
         yield record
-        return
-    with open(path, "ab") as file:
-        file.truncate(n_bytes)  # what follows is of a line that was cut
-        record.file = file
-        if found is None:
-            record.write(header)
-            _sync_directory(Path(path))
-        yield record
+
+
+def _check_rows(path, rows, plan):
+    """Raise ValueError where a fit in the file is not what a fit of the plan makes."""
+    for task in plan.tasks():
+        if task.key not in rows:
+            continue
+        row = rows[task.key]
+        try:
+            _unpack(row["states"], int(plan.lengths[task.test].sum()))
+            wrong = [
+                name
+                for name in (*_MEASURES, "random_state")
+                if (name not in _AGREEMENTS and not isinstance(row[name], numbers.Real))
+                or not isinstance(row["warnings"], str)
+            ]
+        except (ValueError, KeyError, TypeError) as error:
+            wrong = [str(error)]
+        if wrong:
+            raise ValueError(
+                f"{path} is damaged: fold {task.fold}, seed {task.seed} at {task.point.given} has "
+                f"no {wrong[0]}. The file was left as it was"
+            )
 
 
 class _Record:
@@ -800,21 +881,9 @@ def _key(row):
     return _as_text(row["settings"]), row["fold"], row["seed"]
 
 
-def _sync_directory(path):
-    """Have the name of a new file on the disk, so that it is there after a crash."""
-    if hasattr(os, "O_DIRECTORY"):
-        directory = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-
 def _read_record(path):
     """Header and rows of a file of `scan`, and the bytes that its whole lines take."""
     if not path.exists() or path.stat().st_size == 0:
-        if not path.absolute().parent.is_dir():
-            raise FileNotFoundError(f"path: there is no directory {path.absolute().parent}")
         return None, [], 0
     data = path.read_bytes()
     *lines, cut = data.split(b"\n")
@@ -824,7 +893,7 @@ def _read_record(path):
         header = json.loads(lines[0]) if data.startswith(_BEGIN_OF_FILE) else None
     except ValueError:
         header = None
-    if header is None:
+    if not isinstance(header, dict):
         raise ValueError(f"{path} is not a file of hhmm.model_selection.scan: give another path")
     rows = []
     for i, line in enumerate(lines[1:], start=2):
@@ -972,37 +1041,3 @@ def _check_n_states(n_states):
 
 def _scalar_or_array(array):
     return float(array) if np.ndim(array) == 0 else array
-
-
-class _Progress:
-    """Shows how many fits are done: a tqdm bar where tqdm is installed, plain lines otherwise."""
-
-    def __init__(self, n_total, n_done, verbose):
-        self._n_total, self._n_done, self._verbose = n_total, n_done, verbose
-        self._began = time.perf_counter()
-        self._bar = None
-        if verbose:
-            with contextlib.suppress(ImportError):
-                from tqdm import tqdm
-
-                self._bar = tqdm(total=n_total, initial=n_done, unit="fit", desc="scan")
-
-    def __call__(self, row):
-        """A fit is done."""
-        self._n_done += 1
-        n_states = row["settings"]["n_states"]
-        text = f"n_states={n_states}, score {row['test_score']:.4f}"
-        if self._bar is not None:
-            self._bar.set_postfix_str(text, refresh=False)
-            self._bar.update()
-        elif self._verbose:
-            seconds = time.perf_counter() - self._began
-            done = f"{self._n_done}/{self._n_total}"
-            print(f"scan: fit {done}, {seconds:.0f} s, {text}", flush=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._bar is not None:
-            self._bar.close()

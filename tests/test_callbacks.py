@@ -4,6 +4,8 @@ import copy
 import pickle
 import threading
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -150,6 +152,24 @@ def test_callbacks_are_not_pickled_with_a_model(data):
     assert not hasattr(again, "_skl_callbacks")
 
 
+@pytest.mark.parametrize("n_chains", [1, 2])
+@pytest.mark.parametrize("x64", [False, True])
+def test_callbacks_compute_at_the_precision_of_the_caller(data, n_chains, x64):
+    dtypes = []
+
+    def note(*_, **__):
+        dtypes.append(jnp.zeros(()).dtype)
+
+    class Computer:
+        setup = teardown = on_fit_task_begin = on_fit_task_end = staticmethod(note)
+
+    model = _model(max_iter=2, n_chains=n_chains).set_callbacks(Computer())
+    with jax.enable_x64(x64):
+        model.fit(data.X)
+    assert len(dtypes) > 4 * n_chains
+    assert set(dtypes) == {np.dtype(np.float64 if x64 else np.float32)}
+
+
 def test_a_clone_keeps_them(data):
     recorder = Recorder()
     clone(_model().set_callbacks(recorder)).fit(data.X)
@@ -211,3 +231,13 @@ class TestFitMonitor:
     def test_bad_parameters(self, parameters, message):
         with pytest.raises(ValueError, match=message):
             FitMonitor(**parameters)
+
+
+def test_a_fit_that_goes_on_counts_the_sweeps_before(data, tmp_path):
+    path, monitor = tmp_path / "fit.npz", FitMonitor()
+    _model(max_iter=4).fit(data.X, checkpoint=path)
+    model = _model(max_iter=7).set_callbacks(monitor).fit(data.X, checkpoint=path)
+    assert [row["sweep"] for row in monitor.records] == [4, 5, 6]
+    np.testing.assert_array_equal(
+        [row["log_joint"] for row in monitor.records], model.log_joint_[0, 4:]
+    )

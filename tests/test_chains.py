@@ -231,7 +231,7 @@ def test_a_chain_that_fails_ends_the_others(failing, monkeypatch):
     monkeypatch.setattr(run.joblib, "effective_n_jobs", lambda _: 2)
     started, ended = threading.Event(), threading.Event()
 
-    def run_one(start, report):
+    def run_one(start, report, save):
         if start == failing:
             started.wait(5)
             raise FloatingPointError("the log joint of sweep 3 is nan")
@@ -243,8 +243,9 @@ def test_a_chain_that_fails_ends_the_others(failing, monkeypatch):
         finally:
             ended.set()
 
+    listeners = [(lambda *_: None, None)] * 2
     with pytest.raises(FloatingPointError, match="sweep 3 is nan"):
-        run.run_chains([0, 1], run_one, [lambda *_: None] * 2)
+        run.run_chains([0, 1], run_one, listeners, lambda: False)
     assert ended.wait(5)
 
 
@@ -264,7 +265,7 @@ def test_a_failed_fit_leaves_a_fit_as_it_was(data, monkeypatch):
 
 def test_progress_counts_the_sweeps_of_all_chains(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)  # as if it were not installed
-    with Progress("gibbs", 5, 2, verbose=1) as progress:
+    with Progress("gibbs", 5, [0, 0], verbose=1) as progress:
         first, second = (functools.partial(progress.report, i) for i in range(2))
         first(5, -20.0)
         second(2, -10.0)

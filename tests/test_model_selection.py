@@ -366,7 +366,7 @@ class TestFile:
         return tmp_path / "scan.jsonl"
 
     def test_a_file_changes_nothing(self, X, path):
-        assert_equal_tables(fake_scan(X, path=path).table, fake_scan(X).table)
+        assert_equal_tables(fake_scan(X, checkpoint=path).table, fake_scan(X).table)
         header, *rows = path.read_text().splitlines()
         assert json.loads(header)["data"]["n_sequences"] == 12
         assert len(rows) == 36
@@ -380,7 +380,7 @@ class TestFile:
 
         monkeypatch.setattr(os, "fsync", fsync)
         FakeModel.path = path
-        fake_scan(X, {"n_states": [2]}, path=path)
+        fake_scan(X, {"n_states": [2]}, checkpoint=path)
         assert FakeModel.lines_at_fit == tuple(range(1, 10))
         assert lines_synced == list(range(1, 11))
 
@@ -388,20 +388,20 @@ class TestFile:
     def test_an_interrupted_scan_goes_on(self, X, path, n_done):
         FakeModel.stop_after = n_done
         with pytest.raises(KeyboardInterrupt):
-            fake_scan(X, path=str(path))
+            fake_scan(X, checkpoint=str(path))
         assert path.read_bytes().count(b"\n") == 1 + n_done
         FakeModel.stop_after, FakeModel.n_fitted = None, 0
-        resumed = fake_scan(X, path=path)
+        resumed = fake_scan(X, checkpoint=path)
         assert FakeModel.n_fitted == 36 - n_done
         assert_equal_tables(resumed.table, fake_scan(X).table)
 
     @pytest.mark.parametrize("n_cut", [1, 2, 300])
     def test_a_line_that_was_cut_is_fitted_again(self, X, path, n_cut):
-        whole = fake_scan(X, {"n_states": [2]}, path=path)
+        whole = fake_scan(X, {"n_states": [2]}, checkpoint=path)
         complete = path.read_bytes()
         path.write_bytes(complete[:-n_cut])
         FakeModel.n_fitted = 0
-        resumed = fake_scan(X, {"n_states": [2]}, path=path)
+        resumed = fake_scan(X, {"n_states": [2]}, checkpoint=path)
         assert FakeModel.n_fitted == 1
         assert_equal_tables(resumed.table, whole.table)
         lines = [json.loads(line) for line in path.read_bytes().splitlines()]
@@ -410,18 +410,18 @@ class TestFile:
 
     @pytest.mark.parametrize("n_kept", [0, 30, 200])
     def test_a_first_line_that_was_cut(self, X, path, n_kept):
-        fake_scan(X, {"n_states": [2]}, path=path)
+        fake_scan(X, {"n_states": [2]}, checkpoint=path)
         path.write_bytes(path.read_bytes()[:n_kept])
         FakeModel.n_fitted = 0
-        fake_scan(X, {"n_states": [2]}, path=path)
+        fake_scan(X, {"n_states": [2]}, checkpoint=path)
         assert FakeModel.n_fitted == 9
         assert path.read_bytes().count(b"\n") == 10
 
     def test_what_is_done_is_not_repeated(self, X, path):
-        first = fake_scan(X, path=path)
+        first = fake_scan(X, checkpoint=path)
         before = path.read_bytes()
         FakeModel.n_fitted = 0
-        again = fake_scan(X, path=path)
+        again = fake_scan(X, checkpoint=path)
         assert FakeModel.n_fitted == 0
         assert path.read_bytes() == before
         assert_equal_tables(first.table, again.table)
@@ -429,9 +429,9 @@ class TestFile:
         assert first.best_params_ == again.best_params_
 
     def test_a_larger_grid_and_more_seeds_use_what_is_there(self, X, path):
-        small = fake_scan(X, {"n_states": [2]}, path=path, n_seeds=2)
+        small = fake_scan(X, {"n_states": [2]}, checkpoint=path, n_seeds=2)
         FakeModel.n_fitted = 0
-        larger = fake_scan(X, {"n_states": [2, 4], "trans_kappa": [100, 3]}, path=path)
+        larger = fake_scan(X, {"n_states": [2, 4], "trans_kappa": [100, 3]}, checkpoint=path)
         assert FakeModel.n_fitted == 36 - 6
         in_both = (larger.table["point"] == 0) & (larger.table["seed"] < 2)
         assert larger.table["trans_kappa"][0] == 100
@@ -440,14 +440,14 @@ class TestFile:
         # and the smaller one again, from the same file
         FakeModel.n_fitted = 0
         assert_equal_tables(
-            fake_scan(X, {"n_states": [2]}, path=path, n_seeds=2).table, small.table
+            fake_scan(X, {"n_states": [2]}, checkpoint=path, n_seeds=2).table, small.table
         )
         assert FakeModel.n_fitted == 0
 
     def test_without_a_random_state_the_file_has_it(self, X, path):
-        first = fake_scan(X, path=path, random_state=None)
+        first = fake_scan(X, checkpoint=path, random_state=None)
         FakeModel.n_fitted = 0
-        assert_equal_tables(fake_scan(X, path=path, random_state=None).table, first.table)
+        assert_equal_tables(fake_scan(X, checkpoint=path, random_state=None).table, first.table)
         assert FakeModel.n_fitted == 0
 
     @pytest.mark.parametrize(
@@ -467,27 +467,29 @@ class TestFile:
         ],
     )
     def test_a_file_of_another_scan_is_refused(self, X, path, change, arguments, message):
-        fake_scan(X, path=path)
+        fake_scan(X, checkpoint=path)
         with open(path, "ab") as file:
             file.write(b'{"cut')
         before = path.read_bytes()
         FakeModel.n_fitted = 0
         with pytest.raises(ValueError, match=message) as caught:
-            fake_scan(change(X), path=path, **arguments)
+            fake_scan(change(X), checkpoint=path, **arguments)
         assert str(path) in str(caught.value)
         assert FakeModel.n_fitted == 0
         assert path.read_bytes() == before
 
     def test_a_file_of_another_version_is_refused(self, X, path, monkeypatch):
-        fake_scan(X, path=path)
+        fake_scan(X, checkpoint=path)
         monkeypatch.setattr(hhmm.model_selection, "version", lambda _: "9.9")
         with pytest.raises(ValueError, match=r"hhmm 0\..* wrote it, and this is hhmm 9.9"):
-            fake_scan(X, path=path)
+            fake_scan(X, checkpoint=path)
 
     def test_settings_in_the_grid_are_not_compared(self, X, path):
-        fake_scan(X, path=path)
+        fake_scan(X, checkpoint=path)
         FakeModel.n_fitted = 0
-        fake_scan(X, path=path, estimator=FakeModel(9, max_iter=10, trans_kappa=0.0, verbose=0))
+        fake_scan(
+            X, checkpoint=path, estimator=FakeModel(9, max_iter=10, trans_kappa=0.0, verbose=0)
+        )
         assert FakeModel.n_fitted == 0
 
     @pytest.mark.parametrize(
@@ -496,27 +498,27 @@ class TestFile:
     def test_another_file_is_refused(self, X, path, content):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"is not a file of hhmm.model_selection.scan"):
-            fake_scan(X, path=path)
+            fake_scan(X, checkpoint=path)
         assert path.read_bytes() == content
 
     def test_a_damaged_line_is_named(self, X, path):
-        fake_scan(X, path=path)
+        fake_scan(X, checkpoint=path)
         lines = path.read_bytes().split(b"\n")
         for damaged in (lines[4][:50], b'{"settings": 3}', b"[]"):
             content = b"\n".join([*lines[:4], damaged, *lines[5:]])
             path.write_bytes(content)
             with pytest.raises(ValueError, match="line 5 is damaged"):
-                fake_scan(X, path=path)
+                fake_scan(X, checkpoint=path)
             assert path.read_bytes() == content
 
     def test_a_directory_must_be_there(self, X, tmp_path):
-        with pytest.raises(FileNotFoundError, match="there is no directory"):
-            fake_scan(X, path=tmp_path / "nowhere" / "scan.jsonl")
+        with pytest.raises(FileNotFoundError, match="there is no folder"):
+            fake_scan(X, checkpoint=tmp_path / "nowhere" / "scan.jsonl")
         assert FakeModel.n_fitted == 0
 
     def test_nothing_is_written_where_arguments_are_wrong(self, X, path):
         with pytest.raises(ValueError, match="n_states"):
-            fake_scan(X, {"n_states": [2, 0]}, path=path)
+            fake_scan(X, {"n_states": [2, 0]}, checkpoint=path)
         assert not path.exists()
 
 

@@ -35,21 +35,13 @@ from hhmm._inference.dispatch import (
     in_thread,
     together,
 )
-from hhmm._inference.draws import schedule
+from hhmm._inference.draws import already_kept, schedule
 from hhmm._types import Array, EmissionLogits
 
 # a tolerance that stops nothing
 NEVER = -1.0
 # kinds of runs that `compile_ahead` has made
 _kinds_run = set()
-
-
-class Start(NamedTuple):
-    """Where a chain starts."""
-
-    key: Array  # JAX key of the chain
-    chain: ChainState
-    first_sweep: int  # number of sweeps the chain has done before
 
 
 class End(NamedTuple):
@@ -61,6 +53,30 @@ class End(NamedTuple):
     mode: EmissionLogits  # where the next emission solve starts
     trans_probs: Array  # (n_states, n_states)
     tuning: Tuning  # of the sampler of the emissions
+
+
+class Past(NamedTuple):
+    """What a chain has done so far in a run: all that it takes to end as if it had not paused.
+
+    NumPy arrays.
+    """
+
+    end: End
+    kept: Kept  # draws kept so far, leading axis (draws kept,)
+    kept_sweeps: Array  # (draws kept,) int, counted from the first sweep of the run
+    trace: Trace  # leading axis (sweeps done,)
+    emission_losses: Array  # (iterations of the last emission solve,)
+    optimizer: tuple  # arrays that the gradient algorithm carries from step to step
+    stopped: bool
+
+
+class Start(NamedTuple):
+    """Where a chain starts."""
+
+    key: Array  # JAX key of the chain
+    chain: ChainState
+    first_sweep: int  # number of sweeps the chain has done before the run
+    past: Past | None = None  # what it has done of the run
 
 
 class Result(NamedTuple):
@@ -86,6 +102,8 @@ def run(
     n_warm_up,
     n_draws,
     report,
+    save=None,
+    save_every=None,
     each_sweep=False,
     tol=NEVER,
 ):
@@ -108,6 +126,9 @@ def run(
     report : callable
         ``report(n_done, log_joint, chain)`` after each dispatch; the run ends where it returns
         True.
+    save : callable or None
+        ``save(past)`` with the `Past` after every `save_every` sweeps, and at the end.
+    save_every : int or None
     each_sweep : bool
         Whether to report each sweep by itself, at the price of a dispatch for each.
     tol : float
@@ -122,16 +143,22 @@ def run(
     FloatingPointError
         When the log joint of a sweep is not finite.
     """
-    key, chain, first_sweep = start
-    kept = schedule(n_iter, n_draws)
-    slots = np.full(n_iter + MAX_SWEEPS_PER_DISPATCH, n_draws, np.int32)
-    slots[kept] = np.arange(len(kept))
+    key, chain, first_sweep, past = start
+    done = 0 if past is None else len(past.trace.log_joint)
     # room for n_draws whatever the number of sweeps, which thereby is no part of a shape
     draws = Kept(
         logits=jax.tree.map(lambda x: np.zeros((n_draws, *x.shape)), chain.logits),
         trans_probs=np.zeros((n_draws, *chain.trans_probs.shape)),
         log_joint=np.zeros(n_draws),
     )
+    kept, traces = schedule(n_iter, n_draws), []
+    if past is not None:
+        kept, sources = already_kept(kept, past.kept_sweeps, done, first=n_iter // 2)
+        for room, drawn in zip(*map(jax.tree.leaves, (draws, past.kept)), strict=True):
+            room[: len(sources)] = drawn[sources]
+        traces.append(past.trace)
+    slots = np.full(n_iter + MAX_SWEEPS_PER_DISPATCH, n_draws, np.int32)
+    slots[kept] = np.arange(len(kept))
     is_grouped = len(prepared.groups) > 1 and algorithm in ALTERNATING
     many_sweeps = grouped if is_grouped else fused
     sequences = jax.device_put(prepared.groups if is_grouped else prepared.data)
@@ -156,44 +183,84 @@ def run(
 
     if algorithm == "gradient":
         chain = begin_ascent(chain, sequences, priors, settings=settings)
+        if past is not None:
+            structure = jax.tree.structure(chain.optimizer)
+            chain = chain._replace(optimizer=jax.tree.unflatten(structure, past.optimizer))
     elif not chain.has_states:
         # the states given the first parameters: those of sweep -1 where the chain is new
-        chain, *_ = dispatch(chain, draws, first_sweep - 1, 1, slots[-MAX_SWEEPS_PER_DISPATCH:])
-    traces, before = [], float(chain.log_joint)
-    done, n_sweeps, stopped = 0, 1, False
+        chain, *_ = dispatch(
+            chain, draws, first_sweep + done - 1, 1, slots[-MAX_SWEEPS_PER_DISPATCH:]
+        )
+    if done:
+        chain = chain._replace(log_joint=past.trace.log_joint[-1])
+
+    def past_now():
+        """What the chain has done so far."""
+        so_far = kept[kept < done]
+        losses = np.asarray(chain.emission_losses)[: int(chain.emission_n_iter)]
+        to_host = functools.partial(jax.tree.map, np.asarray)
+        return Past(
+            end=End(
+                key=np.asarray(jax.random.key_data(key)),
+                n_sweeps=first_sweep + done,
+                logits=to_host(chain.logits),
+                mode=to_host(chain.mode),
+                trans_probs=np.asarray(chain.trans_probs),
+                tuning=to_host(chain.tuning),
+            ),
+            # copied: `grouped` writes to its draws in place
+            kept=jax.tree.map(lambda x: np.array(x)[: len(so_far)], draws),
+            kept_sweeps=so_far,
+            trace=jax.tree.map(lambda *parts: np.concatenate(parts), *traces),
+            emission_losses=losses,
+            optimizer=tuple(to_host(jax.tree.leaves(chain.optimizer))),
+            stopped=stopped,
+        )
+
+    before, n_dispatches = float(chain.log_joint), 0
+    n_sweeps, stopped = 1, past is not None and past.stopped
+    saved = done
     while done < n_iter and not stopped:
-        n_sweeps = min(n_sweeps, n_iter - done)
+        n_now = min(n_sweeps, n_iter - done)
+        if save is not None:
+            n_now = min(n_now, save_every - done % save_every)
         began = time.perf_counter()
         chain, draws, trace, n_done = dispatch(
             chain,
             draws,
             first_sweep + done,
-            n_sweeps,
+            n_now,
             slots[done : done + MAX_SWEEPS_PER_DISPATCH],
         )
         n_done = int(n_done)
         trace = jax.tree.map(lambda x, n=n_done: np.asarray(x)[:n], trace)
         seconds = time.perf_counter() - began
-        _check_finite(trace.log_joint, first_sweep + done)
+        _check_finite(trace, chain, first_sweep + done)
         traces.append(trace)
         done += n_done
+        n_dispatches += 1
         before, last = ([before, *trace.log_joint])[-2:]
         stopped = bool(has_stopped(before, last, tol))
         before = last
+        if save is not None and done % save_every == 0:
+            save(past_now())
+            saved = done
         if report(done, float(trace.log_joint[-1]), chain):
             break
         if each_sweep:
             continue
         if seconds < 0.5:
             n_sweeps = min(2 * n_sweeps, MAX_SWEEPS_PER_DISPATCH)
-        elif seconds > 1 and len(traces) > 1:  # the first one compiled
+        elif seconds > 1 and n_dispatches > 1:  # the first one compiled
             n_sweeps = max(n_sweeps // 2, 1)
+    past = past_now()
+    if save is not None and saved < done:
+        save(past)
     chain = jax.tree.map(np.asarray, chain)
-    kept = kept[kept < done]
-    draws = jax.tree.map(lambda x: np.asarray(x)[: len(kept)], draws)
-    if n_draws and not len(kept):  # ended in the first half
-        kept = np.array([done - 1])
-        draws = jax.tree.map(
+    kept, kept_sweeps = past.kept, past.kept_sweeps
+    if n_draws and not len(kept_sweeps):  # ended in the first half
+        kept_sweeps = np.array([done - 1])
+        kept = jax.tree.map(
             lambda x: np.asarray(x)[None], Kept(chain.logits, chain.trans_probs, chain.log_joint)
         )
     if is_grouped:
@@ -202,18 +269,11 @@ def run(
         )
     return Result(
         chain=chain,
-        kept=draws,
-        kept_sweeps=kept,
-        trace=jax.tree.map(lambda *parts: np.concatenate(parts), *traces),
+        kept=kept,
+        kept_sweeps=kept_sweeps,
+        trace=past.trace,
         stopped=stopped,
-        end=End(
-            key=np.asarray(jax.random.key_data(key)),
-            n_sweeps=first_sweep + done,
-            logits=chain.logits,
-            mode=chain.mode,
-            trans_probs=chain.trans_probs,
-            tuning=chain.tuning,
-        ),
+        end=past.end,
     )
 
 
@@ -249,7 +309,7 @@ class _AbandonedError(Exception):
     """Another chain has failed, or the user has interrupted."""
 
 
-def run_chains(starts, run_one, reports):
+def run_chains(starts, run_one, listeners, ends_early):
     """Run chains at the same time, on as many threads as joblib grants cores.
 
     What a chain draws does not depend on the others. When one fails, or the user interrupts, the
@@ -264,25 +324,33 @@ def run_chains(starts, run_one, reports):
     ----------
     starts : list of Start
     run_one : callable
-        ``run_one(start, report=report)``, `run` with all other arguments given.
-    reports : list of callable
-        The `report` of each chain.
+        ``run_one(start, report=report, save=save)``, `run` with all other arguments given.
+    listeners : list of (callable, callable or None)
+        The `report` and the `save` of each chain.
+    ends_early : callable
+        Whether to end all chains after the sweeps that are under way.
 
     Returns
     -------
-    results : list of Result
+    results : list of Result or None
+        None of a chain that had not begun when all were ended.
     """
     abandoned, errors = threading.Event(), []
 
-    def call(start, report):
+    def call(start, listener):
+        report, save = listener
+
         def report_unless_abandoned(*arguments):
             if abandoned.is_set():
                 raise _AbandonedError
-            return report(*arguments)
+            asked_to_end = report(*arguments)
+            return asked_to_end or ends_early()
 
         def make():
+            if ends_early() and start.past is None:
+                return None
             try:
-                return run_one(start, report=report_unless_abandoned)
+                return run_one(start, report=report_unless_abandoned, save=save)
             except Exception as error:
                 errors.append(error)
                 abandoned.set()
@@ -290,7 +358,7 @@ def run_chains(starts, run_one, reports):
 
         return make
 
-    calls = [call(*pair) for pair in zip(starts, reports, strict=True)]
+    calls = [call(*pair) for pair in zip(starts, listeners, strict=True)]
     n_threads = min(len(calls), joblib.effective_n_jobs(-1))
     try:
         return together(*calls, n_threads=n_threads, pool="chains")
@@ -301,11 +369,26 @@ def run_chains(starts, run_one, reports):
         raise
 
 
-def _check_finite(log_joint, first_sweep):
-    if not np.isfinite(log_joint).all():
-        bad = int(np.argmin(np.isfinite(log_joint)))
+def _check_finite(trace, chain, first_sweep):
+    finite = np.isfinite(trace.log_joint)
+    if not finite.all():
+        bad = int(np.argmin(finite))
         raise FloatingPointError(
-            f"the log joint of sweep {first_sweep + bad} is {log_joint[bad]}: expected a finite "
-            "number. Likely causes are extreme values of emission_base_sigma, "
-            "emission_biases_sigma, trans_beta or trans_kappa"
+            f"the log joint of sweep {first_sweep + bad} is {trace.log_joint[bad]}: expected a "
+            f"finite number. {_CAUSES}"
         )
+    for name, values in [
+        ("emission parameters", chain.logits),
+        ("state transition probabilities", chain.trans_probs),
+    ]:
+        if not all(np.isfinite(np.asarray(part)).all() for part in jax.tree.leaves(values)):
+            raise FloatingPointError(
+                f"the {name} of sweep {first_sweep + len(finite) - 1} are not finite. {_CAUSES}"
+            )
+
+
+_CAUSES = (
+    "Likely causes are extreme values of emission_base_sigma, emission_biases_sigma, trans_beta or "
+    "trans_kappa. The estimator is as it was before the fit; a checkpoint holds what was computed "
+    "before"
+)

@@ -96,8 +96,32 @@ def further_starts(rng, ends, prepared, *, n_chains, shapes):
     starts = []
     for i in range(n_chains):
         end = ends[i % len(ends)]
-        chain = initialise.start_from_params(end.logits, end.trans_probs, prepared, **shapes)
         key = key_from_data(end.key) if i < len(ends) else key_from_random_state(rng)
-        chain = chain._replace(mode=end.mode, tuning=end.tuning)
-        starts.append(Start(key, chain, end.n_sweeps))
+        starts.append(Start(key, _chain_at(end, prepared, shapes), end.n_sweeps))
     return starts
+
+
+def resumed_start(past, prepared, *, shapes):
+    """The start of a chain that goes on in the middle of a run.
+
+    Parameters
+    ----------
+    past : run.Past
+    prepared, shapes
+        As for `new_starts`.
+
+    Returns
+    -------
+    start : run.Start
+    """
+    chain = _chain_at(past.end, prepared, shapes)
+    n_losses, n_done = len(past.emission_losses), len(past.trace.log_joint)
+    chain.emission_losses[:n_losses] = past.emission_losses
+    chain = chain._replace(emission_n_iter=np.int32(n_losses))
+    return Start(key_from_data(past.end.key), chain, past.end.n_sweeps - n_done, past)
+
+
+def _chain_at(end, prepared, shapes):
+    """A chain at the parameters where another one ended."""
+    chain = initialise.start_from_params(end.logits, end.trans_probs, prepared, **shapes)
+    return chain._replace(mode=end.mode, tuning=end.tuning)

@@ -87,6 +87,31 @@ def judge_ascent(algorithm, log_joint, stopped, tol):
     return Verdict(False, [message])
 
 
+def describe_interrupt(results, n_iter, n_chains, checkpoint):
+    """The warning about a fit that was interrupted.
+
+    Parameters
+    ----------
+    results : list of run.Result
+        Of the chains that the model is fitted on.
+    n_iter, n_chains : int
+        Asked for.
+    checkpoint : Path or None
+
+    Returns
+    -------
+    warning : str
+    """
+    n_done = sorted(len(result.trace.log_joint) for result in results)
+    shown = f"{n_done[0]}" if n_done[0] == n_done[-1] else f"{n_done[0]} to {n_done[-1]}"
+    of_chains = f", of {len(results)} of {n_chains} chains" if n_chains > 1 else ""
+    go_on = "with warm_start=True" if checkpoint is None else "with the same checkpoint"
+    return (
+        f"the fit was interrupted after {shown} of {n_iter} sweeps: the model is fitted on those"
+        f"{of_chains}. To go on, fit again {go_on}"
+    )
+
+
 def judge_solves(decrement, emission_solver):
     """Warnings about emission solves that did not converge.
 

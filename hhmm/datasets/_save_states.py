@@ -20,8 +20,10 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils._param_validation import StrOptions, validate_params
 
-from hhmm.datasets._recordings import import_extra, integer_labels
-from hhmm.metrics import _read as read_states
+from hhmm._extras import import_extra
+from hhmm._files import bring_to_disk, check_parent
+from hhmm._states import read_states
+from hhmm.datasets._recordings import integer_labels
 
 _HDF5_SUFFIXES = (".h5", ".hdf5")
 # Datasets of a recording, as they are named in an HDF5 file.
@@ -155,7 +157,7 @@ def save_states(
         fields = [field for field in _DATASETS if getattr(records[0], field) is not None]
         _check_names(names, [f"/{field}" for field in fields], ignore_case=False)
         _check_targets([path], overwrite)
-        _check_parent(path)
+        check_parent(path)
         _write_h5(path, dict(zip(names, records, strict=True)), h5py)
         return [path]
 
@@ -166,7 +168,7 @@ def save_states(
     targets = [path / f"{name}.csv" for name in names]
     _check_inside(targets, names, path)
     _check_targets(targets, overwrite)
-    _check_parent(path)
+    check_parent(path)
     _write_csv(path, targets, (_to_frame(record, pandas) for record in records))
     return targets
 
@@ -304,11 +306,6 @@ def _is_plain(name):
     return "\\" not in name and name.isprintable()
 
 
-def _check_parent(path):
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
-
-
 def _check_targets(targets, overwrite):
     """Refuse what is there already."""
     for target in targets:
@@ -350,7 +347,7 @@ def _write_csv(folder, targets, tables):
             for i, (target, table) in enumerate(zip(targets, tables, strict=True)):
                 temporary = Path(aside, f"{i}.csv")
                 table.to_csv(temporary, index=False)
-                _bring_to_disk(temporary)
+                bring_to_disk(temporary)
                 moves.append((temporary, target))
             _move(moves)
     except BaseException:
@@ -369,19 +366,8 @@ def _write_h5(path, records, h5py):
                 for dataset, values in record._asdict().items():
                     if values is not None:
                         group[dataset] = values
-        _bring_to_disk(temporary)
+        bring_to_disk(temporary)
         _move([(temporary, path)])
-
-
-def _bring_to_disk(path):
-    """Wait until a file, or the list of files in a folder, is on the disk."""
-    if path.is_dir() and os.name != "posix":
-        return  # only there can a folder be opened
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _move(moves):
@@ -397,7 +383,7 @@ def _move(moves):
             if is_new:
                 new_files.append(target)
         for folder in {target.parent for _, target in moves}:
-            _bring_to_disk(folder)
+            bring_to_disk(folder)
     except BaseException:
         for target in new_files:
             target.unlink(missing_ok=True)

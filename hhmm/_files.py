@@ -1,0 +1,126 @@
+"""Files that are whole or not there at all, and written by one process at a time."""
+
+import contextlib
+import os
+import warnings
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    import msvcrt
+
+    def _lock(descriptor):
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+
+    def _lock(descriptor):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def check_parent(path):
+    """Refuse a path whose folder does not exist."""
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
+
+
+def bring_to_disk(path):
+    """Wait until a file, or the list of files in a folder, is on the disk."""
+    if path.is_dir() and os.name != "posix":
+        return  # only there can a folder be opened
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path, write):
+    """Write a file aside, in the same folder, bring it to disk, and move it to its place.
+
+    Parameters
+    ----------
+    path : Path
+        Not written by anyone else meanwhile, see `locked`.
+    write : callable
+        Writes to the binary file that it is given.
+    """
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.unlink(missing_ok=True)  # of a process that was killed
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with open(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+    bring_to_disk(path.parent)
+
+
+@contextlib.contextmanager
+def locked(path):
+    """A block during which no other process, and no other thread, comes into such a block.
+
+    A file ``.<name>.lock`` beside the path is held. The system lets go of it when a process
+    ends, however it ends.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    BlockingIOError
+        If another one is in such a block.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    descriptor = _acquire(lock, path)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows does not remove what is open
+            lock.unlink()
+        os.close(descriptor)
+
+
+def _acquire(lock, path):
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(descriptor)
+        except (BlockingIOError, PermissionError) as error:
+            os.close(descriptor)
+            raise BlockingIOError(
+                f"{path} is in use: another fit or scan, of this process or of another one, "
+                "writes to it. Wait for it to end, or give another path"
+            ) from error
+        except OSError as error:  # a file system without locks
+            warnings.warn(
+                f"{path} cannot be locked ({error}): see to it that nothing else writes to it",
+                stacklevel=2,
+            )
+            return descriptor
+        # whoever held it before may have removed the file between the two calls
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
+                return descriptor
+        os.close(descriptor)
+
+
+def absolute(path, name):
+    """The path, links followed, so that what a link points to is replaced and not the link.
+
+    Parameters
+    ----------
+    path : str or path-like
+    name : str
+        Of the argument, for the error.
+    """
+    try:
+        return Path(path).resolve()
+    except TypeError:
+        raise TypeError(f"{name} must be a path of a file, got {path!r}") from None

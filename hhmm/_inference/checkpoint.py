@@ -1,0 +1,377 @@
+"""Checkpoints: what a fit has done so far, on the disk, to go on from to the last bit.
+
+A file is a NumPy archive (npz) of plain arrays, nothing of it pickled: `numpy.load` reads it. The
+array ``header`` is JSON text: the version of the format, of what fit the file is (settings, a
+digest of the data, where the fit started, the state of the random numbers at its start), names,
+shapes and types of all other arrays, and a SHA-256 digest of all of this. What makes a fit go on
+is little (see `hhmm._inference.run`): the parameters of the last sweep, the key, how many sweeps
+were done; and, to end with all results, what was recorded of them and the draws kept.
+
+A file is read with distrust: nothing is allocated that the size of the file does not bear out, no
+array is taken whose digest, type or shape is not as it must be.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import threading
+import warnings
+import zipfile
+import zlib
+from importlib.metadata import version
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from hhmm import _files
+from hhmm._emission_solvers.objective import Tuning
+from hhmm._inference.dispatch import Kept, Trace
+from hhmm._inference.run import End, Past
+from hhmm._types import EmissionLogits
+
+FORMAT = 1
+_FILE = "hhmm checkpoint"
+_HEADER = "header"
+_LEFT = "The file was left as it was"
+# what a fit is: all but the seed, which the state of its random numbers stands for
+_NOT_SETTINGS = ("random_state", "verbose", "warm_start", "init", "max_iter")
+
+
+class Fit(NamedTuple):
+    """Of what fit a checkpoint is."""
+
+    settings: dict  # what must be equal, by name
+    data: dict  # numbers of sequences and timesteps, and a digest
+    max_iter: int
+    random_state: dict | None  # state of the random numbers at the start of the fit
+    is_seeded: bool  # whether `random_state` is the user's, and not the system's
+
+
+def describe(estimator, sequences, n_syllables, start, rng):
+    """What fit this is.
+
+    Parameters
+    ----------
+    estimator : EfficientHHMM
+    sequences : list of 1-D int32 arrays
+    n_syllables : int
+    start : str or tree of arrays
+        Where the fit starts: the name of an `init`, states, parameters, or the ends of chains.
+    rng : numpy.random.RandomState
+        Before its first number is drawn.
+
+    Returns
+    -------
+    fit : Fit
+    """
+    settings = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in _NOT_SETTINGS
+    }
+    settings["n_syllables"] = n_syllables
+    is_named = isinstance(start, str)
+    settings["init"] = start if is_named else f"arrays {_digest(*jax.tree.leaves(start))[:16]}"
+    lengths = np.array([len(sequence) for sequence in sequences])
+    data = {
+        "n_sequences": len(lengths),
+        "n_timesteps": int(lengths.sum()),
+        "sha256": _digest(lengths.astype("<i8"), *(x.astype("<i4") for x in sequences)),
+    }
+    random_state = json.loads(json.dumps(rng.get_state(legacy=False), default=_as_list))
+    return Fit(
+        settings, data, int(estimator.max_iter), random_state, estimator.random_state is not None
+    )
+
+
+@contextlib.contextmanager
+def opened(path, fit, n_chains):
+    """A `Checkpoint`, with what the file holds already; nobody else comes in meanwhile.
+
+    Raises
+    ------
+    ValueError
+        If the file is no checkpoint, is damaged, or is one of another fit.
+    BlockingIOError
+        If it is in use.
+    FileNotFoundError, PermissionError
+        If it cannot be written.
+    """
+    path = _files.absolute(path, "checkpoint")
+    if path.is_dir():
+        raise IsADirectoryError(f"checkpoint must be a file, but {path} is a folder")
+    _files.check_parent(path)
+    with _files.locked(path):
+        found, pasts = fit, [None] * n_chains
+        if path.exists():
+            found, pasts = _read(path, fit, n_chains)
+        yield Checkpoint(path, fit._replace(random_state=found.random_state), pasts)
+
+
+class Checkpoint:
+    """An open checkpoint.
+
+    Attributes
+    ----------
+    pasts : list of Past or None, one a chain
+        None where a chain has done nothing.
+    """
+
+    def __init__(self, path, fit, pasts):
+        self._path, self._fit = path, fit
+        self.pasts = pasts
+        self._lock = threading.Lock()
+        self._failed = False
+
+    def rng(self, rng):
+        """The random numbers as they were at the start of the fit; `rng` itself where it is."""
+        if self._fit.is_seeded:
+            return rng
+        rng = np.random.RandomState()
+        state = dict(self._fit.random_state["state"])
+        if "key" in state:
+            state["key"] = np.array(state["key"], np.uint32)
+        rng.set_state(self._fit.random_state | {"state": state})
+        return rng
+
+    def save(self, i, past):
+        """Chain i has come so far. Where the file cannot be written, the fit goes on."""
+        with self._lock:
+            self.pasts[i] = past
+            try:
+                _files.write_whole(self._path, self._write)
+            except OSError as error:
+                if not self._failed:
+                    warnings.warn(
+                        f"the checkpoint {self._path} could not be written ({error}): the fit goes "
+                        "on, what the file held before is as it was, and the next one is tried",
+                        stacklevel=2,
+                    )
+                self._failed = True
+
+    def _write(self, file):
+        arrays = {}
+        for i, past in enumerate(self.pasts):
+            if past is not None:
+                arrays |= {f"chain{i}.{name}": array for name, array in _flatten(past).items()}
+        header = _header(self._fit, len(self.pasts), arrays)
+        header["sha256"] = _sha256(header, arrays)
+        text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+        np.savez(file, allow_pickle=False, **{_HEADER: text}, **arrays)
+
+
+def _header(fit, n_chains, arrays):
+    return {
+        "file": _FILE,
+        "format": FORMAT,
+        "versions": _versions(),
+        **fit._asdict(),
+        "n_chains": n_chains,
+        "arrays": {name: [str(a.dtype), list(a.shape)] for name, a in arrays.items()},
+    }
+
+
+def _versions():
+    return {
+        "hhmm": version("hhmm"),
+        "jax": jax.__version__,
+        "device": jax.default_backend(),
+    }
+
+
+def _sha256(header, arrays):
+    text = json.dumps({name: header[name] for name in header if name != "sha256"}, sort_keys=True)
+    return _digest(np.frombuffer(text.encode(), np.uint8), *(arrays[name] for name in arrays))
+
+
+def _digest(*arrays):
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _as_list(array):
+    return array.tolist()
+
+
+def _read(path, fit, n_chains):
+    """The `Fit` of a file, and its `Past` of each chain; checked."""
+    try:
+        header, arrays = _read_arrays(path)
+    except _DAMAGED as error:
+        raise ValueError(
+            f"{path} is no checkpoint of a fit, or a damaged one ({error}). {_LEFT}: give another "
+            "path"
+        ) from error
+    _check_same(path, header, fit, n_chains)
+    pasts, by_chain = [], {f"chain{i}": {} for i in range(n_chains)}
+    for name, array in arrays.items():
+        chain, _, part = name.partition(".")
+        by_chain.setdefault(chain, {})[part] = array
+    if len(by_chain) > n_chains:
+        raise ValueError(f"{path} is damaged: it holds {sorted(by_chain)}. {_LEFT}")
+    for i, of_chain in enumerate(by_chain.values()):
+        try:
+            pasts.append(_to_past(of_chain, fit.settings) if of_chain else None)
+        except _DAMAGED as error:
+            raise ValueError(
+                f"{path} is damaged: what it holds of chain {i} does not fit. {_LEFT}"
+            ) from error
+    return Fit(**{name: header[name] for name in Fit._fields}), pasts
+
+
+# what reading bytes of any kind may raise
+_DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def _read_arrays(path):
+    """Header and arrays of a file; ValueError where anything is not as it was written."""
+    n_bytes = path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("compressed, which checkpoints are not")
+        if sum(member.file_size for member in members) > n_bytes:
+            raise ValueError("it says that it is larger than it is")
+        arrays = {m.filename.removesuffix(".npy"): _to_array(archive.read(m)) for m in members}
+    if len(arrays) != len(members) or _HEADER not in arrays:
+        raise ValueError("no header")
+    header = json.loads(arrays.pop(_HEADER).tobytes().decode())
+    if not isinstance(header, dict) or header.get("file") != _FILE:
+        raise ValueError("the header is of something else")
+    if header.get("format") != FORMAT:
+        raise ValueError(f"format {header.get('format')}, this hhmm reads format {FORMAT}")
+    if header["sha256"] != _sha256(header, arrays):
+        raise ValueError("its checksum is not that of what it holds")
+    if header["arrays"] != {name: [str(a.dtype), list(a.shape)] for name, a in arrays.items()}:
+        raise ValueError("its arrays are not those of its header")
+    return header, arrays
+
+
+def _to_array(data):
+    """An array from the bytes of an npy file; no larger than they are, and no objects."""
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("an array of another format")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+    rest = data[stream.tell() :]
+    if dtype.hasobject:
+        raise ValueError("objects, which checkpoints do not hold")
+    n_items = int(np.prod(shape, dtype=object))
+    if n_items * dtype.itemsize != len(rest):
+        raise ValueError("an array of another size than it says")
+    order = "F" if fortran_order else "C"
+    return np.frombuffer(rest, dtype).reshape(shape, order=order).copy()
+
+
+def _check_same(path, header, fit, n_chains):
+    """Refuse a checkpoint of another fit, and say what is different."""
+    there, differences = header["settings"], []
+    for name in sorted({*there, *fit.settings}):
+        if there.get(name) != fit.settings.get(name):
+            differences.append(
+                f"{name} is {there.get(name)!r} there, {fit.settings.get(name)!r} here"
+            )
+    if header["data"] != fit.data:
+        differences.append(
+            f"the data are others: {_of_data(header['data'])} there, {_of_data(fit.data)} here"
+        )
+    if fit.is_seeded and header["random_state"] != fit.random_state:
+        differences.append("random_state is another one")
+    if header["max_iter"] > fit.max_iter:
+        differences.append(
+            f"max_iter is {header['max_iter']} there, {fit.max_iter} here: expected as many or more"
+        )
+    if header["n_chains"] != n_chains:
+        differences.append(f"n_chains is {header['n_chains']} there, {n_chains} here")
+    if differences:
+        raise ValueError(
+            f"{path} is a checkpoint of another fit: {'; '.join(differences)}. {_LEFT}: give "
+            "another path, or the same settings and data"
+        )
+    here = _versions()
+    changed = [
+        f"{name} {header['versions'].get(name)} there, {here[name]} here"
+        for name in here
+        if header["versions"].get(name) != here[name]
+    ]
+    if changed:
+        warnings.warn(
+            f"{path} was written elsewhere ({'; '.join(changed)}): the fit goes on, but may differ "
+            "in the last bits from one that was not interrupted",
+            stacklevel=2,
+        )
+
+
+def _of_data(data):
+    return (
+        f"{data['n_sequences']} sequences, {data['n_timesteps']} timesteps, sha256 "
+        f"{data['sha256'][:8]}"
+    )
+
+
+def _flatten(past):
+    """Arrays of a `Past` by name."""
+    named, _ = jax.tree_util.tree_flatten_with_path(past)
+    return {_name(steps): np.asarray(leaf) for steps, leaf in named}
+
+
+def _to_past(arrays, settings):
+    """A `Past` from its arrays by name; ValueError or KeyError where they are not those of one."""
+    zero = EmissionLogits(0, 0)
+    template = Past(
+        end=End(0, 0, zero, zero, 0, Tuning(*[0] * len(Tuning._fields))),
+        kept=Kept(zero, 0, 0),
+        kept_sweeps=0,
+        trace=Trace(*[0] * len(Trace._fields)),
+        emission_losses=0,
+        optimizer=(0,) * sum(name.startswith("optimizer.") for name in arrays),
+        stopped=0,
+    )
+    named, structure = jax.tree_util.tree_flatten_with_path(template)
+    names = [_name(steps) for steps, _ in named]
+    if set(names) != set(arrays):
+        raise ValueError(f"arrays {sorted(set(names) ^ set(arrays))}")
+    past = jax.tree.unflatten(structure, [arrays[name] for name in names])
+    n_states, n_syllables = settings["n_states"], settings["n_syllables"]
+    parameters = [(n_syllables, n_syllables), (n_states, n_syllables)]
+    (n_kept,), (n_done,) = past.kept_sweeps.shape, past.trace.log_joint.shape
+    expected = [
+        *zip([*past.end.logits, *past.end.mode], parameters * 2, strict=True),
+        *zip(past.kept.logits, [(n_kept, *shape) for shape in parameters], strict=True),
+        (past.end.trans_probs, (n_states, n_states)),
+        (past.kept.trans_probs, (n_kept, n_states, n_states)),
+        (past.kept.log_joint, (n_kept,)),
+        *((part, (n_done,)) for part in past.trace),
+        (past.end.key, (2,)),
+        *((part, ()) for part in (past.end.n_sweeps, past.stopped, *past.end.tuning)),
+    ]
+    for array, shape in expected:
+        if array.shape != shape or not np.isfinite(array).all():
+            raise ValueError(f"shape {array.shape}, expected {shape} and finite numbers")
+    if (
+        n_kept > settings["n_draws"]
+        or not len(past.emission_losses) <= settings["emission_gd_iters"]
+    ):
+        raise ValueError("more draws or iterations than the settings ask for")
+    return past._replace(
+        end=past.end._replace(n_sweeps=int(past.end.n_sweeps)), stopped=bool(past.stopped)
+    )
+
+
+def _name(steps):
+    """The name of an array, from where it stands in a `Past`."""
+    return ".".join(str(getattr(step, "name", getattr(step, "idx", None))) for step in steps)

@@ -6,6 +6,13 @@ import time
 import warnings
 
 
+def tell(text, verbose):
+    """Print a line, where somebody wants to hear it and can."""
+    if verbose:
+        with contextlib.suppress(OSError):
+            print(text, flush=True)
+
+
 class Bar:
     """How far something is; a context manager, so that a bar is always closed.
 

@@ -1,0 +1,111 @@
+"""How much memory a fit takes, before it takes it.
+
+The estimate is made of bytes for each timestep, each run and each entry of the counts (state,
+syllable, syllable), measured as peaks of processes that fitted 10^4 to 10^8 timesteps with 5 to 50
+states and 20 to 1000 syllables. It is meant to be right within a factor of two.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import joblib
+
+from hhmm._types import RunData
+
+COMPILER = 0.3e9  # bytes, whatever is fitted
+PER_COUNT = 120  # of a chain: what is made of each entry of the counts while emissions are solved
+PER_TIMESTEP = 30  # data, and the states as they are given back
+PER_STEP = 40  # of a chain, for each timestep or run that messages are passed over, and
+PER_STEP_AND_STATE = 4
+PARALLEL_FACTOR = 2.5  # of the messages of `message_passing` "parallel"
+
+
+class Estimate(NamedTuple):
+    """Bytes that a fit takes, by what they are for."""
+
+    timesteps: float
+    counts: float
+    draws: float
+
+    @property
+    def total(self):
+        """All of it, the compiler's too."""
+        return COMPILER + sum(self)
+
+
+def estimate(prepared, *, n_timesteps, n_states, n_syllables, n_chains, n_draws):
+    """Memory of a fit.
+
+    Parameters
+    ----------
+    prepared : Prepared or None
+        None leaves the messages out, before the data are laid out for them.
+    n_timesteps, n_states, n_syllables, n_chains, n_draws : int
+
+    Returns
+    -------
+    estimate : Estimate
+    """
+    n_at_once = min(n_chains, joblib.effective_n_jobs(-1))
+    n_params = n_syllables**2 + n_states * n_syllables + n_states**2
+    return Estimate(
+        timesteps=PER_TIMESTEP * n_timesteps + n_at_once * _messages(prepared, n_states),
+        counts=n_at_once * PER_COUNT * n_states * float(n_syllables) ** 2,
+        draws=2 * 8 * n_chains * n_draws * float(n_params),
+    )
+
+
+def _messages(prepared, n_states):
+    """Bytes of the messages of a chain."""
+    if prepared is None:
+        return 0
+    is_runs = isinstance(prepared.data, RunData)
+    steps = (prepared.data.runs if is_runs else prepared.data).pairs.size
+    messages = steps * (PER_STEP + PER_STEP_AND_STATE * n_states)
+    if prepared.backend == "parallel":
+        messages *= PARALLEL_FACTOR
+    if is_runs:
+        messages += 4 * n_states**2 * prepared.data.runs.cell_counts.size  # powers of transitions
+    return messages
+
+
+def check_fits(estimate):
+    """Raise MemoryError where a fit takes more than there is; says what to change."""
+    limit = total_memory()
+    if limit is None or estimate.total <= limit:
+        return
+    advice = {
+        "counts": "the emissions (states x syllables x syllables): use fewer n_states, or fewer "
+        "syllables; hhmm.preprocessing.SyllableEncoder numbers labels without gaps, and merges "
+        "rare ones with min_frequency",
+        "timesteps": "the timesteps: fit fewer of them, use message_passing='compressed' where "
+        "syllables are held for many, or fewer n_chains",
+        "draws": "the draws: use fewer n_draws or n_chains",
+    }
+    # fewer draws do not help where the emissions alone are too many
+    too_much = [name for name in advice if getattr(estimate, name) > limit]
+    largest = too_much[0] if too_much else max(advice, key=lambda name: getattr(estimate, name))
+    raise MemoryError(
+        f"the fit would take about {estimate.total / 1e9:.1f} GB of memory, and there are "
+        f"{limit / 1e9:.1f} GB. Most of it is for {advice[largest]}"
+    )
+
+
+def total_memory():
+    """Bytes of memory where JAX computes; None where that is not known."""
+    stats = None
+    if jax.default_backend() != "cpu":
+        with contextlib.suppress(Exception):  # what a device tells is its own affair
+            stats = jax.local_devices()[0].memory_stats()
+        return (stats or {}).get("bytes_limit")
+    limits = []
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    # of a container
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            limits.append(int(Path("/sys/fs/cgroup", name).read_text()))
+    return min((limit for limit in limits if limit > 0), default=None)

@@ -7,6 +7,7 @@
 `missing_data`         missing frames, masks, padding
 `comparing_fits`       fits with each other, with labels, with other numbers of states
 `saving`               joblib, pickle, skops
+`long_fits`            checkpoints, interrupts, memory
 `gpu`                  accelerators
 `from_state_moseq`     every function of state-moseq beside what is here
 `from_hmmlearn`        the same for hmmlearn

@@ -23,6 +23,9 @@ True
 What was loaded goes on where the fit ended, with
 ``again.set_params(warm_start=True).fit(data.X)``.
 
+A model saved by a version of this package that wrote another form is refused with the version that
+it needs; another scikit-learn is told by its ``InconsistentVersionWarning``.
+
 Loading a pickle runs what it holds, so never load one from a stranger. Files of ``skops`` (``pip
 install skops``) are checked before anything is made of them. These types of this package are in
 a fitted model, and are what to trust:

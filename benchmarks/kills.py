@@ -66,7 +66,10 @@ def kill(kind, settings, n_kills, *, say, seed):
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, path = Path(folder, "fit.npz"), Path(folder, "result.npz")
-        cache = {"JAX_COMPILATION_CACHE_DIR": str(Path(folder, "cache"))}
+        cache = {
+            "JAX_COMPILATION_CACHE_DIR": str(Path(folder, "cache")),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
         arguments = [str(checkpoint), str(path), json.dumps(settings)]
         done, n_killed, n_lost = 0, 0, 0
         while not path.exists():

@@ -839,21 +839,22 @@ def _check_rows(path, rows, plan):
     for task in plan.tasks():
         if task.key not in rows:
             continue
-        row = rows[task.key]
+        row, wrong = rows[task.key], None
         try:
             _unpack(row["states"], int(plan.lengths[task.test].sum()))
-            wrong = [
-                name
-                for name in (*_MEASURES, "random_state")
-                if (name not in _AGREEMENTS and not isinstance(row[name], numbers.Real))
-                or not isinstance(row["warnings"], str)
-            ]
-        except (ValueError, KeyError, TypeError) as error:
-            wrong = [str(error)]
-        if wrong:
+            for name in (*_MEASURES, "random_state"):
+                if name not in _AGREEMENTS and not isinstance(row[name], numbers.Real):
+                    wrong = f"{name} is no number"
+            if not isinstance(row["warnings"], str):
+                wrong = "warnings is no text"
+        except KeyError as error:
+            wrong = f"{error} is missing"
+        except (ValueError, TypeError) as error:
+            wrong = str(error)
+        if wrong is not None:
             raise ValueError(
-                f"{path} is damaged: fold {task.fold}, seed {task.seed} at {task.point.given} has "
-                f"no {wrong[0]}. The file was left as it was"
+                f"{path} is damaged: fold {task.fold}, seed {task.seed} at {task.point.given}: "
+                f"{wrong}. The file was left as it was"
             )
 
 

@@ -19,8 +19,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 
-import hhmm.model_selection
-from hhmm import EfficientHHMM
+from hhmm import EfficientHHMM, _files, model_selection
 from hhmm.metrics import matched_accuracy
 from hhmm.model_selection import (
     ScanResult,
@@ -480,7 +479,7 @@ class TestFile:
 
     def test_a_file_of_another_version_is_refused(self, X, path, monkeypatch):
         fake_scan(X, checkpoint=path)
-        monkeypatch.setattr(hhmm.model_selection, "version", lambda _: "9.9")
+        monkeypatch.setattr(model_selection, "version", lambda _: "9.9")
         with pytest.raises(ValueError, match=r"hhmm 0\..* wrote it, and this is hhmm 9.9"):
             fake_scan(X, checkpoint=path)
 
@@ -510,6 +509,54 @@ class TestFile:
             with pytest.raises(ValueError, match="line 5 is damaged"):
                 fake_scan(X, checkpoint=path)
             assert path.read_bytes() == content
+
+    @pytest.mark.parametrize(
+        ("name", "value", "message"),
+        [
+            ("states", "bomb", "states of another number of timesteps than 240"),
+            ("states", "short", "states of another number of timesteps than 240"),
+            ("states", "not base 85 \u00e9", "."),
+            ("states", "0000", "states that cannot be unpacked"),
+            ("states", 3, "."),
+            ("test_score", None, "test_score is no number"),
+            ("log_joint", "high", "log_joint is no number"),
+            ("warnings", None, "warnings is no text"),
+            ("n_iter", ..., "'n_iter' is missing"),
+        ],
+    )
+    def test_a_fit_that_cannot_be_one_is_named(self, X, path, name, value, message):
+        fake_scan(X, checkpoint=path)
+        lines = path.read_bytes().splitlines(keepends=True)
+        row = json.loads(lines[3])
+        row[name] = {
+            "bomb": model_selection._pack(np.zeros(10_000_000, np.int32)),
+            "short": model_selection._pack(np.zeros(239, np.int32)),
+        }.get(value, value)
+        if value is ...:
+            del row[name]
+        lines[3] = json.dumps(row).encode() + b"\n"
+        path.write_bytes(b"".join(lines))
+        before = path.read_bytes()
+        place = f"fold {row['fold']}, seed {row['seed']}"
+        with pytest.raises(ValueError, match=rf"is damaged: {place} at .*{message}"):
+            fake_scan(X, checkpoint=path)
+        assert path.read_bytes() == before
+
+    def test_only_one_scan_at_a_time(self, X, path):
+        with _files.locked(path), pytest.raises(BlockingIOError, match="is in use"):
+            fake_scan(X, checkpoint=path)
+        assert not path.exists()
+
+    def test_fits_under_way_need_a_place(self, X, path, tmp_path):
+        with pytest.raises(ValueError, match="checkpoint_every needs a checkpoint"):
+            fake_scan(X, checkpoint_every=3)
+        with pytest.raises(ValueError, match="checkpoint_every == 0"):
+            fake_scan(X, checkpoint=path, checkpoint_every=0)
+        with pytest.raises(IsADirectoryError, match="must be a file"):
+            fake_scan(X, checkpoint=tmp_path)
+        with pytest.raises(TypeError, match="checkpoint must be a path of a file, got 3"):
+            fake_scan(X, checkpoint=3)
+        assert FakeModel.n_fitted == 0
 
     def test_a_directory_must_be_there(self, X, tmp_path):
         with pytest.raises(FileNotFoundError, match="there is no folder"):
@@ -678,12 +725,12 @@ def test_progress(X, capsys, monkeypatch, with_tqdm):
 
 def test_kernels_are_dropped_before_there_are_too_many(monkeypatch):
     dropped = []
-    monkeypatch.setattr(hhmm.model_selection.jax, "clear_caches", lambda: dropped.append(1))
+    monkeypatch.setattr(model_selection.jax, "clear_caches", lambda: dropped.append(1))
     monkeypatch.setattr(Path, "read_text", lambda path: "10000000")
-    hhmm.model_selection._free_kernels()
+    model_selection._free_kernels()
     assert not dropped
     monkeypatch.setattr(Path, "read_text", lambda path: "10")
-    hhmm.model_selection._free_kernels()
+    model_selection._free_kernels()
     assert len(dropped) == Path("/proc/self/maps").exists()
 
 
@@ -763,5 +810,5 @@ class TestDisplay:
 
 
 def test_exports():
-    assert sorted(hhmm.model_selection.__all__) == hhmm.model_selection.__all__
-    assert all(callable(getattr(hhmm.model_selection, n)) for n in hhmm.model_selection.__all__)
+    assert sorted(model_selection.__all__) == model_selection.__all__
+    assert all(callable(getattr(model_selection, n)) for n in model_selection.__all__)

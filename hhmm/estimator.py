@@ -595,7 +595,7 @@ class EfficientHHMM(
                     total + np.asarray(part) for total, part in zip(parts, smoothed, strict=True)
                 ]
             parts = [total / np.float32(len(draws_)) for total in parts]
-        return prepared.unpack(parts, checked.layout, fill=np.nan)
+        return _checked_probabilities(parts, prepared, checked)
 
     @double_precision
     def filter_proba(self, X, *, mask=None):
@@ -612,7 +612,7 @@ class EfficientHHMM(
             p(z[t] | x[1], ..., x[t]), in the form of `predict_proba`.
         """
         params, prepared, checked = self._prepare(X, mask)
-        return prepared.unpack(decode.forward_filter(params, prepared), checked.layout, fill=np.nan)
+        return _checked_probabilities(decode.forward_filter(params, prepared), prepared, checked)
 
     @double_precision
     def sample_states(self, X, *, mask=None, random_state=None):
@@ -658,7 +658,7 @@ class EfficientHHMM(
         """
         if not average:
             params, prepared, _ = self._prepare(X, mask, every_timestep=False)
-            return prepared.sum_terms(decode.log_normalisers(params, prepared))
+            return self._log_likelihoods(params, prepared)
         by_draw = self._score_draws(X, mask, self._draws())
         return logsumexp(by_draw, axis=0) - np.log(len(by_draw))
 
@@ -941,9 +941,14 @@ class EfficientHHMM(
     def _score_draws(self, X, mask, draws):
         """Log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
         _, prepared, _ = self._prepare(X, mask, every_timestep=False)
-        return np.array(
-            [prepared.sum_terms(decode.log_normalisers(params, prepared)) for params in draws]
-        )
+        return np.array([self._log_likelihoods(params, prepared) for params in draws])
+
+    @staticmethod
+    def _log_likelihoods(params, prepared):
+        """Log-likelihood of each sequence, (n_sequences,)."""
+        log_likelihoods = prepared.sum_terms(decode.log_normalisers(params, prepared))
+        _refuse_beyond_float32(~np.isfinite(log_likelihoods))
+        return log_likelihoods
 
     def _priors(self):
         """The priors that the algorithm uses."""
@@ -1077,6 +1082,25 @@ class EfficientHHMM(
             every_timestep=every_timestep,
         )
         return params, prepared, checked
+
+
+def _checked_probabilities(parts, prepared, checked):
+    """Probabilities of states in the form of X, NaN on padding alone."""
+    probabilities = prepared.unpack(parts, checked.layout, fill=np.nan)
+    rows = zip(probabilities, checked.sequences, strict=True)
+    _refuse_beyond_float32([np.isnan(row[: len(x)]).any() for row, x in rows])
+    return probabilities
+
+
+def _refuse_beyond_float32(is_bad):
+    """Raise FloatingPointError where a sequence has lost all its probability to rounding."""
+    if np.any(is_bad):
+        raise FloatingPointError(
+            f"sequence {np.argmax(is_bad)} of X has probability 0 in float32: the states that "
+            "explain one part of it are too improbable by what they make of another part, and "
+            "cannot be reached anew. Likely causes are transition probabilities of 0 together with extreme "
+            "emission parameters"
+        )
 
 
 def _params_of(chain):

@@ -6,10 +6,12 @@ is. All of this is small and done once, so it is done in NumPy: nothing to compi
 """
 
 import numpy as np
+from scipy.special import softmax
 
 from hhmm._emission_solvers import hmc
 from hhmm._inference.chain import ChainState
 from hhmm._model.simplex import helmert_basis
+from hhmm._model.transitions import SMALLEST_PROB
 from hhmm._sequences import pair_codes
 from hhmm._types import EmissionLogits, SufficientStats
 
@@ -35,7 +37,10 @@ def start_from_prior(rng, prepared, priors, *, n_states, n_syllables, settings):
     c = priors.emission_biases_sigma * rng.standard_normal((n_states - 1, n_syllables - 1))
     logits = EmissionLogits(b @ to_syllables.T, to_states @ c @ to_syllables.T)
     alpha = priors.trans_beta + priors.trans_kappa * np.eye(n_states)
-    trans_probs = np.stack([rng.dirichlet(row) for row in alpha])
+    # in logarithms, by Gamma(a) = Gamma(a + 1) u^(1/a): tiny concentrations underflow otherwise
+    uniform = 1 - rng.random_sample(alpha.shape)  # not 0
+    log_gamma = np.log(rng.standard_gamma(alpha + 1)) + np.log(uniform) / alpha
+    trans_probs = np.maximum(softmax(log_gamma, axis=1), SMALLEST_PROB)
     return start_from_params(
         logits,
         trans_probs,

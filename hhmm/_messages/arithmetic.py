@@ -14,6 +14,10 @@ from jax import lax
 # where arithmetic prevails over the overhead of a call, and a matrix product wins
 PRODUCT_MIN_STATES = 8
 PRODUCT_MIN_LANES = 512
+# A float32 sum rounds what it adds to multiples of an ever larger number, and where the terms are
+# alike always to the same side: over 400,000 timesteps of one syllable by 1.5e-4 of the sum. So no
+# more terms than this are summed in float32.
+MAX_TERMS = 64
 
 
 def propagate(messages, matrix):
@@ -55,6 +59,25 @@ def larger(a, b):
 def normalised(values, axis):
     """Values over their sum along an axis."""
     return values / values.sum(axis=axis, keepdims=True)
+
+
+def sum_products(subscripts, first, second):
+    """`jnp.einsum` of two float32 arrays that sums over their leading axis, float64."""
+    n_blocks = max(-(-len(first) // MAX_TERMS), 1)
+
+    def blocks(values):
+        padded = jnp.pad(values, ((0, -len(values) % n_blocks), *[(0, 0)] * (values.ndim - 1)))
+        return padded.reshape(n_blocks, -1, *values.shape[1:])
+
+    terms, result = subscripts.split("->")
+    left, right = terms.split(",")
+    sums = jnp.einsum(
+        f"b{left},b{right}->b{result}",
+        blocks(first),
+        blocks(second),
+        precision=lax.Precision.HIGHEST,
+    )
+    return sums.astype(jnp.float64).sum(axis=0)
 
 
 def draw_index(uniform, weights):

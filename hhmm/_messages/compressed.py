@@ -37,7 +37,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from hhmm._messages import powers, run_recursion, sequential
-from hhmm._messages.arithmetic import by_syllables, normalised
+from hhmm._messages.arithmetic import by_syllables, normalised, sum_products
 from hhmm._messages.bridges import bridge, stays
 from hhmm._messages.run_path import viterbi
 from hhmm._messages.run_recursion import Tables
@@ -155,13 +155,13 @@ def expected_counts(factors, trans_probs, data, *, recursion=run_recursion):
     )
     before = normalised(passed.ends, axis=2)[:-1]
     after = jnp.where((runs.inside & ~runs.starts)[1:, :, None], evidence[1:], 0)
-    between = jnp.einsum("rnj,rnk->njk", before, after, precision=lax.Precision.HIGHEST)
+    between = sum_products("rnj,rnk->njk", before, after)
     inside = powers.expected_transitions(
         joint, tables.powers, _transfer(factors, trans_probs, runs)
     )
     held = held_pairs(runs)
     return SufficientStats(
-        trans_probs * between.astype(jnp.float64).sum(axis=0) + inside.sum(axis=0),
+        trans_probs * between.sum(axis=0) + inside.sum(axis=0),
         by_syllables(by_pair.at[held].add(inside.sum(axis=1)).T),
     ), _log_likelihood(passed, tables, factors, runs)
 

@@ -59,6 +59,7 @@ from hhmm._messages.arithmetic import (
     larger,
     normalised,
     propagate,
+    sum_products,
     total,
 )
 from hhmm._random import uniforms_by_lane
@@ -190,18 +191,15 @@ def expectation(passed, evidence, factors, trans_probs, sequences, entering=None
     if entering is not None:
         before, first = jnp.concatenate([entering[None], before]), 0
     continues = (sequences.inside & ~sequences.starts)[first:, None]
-    joint = jnp.einsum(
+    joint = sum_products(
         "tjn,tkn->njk",
         normalised(before, axis=1),
         jnp.where(continues, evidence[first:] * scale[first:], 0),
-        precision=lax.Precision.HIGHEST,
-    )  # summed over the timesteps of a lane in float32, over lanes in float64
+    )
     smoothed = (smoothed * scale).transpose(0, 2, 1).astype(jnp.float64)
     n_pairs, n_states = factors.relative.shape
     by_pair = jnp.zeros((n_pairs, n_states)).at[sequences.pairs].add(smoothed)
-    return SufficientStats(
-        trans_probs * joint.astype(jnp.float64).sum(axis=0), by_syllables(by_pair.T)
-    )
+    return SufficientStats(trans_probs * joint.sum(axis=0), by_syllables(by_pair.T))
 
 
 def sample(key, factors, trans_probs, sequences):

@@ -16,6 +16,11 @@ from hhmm._random import uniforms
 # for every concentration >= 1 (Marsaglia & Tsang 2000, section 6), so that all of
 # this many are refused with probability below 1e-20.
 N_PROPOSALS = 16
+# Draws of concentrations far below 1 leave the range of float64, and of the messages, which are
+# float32. A drawn probability is at least this, so that its log density is finite, and that
+# a message which two such transitions in a row lead to has not vanished. It is less than float64
+# resolves beside 1: a path over n timesteps makes such a transition with probability n 1e-17.
+SMALLEST_PROB = 1e-17
 
 
 def concentrations(counts, priors):
@@ -65,7 +70,8 @@ def log_gamma_draw(key, shape_parameter):
 
 def draw_trans_probs(key, counts, priors):
     """Draw A from its Dirichlet posterior given transition counts (n_states, n_states)."""
-    return jax.nn.softmax(log_gamma_draw(key, concentrations(counts, priors)), axis=-1)
+    draw = jax.nn.softmax(log_gamma_draw(key, concentrations(counts, priors)), axis=-1)
+    return jnp.maximum(draw, SMALLEST_PROB)
 
 
 def with_a_mode(priors):

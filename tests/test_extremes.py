@@ -1,0 +1,455 @@
+"""Extreme data, priors and lengths: right or refused, never NaN; and what float32 messages cost.
+
+Oracles work in logarithms and float64 throughout, since probabilities themselves underflow here.
+"""
+
+import functools
+import itertools
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+from hhmm import EfficientHHMM
+from hhmm._emission_solvers import laplace, newton
+from hhmm._emission_solvers.objective import emission_counts
+from hhmm._inference import dispatch, gibbs, initialise, search
+from hhmm._inference.chain import Settings
+from hhmm._inference.prepare import prepare
+from hhmm._messages import BACKENDS
+from hhmm._model.emissions import (
+    emission_factors,
+    logits_from_params,
+    params_from_logits,
+)
+from hhmm._model.transitions import SMALLEST_PROB, draw_trans_probs, trans_mode
+from hhmm._precision import double_precision
+from hhmm._random import key_from_random_state
+from hhmm._types import EmissionLogits, PackedRuns, Priors, RunData, SufficientStats
+from hhmm.metrics import matched_accuracy
+from tests import oracles
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+N_STATES, N_SYLLABLES = 3, 6
+N_SEQUENCES, N_TIMESTEPS = 4, 48
+ALGORITHMS = {
+    "gibbs": {},
+    "compressed": {"message_passing": "compressed"},
+    "hmc": {"emission_sampler": "hmc"},
+    "em": {"algorithm": "em"},
+    "gradient": {"algorithm": "gradient"},
+}
+
+
+def _sequences(kind):
+    """Syllables and, where they are known, states."""
+    rng = np.random.default_rng(0)
+    shape = N_SEQUENCES, N_TIMESTEPS
+    if kind == "random":
+        return rng.integers(0, N_SYLLABLES, shape), None
+    if kind == "constant":
+        return np.full(shape, 1), None
+    if kind == "deterministic":
+        return np.tile(np.arange(N_TIMESTEPS) % 3, (N_SEQUENCES, 1)), None
+    if kind == "rare":  # 2 once, 3 absorbing, 4 and 5 never
+        X = rng.integers(0, 2, shape)
+        X[0, 20:] = 3
+        X[1, 10] = 2
+        return X, None
+    states = np.tile(np.repeat([0, 1, 2, 0], N_TIMESTEPS // 4), (N_SEQUENCES, 1))
+    return 2 * states + rng.integers(0, 2, shape), states  # no syllable in two states
+
+
+def _fit(X, **given):
+    arguments = {"init": "prior", "max_iter": 4, "n_draws": 2, "random_state": 0} | given
+    return EfficientHHMM(arguments.pop("n_states", N_STATES), N_SYLLABLES, **arguments).fit(X)
+
+
+def _log_likelihood(model, x):
+    """log p(x) of one sequence, in logarithms throughout."""
+    q_s, q_k = oracles.helmert(model.n_syllables), oracles.helmert(model.n_states)
+    base = model.emission_base @ q_s.T
+    biases = q_k @ model.emission_biases @ q_s.T
+    log_probs = scipy.special.log_softmax(base + biases[:, None], axis=2)
+    with np.errstate(divide="ignore"):
+        log_trans = np.log(model.trans_probs)
+    message = np.full(model.n_states, -np.log(model.n_states))
+    for before, now in itertools.pairwise(x):
+        message = scipy.special.logsumexp(message[:, None] + log_trans, axis=0)
+        message = message + log_probs[:, before, now]
+    return scipy.special.logsumexp(message)
+
+
+def _check(model, X):
+    """Parameters are parameters, and what is said of X is what the oracle says."""
+    assert np.isfinite(model.log_joint_).all()
+    fitted = oracles.Model(model.emission_base_, model.emission_biases_, model.trans_probs_)
+    assert all(np.isfinite(part).all() for part in fitted)
+    assert (fitted.trans_probs >= 0).all()
+    np.testing.assert_allclose(fitted.trans_probs.sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_allclose(model.syllable_trans_probs_.sum(axis=2), 1, rtol=1e-12)
+    expected = [_log_likelihood(fitted, x) for x in X]
+    np.testing.assert_allclose(model.score_samples(X), expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=2), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm"),
+    [
+        ("constant", "hmc"),
+        ("constant", "compressed"),
+        ("deterministic", "gibbs"),
+        ("deterministic", "em"),
+        ("rare", "gradient"),
+        ("rare", "hmc"),
+        ("separated", "gibbs"),
+        ("separated", "em"),
+    ],
+)
+def test_sequences_that_say_little_or_all(kind, algorithm):
+    X, _ = _sequences(kind)
+    _check(_fit(X, **ALGORITHMS[algorithm]), X)
+
+
+@pytest.mark.parametrize("algorithm", ["gibbs", "em"])
+def test_separated_states_are_all_found(algorithm, monkeypatch):
+    """With a base that is next to nothing, only states can explain the syllables."""
+    monkeypatch.setattr(search, "MANY_STARTS", 2)
+    X, states = _sequences("separated")
+    given = {"emission_base_sigma": 1e-4, "emission_biases_sigma": 10.0, "max_iter": 10}
+    model = _fit(X, algorithm=algorithm, init="windows", **given)
+    assert matched_accuracy(states, model.predict(X)) == 1
+    assert matched_accuracy(states, model.sample_states(X, random_state=0)) == 1
+
+
+EXTREME_PRIORS = [
+    {"trans_kappa": 0.0},
+    {"trans_kappa": 1e-6},
+    {"trans_kappa": 1e8},
+    {"trans_beta": 1e-6, "trans_kappa": 0.0},
+    {"trans_beta": 1e-6, "trans_kappa": 1e8},
+    {"trans_beta": 1e6},
+    {"emission_base_sigma": 1e-8, "emission_biases_sigma": 1e-8},
+    {"emission_base_sigma": 1e-4, "emission_biases_sigma": 1e3},
+    {"emission_base_sigma": 1e3, "emission_biases_sigma": 1e-4},
+    {"emission_base_sigma": 1e6, "emission_biases_sigma": 1e6},
+    {"emission_biases_sigma": 1e6, "trans_beta": 1e-6, "trans_kappa": 0.0},
+]
+
+
+@pytest.mark.parametrize(
+    ("priors", "algorithm"),
+    [
+        *((priors, "gibbs") for priors in EXTREME_PRIORS),
+        *((EXTREME_PRIORS[i], "hmc") for i in (2, 7, -1)),
+        *((EXTREME_PRIORS[i], "compressed") for i in (3, 8)),
+        *((EXTREME_PRIORS[i], "em") for i in (1, 4, 9)),
+        *((EXTREME_PRIORS[i], "gradient") for i in (0, 5, 6)),
+    ],
+    ids=str,
+)
+def test_extreme_priors(priors, algorithm):
+    X, _ = _sequences("random")
+    _check(_fit(X, **ALGORITHMS[algorithm], **priors), X)
+
+
+@pytest.mark.parametrize("priors", EXTREME_PRIORS, ids=str)
+def test_the_log_joint_of_a_draw_at_extreme_priors(priors):
+    X, _ = _sequences("random")
+    drawn = _fit(X, **priors).posterior_
+    model = oracles.Model(*(part[0, -1] for part in drawn[:3]))
+    given = {"emission_base_sigma": 1.0, "emission_biases_sigma": 1.0}
+    given |= {"trans_beta": 1.0, "trans_kappa": 100.0} | priors
+    expected = sum(_log_likelihood(model, x) for x in X) + oracles.log_prior(model, *given.values())
+    np.testing.assert_allclose(drawn.log_joint[0, -1], expected, rtol=1e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize("algorithm", ["gibbs", "em"])
+def test_as_many_states_as_timesteps(algorithm):
+    X = _sequences("random")[0][:1, :12]
+    _check(_fit(X, n_states=12, algorithm=algorithm), X)
+    with pytest.raises(ValueError, match="n_states=13 is more than the 12 timesteps of X"):
+        _fit(X, n_states=13)
+
+
+@double_precision
+def test_a_tiny_concentration_puts_all_on_one_state_and_on_each_as_often():
+    """10,000 rows at concentration 1e-6 in all; false alarms: one in 10,000 for each test."""
+    n = 100
+    priors = Priors(*map(np.float64, (1.0, 1.0, 1e-6, 0.0)))
+    on_device = [
+        draw_trans_probs(key_from_random_state(i), np.zeros((n, n)), priors) for i in range(10)
+    ]
+    settings = Settings("newton", "laplace", 1, "sequential")
+    shapes = {"n_states": n, "n_syllables": 2, "settings": settings}
+    on_host = [
+        initialise.start_from_prior(np.random.RandomState(i), None, priors, **shapes).trans_probs
+        for i in range(10)
+    ]
+    for drawn in (np.concatenate(on_device), np.concatenate(on_host)):
+        np.testing.assert_allclose(drawn.sum(axis=1), 1, rtol=1e-12)
+        assert drawn.min() >= SMALLEST_PROB
+        assert np.isfinite(scipy.stats.dirichlet(np.full(n, 1e-6)).logpdf(drawn.T)).all()
+        # two of the states share in a row with probability of about 1e-3
+        assert np.mean(drawn.max(axis=1) > 0.999) > 0.95
+        places = np.bincount(drawn.argmax(axis=1), minlength=n)
+        assert oracles.chi_square_p_value(places, np.full(n, len(drawn) / n)) > 1e-4
+
+
+@double_precision
+def test_what_is_not_seen_keeps_its_prior():
+    """Rows of the base without a departure, and of transitions without a visit.
+
+    False alarms: one in 10,000 for each test.
+    """
+    n, sigma, priors = 300, 2.0, Priors(2.0, 1.0, 0.7, 3.0)
+    counts = np.random.default_rng(0).integers(1, 9, (2, 4, 4)).astype(float)
+    counts[:, 3] = 0  # never left; arriving there tells of the biases, and of other rows
+    stats = emission_counts(SufficientStats(None, counts))
+    start = EmissionLogits(np.zeros((4, 4)), np.zeros((2, 4)))
+    solve = functools.partial(
+        newton.solve, stats, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
+    )
+
+    def draw(key):
+        drawn = laplace.draw(key, stats, priors, start, solve, False, None)
+        return params_from_logits(drawn.logits)[0][3]
+
+    keys = jax.random.split(key_from_random_state(0), n)
+    unseen = np.ravel(jax.jit(lambda keys: jax.lax.map(draw, keys))(keys))
+    assert scipy.stats.kstest(unseen / sigma, "norm").pvalue > 1e-4
+    visits = np.diag([0.0, 9.0])
+    trans = jax.vmap(lambda key: draw_trans_probs(key, visits, priors))(keys)
+    assert (
+        scipy.stats.kstest(np.asarray(trans[:, 0, 0]), scipy.stats.beta(3.7, 0.7).cdf).pvalue > 1e-4
+    )
+
+
+@double_precision
+def test_counts_of_a_billion():
+    counts = 1e9 * np.random.default_rng(0).dirichlet(np.ones(4), (2, 4))
+    posterior = oracles.EmissionPosterior(counts, 2.0, 1.0)
+    base, biases = posterior.split(posterior.mode())
+    priors = Priors(2.0, 1.0, 1.0, 100.0)
+    solution = newton.solve(
+        emission_counts(SufficientStats(None, counts)),
+        priors,
+        EmissionLogits(np.zeros((4, 4)), np.zeros((2, 4))),
+        max_iter=50,
+        learning_rate=0.0,
+        tol=1e-6,
+        right_hand_side=lambda hessian: jnp.zeros((6, 4)),
+    )
+    assert solution.decrement <= 1e-6
+    found = params_from_logits(solution.mode)
+    # the posterior's standard deviations are about 1e-4
+    np.testing.assert_allclose(found[0], base, atol=1e-7)
+    np.testing.assert_allclose(found[1], biases, atol=1e-7)
+    visits = 1e9 * np.array([[0.25, 0.75], [1.0, 0.0]])
+    drawn = draw_trans_probs(key_from_random_state(0), visits, priors)
+    np.testing.assert_allclose(drawn[0], [0.25, 0.75], atol=1e-4)  # seven standard deviations
+    np.testing.assert_allclose(trans_mode(visits, priors, visits)[1], [1, 1e-7], rtol=1e-6)
+
+
+@double_precision
+def test_runs_of_a_billion_timesteps():
+    """1000 sequences of one syllable for 1,024,000 timesteps, in runs of 1024."""
+    n, n_powers = 1000, 1024
+    model = oracles.Model(np.array([[0.3], [-0.2]]), np.array([[1.0]]), None)
+    stay = 1 - 1e-7
+    model = model._replace(trans_probs=np.array([[stay, 1 - stay], [1 - stay, stay]]))
+    cells = np.full((n, n), n_powers - 1, np.int32)
+    starts = np.zeros((n, n), bool)
+    starts[0] = True
+    pairs = np.where(starts, 4, 0).astype(np.int32)
+    cell_counts = np.zeros((3, n_powers))
+    cell_counts[0, -1] = n**2
+    runs = PackedRuns(
+        pairs=pairs,
+        cells=cells,
+        starts=starts,
+        inside=np.ones((n, n), bool),
+        positions=np.zeros((n, n), np.int64),
+        pair_counts=np.array([n**2 * n_powers - n, 0, 0, 0, n], float),
+        cell_counts=cell_counts,
+        first_lane=np.uint32(0),
+    )
+
+    @jax.jit
+    def sample(key, runs):
+        logits = logits_from_params(model.emission_base, model.emission_biases)
+        return BACKENDS["compressed"].sample(
+            key, emission_factors(logits), jnp.asarray(model.trans_probs), RunData(runs, None)
+        )
+
+    _, stats, log_likelihood = sample(key_from_random_state(0), runs)
+    n_transitions = n * (n * n_powers - 1)
+    assert stats.state_trans_counts.sum() == n_transitions
+    by_syllables = stats.syllable_trans_counts.sum(axis=0)
+    np.testing.assert_array_equal(by_syllables, [[n_transitions, 0], [0, 0]])
+    transfer = model.trans_probs * oracles.syllable_trans_probs(model)[:, 0, 0]
+    values, vectors = np.linalg.eig(transfer)
+    weights = (np.full(2, 0.5) @ vectors) * np.linalg.solve(vectors, np.ones(2))
+    powers = (n * n_powers - 1) * np.log(values)
+    expected = n * scipy.special.logsumexp(powers, b=weights)
+    np.testing.assert_allclose(log_likelihood, expected, rtol=1e-7)
+
+
+def test_the_race_does_not_see_syllables_that_do_not_occur(monkeypatch):
+    monkeypatch.setattr(search, "MANY_STARTS", 1)
+    x = _sequences("random")[0].astype(np.int32)
+    names = np.array([0, 1, 70, 100, 150, 199])
+    priors = Priors(*map(np.float64, (1.0, 1.0, 1.0, 100.0)))
+    settings = Settings("newton", "laplace", 100, "sequential")
+
+    def race(sequences, n_syllables):
+        rng = np.random.RandomState(0)
+        shapes = {"n_states": 2, "n_syllables": n_syllables, "settings": settings}
+        return double_precision(search.search)(rng, list(sequences), priors, **shapes)
+
+    for few, many in zip(race(x, 6), race(names[x].astype(np.int32), 200), strict=True):
+        assert few.log_joint == many.log_joint
+        np.testing.assert_array_equal(few.logits.biases, many.logits.biases[:, names])
+        rows = np.asarray(many.logits.base)
+        np.testing.assert_allclose(rows.sum(axis=1), 0, atol=1e-9)
+        differences = rows[names][:, names] - few.logits.base
+        np.testing.assert_allclose(np.ptp(differences, axis=1), 0, atol=1e-12)
+        assert (rows.min(axis=1) == rows[:, 2]).all()
+
+
+def _long_log_likelihood(model, x, n_parts=1000):
+    """log p(x) in float64: products over the timesteps of many parts at once, then over parts."""
+    emission = oracles.syllable_trans_probs(model).transpose(1, 2, 0)
+    steps = emission[x[:-1], x[1:]]
+    parts = np.split(steps[: len(steps) // n_parts * n_parts], n_parts)
+    rest = steps[len(steps) // n_parts * n_parts :]
+    products = np.broadcast_to(np.eye(model.n_states), (n_parts, model.n_states, model.n_states))
+    log_scale = np.zeros(n_parts)
+    for factors in np.stack(parts, axis=1):
+        products = products @ model.trans_probs * factors[:, None, :]
+        total = products.sum(axis=(1, 2))
+        products, log_scale = products / total[:, None, None], log_scale + np.log(total)
+    message, log_likelihood = np.full(model.n_states, 1 / model.n_states), log_scale.sum()
+    for link in [*products, *(model.trans_probs * factors for factors in rest)]:
+        message = message @ link
+        log_likelihood += np.log(message.sum())
+        message = message / message.sum()
+    return log_likelihood
+
+
+@pytest.mark.parametrize("backend", ["sequential", "compressed"])
+def test_the_log_likelihood_of_a_million_timesteps(backend):
+    rng = np.random.default_rng(0)
+    model = oracles.random_model(rng, 2, 4)
+    changes = rng.random(1_000_000) < 0.2
+    x = (np.cumsum(changes * rng.integers(1, 4, len(changes))) % 4).astype(np.int32)
+    fitted = EfficientHHMM.from_params(*model, message_passing=backend)
+    expected = _long_log_likelihood(model, x)
+    np.testing.assert_allclose(fitted.score_samples([x]), expected, rtol=1e-7)
+    short = _long_log_likelihood(model, x[:500], 10)
+    np.testing.assert_allclose(short, _log_likelihood(model, x[:500]), rtol=1e-12)
+
+
+@double_precision
+def test_expected_counts_of_a_long_constant_sequence():
+    """As many as there are transitions: a float32 sum of equal terms would be off by 1e-4 of it."""
+    n = 400_000
+    model = oracles.random_model(np.random.default_rng(0), 2, 3)
+    model = model._replace(trans_probs=np.array([[0.9, 0.1], [0.23, 0.77]]))
+    prepared = prepare([np.ones(n, np.int32)], 3, 2, "sequential", every_timestep=False)
+
+    @jax.jit
+    def expected_counts(data):
+        logits = logits_from_params(model.emission_base, model.emission_biases)
+        trans_probs = jnp.asarray(model.trans_probs)
+        return BACKENDS["sequential"].expected_counts(emission_factors(logits), trans_probs, data)
+
+    stats, _ = expected_counts(prepared.data)
+    np.testing.assert_allclose(stats.state_trans_counts.sum(), n - 1, rtol=2e-6)
+    np.testing.assert_allclose(stats.syllable_trans_counts.sum(), n - 1, rtol=2e-6)
+
+
+def _not_a_number(values):
+    return jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), values)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "message"),
+    [
+        ("log_joint", "the log joint of sweep 0 is nan: expected a finite number"),
+        ("logits", "the emission parameters of sweep 0 are not finite"),
+        ("trans_probs", "the state transition probabilities of sweep 0 are not finite"),
+    ],
+)
+def test_a_planted_nan_is_named_and_leaves_a_fit_as_it_was(quantity, message, planted_nan):
+    X, _ = _sequences("random")
+    model = _fit(X)
+    before = dict(vars(model))
+    planted_nan(quantity)
+    with pytest.raises(FloatingPointError, match=message) as caught:
+        model.fit(X)
+    assert "Likely causes are extreme values of emission_base_sigma" in str(caught.value)
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is value for name, value in before.items())
+
+
+@pytest.fixture
+def planted_nan(monkeypatch):
+    """A function that has every Gibbs sweep from now on end with NaN in a field of the chain."""
+    sweep = gibbs.sweep
+
+    def plant(quantity):
+        def failing(*args, **kwargs):
+            chain = sweep(*args, **kwargs)
+            return chain._replace(**{quantity: _not_a_number(getattr(chain, quantity))})
+
+        monkeypatch.setattr(gibbs, "sweep", failing)
+        dispatch.fused.clear_cache()
+
+    yield plant
+    dispatch.fused.clear_cache()  # what was compiled meanwhile plants NaN
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_the_users_precision_stays_as_it_is(x64, planted_nan):
+    """Before, after and, seen from another thread, during fits, of which one fails."""
+    X, _ = _sequences("random")
+    seen, begun, ended = set(), threading.Event(), threading.Event()
+
+    def watch():
+        while not ended.is_set():
+            seen.add((jax.config.jax_enable_x64, jnp.zeros(1).dtype.itemsize))
+            begun.set()
+
+    users_own = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", x64)
+    watcher = threading.Thread(target=watch)
+    try:
+        watcher.start()
+        begun.wait()
+        model = _fit(X, max_iter=40)
+        seen.add((jax.config.jax_enable_x64, jnp.zeros(1).dtype.itemsize))
+        planted_nan("log_joint")
+        with pytest.raises(FloatingPointError):
+            model.fit(X)
+        seen.add((jax.config.jax_enable_x64, jnp.zeros(1).dtype.itemsize))
+    finally:
+        ended.set()
+        watcher.join()
+        jax.config.update("jax_enable_x64", users_own)
+    assert seen == {(x64, 8 if x64 else 4)}
+
+
+def test_a_sequence_beyond_float32_is_named():
+    """Two states that cannot be left, and syllables that the one it is in all but excludes."""
+    model = EfficientHHMM.from_params(
+        np.zeros((3, 2)), [[900.0, 300.0]], [[1.0, 0.0], [0.0, 1.0]], message_passing="sequential"
+    )
+    for ask in (model.score_samples, model.predict_proba, model.filter_proba):
+        with pytest.raises(FloatingPointError, match="sequence 1 of X has probability 0 in"):
+            ask([[0], [0, 1, 2, 0]])

@@ -17,6 +17,7 @@ from benchmarks.efficiency import efficiency_table, measure_efficiency
 from benchmarks.efficiency_plot import draw_efficiency
 from benchmarks.figures import summarise, table
 from benchmarks.floor import Rates, floor_table, floors
+from benchmarks.fuzz import fuzz_table, measure_fuzz
 from benchmarks.kernels import measure_kernels
 from benchmarks.kills import kills_table, measure_kills
 from benchmarks.modes import measure_modes, modes_table
@@ -52,6 +53,7 @@ TITLES = {
     "calibration": "Calibration",
     "efficiency": "Efficiency",
     "kills": "Killed fits",
+    "fuzz": "Fuzz",
 }
 PARTS = tuple(TITLES)
 SWEEPS = {"tutorial", "wide", "keypoint"}  # beside the reference
@@ -72,6 +74,7 @@ class Parts(NamedTuple):
     calibration: dict | None
     efficiency: dict | None
     kills: list  # of kills.Kills
+    fuzz: dict | None
 
 
 def parse_arguments(arguments=None):
@@ -222,6 +225,7 @@ def measure(only, reference, simulator, plan, folder, say):
         calibration=run("calibration", measure_calibration, plan, say),
         efficiency=run("efficiency", measure_efficiency, plan, say),
         kills=run("kills", measure_kills, plan, say) or [],
+        fuzz=run("fuzz", measure_fuzz, plan, say),
     )
 
 
@@ -255,6 +259,7 @@ def describe(parts):
         "calibration": calibration_table,
         "efficiency": efficiency_table,
         "kills": kills_table,
+        "fuzz": fuzz_table,
     }
     for part, make_table in tables.items():
         if getattr(parts, part):

@@ -18,21 +18,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import _killed_worker
 from benchmarks._processes import REPOSITORY, UNSET
 from benchmarks.figures import RULE
 
 # kinds of fits, by the name in the table
 KINDS = {
-    "Gibbs, laplace": {"init": "prior", "max_iter": 4000},
+    "Gibbs, laplace": {"init": "prior", "max_iter": 500},
     "Gibbs, hmc, three chains": {
         "init": "prior",
-        "max_iter": 1500,
+        "max_iter": 300,
         "emission_sampler": "hmc",
         "n_chains": 3,
     },
-    "EM": {"algorithm": "em", "init": "prior", "tol": 0.0, "max_iter": 2000},
-    "gradient": {"algorithm": "gradient", "init": "prior", "tol": 0.0, "max_iter": 2000},
+    "EM": {"algorithm": "em", "init": "prior", "tol": 0.0, "max_iter": 500},
+    "gradient": {"algorithm": "gradient", "init": "prior", "tol": 0.0, "max_iter": 500},
 }
 LONGEST_WAIT = 0.5  # seconds from the first write to the kill, at most
 
@@ -132,10 +131,8 @@ def kills_table(kills):
 
 def _start(arguments, cache):
     environment = {name: value for name, value in os.environ.items() if name not in UNSET}
-    module = _killed_worker.__name__
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments], cwd=REPOSITORY, env=environment | cache
-    )
+    command = [sys.executable, "-m", "benchmarks._killed_worker", *arguments]
+    return subprocess.Popen(command, cwd=REPOSITORY, env=environment | cache)
 
 
 def _stamp(path):

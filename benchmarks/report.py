@@ -76,6 +76,7 @@ def as_json(machine, versions, plan, parts):
         "calibration": parts.calibration,
         "efficiency": parts.efficiency,
         "kills": [row._asdict() for row in parts.kills],
+        "fuzz": parts.fuzz,
     }
 
 

@@ -107,6 +107,7 @@ class Plan(NamedTuple):
     efficiency_repeats: int
     efficiency_sizes: tuple  # numbers of sequences
     n_kills: int  # of a fit of each kind
+    n_fuzz: int  # inputs
 
 
 class Target(NamedTuple):
@@ -198,7 +199,8 @@ FULL = Plan(
     calibration=Calibration(300),
     efficiency_repeats=3,
     efficiency_sizes=(1, 2, 5, 10, 20, 50, 100, 200),
-    n_kills=30,
+    n_kills=10,
+    n_fuzz=100_000,
 )
 # everything in a few minutes, to see that it works
 QUICK = Plan(
@@ -232,6 +234,7 @@ QUICK = Plan(
     efficiency_repeats=1,
     efficiency_sizes=(25, 50),
     n_kills=3,
+    n_fuzz=500,
 )
 
 # Sweeps before anything is timed: Newton's warm start has something to start from.

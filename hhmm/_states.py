@@ -67,7 +67,7 @@ def as_array(values, name):
     """`values` as an array, with an error that names what could not become one."""
     try:
         return _filled(values)
-    except ValueError as error:
+    except (ValueError, np.ma.MaskError) as error:
         raise ValueError(f"{name} must be an array of integers: {error}") from error
 
 
@@ -85,6 +85,7 @@ def _integers(states, lengths, name):
     if states.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold integers, got dtype {states.dtype}")
     if states.dtype.kind == "f":
+        states = states.astype(np.promote_types(states.dtype, np.float32))  # float16 ends at 65504
         missing = np.isnan(states)
         wrong = ~missing & ((states != np.trunc(states)) | np.isinf(states))
         raise_at_first(wrong, states, lengths, f"{name} must hold integers")
@@ -123,6 +124,8 @@ def check_n_states(n_states, sequences):
         raise TypeError(f"n_states must be an integer >= 1, got {n_states!r}")
     if n_states < 1:
         raise ValueError(f"n_states must be >= 1, got {n_states}")
+    if n_states > MAX_ENTRIES:
+        raise ValueError(f"n_states must be at most {MAX_ENTRIES:,}, got {n_states:,}")
     raise_at_first(
         sequences.states >= n_states,
         sequences.states,

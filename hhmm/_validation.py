@@ -5,6 +5,7 @@ Every accepted form of X becomes a list of 1-D int32 arrays, missing timesteps
 looked, so that outputs can mirror it.
 """
 
+import contextlib
 import numbers
 from typing import NamedTuple
 
@@ -132,6 +133,21 @@ def count_transitions(sequences):
     return np.array([np.count_nonzero((x[1:] >= 0) & (x[:-1] >= 0)) for x in sequences])
 
 
+def check_weights(sample_weight):
+    """Weights given by the user as a finite number, or an array of them."""
+    try:
+        if np.iscomplexobj(sample_weight):
+            raise TypeError("complex numbers have no order")
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"sample_weight must be numbers, one a sequence, got {shorten(sample_weight)}"
+        ) from error
+    if not np.isfinite(weights).all():
+        raise ValueError(f"sample_weight must be finite, got {shorten(sample_weight)}")
+    return float(weights) if weights.ndim == 0 else weights
+
+
 def describe_empty(empty, checked):
     """The warning about sequences without an observed timestep."""
     shown = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
@@ -185,6 +201,8 @@ def check_params(emission_base, emission_biases, trans_probs):
     arrays = []
     for name, value in given.items():
         try:
+            if np.iscomplexobj(value):
+                raise TypeError("imaginary parts would be lost")
             array = np.array(value, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(
@@ -249,7 +267,10 @@ def _check_list(X):
         if hasattr(item, "toarray"):
             raise TypeError(f"X must be dense, but {name} is sparse: pass {name}.toarray()")
         missing = np.ma.getmask(item) if isinstance(item, np.ma.MaskedArray) else None
-        values = np.asarray(item)
+        try:
+            values = np.asarray(item)
+        except (ValueError, np.ma.MaskError) as error:
+            raise ValueError(f"{name} must be a 1-D array of integers: {error}") from error
         if values.ndim != 1:
             raise ValueError(
                 f"every sequence of the list X must be 1-D, but {name} has shape {values.shape}"
@@ -330,6 +351,8 @@ def _to_integers(values, name, *, missing=None, what="syllables"):
             f"{shorten(values.tolist())}. {_ENCODE}"
         )
     if values.dtype.kind == "f":
+        if values.dtype.itemsize < 8:
+            values = values.astype(np.float64)  # float32 does not hold the largest label
         absent = np.isnan(values)
         missing = absent if missing is None else missing | absent
         values = np.where(missing, MISSING, values)
@@ -367,3 +390,15 @@ def check_same_shapes(params, n_states, n_syllables, *, name):
             f"{name} is a model of {shape[0]} states and {shape[1]} syllables: expected "
             f"{n_states} states and {n_syllables} syllables, as of the fit"
         )
+
+
+@contextlib.contextmanager
+def unchanged_on_error(estimator):
+    """Put the attributes of `estimator` back as they were if the block raises."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

@@ -392,7 +392,7 @@ class EfficientHHMM(
             checkpoint = absolute(checkpoint, "checkpoint")
             check_scalar(checkpoint_every, "checkpoint_every", Integral, min_val=1)
         saving = checkpoint, checkpoint_every
-        with _unchanged_on_error(self):
+        with _validation.unchanged_on_error(self):
             warnings_ = self._fit(X, y, mask, saving, callers_x64=jax.config.jax_enable_x64)
         for warning in warnings_:
             warnings.warn(warning, stacklevel=3)
@@ -689,6 +689,8 @@ class EfficientHHMM(
         del y
         params, prepared, checked = self._prepare(X, mask, every_timestep=False)
         n_observed = _validation.count_transitions(checked.sequences)
+        if sample_weight is not None:
+            sample_weight = _validation.check_weights(sample_weight)
         weight = _check_sample_weight(sample_weight, n_observed, ensure_non_negative=True)
         n_transitions = weight @ n_observed
         if n_transitions == 0:
@@ -696,8 +698,7 @@ class EfficientHHMM(
                 "X has no observed transition to score: at least one sequence must have two "
                 "observed timesteps in a row"
             )
-        by_sequence = prepared.sum_terms(decode.log_normalisers(params, prepared))
-        return float(weight @ by_sequence / n_transitions)
+        return float(weight @ self._log_likelihoods(params, prepared) / n_transitions)
 
     @double_precision
     def log_joint(self, X, *, mask=None):
@@ -1098,8 +1099,8 @@ def _refuse_beyond_float32(is_bad):
         raise FloatingPointError(
             f"sequence {np.argmax(is_bad)} of X has probability 0 in float32: the states that "
             "explain one part of it are too improbable by what they make of another part, and "
-            "cannot be reached anew. Likely causes are transition probabilities of 0 together with extreme "
-            "emission parameters"
+            "cannot be reached anew. Likely causes are transition probabilities of 0 together with "
+            "extreme emission parameters"
         )
 
 
@@ -1112,15 +1113,3 @@ def _params_of(chain):
         "emission_biases_": np.asarray(emission_biases),
         "trans_probs_": np.asarray(chain.trans_probs),
     }
-
-
-@contextlib.contextmanager
-def _unchanged_on_error(estimator):
-    """Put the attributes of `estimator` back as they were if the block raises."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise

@@ -45,6 +45,7 @@ from hhmm._validation import (
     check_sequences,
     is_list_of_sequences,
     shorten,
+    unchanged_on_error,
 )
 
 __all__ = ["RunCollapser", "SyllableEncoder"]
@@ -208,6 +209,7 @@ class SyllableEncoder(_SequenceTransformer):
         Returns
         -------
         self : SyllableEncoder
+            A fit that fails leaves it as it was.
 
         Raises
         ------
@@ -218,6 +220,11 @@ class SyllableEncoder(_SequenceTransformer):
             If a label cannot be hashed.
         """
         del y
+        with unchanged_on_error(self):
+            self._fit(X)
+        return self
+
+    def _fit(self, X):
         read = _read_labels(self, X, reset=True)
         labels, index = _factorize(read, self._is_missing())
         if not labels:
@@ -251,7 +258,6 @@ class SyllableEncoder(_SequenceTransformer):
         self.categories_ = _as_labels(categories)
         self.rare_categories_ = _as_labels([labels[i] for i in rare])
         self.n_syllables_ = len(categories)
-        return self
 
     def transform(self, X):
         """Encode labels.
@@ -419,15 +425,17 @@ class RunCollapser(_SequenceTransformer):
         Returns
         -------
         self : RunCollapser
+            A fit that fails leaves it as it was.
         """
         del y
         X, is_list = _form_of_integers(X)
-        if is_list:
-            check_sequences(self, X, reset=True)
-        else:
-            _check_2d(X)
-            # that the values are integers is for `transform` to check, which sees them too
-            validate_data(self, X, dtype="numeric", ensure_all_finite=False)
+        with unchanged_on_error(self):
+            if is_list:
+                check_sequences(self, X, reset=True)
+            else:
+                _check_2d(X)
+                # that the values are integers is for `transform` to check, which sees them too
+                validate_data(self, X, dtype="numeric", ensure_all_finite=False)
         return self
 
     def transform(self, X):
@@ -709,6 +717,7 @@ def _simplify(values, mask):
     if kind == "c":
         raise ValueError(f"Complex data not supported: {shorten(values)}")
     if kind == "f":
+        values = values.astype(np.promote_types(values.dtype, np.float32))  # float16 ends at 65504
         missing = np.isnan(values)
         whole = missing | ((values == np.floor(values)) & (np.abs(values) < 2.0**63))
         if whole.all():

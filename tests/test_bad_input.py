@@ -1,5 +1,7 @@
 """What a user gets for bad input: an error, or a warning, that says what was expected."""
 
+import decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +54,17 @@ BAD_X = {
     "complex": (GOOD + 1j, ValueError, r"[Cc]omplex"),
     "a huge label": (GOOD + 10**10, ValueError, r"labels go up to"),
     "a huge unsigned label": ([np.array([0, 2**63], np.uint64)], ValueError, r"labels go up to"),
+    "a huge float32 label": (
+        [np.array([0, 2.0**31], np.float32)],
+        ValueError,
+        r"sequence 0, timestep 1 is 2147483648.0: labels go up to",
+    ),
+    "a masked number in a list": (
+        [[0, 1], [np.ma.MaskedArray(np.uint64(1), True)]],
+        ValueError,
+        r"sequence 1 must be a 1-D array of integers: Cannot convert masked",
+    ),
+    "a ragged sequence": ([[0, 1], [[0], [1, 2]]], ValueError, r"sequence 1 must be a 1-D array"),
     "None": (None, ValueError, r"a list of 1-D arrays, one a sequence, got NoneType"),
 }
 
@@ -254,6 +267,7 @@ def test_other_number_of_timesteps(fitted, fitted_on_list):
         ({"emission_base": np.full((4, 3), np.nan)}, "emission_base must be finite"),
         ({"emission_base": None}, "emission_base must be a 2-D array of numbers, got 0-D: None"),
         ({"trans_probs": "a"}, "trans_probs must be a 2-D array of numbers, got 'a'"),
+        ({"emission_biases": [[1, 2, 1j]]}, "emission_biases must be a 2-D array of numbers, got"),
     ],
 )
 def test_bad_params(changed, message):
@@ -308,3 +322,19 @@ def test_strings_in_a_data_frame_point_to_the_encoder(fitted):
     frame = pd.DataFrame([["a", "b"], ["b", "a"]], dtype=object)
     with pytest.raises(ValueError, match="SyllableEncoder"):
         EfficientHHMM(2).fit(frame)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.array([1 + 2j, 1]), "sample_weight must be numbers"),
+        (decimal.Decimal("NaN"), "sample_weight must be finite"),
+        ([1.0, np.inf], "sample_weight must be finite"),
+        (["a", "b"], "sample_weight must be numbers"),
+        ([1.0, -1.0], "[Nn]egative"),
+        ([1.0], "inconsistent|shape"),
+    ],
+)
+def test_weights_are_checked(fitted, weight, message):
+    with pytest.raises(ValueError, match=message):
+        fitted.score(GOOD, sample_weight=weight)

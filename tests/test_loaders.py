@@ -1,10 +1,12 @@
 """Loaders on files written as they are published, beside plain Python; and states written back."""
 
 import csv
+import gzip
 import itertools
 import os
 import stat
 import sys
+import zlib
 
 import h5py
 import numpy as np
@@ -188,6 +190,7 @@ def test_negative_and_nan_are_missing(tmp_path):
         ([0, 1.5], r"recording 'm/a', frame 1: expected an integer label .* got 1.5"),
         ([0, np.inf], r"recording 'm/a', frame 1: expected an integer label .* got inf"),
         ([0, 3, 2**31], r"frame 2: expected labels up to 2147483646, got 2147483648"),
+        (np.array([0, 2**31], "f4"), r"frame 1: expected labels up to 2147483646, got 2147483648"),
         (
             np.array([2**64 - 1], "u8"),
             r"frame 0: expected labels up to .* got 18446744073709551615",
@@ -1261,3 +1264,169 @@ def test_tables_in_subfolders_that_are_left_out_are_counted(tmp_path):
     with pytest.warns(UserWarning, match=r"1 of 2 \.csv files lie in subfolders"):
         assert load_syllable_csv(tmp_path).names == ["a"]
     assert load_syllable_csv(tmp_path, recursive=True).names == ["a", "inner/b"]
+
+
+# files from strangers
+
+
+def refusal(loader, path):
+    """What a loader has against a file, None where it takes it."""
+    try:
+        loader(path)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def test_syllables_packed_several_times_over_are_not_unpacked(tmp_path):
+    """A few hundred bytes that would unpack to 200 MB, though 100 frames are declared."""
+    contents = bytes(200_000_000)
+    for _ in range(2):
+        contents = zlib.compress(contents, 9)
+    assert len(contents) < 1000
+    path = tmp_path / "results.h5"
+    settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    settings.set_chunk((100,))
+    settings.set_deflate(9)
+    settings.set_deflate(9)
+    with h5py.File(path, "w") as file:
+        place = file.create_group("a").id, b"syllable", h5py.h5t.NATIVE_INT32
+        dataset = h5py.h5d.create(*place, h5py.h5s.create_simple((100,)), settings)
+        dataset.write_direct_chunk((0,), contents, 0)
+    with pytest.raises(ValueError, match=r"recording 'a': expected syllables packed once at most"):
+        load_keypoint_moseq(path)
+    with h5py.File(path, "w") as file:
+        packed = {"compression": "gzip", "shuffle": True, "fletcher32": True, "chunks": (2,)}
+        file.create_dataset("a/syllable", data=[1, 2, 3], **packed)
+    assert_holds(load_keypoint_moseq(path), {"a": [1, 2, 3]})
+
+
+def test_groups_in_groups_have_an_end(tmp_path):
+    for depth in (50, 51):
+        with h5py.File(tmp_path / f"{depth}.h5", "w") as file:
+            file["/".join(["a"] * depth) + "/syllable"] = [1]
+    assert load_keypoint_moseq(tmp_path / "50.h5").sequences[0].tolist() == [1]
+    with pytest.raises(ValueError, match=r"51.h5, group 'a/a/.*expected at most 50 groups in one"):
+        load_keypoint_moseq(tmp_path / "51.h5")
+
+
+def test_hdf5_names_and_types_that_python_does_not_have(tmp_path):
+    path = tmp_path / "results.h5"
+    with h5py.File(path, "w") as file:
+        place = file.create_group("a").id, b"syllable", h5py.h5t.UNIX_D32LE
+        h5py.h5d.create(*place, h5py.h5s.create_simple((3,)))
+    with pytest.raises(ValueError, match=r"results.h5 cannot be read: No NumPy equivalent"):
+        load_keypoint_moseq(path)
+    with h5py.File(path, "w") as file:
+        h5py.h5g.create(file.id, b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"results.h5 cannot be read: 'utf-8' codec can't decode"):
+        load_keypoint_moseq(path)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_damaged_hdf5_is_refused_by_name_or_read(tmp_path, seed):
+    path = write_results(tmp_path / "results.h5")
+    rng = np.random.default_rng(seed)
+    contents = np.fromfile(path, np.uint8)
+    contents[rng.choice(np.flatnonzero(contents), 3)] ^= rng.integers(1, 256, 3, dtype=np.uint8)
+    contents.tofile(path)
+    message = refusal(load_keypoint_moseq, path)
+    assert message is None or str(path) in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x,syllable\n0,2\n1\n1,3\n", r"a.csv, row 1: expected 2 cells, .* got 1"),
+        ("x,syllable\n0,2\n\n1,3\n1", r"a.csv, row 2: expected 2 cells, .* got 1"),
+        ('x,y,syllable\n"a\nb",1,2\n1,\n', r"a.csv, row 1: expected 3 cells, .* got 2"),
+        ("x,syllable\n0,1\x002\n", r"a.csv, row 0: expected an integer syllable"),
+        ("syllable,x\nTrue,0\n3,0\n", r"a.csv, row 0: expected an integer syllable .* got 'True'"),
+        ("syllable,x\n0x1f,0\n", r"a.csv, row 0: expected an integer syllable .* got '0x1f'"),
+        ("syllable,x\n1e400,0\n", r"a.csv, row 0: expected an integer syllable .* got inf"),
+    ],
+)
+def test_rows_of_a_damaged_table(tmp_path, text, message):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_syllable_csv(path)
+
+
+def test_tables_are_not_unpacked_nor_guessed(tmp_path):
+    """A packed table is read as the text that it is not, whatever its name."""
+    packed = gzip.compress(b"syllable,x\n" + b"1,2\n" * 1_000_000)
+    for name in ("a.csv", "a.csv.gz"):
+        (tmp_path / name).write_bytes(packed)
+        with pytest.raises(ValueError, match=rf"{name} is not text in UTF-8"):
+            load_syllable_csv(tmp_path / name)
+    for encoding in ("utf-16", "utf-32"):
+        (tmp_path / "a.csv").write_bytes("syllable,x\n1,2\n".encode(encoding))
+        with pytest.raises(ValueError, match=r"a.csv is not text in UTF-8"):
+            load_syllable_csv(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_any_bytes_are_a_table_or_refused_by_name(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    path = tmp_path / "a.csv"
+    letters = np.frombuffer(b'syllable,x\n\r"0123456789-. \x00\xff', np.uint8)
+    path.write_bytes(b"syllable,x\n1,2\n" + rng.choice(letters, rng.integers(60)).tobytes())
+    message = refusal(load_syllable_csv, path)
+    assert message is None or str(path) in message
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of files")
+@pytest.mark.parametrize("loader", [load_syllable_csv, load_keypoint_moseq_csv])
+def test_links_in_a_folder_do_not_lead_out_of_it(tmp_path, loader):
+    secret, folder = tmp_path / "secret.csv", tmp_path / "data"
+    folder.mkdir()
+    for path, syllable in ((secret, 1), (folder / "a.csv", 2)):
+        path.write_text(f"syllable,x\n{syllable},0\n")
+    (folder / "b.csv").symlink_to(folder / "a.csv")
+    assert_holds(loader(folder), {"a": [2], "b": [2]})
+    (folder / "c.csv").symlink_to(secret)
+    with pytest.raises(ValueError, match=r"c.csv leads out of .*data by a link.*load_syllable_csv"):
+        loader(folder)
+    # a link whose path was given is meant
+    assert_holds(load_syllable_csv([folder / "c.csv"]), {"c": [1]})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of files")
+@pytest.mark.parametrize("name", ["states.h5", "states"])
+def test_a_link_is_replaced_and_not_followed(tmp_path, name):
+    precious = tmp_path / "precious"
+    precious.write_text("all there is")
+    target = tmp_path / name if name.endswith("h5") else tmp_path / name / "m.csv"
+    target.parent.mkdir(exist_ok=True)
+    target.symlink_to(precious)
+    with pytest.raises(FileExistsError):
+        save_states(tmp_path / name, [[0]], ["m"])
+    save_states(tmp_path / name, [[0]], ["m"], overwrite=True)
+    assert not target.is_symlink()
+    assert precious.read_text() == "all there is"
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("s", [1 + 1j, 2], r"row 0: expected an integer syllable .* got \(1\+1j\)"),
+        ("s", pd.to_timedelta([1, 2]), r"row 0: expected an integer syllable .* got Timedelta"),
+        ("s", pd.to_datetime([None, 2]), r"row 1: expected an integer syllable .* got Timestamp"),
+        ("s", pd.period_range("2000", periods=2), r"row 0: expected an integer .* got Period"),
+        ("t", pd.to_timedelta([1, 2]), r"row 0: expected an integer frame number, got Timedelta"),
+        ("id", ["a", ["b"]], r"row 1: expected text or a number in column 'id', got \['b'\]"),
+        ("g", [["a"], "b"], r"row 0: expected text or a number in column 'g', got \['a'\]"),
+    ],
+)
+def test_columns_of_other_types(column, values, message):
+    table = pd.DataFrame({"id": "m", "s": [1, 2], "t": [0, 1], "g": "a"})
+    table[column] = values
+    with pytest.raises(ValueError, match=message):
+        load_table(table, recording="id", syllable="s", frame="t", group="g")
+
+
+def test_labels_that_cannot_be_compared():
+    table = pd.DataFrame({"id": "m", "s": ["a", np.array([1, 2])]})
+    with pytest.raises(ValueError, match=r"'m', row 1: expected text or a number in column 's'"):
+        load_table(table, recording="id", syllable="s", integer_labels=False)

@@ -316,6 +316,13 @@ def test_booleans_are_states_0_and_1():
     np.testing.assert_array_equal(state_usage(masked), [0.5, 0.5])
 
 
+@pytest.mark.filterwarnings("error")
+def test_short_floats_are_states_too():
+    for dtype in (np.float16, np.float32):
+        states = np.array([0, 1, np.nan, 2048], dtype)
+        np.testing.assert_array_equal(match_states(states, states)[[0, 1, 2048]], [0, 1, 2048])
+
+
 def test_labels_are_not_rounded():
     y_true = [[2**53, 2**53 + 1], []]
     assert matched_accuracy(y_true, [[0, 1], []]) == 1.0
@@ -460,6 +467,9 @@ def test_n_states_is_checked(function):
         function(states, n_states=0)
     with pytest.raises(TypeError, match=r"n_states must be an integer >= 1, got 3.0"):
         function(states, n_states=3.0)
+    for n_states in (10_000_001, 2**53, 10**30):
+        with pytest.raises(ValueError, match=f"at most 10,000,000, got {n_states:,}"):
+            function(states, n_states=n_states)
     with pytest.raises(ValueError, match="if n_states is None, got none in 2 timesteps"):
         function([[-1], [-1]])
     assert len(function(states, n_states=np.int32(5))) == 5
@@ -467,6 +477,8 @@ def test_n_states_is_checked(function):
 
 @pytest.mark.parametrize("function", ONE_SEQUENCE_FUNCTIONS)
 def test_states_are_checked(function):
+    with pytest.raises(ValueError, match="states: sequence 1 must be an array of integers: Cannot"):
+        function([[0, 1], [np.ma.MaskedArray(np.uint64(1), True)]])
     with pytest.raises(ValueError, match=r"states must hold integers, got 0.5 in sequence 1"):
         function([[0.0], [0.5]])
     with pytest.raises(TypeError, match="states must hold integers, got dtype <U1"):

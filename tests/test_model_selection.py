@@ -569,6 +569,19 @@ class TestFile:
         assert not path.exists()
 
 
+def test_durations_beyond_numbers_are_refused():
+    for convert, frame_rate in (
+        (trans_kappa_from_duration, 1e10),
+        (duration_from_trans_kappa, 1e-10),
+    ):
+        with pytest.raises(TypeError, match="must be a number or an array of numbers"):
+            convert(np.array([10 + 5j]), n_states=3)
+        with pytest.raises(ValueError, match="beyond the range of float64"):
+            convert(
+                1e308, n_states=3, frame_rate=1e10 if "kappa" in convert.__name__[:11] else 1e-9
+            )
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("grid", "arguments", "error", "message"),

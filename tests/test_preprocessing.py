@@ -449,6 +449,22 @@ def test_collapser_takes_integers(X, message):
         RunCollapser().fit_transform(X)
 
 
+@pytest.mark.parametrize(
+    ("transformer", "X", "error"),
+    [
+        (SyllableEncoder(), np.full((2, 5), -1), ValueError),
+        (SyllableEncoder(), np.array([[[1], 2]], dtype=object), TypeError),
+        (RunCollapser(), [[1, 2], [0.5]], ValueError),
+    ],
+)
+def test_a_fit_that_fails_changes_nothing(transformer, X, error):
+    for estimator in (clone(transformer), clone(transformer).fit(np.array([[0, 1, 2]]))):
+        before = {name: id(value) for name, value in vars(estimator).items()}
+        with pytest.raises(error):
+            estimator.fit(X)
+        assert {name: id(value) for name, value in vars(estimator).items()} == before
+
+
 def test_collapser_has_no_state():
     collapser = RunCollapser().fit(np.array([[0, 0, 1]]))
     assert_same(collapser.transform([np.array([4, 4])]), [[4]])

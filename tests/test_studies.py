@@ -5,12 +5,15 @@ import itertools
 import numpy as np
 import pytest
 from scipy.stats import binom
+from sklearn.exceptions import NotFittedError
 
 from benchmarks import (
     _calibration_worker,
     _free_emissions,
+    _fuzz_worker,
     calibration,
     efficiency,
+    fuzz,
     modes,
     samplers,
 )
@@ -323,3 +326,75 @@ def test_free_model_counts_known_states():
     params = _free_emissions.maximise(counts, _free_emissions.Priors(1.0, 1.0, 3.0))
     np.testing.assert_allclose(params.trans_probs, [[4 / 5, 1 / 5], [0, 1]])
     np.testing.assert_allclose(params.syllable_probs[0, 0], [1 / 4, 2 / 4, 1 / 4])
+
+
+CHEAP = (
+    *("match_states", "matched_accuracy", "matched_confusion_matrix", "state_usage"),
+    *("state_durations", "lagged_mutual_information", "rhat", "ess_bulk", "ess_tail"),
+    *("trans_kappa_from_duration", "duration_from_trans_kappa"),
+)
+
+
+def test_hostile_inputs_are_taken_or_refused():
+    """Functions that need no fit; the benchmark does all of them."""
+    outcomes = []
+    for index in range(500):
+        target, arguments = _fuzz_worker.make_input(fuzz.SEED, index, CHEAP)
+        outcomes.append(_fuzz_worker.call_target(index, target, arguments))
+    assert {outcome.name for outcome in outcomes} == set(CHEAP)
+    assert {"returned", "ValueError", "TypeError"} <= {outcome.kind for outcome in outcomes}
+    assert [outcome for outcome in outcomes if outcome.wrong] == []
+
+
+def test_fuzz_inputs_follow_from_seed_and_index():
+    for index in range(50):
+        (one, first), (other, second) = (_fuzz_worker.make_input(3, index, CHEAP) for _ in range(2))
+        assert one is other
+        assert repr(first) == repr(second)
+
+
+def test_what_is_neither_taken_nor_refused_is_wrong():
+    def call(*, error):
+        raise error
+
+    def call_with(error, **settings):
+        target = _fuzz_worker.Target("f", call, None, **settings)
+        return _fuzz_worker.call_target(7, target, {"error": error})
+
+    assert call_with(UnicodeDecodeError("utf-8", b"", 0, 1, "")).kind == "ValueError"
+    assert not call_with(NotFittedError()).wrong
+    assert not call_with(OSError(), errors=(OSError,)).wrong
+    for error in (OSError(), KeyError(), MemoryError(), AttributeError(), OverflowError()):
+        assert call_with(error).wrong
+    model = EfficientHHMM()
+
+    def fit(**arguments):
+        model.left_behind_ = 1
+        raise ValueError("no")
+
+    with pytest.raises(_fuzz_worker.ChangedError, match="left_behind_"):
+        _fuzz_worker.check_unchanged(model, fit)
+
+
+def test_processes_that_hang_or_end_are_started_again(monkeypatch):
+    """Input 3 hangs and 5 ends its process."""
+
+    def call(first, stop, cache):
+        fatal = {3: "Timeout (0:01:00)!", 5: "Segmentation fault"}
+        ends = min((i for i in fatal if first <= i < stop), default=None)
+        done = range(first, stop if ends is None else ends)
+        begun = [(i, "f") for i in done] + ([] if ends is None else [(ends, "f")])
+        outcomes = [fuzz.Outcome(i, "f", "returned", False, "") for i in done]
+        return begun, outcomes, 0 if ends is None else -11, fatal.get(ends, "")
+
+    monkeypatch.setattr(fuzz, "_call", call)
+    found = fuzz.measure_fuzz(QUICK._replace(n_fuzz=8), lambda message: None)
+    assert found["n_inputs"] == 8
+    assert found["functions"] == {"f": {"returned": 6, "hang": 1, "exit code -11": 1}}
+    assert [(row["index"], row["kind"]) for row in found["findings"]] == [
+        (3, "hang"),
+        (5, "exit code -11"),
+    ]
+    text = fuzz.fuzz_table(found)
+    assert text.endswith("8 inputs, 2 that were neither taken nor refused: MISSED")
+    assert widest(text) <= 100

@@ -20,6 +20,7 @@ from pathlib import Path
 from sklearn.utils._param_validation import Interval, validate_params
 
 from hhmm._extras import import_extra
+from hhmm._validation import shorten
 from hhmm.datasets._recordings import (
     FRAME_RATE,
     SYLLABLE_NAMES,
@@ -42,6 +43,9 @@ _N_LAGS = [Interval(Integral, 0, None, closed="left")]
 _RECORDING_NAMES = ("name", "session_name", "file_name", "uuid")
 # deflate, which packs best of the filters that come with HDF5, packs 1032 bytes into one at most
 _MAX_COMPRESSION = 1032
+# filters of HDF5 that leave data as large as they are: shuffle and a checksum
+_NOT_PACKING = {2, 3}
+_MAX_DEPTH = 50  # groups within groups
 
 
 @validate_params(
@@ -93,8 +97,9 @@ def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000
     ValueError
         If the file is not HDF5 or cannot be read, holds no recording or one without
         syllables, or a dataset of syllables is not 1-D, holds anything but integers,
-        is a link or kept in another file, or is larger than `max_frames` or than its
-        file could hold. The message names file, recording and frame.
+        is a link or kept in another file, is packed more than once, or is larger than
+        `max_frames` or than its file could hold. The message names file, recording and
+        frame.
     FileNotFoundError, IsADirectoryError
         If `path` is no file.
     ImportError
@@ -145,7 +150,8 @@ def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000
                 _check_dataset(values, f"{path}, recording {name!r}")
             _check_sizes(datasets, path, max_frames)
             recordings = [_read_dataset(values, name, path) for name, values in datasets.items()]
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        # types that NumPy does not have, and names that are no text, are of the last two kinds
         raise ValueError(f"{path} cannot be read: {error}") from error
     origin = f"{path}, dataset {dataset!r}"
     recordings = without_lags(recordings, n_lags, origin=path)
@@ -330,6 +336,13 @@ def _find_syllables(file, path, h5py):
     def visit(name, item):
         if not isinstance(item, h5py.Group):
             return
+        parts = name.split("/") if name else []
+        if len(parts) > _MAX_DEPTH:
+            # following them takes time with the cube of their number
+            raise ValueError(
+                f"{path}, group {shorten(name)}: expected at most {_MAX_DEPTH} groups in one "
+                "another"
+            )
         place = f"{path}, group {name!r}"
         members = set(item)
         datasets = {
@@ -337,7 +350,6 @@ def _find_syllables(file, path, h5py):
             for key in SYLLABLE_NAMES
             if key in members and _is_dataset(item, key, place, h5py)
         }
-        parts = name.split("/") if name else []
         if datasets:
             found[name] = datasets
         elif not any("/".join(parts[:i]) in found for i in range(len(parts))):
@@ -380,6 +392,13 @@ def _check_dataset(values, place):
         raise ValueError(f"{place}: the syllables are kept in another file, which is not read")
     if values.shape[0] == 0:
         raise ValueError(f"{place} has no frames")
+    filters = values.id.get_create_plist()
+    codes = [filters.get_filter(i)[0] for i in range(filters.get_nfilters())]
+    if sum(code not in _NOT_PACKING for code in codes) > 1:
+        raise ValueError(
+            f"{place}: expected syllables packed once at most, got filters {codes}, which unpack "
+            "to any size"
+        )
 
 
 def _check_sizes(datasets, path, max_frames):

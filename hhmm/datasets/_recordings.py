@@ -68,6 +68,8 @@ def integer_labels(values, locate, *, expected="an integer label (negative or Na
     labels : ndarray of shape (n_timesteps,), int32
     """
     if values.dtype.kind == "f":
+        if values.dtype.itemsize < 8:
+            values = values.astype(np.float64)  # float32 does not hold the largest label
         observed = ~np.isnan(values)
         refuse(
             observed & (np.isinf(values) | (values != np.floor(values))), values, locate, expected

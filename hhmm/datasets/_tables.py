@@ -5,8 +5,10 @@ groups are read as text, so that recording "007" stays "007". Files are opened a
 plain UTF-8 text: no address is fetched, no archive unpacked, no pattern expanded.
 """
 
+import csv
 import os
 import warnings
+from collections.abc import Hashable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -320,6 +322,13 @@ def _csv_files(folder, recursive):
         return path.suffix.lower() == ".csv" and not hidden and path.is_file()
 
     paths = sorted(filter(wanted, folder.rglob("*")))
+    inside = folder.resolve()
+    for path in paths:
+        if not path.resolve().is_relative_to(inside):
+            raise ValueError(
+                f"{path} leads out of {folder} by a link, which is not followed: give files by "
+                "their paths to load_syllable_csv, or copy them"
+            )
     here = [path for path in paths if path.parent == folder]
     if not recursive and len(here) < len(paths):
         warnings.warn(
@@ -450,7 +459,7 @@ def _read(table, columns, as_integers):
     text = {columns.recording, columns.group} - {None}
     if not as_integers:
         text.add(columns.syllable)
-    return _read_csv(
+    data = _read_csv(
         table.path,
         sep=table.sep,
         columns=wanted,
@@ -460,13 +469,31 @@ def _read(table, columns, as_integers):
         # In a file of one column an empty line is an empty cell.
         skip_blank_lines=len(table.columns) > 1,
     )
+    if len(table.columns) > 1 and (data.isna() | (data == "")).any(axis=None):
+        _refuse_short_rows(table)
+    return data
+
+
+def _refuse_short_rows(table):
+    """Refuse a row with fewer cells than the header, of which pandas makes empty cells."""
+    with open(table.path, encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, delimiter=table.sep)
+        # pandas takes a line of nothing but white space for no row
+        rows = (cells for cells in lines if cells and (len(cells) > 1 or cells[0].strip()))
+        try:
+            for row, cells in enumerate(rows, start=-1):  # the header is no row
+                if len(cells) < len(table.columns):
+                    raise ValueError(
+                        f"{table.place}, row {row}: expected {len(table.columns)} cells, as in "
+                        f"the header, got {len(cells)}"
+                    )
+        except csv.Error as error:
+            raise ValueError(f"{table.place} is not a table: {error}") from error
 
 
 def _recording_codes(column, place):
     """The number of each row's recording, (n_rows,), and the names of all."""
-    import pandas as pd
-
-    codes, values = pd.factorize(column)
+    codes, values = _factorize(column, lambda row: f"{place}, row {row}")
     names = [str(value) for value in values]
     if (codes < 0).any() or "" in names:
         unnamed = codes == (names.index("") if "" in names else -1)
@@ -486,13 +513,18 @@ def _numbers(column, locate, expected, *, hint=""):
     """A column as float64 (n_rows,), NaN where empty."""
     import pandas as pd
 
+    types = pd.api.types
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     numbers = column
-    if not pd.api.types.is_numeric_dtype(column):
+    if types.is_object_dtype(column) or types.is_string_dtype(column):
         numbers = pd.to_numeric(column, errors="coerce")
         wrong = (numbers.isna() & column.notna()).to_numpy()
         refuse(wrong, column.to_numpy(), locate, expected, hint=hint)
+    if not types.is_numeric_dtype(numbers) or types.is_complex_dtype(numbers):
+        # times would become numbers too
+        refuse(column.notna().to_numpy(), column.tolist(), locate, expected, hint=hint)
+        return np.full(len(column), np.nan)
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
@@ -501,18 +533,31 @@ def _labels(column, locate, as_integers, hint):
         expected = "an integer syllable (negative or empty: missing)"
         numbers = _numbers(column, locate, expected, hint=hint)
         return integer_labels(numbers, locate, expected=expected)
+    _factorize(column, locate)  # refuses labels that cannot be compared
     missing = (column.isna() | (column == "")).to_numpy(dtype=bool)
     labels = column.to_numpy(dtype=object, copy=True)
     labels[missing] = None
     return labels
 
 
-def _groups(column, codes, n_recordings, locate):
-    """The group of each recording; a ValueError where one has two."""
+def _factorize(column, locate):
+    """The number of each row's value, -1 where there is none, and the values, each once."""
     import pandas as pd
 
-    column = column.mask(column == "")
-    group_codes, values = pd.factorize(column)
+    try:
+        return pd.factorize(column)
+    except TypeError as error:
+        values = column.tolist()
+        wrong = np.array([not isinstance(value, Hashable) for value in values])
+        refuse(wrong, values, locate, f"text or a number in column {column.name!r}")
+        raise ValueError(f"{locate(0)}: column {column.name!r}: {error}") from error
+
+
+def _groups(column, codes, n_recordings, locate):
+    """The group of each recording; a ValueError where one has two."""
+    group_codes, values = _factorize(column, locate)
+    if "" in values:
+        group_codes[group_codes == values.tolist().index("")] = -1
     first_rows = np.full(n_recordings, -1)
     first_rows[codes[::-1]] = np.arange(len(codes))[::-1]
     of_recording = group_codes[first_rows]

@@ -92,7 +92,7 @@ def _assert_equal_fits(one, other):
 def test_a_fit_goes_on_to_the_last_bit(tmp_path, monkeypatch, data, kind, n_writes):
     model, path = _model(**KINDS[kind]), tmp_path / "fit.npz"
     expected = clone(model).fit(data.X)
-    _stopped(monkeypatch, model, data, path, n_writes, checkpoint_every=5)
+    _stopped(monkeypatch, model, data, path, n_writes, checkpoint_every=3)
     _assert_equal_fits(clone(model).fit(data.X, checkpoint=path), expected)
     # the file is now of the whole fit, and there is nothing left to do
     monkeypatch.setattr(checkpoint.Checkpoint, "save", _fail)

@@ -180,3 +180,15 @@ def test_a_model_of_other_shapes_is_no_start(data):
     message = r"init is a model of 3 states and 4 syllables: expected 2 states and 4 syllables"
     with pytest.raises(ValueError, match=message):
         _model("em", init=init).fit(data.X)
+
+
+def test_one_state_has_the_mode_of_a_markov_chain():
+    X = make_hhmm(4, 50, 1, 4, random_state=0).X
+    modes = [
+        EfficientHHMM(1, 4, algorithm=algorithm, init="prior", tol=1e-6, random_state=0).fit(X)
+        for algorithm in ("em", "gradient")
+    ]
+    for model in modes:
+        assert model.converged_
+        np.testing.assert_array_equal(model.trans_probs_, [[1.0]])
+    np.testing.assert_allclose(modes[0].emission_base_, modes[1].emission_base_, atol=1e-3)

@@ -42,7 +42,6 @@ ALGORITHMS = {
     "compressed": {"message_passing": "compressed"},
     "hmc": {"emission_sampler": "hmc"},
     "em": {"algorithm": "em"},
-    "gradient": {"algorithm": "gradient"},
 }
 
 
@@ -105,7 +104,7 @@ def _check(model, X):
         ("constant", "compressed"),
         ("deterministic", "gibbs"),
         ("deterministic", "em"),
-        ("rare", "gradient"),
+        ("rare", "compressed"),
         ("rare", "hmc"),
         ("separated", "gibbs"),
         ("separated", "em"),
@@ -149,7 +148,6 @@ EXTREME_PRIORS = [
         *((EXTREME_PRIORS[i], "hmc") for i in (2, 7, -1)),
         *((EXTREME_PRIORS[i], "compressed") for i in (3, 8)),
         *((EXTREME_PRIORS[i], "em") for i in (1, 4, 9)),
-        *((EXTREME_PRIORS[i], "gradient") for i in (0, 5, 6)),
     ],
     ids=str,
 )

@@ -61,7 +61,7 @@ def _quiet_fit(model, *arguments, **options):
         return model.fit(*arguments, **options)
 
 
-@pytest.mark.parametrize("algorithm", ["gibbs", "em", "gradient"])
+@pytest.mark.parametrize("algorithm", ["gibbs", "em"])
 def test_the_first_interrupt_leaves_a_model_fitted_on_the_sweeps_done(
     data, interrupt_at, algorithm
 ):

@@ -30,7 +30,6 @@ def coarse_shapes(monkeypatch):
 @parametrize_with_checks(
     [
         _model(),
-        _model(emission_sampler="hmc"),
         _model(algorithm="em", message_passing="compressed"),
         _model(algorithm="gradient", message_passing="parallel"),
     ]

@@ -66,7 +66,10 @@ def start(chain, priors, stats):
     diagonal = jnp.concatenate([variance.sum(axis=0), variance.sum(axis=1)]) + hessian.precision
     alpha = concentrations(stats.state_trans_counts, priors)
     probs = alpha / alpha.sum(axis=1, keepdims=True)
-    scale = Point(diagonal**-0.5, (alpha.sum(axis=1, keepdims=True) * probs * (1 - probs)) ** -0.5)
+    # a probability of 0 or 1 says nothing of the scale of its logit; nor does that of one state
+    trans_variance = alpha.sum(axis=1, keepdims=True) * probs * (1 - probs)
+    trans_scale = jnp.where(trans_variance > 0, trans_variance, 1) ** -0.5
+    scale = Point(diagonal**-0.5, trans_scale)
     trans_logits = jnp.log(jnp.maximum(chain.trans_probs, SMALLEST_PROB))
     point = Point(logits / scale.logits, trans_logits / scale.trans_logits)
     return chain._replace(optimizer=Ascent(point, scale, _optimizer().init(point)))

@@ -1,9 +1,12 @@
 """Files that are whole or not there at all, and written by one process at a time."""
 
 import contextlib
+import hashlib
 import os
 import warnings
 from pathlib import Path
+
+import numpy as np
 
 try:
     import fcntl
@@ -16,6 +19,14 @@ else:
 
     def _lock(descriptor):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def digest(*arrays):
+    """SHA-256 of the bytes of arrays, one after the other."""
+    sha256 = hashlib.sha256()
+    for array in arrays:
+        sha256.update(np.ascontiguousarray(array).tobytes())
+    return sha256.hexdigest()
 
 
 def check_parent(path):

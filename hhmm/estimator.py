@@ -391,16 +391,17 @@ class EfficientHHMM(
         if checkpoint is not None:
             checkpoint = absolute(checkpoint, "checkpoint")
             check_scalar(checkpoint_every, "checkpoint_every", Integral, min_val=1)
-        saving = checkpoint, checkpoint_every
         with _validation.unchanged_on_error(self):
-            warnings_ = self._fit(X, y, mask, saving, callers_x64=jax.config.jax_enable_x64)
+            warnings_ = self._fit(
+                X, y, mask, checkpoint, checkpoint_every, callers_x64=jax.config.jax_enable_x64
+            )
         for warning in warnings_:
             warnings.warn(warning, stacklevel=3)
         return self
 
     @with_callbacks
     @double_precision
-    def _fit(self, X, y, mask, saving, *, callers_x64):
+    def _fit(self, X, y, mask, path, checkpoint_every, *, callers_x64):
         """Fit; returns what to warn of. `y` and the caller's precision are for callbacks alone."""
         if self.emission_sampler == "hmc" and self.emission_solver != "newton":
             raise ValueError(
@@ -423,7 +424,6 @@ class EfficientHHMM(
         origin = self._origin(checked, n_syllables)
         rng = check_random_state(self.random_state)
         n_chains, n_iter = int(self.n_chains), int(self.max_iter)
-        path, save_every = saving
         saved = contextlib.nullcontext()
         if path is not None:
             described = checkpoints.describe(self, checked.sequences, n_syllables, origin, rng)
@@ -446,20 +446,6 @@ class EfficientHHMM(
                 int(self.emission_gd_iters),
                 prepared.backend,
             )
-            run_one = functools.partial(
-                run,
-                prepared=prepared.on_device(),
-                priors=self._priors(),
-                learning_rate=np.float64(self.emission_gd_lr),
-                algorithm=self.algorithm,
-                settings=settings,
-                n_iter=n_iter,
-                n_draws=n_draws,
-                # draws are kept of the second half alone
-                n_warm_up=n_iter // 2,
-                save_every=save_every,
-                tol=NEVER if is_sampler else float(self.tol),
-            )
             pasts = [None] * n_chains if checkpoint is None else checkpoint.pasts
             tasks = SweepTasks(
                 self,
@@ -471,7 +457,21 @@ class EfficientHHMM(
                 callers_x64=callers_x64,
                 fitted_attributes=lambda chain: _params_of(chain) | {"n_syllables_": n_syllables},
             )
-            run_one.keywords["each_sweep"] = bool(tasks)
+            run_one = functools.partial(
+                run,
+                prepared=prepared.on_device(),
+                priors=self._priors(),
+                learning_rate=np.float64(self.emission_gd_lr),
+                algorithm=self.algorithm,
+                settings=settings,
+                n_iter=n_iter,
+                n_draws=n_draws,
+                # draws are kept of the second half alone
+                n_warm_up=n_iter // 2,
+                save_every=checkpoint_every,
+                each_sweep=bool(tasks),
+                tol=NEVER if is_sampler else float(self.tol),
+            )
             starts_ = self._starts(
                 origin, rng, checkpoint, checked.sequences, prepared, n_syllables, run_one
             )

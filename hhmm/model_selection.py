@@ -55,7 +55,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
 from hhmm._extras import import_extra
-from hhmm._files import absolute, bring_to_disk, check_parent, locked
+from hhmm._files import absolute, bring_to_disk, check_parent, digest, locked
 from hhmm._interrupts import plain_interrupts
 from hhmm._progress import Bar
 from hhmm._validation import (
@@ -646,8 +646,8 @@ def _under_way(checkpoint, checkpoint_every, task):
 
 
 def _path_of_fit(checkpoint, key):
-    digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
-    return checkpoint.with_name(f"{checkpoint.name}.{digest}.npz")
+    name = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+    return checkpoint.with_name(f"{checkpoint.name}.{name}.npz")
 
 
 def _fit(task, model, flat, lengths, base_seed, under_way):
@@ -923,7 +923,7 @@ def _header(plan):
         "data": {
             "n_sequences": len(plan.lengths),
             "n_timesteps": int(plan.lengths.sum()),
-            "sha256": _digest(plan.lengths.astype("<i8"), plan.flat.astype("<i4")),
+            "sha256": digest(plan.lengths.astype("<i8"), plan.flat.astype("<i4")),
         },
         "folds": {
             "n_folds": len(plan.folds),
@@ -935,13 +935,6 @@ def _header(plan):
             if name not in _NOT_SETTINGS
         },
     }
-
-
-def _digest(*arrays):
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _check_header(path, found, expected, varied):

@@ -275,6 +275,8 @@ def _damaged(written):
     yield _npz(_consistent(without))
     yield _npz({name: a for name, a in arrays.items() if name != "header"})
     yield _npz(_consistent(arrays, format=2))
+    yield _npz(_consistent(arrays, settings=None))
+    yield _npz(_consistent(arrays, max_iter="many"))
     # larger than it is: compressed, and an array that says that it is
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)

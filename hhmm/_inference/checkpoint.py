@@ -12,7 +12,6 @@ array is taken whose digest, type or shape is not as it must be.
 """
 
 import contextlib
-import hashlib
 import io
 import json
 import threading
@@ -73,12 +72,14 @@ def describe(estimator, sequences, n_syllables, start, rng):
     }
     settings["n_syllables"] = n_syllables
     is_named = isinstance(start, str)
-    settings["init"] = start if is_named else f"arrays {_digest(*jax.tree.leaves(start))[:16]}"
+    settings["init"] = (
+        start if is_named else f"arrays {_files.digest(*jax.tree.leaves(start))[:16]}"
+    )
     lengths = np.array([len(sequence) for sequence in sequences])
     data = {
         "n_sequences": len(lengths),
         "n_timesteps": int(lengths.sum()),
-        "sha256": _digest(lengths.astype("<i8"), *(x.astype("<i4") for x in sequences)),
+        "sha256": _files.digest(lengths.astype("<i8"), *(x.astype("<i4") for x in sequences)),
     }
     random_state = json.loads(json.dumps(rng.get_state(legacy=False), default=_as_list))
     return Fit(
@@ -183,14 +184,7 @@ def _versions():
 
 def _sha256(header, arrays):
     text = json.dumps({name: header[name] for name in header if name != "sha256"}, sort_keys=True)
-    return _digest(np.frombuffer(text.encode(), np.uint8), *(arrays[name] for name in arrays))
-
-
-def _digest(*arrays):
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    return _files.digest(np.frombuffer(text.encode(), np.uint8), *(arrays[name] for name in arrays))
 
 
 def _as_list(array):
@@ -220,7 +214,7 @@ def _read(path, fit, n_chains):
             raise ValueError(
                 f"{path} is damaged: what it holds of chain {i} does not fit. {_LEFT}"
             ) from error
-    return Fit(**{name: header[name] for name in Fit._fields}), pasts
+    return fit._replace(random_state=header["random_state"]), pasts
 
 
 # what reading bytes of any kind may raise
@@ -254,6 +248,10 @@ def _read_arrays(path):
         raise ValueError("the header is of something else")
     if header.get("format") != FORMAT:
         raise ValueError(f"format {header.get('format')}, this hhmm reads format {FORMAT}")
+    if not all(isinstance(header[name], dict) for name in ("settings", "data", "versions")):
+        raise ValueError("the header is not whole")
+    if not isinstance(header["max_iter"], int) or "random_state" not in header:
+        raise ValueError("the header is not whole")
     if header["sha256"] != _sha256(header, arrays):
         raise ValueError("its checksum is not that of what it holds")
     if header["arrays"] != {name: [str(a.dtype), list(a.shape)] for name, a in arrays.items()}:
@@ -295,8 +293,8 @@ def _check_same(path, header, fit, n_chains):
         differences.append(
             f"max_iter is {header['max_iter']} there, {fit.max_iter} here: expected as many or more"
         )
-    if header["n_chains"] != n_chains:
-        differences.append(f"n_chains is {header['n_chains']} there, {n_chains} here")
+    if header.get("n_chains") != n_chains:
+        differences.append(f"n_chains is {header.get('n_chains')} there, {n_chains} here")
     if differences:
         raise ValueError(
             f"{path} is a checkpoint of another fit: {'; '.join(differences)}. {_LEFT}: give "
@@ -318,8 +316,8 @@ def _check_same(path, header, fit, n_chains):
 
 def _of_data(data):
     return (
-        f"{data['n_sequences']} sequences, {data['n_timesteps']} timesteps, sha256 "
-        f"{data['sha256'][:8]}"
+        f"{data.get('n_sequences')} sequences, {data.get('n_timesteps')} timesteps, sha256 "
+        f"{str(data.get('sha256'))[:8]}"
     )
 
 

@@ -18,8 +18,8 @@ lie about half the number of parameters below.
 
 Where data are many, the race is run on a part of them: sequences, or stretches of them, chosen
 at random. The modes that matter there are hundreds of nats apart on a part too. Where most
-syllables do not occur in them, it is run on those that do: of 1000 syllables, 200 transitions show 200, which takes seconds where
-all would take an hour, and no start is better for the others.
+syllables do not occur, it is run on those that do: of 1000 syllables, 200 transitions show at most
+200, which takes seconds where all would take an hour, and no start is better for the others.
 """
 
 from typing import NamedTuple

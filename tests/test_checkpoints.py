@@ -488,7 +488,7 @@ def test_a_file_written_over_and_over_is_whole_whenever_its_writer_is_killed(tmp
         "        i += 1\n"
         "        files.write_whole(path, lambda file: file.write(b'%07d\\n' % i * 20_000))\n"
     )
-    arguments = [sys.executable, "-S", "-c", script, _files.__file__, str(path)]
+    arguments = [sys.executable, "-c", script, _files.__file__, str(path)]
     for _ in range(30):
         before = path.stat().st_mtime_ns if path.exists() else None
         with subprocess.Popen(arguments) as process:

@@ -634,6 +634,8 @@ def _make_folds(sequences, cv, groups):
                     "transition: expected one at least, two observed timesteps in a row"
                 )
         folds.append((train, test))
+    if not folds:
+        raise ValueError(f"cv must give one split at least, got none from {cv!r}")
     return folds
 
 

@@ -161,7 +161,10 @@ def test_mask_with_a_list(fitted_on_list):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_states": 0}, r"'n_states' parameter .* must be an int in the range \[1, inf\). Got 0"),
+        (
+            {"n_states": 0},
+            r"'n_states' .* must be an int in the range \[1, 2147483647\]. Got 0",
+        ),
         ({"n_states": 2.0}, r"'n_states' parameter .* must be an int"),
         ({"n_syllables": 0}, r"'n_syllables' parameter .* in the range \[1"),
         ({"emission_base_sigma": 0}, r"'emission_base_sigma' .* range \(0.0, inf\). Got 0"),
@@ -177,8 +180,10 @@ def test_mask_with_a_list(fitted_on_list):
         ({"emission_solver": "sgd"}, r"'emission_solver' .* among {.*'adam'.*}"),
         ({"message_passing": "fast"}, r"'message_passing' .* among {.*'sequential'.*}"),
         ({"init": "kmeans"}, r"'init' .* among {.*'prior'.*}, an array-like"),
-        ({"n_chains": 0}, r"'n_chains' .* range \[1, inf\). Got 0"),
-        ({"max_iter": 0}, r"'max_iter' .* range \[1, inf\)"),
+        ({"n_chains": 0}, r"'n_chains' .* range \[1, 2147483647\]. Got 0"),
+        ({"n_chains": np.uint64(2**64 - 1)}, r"'n_chains' .* range \[1, 2147483647\]"),
+        ({"max_iter": 0}, r"'max_iter' .* range \[1, 2147483647\]"),
+        ({"max_iter": 2**31}, r"'max_iter' .* range \[1, 2147483647\]"),
         ({"random_state": "seed"}, r"'random_state' parameter"),
     ],
 )

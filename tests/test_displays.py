@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from decimal import Decimal
 
 import matplotlib
 import numpy as np
@@ -672,8 +673,11 @@ def test_graph_arguments_are_checked():
     for usage in ([1.0], [0, 0], [1, -1], [1, np.nan]):
         with pytest.raises(ValueError, match="usage must hold 2 fractions of time, not all"):
             StateGraphDisplay(np.eye(2), usage=usage).plot()
-    with pytest.raises(ValueError, match="min_probability must be between 0 and 1, got 2"):
-        StateGraphDisplay(np.eye(2)).plot(min_probability=2)
+    for value in (2, np.nan):
+        with pytest.raises(ValueError, match="min_probability must be between 0 and 1, got"):
+            StateGraphDisplay(np.eye(2)).plot(min_probability=value)
+    with pytest.raises(TypeError, match="min_probability must be a number, got Decimal"):
+        StateGraphDisplay(np.eye(2)).plot(min_probability=Decimal("nan"))
     with pytest.raises(ValueError, match="state_names must hold 2 names, got 1"):
         StateGraphDisplay(np.eye(2), state_names=["a"]).plot()
 

@@ -992,6 +992,12 @@ def test_what_is_there_is_kept(tmp_path):
         assert sorted(file) == ["y", "z"]
 
 
+@pytest.mark.parametrize("frames", [{0: [5], 1: [6]}, 7])
+def test_frames_are_a_list(tmp_path, frames):
+    with pytest.raises(TypeError, match="frames must be a list of arrays of frame numbers, one"):
+        save_states(tmp_path / "a", [[0], [1]], ["x", "y"], frames=frames)
+
+
 def fail_at(monkeypatch, place, name, *, call):
     """Make the n-th call of a function fail as a full disk does."""
     function, count = getattr(place, name), itertools.count(1)

@@ -595,6 +595,7 @@ class TestErrors:
             (GRID, {"random_state": -1}, ValueError, "Seed must be between"),
             (GRID, {"estimator": FakeModel(n_syllables=3)}, ValueError, "n_syllables is 3"),
             (GRID, {"mask": np.ones((2, 2))}, ValueError, "mask has shape"),
+            (GRID, {"cv": []}, ValueError, "cv must give one split at least, got none"),
             (GRID, {"cv": [([0, 1], [])]}, ValueError, "the 0 held-out sequences of fold 0"),
             (GRID, {"estimator": FakeModel(init=[[0]])}, ValueError, "init must be .* got list"),
             ({"n_states": [2, 0]}, {}, ValueError, "'n_states' parameter of FakeModel"),

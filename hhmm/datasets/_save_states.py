@@ -14,6 +14,7 @@ References
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
@@ -211,6 +212,12 @@ def _label_rows(labels, what):
 
 
 def _frame_rows(frames):
+    if isinstance(frames, Mapping) or not isinstance(frames, Iterable):
+        raise TypeError(
+            "frames must be a list of arrays of frame numbers, one a recording, got "
+            f"{type(frames).__name__}"
+        )
+    frames = list(frames)
     single = len(frames) and np.ndim(frames[0]) == 0
     rows = []
     for i, row in enumerate([frames] if single else frames):

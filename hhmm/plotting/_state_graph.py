@@ -1,6 +1,7 @@
 """Display of the transitions between states as a graph."""
 
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -194,6 +195,8 @@ class StateGraphDisplay:
         usage = self._checked_usage()
         n_states = len(usage)
         names = check_names(self.state_names, n_states, "state_names", default="{}")
+        if not isinstance(min_probability, Real):
+            raise TypeError(f"min_probability must be a number, got {min_probability!r}")
         if not 0 <= min_probability <= 1:
             raise ValueError(f"min_probability must be between 0 and 1, got {min_probability}")
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, 3.4))

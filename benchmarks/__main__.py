@@ -21,6 +21,7 @@ from benchmarks.fuzz import fuzz_table, measure_fuzz
 from benchmarks.kernels import measure_kernels
 from benchmarks.kills import kills_table, measure_kills
 from benchmarks.modes import measure_modes, modes_table
+from benchmarks.mutants import measure_mutants, mutants_table
 from benchmarks.recovery import measure_recovery, recovery_table
 from benchmarks.reference_env import DEFAULT_DIRECTORY, ensure_reference_environment
 from benchmarks.results import Section, page
@@ -54,6 +55,7 @@ TITLES = {
     "efficiency": "Efficiency",
     "kills": "Killed fits",
     "fuzz": "Fuzz",
+    "mutants": "Mutants",
 }
 PARTS = tuple(TITLES)
 SWEEPS = {"tutorial", "wide", "keypoint"}  # beside the reference
@@ -75,6 +77,7 @@ class Parts(NamedTuple):
     efficiency: dict | None
     kills: list  # of kills.Kills
     fuzz: dict | None
+    mutants: list  # of mutants.Mutants
 
 
 def parse_arguments(arguments=None):
@@ -226,6 +229,7 @@ def measure(only, reference, simulator, plan, folder, say):
         efficiency=run("efficiency", measure_efficiency, plan, say),
         kills=run("kills", measure_kills, plan, say) or [],
         fuzz=run("fuzz", measure_fuzz, plan, say),
+        mutants=run("mutants", measure_mutants, plan, say) or [],
     )
 
 
@@ -260,6 +264,7 @@ def describe(parts):
         "efficiency": efficiency_table,
         "kills": kills_table,
         "fuzz": fuzz_table,
+        "mutants": mutants_table,
     }
     for part, make_table in tables.items():
         if getattr(parts, part):

@@ -870,6 +870,12 @@ def call_target(index, target, arguments):
     return Outcome(index, target.name, "returned", False, "")
 
 
+def _reply(replies, reply):
+    """Written before what comes next may end the process."""
+    replies.write(json.dumps(reply) + "\n")
+    replies.flush()
+
+
 def main():
     """Call with the inputs that the command line names."""
     seed, start, stop = map(int, sys.argv[1:])
@@ -880,9 +886,8 @@ def main():
     for index in range(start, stop):
         faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
         target, arguments = make_input(seed, index)
-        for reply in ((index, target.name), call_target(index, target, arguments)):
-            replies.write(json.dumps(reply) + "\n")
-            replies.flush()
+        _reply(replies, (index, target.name))
+        _reply(replies, call_target(index, target, arguments))
     faulthandler.cancel_dump_traceback_later()
 
 

@@ -77,6 +77,7 @@ def as_json(machine, versions, plan, parts):
         "efficiency": parts.efficiency,
         "kills": [row._asdict() for row in parts.kills],
         "fuzz": parts.fuzz,
+        "mutants": [row._asdict() for row in parts.mutants],
     }
 
 

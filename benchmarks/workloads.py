@@ -108,6 +108,7 @@ class Plan(NamedTuple):
     efficiency_sizes: tuple  # numbers of sequences
     n_kills: int  # of a fit of each kind
     n_fuzz: int  # inputs
+    n_mutants: int  # of a group of modules
 
 
 class Target(NamedTuple):
@@ -201,6 +202,7 @@ FULL = Plan(
     efficiency_sizes=(1, 2, 5, 10, 20, 50, 100, 200),
     n_kills=10,
     n_fuzz=100_000,
+    n_mutants=60,
 )
 # everything in a few minutes, to see that it works
 QUICK = Plan(
@@ -235,6 +237,7 @@ QUICK = Plan(
     efficiency_sizes=(25, 50),
     n_kills=3,
     n_fuzz=500,
+    n_mutants=2,
 )
 
 # Sweeps before anything is timed: Newton's warm start has something to start from.

@@ -1,4 +1,4 @@
-"""How much memory a fit takes, before it takes it.
+"""How much memory a fit or a simulation takes, before it takes it.
 
 The estimate is made of bytes for each timestep, each run and each entry of the counts (state,
 syllable, syllable), measured as peaks of processes that fitted 10^4 to 10^8 timesteps with 5 to 50
@@ -20,6 +20,7 @@ PER_COUNT = 120  # of a chain: what is made of each entry of the counts while em
 PER_TIMESTEP = 30  # data, and the states as they are given back
 PER_STEP = 40  # of a chain, for each timestep or run that messages are passed over, and
 PER_STEP_AND_STATE = 4
+PER_SIMULATED = 50  # of each timestep: two uniforms, and states and syllables in two layouts
 PARALLEL_FACTOR = 2.5  # of the messages of `message_passing` "parallel"
 
 
@@ -75,7 +76,7 @@ def _messages(prepared, n_states):
 def check_fits(estimate):
     """Raise MemoryError where a fit takes more than there is; says what to change."""
     limit = total_memory()
-    if limit is None or estimate.total <= limit:
+    if _fits(estimate.total, limit):
         return
     advice = {
         "counts": "the emissions (states x syllables x syllables): use fewer n_states, or fewer "
@@ -88,9 +89,38 @@ def check_fits(estimate):
     # fewer draws do not help where the emissions alone are too many
     too_much = [name for name in advice if getattr(estimate, name) > limit]
     largest = too_much[0] if too_much else max(advice, key=lambda name: getattr(estimate, name))
-    raise MemoryError(
-        f"the fit would take about {estimate.total / 1e9:.1f} GB of memory, and there are "
-        f"{limit / 1e9:.1f} GB. Most of it is for {advice[largest]}"
+    raise _error("the fit", estimate.total, limit, f"Most of it is for {advice[largest]}")
+
+
+def check_simulation_fits(*, n_timesteps, n_states, n_syllables):
+    """Raise MemoryError where `hhmm._model.simulate` takes more than there is.
+
+    Parameters
+    ----------
+    n_timesteps : int
+        Of all sequences.
+    n_states, n_syllables : int
+    """
+    tables = 8 * n_states * (3 * n_syllables**2 + 4 * n_states)
+    needed, limit = COMPILER + PER_SIMULATED * n_timesteps + tables, total_memory()
+    if not _fits(needed, limit):
+        raise _error(
+            "the simulation",
+            needed,
+            limit,
+            f"That is for {n_timesteps:,} timesteps in all, {n_states:,} states and "
+            f"{n_syllables:,} syllables",
+        )
+
+
+def _fits(needed, limit):
+    return limit is None or needed <= limit
+
+
+def _error(what, needed, limit, detail):
+    return MemoryError(
+        f"{what} would take about {needed / 1e9:.1f} GB of memory, and there are "
+        f"{limit / 1e9:.1f} GB. {detail}"
     )
 
 

@@ -752,10 +752,20 @@ class EfficientHHMM(
         X : ndarray of shape (n_sequences, n_timesteps), int32
             Syllables; the first of each sequence is uniform over the syllables.
         states : ndarray of shape (n_sequences, n_timesteps), int32
+
+        Raises
+        ------
+        MemoryError
+            If that many timesteps take more memory than there is.
         """
         check_is_fitted(self)
         for name, value in [("n_sequences", n_sequences), ("n_timesteps", n_timesteps)]:
             check_scalar(value, name, Integral, min_val=1)
+        memory.check_simulation_fits(
+            n_timesteps=int(n_sequences) * int(n_timesteps),
+            n_states=len(self.trans_probs_),
+            n_syllables=self.n_syllables_,
+        )
         syllables, states = simulate(
             key_from_random_state(random_state),
             self._params(),

@@ -5,6 +5,7 @@ import pytest
 
 from hhmm import EfficientHHMM, _memory
 from hhmm._inference.prepare import prepare
+from hhmm.datasets import make_hhmm
 
 
 def _estimate(x, n_states=3, n_syllables=4, message_passing="sequential", **counts):
@@ -38,7 +39,7 @@ def test_emissions_count_by_states_and_pairs_of_syllables():
     ("X", "parameters", "message"),
     [
         ([[0, 40_000, 1]], {}, r"Most of it is for the emissions .*SyllableEncoder numbers labels"),
-        ([[0, 1, 0]], {"n_draws": 10**10}, "Most of it is for the draws: use fewer n_draws"),
+        ([[0, 1, 0]], {"n_draws": 10**9}, "Most of it is for the draws: use fewer n_draws"),
     ],
 )
 def test_a_fit_that_cannot_be_is_refused_before_it_begins(X, parameters, message, monkeypatch):
@@ -47,6 +48,26 @@ def test_a_fit_that_cannot_be_is_refused_before_it_begins(X, parameters, message
     with pytest.raises(MemoryError, match=rf"would take about \d+\.\d GB of memory.*{message}"):
         model.fit(X)
     assert not hasattr(model, "trans_probs_")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "detail"),
+    [
+        ({"n_sequences": 10**12}, "200,000,000,000,000 timesteps in all, 5 states"),
+        ({"n_sequences": 10**12, "n_timesteps": np.uint64(2**64 - 1)}, "timesteps in all"),
+        ({"n_states": 2**31}, "2,147,483,648 states"),
+        ({"n_syllables": 46_340}, "46,340 syllables"),
+    ],
+)
+def test_a_simulation_that_cannot_be_is_refused_before_it_begins(arguments, detail):
+    with pytest.raises(MemoryError, match=rf"simulation would take about \d+\.\d GB .*{detail}"):
+        make_hhmm(**{"n_timesteps": 200, **arguments})
+
+
+def test_a_fitted_model_refuses_to_simulate_more_than_there_is_memory():
+    model = EfficientHHMM(2, init="prior", max_iter=1, random_state=0).fit([[0, 1, 0, 1]])
+    with pytest.raises(MemoryError, match="for 1,000,000,000,000,000,000 timesteps in all"):
+        model.sample(10**9, 10**9)
 
 
 def test_a_small_machine(monkeypatch):

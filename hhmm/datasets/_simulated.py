@@ -7,10 +7,12 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, validate_params
 
+from hhmm._memory import check_simulation_fits
 from hhmm._model.simulate import draw_params, simulate
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Priors
+from hhmm._validation import MAX_SYLLABLES
 
 
 @validate_params(
@@ -18,7 +20,7 @@ from hhmm._types import Priors
         "n_sequences": [Interval(Integral, 1, None, closed="left")],
         "n_timesteps": [Interval(Integral, 1, None, closed="left")],
         "n_states": [Interval(Integral, 1, None, closed="left")],
-        "n_syllables": [Interval(Integral, 1, None, closed="left")],
+        "n_syllables": [Interval(Integral, 1, MAX_SYLLABLES, closed="both")],
         "emission_base_sigma": [Interval(Real, 0, None, closed="neither")],
         "emission_biases_sigma": [Interval(Real, 0, None, closed="neither")],
         "trans_beta": [Interval(Real, 0, None, closed="neither")],
@@ -65,6 +67,11 @@ def make_hhmm(
         emission_biases : ndarray of shape (n_states - 1, n_syllables - 1)
         trans_probs : ndarray of shape (n_states, n_states)
 
+    Raises
+    ------
+    MemoryError
+        If the data or the parameters take more memory than there is.
+
     Examples
     --------
     >>> from hhmm.datasets import make_hhmm
@@ -72,6 +79,11 @@ def make_hhmm(
     >>> data.X.shape, data.states.shape, data.trans_probs.shape
     ((3, 50), (3, 50), (2, 2))
     """
+    check_simulation_fits(
+        n_timesteps=int(n_sequences) * int(n_timesteps),
+        n_states=int(n_states),
+        n_syllables=int(n_syllables),
+    )
     key_params, key_data = jax.random.split(key_from_random_state(random_state))
     priors = Priors(
         np.float64(emission_base_sigma),

@@ -202,7 +202,7 @@ FULL = Plan(
     efficiency_sizes=(1, 2, 5, 10, 20, 50, 100, 200),
     n_kills=10,
     n_fuzz=100_000,
-    n_mutants=60,
+    n_mutants=30,
 )
 # everything in a few minutes, to see that it works
 QUICK = Plan(

@@ -20,7 +20,7 @@ from sklearn.frozen import FrozenEstimator
 
 from benchmarks import kills
 from hhmm import EfficientHHMM, _files
-from hhmm._inference import checkpoint, draws
+from hhmm._inference import checkpoint, draws, run
 from hhmm.datasets import make_hhmm
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -127,6 +127,29 @@ def test_a_fit_goes_on_wherever_it_started(tmp_path, monkeypatch, data, start):
         with pytest.raises(StopError):
             stopped.fit(data.X, checkpoint=path, checkpoint_every=7)
     _assert_equal_fits(ready().fit(data.X, checkpoint=path), expected)
+
+
+def test_a_chain_still_under_way_when_another_fails_writes_no_more(tmp_path, monkeypatch, data):
+    """The file is no longer locked then, and may be another fit's already."""
+    path, save = tmp_path / "fit.npz", checkpoint.Checkpoint.save
+    is_done, is_late = threading.Event(), threading.Event()
+
+    def one_fails_and_one_is_late(self, i, past):
+        if i == 0:
+            save(self, i, past)
+            raise StopError
+        assert is_done.wait(60)
+        save(self, i, past)
+        is_late.set()
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", one_fails_and_one_is_late)
+    monkeypatch.setattr(run.joblib, "effective_n_jobs", lambda _: 2)
+    with pytest.raises(StopError):
+        _model(n_chains=2).fit(data.X, checkpoint=path, checkpoint_every=1)
+    before = path.stat().st_mtime_ns
+    is_done.set()
+    assert is_late.wait(60)
+    assert path.stat().st_mtime_ns == before
 
 
 def _fail(*_):

@@ -108,7 +108,11 @@ def opened(path, fit, n_chains):
         found, pasts = fit, [None] * n_chains
         if path.exists():
             found, pasts = _read(path, fit, n_chains)
-        yield Checkpoint(path, fit._replace(random_state=found.random_state), pasts)
+        checkpoint = Checkpoint(path, fit._replace(random_state=found.random_state), pasts)
+        try:
+            yield checkpoint
+        finally:
+            checkpoint.close()
 
 
 class Checkpoint:
@@ -124,7 +128,12 @@ class Checkpoint:
         self._path, self._fit = path, fit
         self.pasts = pasts
         self._lock = threading.Lock()
-        self._failed = False
+        self._failed = self._closed = False
+
+    def close(self):
+        """Write no more: a chain that another one's error ended may still be under way."""
+        with self._lock:
+            self._closed = True
 
     def rng(self, rng):
         """The random numbers as they were at the start of the fit; `rng` itself where it is."""
@@ -140,6 +149,8 @@ class Checkpoint:
     def save(self, i, past):
         """Chain i has come so far. Where the file cannot be written, the fit goes on."""
         with self._lock:
+            if self._closed:
+                return
             self.pasts[i] = past
             try:
                 _files.write_whole(self._path, self._write)

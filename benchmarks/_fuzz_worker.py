@@ -82,6 +82,9 @@ class ChangedError(Exception):
     """Something is other than it was before a call that failed."""
 
 
+MEMORY = (MemoryError,)  # which simulations say that they raise
+
+
 class Target(NamedTuple):
     """A public function or method."""
 
@@ -442,7 +445,9 @@ def _methods():
         sizes = {"n_sequences": 1, "n_timesteps": 3, "random_state": 0}
         return {"_model": make_model(rng), **sizes}
 
-    yield Target("EfficientHHMM.sample", functools.partial(call_method, "sample"), of_sample, 0.5)
+    yield Target(
+        "EfficientHHMM.sample", functools.partial(call_method, "sample"), of_sample, 0.5, MEMORY
+    )
     yield Target(
         "EfficientHHMM.to_arviz",
         functools.partial(call_method, "to_arviz"),
@@ -656,6 +661,7 @@ def _datasets():
             "random_state": 0,
         },
         0.5,
+        MEMORY,
     )
 
 

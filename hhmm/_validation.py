@@ -17,6 +17,8 @@ from hhmm._types import Params
 MISSING = -1
 # pairs of syllables are numbered in 32 bits
 MAX_SYLLABLES = 46_340
+# of a count that is asked for: what goes over it is a slip, and overflows further on
+MOST = np.iinfo(np.int32).max
 _LARGEST_LABEL = np.iinfo(np.int32).max - 1
 
 

@@ -45,8 +45,6 @@ from hhmm.metrics import state_usage
 
 # of the attributes as they are pickled; a change that this version could not read raises it
 _STATE_VERSION = 1
-# of a count that is asked for: what goes over it is a slip, and overflows further on
-_MOST = np.iinfo(np.int32).max
 # attributes that only a fit by a sampler has
 _OF_DRAWS = ("posterior_", "emission_acceptance_", "emission_diverging_", "_kept_sweeps")
 
@@ -249,17 +247,17 @@ class EfficientHHMM(
     """
 
     _parameter_constraints: ClassVar = {
-        "n_states": [Interval(Integral, 1, _MOST, closed="both")],
+        "n_states": [Interval(Integral, 1, _validation.MOST, closed="both")],
         "n_syllables": [Interval(Integral, 1, _validation.MAX_SYLLABLES, closed="both"), None],
         "emission_base_sigma": [Interval(Real, 0, None, closed="neither")],
         "emission_biases_sigma": [Interval(Real, 0, None, closed="neither")],
         "trans_beta": [Interval(Real, 0, None, closed="neither")],
         "trans_kappa": [Interval(Real, 0, None, closed="left")],
         "algorithm": [StrOptions({"em", "gibbs", "gradient"})],
-        "max_iter": [Interval(Integral, 1, _MOST, closed="both")],
+        "max_iter": [Interval(Integral, 1, _validation.MOST, closed="both")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "emission_solver": [StrOptions({"newton", "adam"})],
-        "emission_gd_iters": [Interval(Integral, 1, _MOST, closed="both")],
+        "emission_gd_iters": [Interval(Integral, 1, _validation.MOST, closed="both")],
         "emission_gd_lr": [Interval(Real, 0, None, closed="neither")],
         "emission_sampler": [StrOptions({"laplace", "hmc"})],
         "message_passing": [StrOptions({"auto", "sequential", "parallel", "compressed"})],
@@ -268,8 +266,8 @@ class EfficientHHMM(
             "array-like",
             HasMethods(["predict", "get_params"]),
         ],
-        "n_chains": [Interval(Integral, 1, _MOST, closed="both")],
-        "n_draws": [Interval(Integral, 1, _MOST, closed="both")],
+        "n_chains": [Interval(Integral, 1, _validation.MOST, closed="both")],
+        "n_draws": [Interval(Integral, 1, _validation.MOST, closed="both")],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -760,7 +758,7 @@ class EfficientHHMM(
         """
         check_is_fitted(self)
         for name, value in [("n_sequences", n_sequences), ("n_timesteps", n_timesteps)]:
-            check_scalar(value, name, Integral, min_val=1)
+            check_scalar(value, name, Integral, min_val=1, max_val=_validation.MOST)
         memory.check_simulation_fits(
             n_timesteps=int(n_sequences) * int(n_timesteps),
             n_states=len(self.trans_probs_),

@@ -46,6 +46,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
@@ -337,7 +338,9 @@ def scan(
         tasks = [task for task in plan.tasks() if task.key not in record.rows]
         n_total = len(plan.points) * len(plan.folds) * plan.n_seeds
         # sequences are laid end to end, so that joblib can share the memory with its workers
-        fits = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+        # no more workers than fits
+        n_workers = min(effective_n_jobs(n_jobs), max(len(tasks), 1))
+        fits = Parallel(n_jobs=n_workers, return_as="generator_unordered")(
             delayed(_fit)(
                 task,
                 plan.model,

@@ -174,6 +174,19 @@ def test_a_seed_that_the_system_chose_is_kept(tmp_path, monkeypatch, data):
     _assert_equal_fits(clone(model).fit(data.X, checkpoint=path), expected)
 
 
+@pytest.mark.parametrize("kind", ["MT19937", "PCG64", "SFC64"])
+def test_random_numbers_go_on_whatever_generator_makes_them(tmp_path, data, kind):
+    """Users may give numpy another one for what random_state=None draws from."""
+    estimator, path = _model(random_state=None), tmp_path / "fit.npz"
+    rng = np.random.RandomState(getattr(np.random, kind)(5))
+    rng.uniform(size=3)
+    sequences = [x.astype(np.int32) for x in data.X]
+    fit = checkpoint.describe(estimator, sequences, 4, "prior", rng)
+    expected = np.random.RandomState(getattr(np.random, kind)(5)).uniform(size=7)
+    with checkpoint.opened(path, fit, 1) as opened:
+        np.testing.assert_array_equal(opened.rng(rng).uniform(size=4), expected[3:])
+
+
 @pytest.mark.parametrize("algorithm", ["gibbs", "em", "gradient"])
 def test_a_larger_max_iter_goes_on(tmp_path, data, algorithm):
     model = _model(algorithm=algorithm, tol=0.0, max_iter=40)

@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.parallel import Parallel
 
 from hhmm import EfficientHHMM, _files, model_selection
 from hhmm.metrics import matched_accuracy
@@ -249,6 +250,17 @@ class TestTable:
         with joblib.parallel_config(n_jobs=2):
             two = fake_scan(X)
         assert_equal_tables(fake_scan(X).table, two.table)
+
+    def test_no_more_workers_than_fits(self, X, monkeypatch):
+        asked = []
+
+        def parallel(n_jobs, **arguments):
+            asked.append(n_jobs)
+            return Parallel(n_jobs=1, **arguments)
+
+        monkeypatch.setattr(model_selection, "Parallel", parallel)
+        fake_scan(X, {"n_states": [2]}, n_seeds=1, cv=3, n_jobs=np.uint64(2**64 - 1))
+        assert asked == [3]
 
     def test_every_form_of_data(self, X):
         mask = np.random.default_rng(1).random(X.shape) < 0.9

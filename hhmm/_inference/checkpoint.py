@@ -139,11 +139,15 @@ class Checkpoint:
         """The random numbers as they were at the start of the fit; `rng` itself where it is."""
         if self._fit.is_seeded:
             return rng
-        rng = np.random.RandomState()
-        state = dict(self._fit.random_state["state"])
-        if "key" in state:
-            state["key"] = np.array(state["key"], np.uint32)
-        rng.set_state(self._fit.random_state | {"state": state})
+        # of whichever kind numpy's global generator was
+        kept = self._fit.random_state
+        rng = np.random.RandomState(getattr(np.random, kept["bit_generator"])())
+        own = rng.get_state(legacy=False)["state"]
+        state = {
+            name: np.array(value, own[name].dtype) if isinstance(value, list) else value
+            for name, value in kept["state"].items()
+        }
+        rng.set_state(kept | {"state": state})
         return rng
 
     def save(self, i, past):

@@ -12,14 +12,14 @@ from hhmm._model.simulate import draw_params, simulate
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Priors
-from hhmm._validation import MAX_SYLLABLES
+from hhmm._validation import MAX_SYLLABLES, MOST
 
 
 @validate_params(
     {
-        "n_sequences": [Interval(Integral, 1, None, closed="left")],
-        "n_timesteps": [Interval(Integral, 1, None, closed="left")],
-        "n_states": [Interval(Integral, 1, None, closed="left")],
+        "n_sequences": [Interval(Integral, 1, MOST, closed="both")],
+        "n_timesteps": [Interval(Integral, 1, MOST, closed="both")],
+        "n_states": [Interval(Integral, 1, MOST, closed="both")],
         "n_syllables": [Interval(Integral, 1, MAX_SYLLABLES, closed="both")],
         "emission_base_sigma": [Interval(Real, 0, None, closed="neither")],
         "emission_biases_sigma": [Interval(Real, 0, None, closed="neither")],

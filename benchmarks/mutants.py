@@ -31,7 +31,15 @@ _NOT_COPIED = (".git", ".reference", "__pycache__", "*.egg-info")
 
 # modules, and the tests that are to notice errors in them
 GROUPS = {
-    "metrics.py": (("hhmm/metrics.py",), ("tests/test_metrics.py", "tests/test_properties.py")),
+    "metrics.py": (
+        ("hhmm/metrics.py",),
+        (
+            "tests/test_metrics.py",
+            "tests/test_lagged_information.py",
+            "tests/test_properties.py",
+            "tests/test_displays.py",
+        ),
+    ),
     "_model": (
         ("hhmm/_model",),
         ("tests/test_model.py", "tests/test_em_and_gradient.py", "tests/test_gibbs.py"),

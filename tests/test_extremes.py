@@ -17,7 +17,7 @@ import scipy.stats
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import laplace, newton
 from hhmm._emission_solvers.objective import emission_counts
-from hhmm._inference import dispatch, gibbs, initialise, search
+from hhmm._inference import choose, dispatch, gibbs, initialise, search
 from hhmm._inference.chain import Settings
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
@@ -26,10 +26,11 @@ from hhmm._model.emissions import (
     logits_from_params,
     params_from_logits,
 )
+from hhmm._model.simulate import simulate
 from hhmm._model.transitions import SMALLEST_PROB, draw_trans_probs, trans_mode
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
-from hhmm._types import EmissionLogits, PackedRuns, Priors, RunData, SufficientStats
+from hhmm._types import EmissionLogits, PackedRuns, Params, Priors, RunData, SufficientStats
 from hhmm.metrics import matched_accuracy
 from tests import oracles
 
@@ -351,6 +352,39 @@ def test_the_log_likelihood_of_a_million_timesteps(backend):
     np.testing.assert_allclose(fitted.score_samples([x]), expected, rtol=1e-7)
     short = _long_log_likelihood(model, x[:500], 10)
     np.testing.assert_allclose(short, _log_likelihood(model, x[:500]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+@double_precision
+def test_the_log_likelihood_of_a_sequence_that_is_nearly_certain(backend, monkeypatch):
+    """-0.03 nats a timestep: rounding A to float32 alone would be off by 4e-7 of that."""
+    monkeypatch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", np.inf)
+    rng = np.random.default_rng(0)
+    n_states, n_syllables = 3, 5
+    base = rng.normal(size=(n_syllables, n_syllables)) + 6.4 * np.eye(n_syllables)
+    biases = rng.normal(size=(n_states, n_syllables))
+    centred = EmissionLogits(
+        base - base.mean(axis=1, keepdims=True),
+        biases - biases.mean(axis=0) - biases.mean(axis=1, keepdims=True) + biases.mean(),
+    )
+    trans_probs = np.full((n_states, n_states), 0.0005)
+    np.fill_diagonal(trans_probs, 0.999)
+    params = Params(*params_from_logits(centred), trans_probs)
+    shapes = {"n_sequences": 1, "n_timesteps": 100_000}
+    x = np.asarray(simulate(jax.random.key(0), params, **shapes)[0])[:, 0]
+    expected = _long_log_likelihood(oracles.Model(*map(np.asarray, params)), x)
+    assert -0.04 < expected / len(x) < -0.02, expected / len(x)
+
+    prepared = prepare([x], n_syllables, n_states, backend, every_timestep=False)
+    kernels, data = BACKENDS[prepared.backend], prepared.data
+
+    @jax.jit
+    def log_likelihoods(params, data):
+        given = emission_factors(logits_from_params(*params[:2])), params.trans_probs, data
+        drawn, expected = kernels.sample(jax.random.key(1), *given), kernels.expected_counts(*given)
+        return kernels.log_normalisers(*given).sum(), drawn[-1], expected[-1]
+
+    np.testing.assert_allclose(log_likelihoods(params, data), expected, rtol=1e-7)
 
 
 @double_precision

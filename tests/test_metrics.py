@@ -355,6 +355,7 @@ def test_the_input_is_not_changed():
     ("y_true", "y_pred", "message"),
     [
         ([[0], [1]], [[0]], "same number of sequences, got 2 and 1"),
+        ([[0]], [[0], [1]], "same number of sequences, got 1 and 2"),
         (np.zeros((3, 4), int), np.zeros(12, int), "same number of sequences, got 3 and 1"),
         (
             [[0], [0, 1], [0, 1]],

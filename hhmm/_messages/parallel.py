@@ -71,7 +71,9 @@ def log_normalisers(factors, trans_probs, data):
     if isinstance(data, RunData):
         return compressed.log_normalisers(factors, trans_probs, data, recursion=run_products)
     passed = forward(factors, trans_probs, data)
-    return sequential.log_terms(jnp.log(passed.normalisers), factors, data)
+    filtered = normalised(passed.messages, axis=1)
+    logs = jnp.log(passed.normalisers)
+    return sequential.log_terms(logs, filtered, factors, trans_probs, data)
 
 
 def forward_filter(factors, trans_probs, data):
@@ -104,7 +106,7 @@ def expected_counts(factors, trans_probs, data):
     smoothed = backward(trans_probs, data, passed)
     evidence = jnp.where(passed.predicted > 0, smoothed / passed.predicted, 0)
     stats = sequential.expectation(passed, evidence, factors, trans_probs, data)
-    return stats, sequential.log_likelihood(passed, factors, data)
+    return stats, sequential.log_likelihood(passed, stats, factors, trans_probs, data)
 
 
 def sample(key, factors, trans_probs, data):
@@ -147,7 +149,7 @@ def sample(key, factors, trans_probs, data):
         reverse=True,
     )
     stats = sequential.count(states, data, n_states=n_states, n_pairs=n_pairs)
-    return states, stats, sequential.log_likelihood(passed, factors, data)
+    return states, stats, sequential.log_likelihood(passed, stats, factors, trans_probs, data)
 
 
 def viterbi(factors, trans_probs, data):

@@ -123,7 +123,7 @@ def expected_counts(factors, trans_probs, sequences):
     passed = forward(factors, trans_probs, sequences)
     evidence = backward(factors, trans_probs, sequences, passed)
     stats = expectation(passed, evidence, factors, trans_probs, sequences)
-    return stats, log_likelihood(passed, factors, sequences)
+    return stats, log_likelihood(passed, stats, factors, trans_probs, sequences)
 
 
 def _expected_counts_by_blocks(factors, trans_probs, sequences, n_blocks):
@@ -175,7 +175,8 @@ def _expected_counts_by_blocks(factors, trans_probs, sequences, n_blocks):
     )
     carry = ones, jnp.zeros(n_lanes, bool), nothing, jnp.zeros(())
     (_, _, stats, log_likelihood), _ = lax.scan(collect, carry, (entering, *blocks), reverse=True)
-    return stats, log_likelihood + jnp.dot(sequences.pair_counts, factors.log_scale)
+    log_likelihood += jnp.dot(sequences.pair_counts, factors.log_scale)
+    return stats, log_likelihood + _log_of_rounding(stats, trans_probs, trans.dtype)
 
 
 def expectation(passed, evidence, factors, trans_probs, sequences, entering=None):
@@ -227,7 +228,7 @@ def sample(key, factors, trans_probs, sequences):
     _, states = lax.scan(step, last, (passed.messages, ends_of(sequences), noise), reverse=True)
     n_pairs, n_states = factors.relative.shape
     stats = count(states, sequences, n_states=n_states, n_pairs=n_pairs)
-    return states, stats, log_likelihood(passed, factors, sequences)
+    return states, stats, log_likelihood(passed, stats, factors, trans_probs, sequences)
 
 
 def count(states, sequences, *, n_states, n_pairs):
@@ -352,7 +353,8 @@ def filter_forward(factors, trans_probs, sequences, entering=None):
     normalisers = total(messages.transpose(1, 0, 2))
     # by itself the logarithm is a vector operation; in one with the gather of log scales it is not
     logs = lax.optimization_barrier(jnp.log(normalisers))
-    return messages * (1 / normalisers)[:, None], log_terms(logs, factors, sequences)
+    filtered = messages * (1 / normalisers)[:, None]
+    return filtered, log_terms(logs, filtered, factors, trans_probs, sequences)
 
 
 def _before(trans, sequences):
@@ -386,19 +388,36 @@ def backward(factors, trans_probs, sequences, passed, following=None, continues=
     return evidence
 
 
-def log_terms(logs, factors, sequences):
-    """`log_normalisers` of the logarithms of the normalisers of the recursion."""
+def log_terms(logs, filtered, factors, trans_probs, sequences):
+    """`log_normalisers` of the logarithms of the normalisers of the recursion.
+
+    Rounded to float32 a row of A sums to 1 only within 3e-8. That is the same at every timestep
+    and adds up, so what is missing is put back: of the state before, by `filtered` probabilities.
+    """
+    trans = trans_probs.astype(filtered.dtype).astype(trans_probs.dtype)
+    missing = (1 - trans.sum(axis=1)).astype(filtered.dtype)
+    missing = total(filtered[:-1].transpose(1, 0, 2) * missing[:, None, None])
+    missing = jnp.concatenate([jnp.zeros_like(logs[:1]), missing])
+    missing = jnp.where(sequences.starts, 0, missing).astype(trans_probs.dtype)
     scales = factors.log_scale.at[sequences.pairs].get(
         mode="promise_in_bounds", wrap_negative_indices=False
     )
-    return _inside(logs, sequences) + scales
+    return _inside(logs + missing, sequences) + scales
 
 
-def log_likelihood(passed, factors, sequences):
-    """log p(x) in nats, all sequences, of what `forward` leaves, () float64."""
-    return jnp.sum(_inside(jnp.log(passed.normalisers), sequences)) + jnp.dot(
-        sequences.pair_counts, factors.log_scale
-    )
+def log_likelihood(passed, stats, factors, trans_probs, sequences):
+    """log p(x) in nats, all sequences, of what `forward` leaves and the counts, () float64."""
+    logs = jnp.sum(_inside(jnp.log(passed.normalisers), sequences))
+    logs += jnp.dot(sequences.pair_counts, factors.log_scale)
+    return logs + _log_of_rounding(stats, trans_probs, passed.messages.dtype)
+
+
+def _log_of_rounding(stats, trans_probs, dtype):
+    """What rounding A takes from log p(x): its derivative by log A is the expected counts."""
+    rounded = trans_probs.astype(dtype).astype(trans_probs.dtype)
+    possible = rounded > 0
+    ratio = jnp.where(possible, trans_probs, 1) / jnp.where(possible, rounded, 1)
+    return jnp.sum(stats.state_trans_counts * jnp.log(ratio))
 
 
 def _inside(values, sequences):

@@ -38,7 +38,9 @@ def emission_factors(logits):
 
     The largest probability among the states is taken out of each pair, in
     float64, so that what float32 holds is the evidence between states and
-    nothing underflows because a syllable is rare in all of them.
+    nothing underflows because a syllable is rare in all of them. Rounding to float32
+    is the same at every timestep and adds up over long sequences; the scale
+    puts back what it takes from the sum over states, which is most of it.
 
     Parameters
     ----------
@@ -53,7 +55,9 @@ def emission_factors(logits):
     n_states = log_probs.shape[0]
     by_pair = log_probs.reshape(n_states, -1)
     log_scale = by_pair.max(axis=0)
-    relative = jnp.exp(by_pair - log_scale).T.astype(jnp.float32)
+    exact = jnp.exp(by_pair - log_scale).T
+    relative = exact.astype(jnp.float32)
+    log_scale += jnp.log(exact.sum(axis=1) / relative.astype(exact.dtype).sum(axis=1))
     return EmissionFactors(
         relative=jnp.concatenate([relative, jnp.ones((1, n_states), jnp.float32)]),
         log_scale=jnp.concatenate([log_scale, jnp.zeros(1)]),

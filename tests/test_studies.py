@@ -15,6 +15,7 @@ from benchmarks import (
     efficiency,
     fuzz,
     modes,
+    mutants,
     samplers,
 )
 from benchmarks._regimes import make_regimes
@@ -398,3 +399,32 @@ def test_processes_that_hang_or_end_are_started_again(monkeypatch):
     text = fuzz.fuzz_table(found)
     assert text.endswith("8 inputs, 2 that were neither taken nor refused: MISSED")
     assert widest(text) <= 100
+
+
+def test_mutants_are_drawn_by_place():
+    """One place has fifty mutants and the other one: they have equal chance."""
+    made = [mutants.Mutant("a.py", "f", i, 1, "x + 1", f"x - {i}", "") for i in range(50)]
+    made.append(mutants.Mutant("a.py", "f", 0, 2, "y", "not y", ""))
+    drawn = [mutants.draw(made, 1, np.random.default_rng(seed))[0].line for seed in range(400)]
+    # 200 are expected; further off than 78 by chance once in 10^14
+    assert abs(drawn.count(2) - 200) < 78
+
+
+def test_the_tests_of_a_module_come_first():
+    tests = ("tests/test_messages.py", "tests/test_parallel.py", "tests/test_runs.py")
+    first, *rest = mutants._own_first(tests, "hhmm/_messages/parallel.py")
+    assert (first, rest) == (tests[1], [tests[0], tests[2]])
+    assert mutants._own_first(tests, "hhmm/_messages/bridges.py") == list(tests)
+
+
+def test_survivors_are_explained_or_listed(monkeypatch):
+    known = mutants.Outcome("a.py", 3, "x[-1]", "x[1]", True)
+    unknown = mutants.Outcome("a.py", 4, "x > 0", "x > 1", True)
+    monkeypatch.setattr(mutants, "REASONS", {("a.py", "x[-1]", "x[1]"): "the same entry"})
+    assert mutants.Mutants("a", 10, 2, [known]).met
+    rows = [mutants.Mutants("a", 10, 2, [known, unknown])]
+    assert not rows[0].met
+    text = mutants.mutants_table(rows)
+    assert "    the same entry" in text
+    assert text.endswith("MISSED")
+    assert rows[0].unexplained == [unknown]

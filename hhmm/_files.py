@@ -10,7 +10,7 @@ import numpy as np
 
 try:
     import fcntl
-except ImportError:  # Windows
+except ImportError:  # pragma: no cover -- Windows
     import msvcrt
 
     def _lock(descriptor):

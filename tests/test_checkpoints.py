@@ -313,6 +313,10 @@ def _damaged(written):
     yield _npz(_consistent(arrays, format=2))
     yield _npz(_consistent(arrays, settings=None))
     yield _npz(_consistent(arrays, max_iter="many"))
+    yield _npz(_consistent(arrays, arrays={}))
+    kept = {name: np.repeat(a, 9, axis=0) for name, a in arrays.items() if ".kept" in name}
+    assert kept
+    yield _npz(_consistent(arrays | kept))  # more draws than were asked for
     # larger than it is: compressed, and an array that says that it is
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
@@ -356,10 +360,10 @@ def _npz(arrays):
     return stream.getvalue()
 
 
-def _consistent(arrays, **changes):
+def _consistent(given, /, **changes):
     """With a header and a checksum that fit the arrays."""
-    header = json.loads(arrays["header"].tobytes())
-    arrays = {name: a for name, a in arrays.items() if name != "header"}
+    header = json.loads(given["header"].tobytes())
+    arrays = {name: a for name, a in given.items() if name != "header"}
     header["arrays"] = {name: [str(a.dtype), list(a.shape)] for name, a in arrays.items()}
     header |= changes
     header["sha256"] = checkpoint._sha256(header, arrays)

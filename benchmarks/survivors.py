@@ -1,3 +1,91 @@
 """Why mutants survive that the tests do not notice, by module, line and what it becomes."""
 
-REASONS = {}
+_SQUARE = "the matrix is square"
+_SAME_AXIS = "the same axis, counted from the other end"
+_SYMMETRIC = "sums of all entries, and the concentrations of the prior are symmetric"
+_JIT = "without the decorator it is compiled by whoever calls it, or runs uncompiled: slower"
+_CALL = "every call in the package names these arguments"
+_MARK = "any negative number marks what has no label yet; all marks are written over"
+
+REASONS = {
+    (
+        "hhmm/_emission_solvers/hmc.py",
+        "DIVERGENT = 1000.0",
+        "DIVERGENT = 999.0",
+    ): "a limit far from what occurs on either side",
+    (
+        "hhmm/_emission_solvers/hmc.py",
+        "JITTER = 0.2",
+        "JITTER = 1.2",
+    ): "any distribution of steps is exact; the tuning makes up for the acceptance that it costs",
+    (
+        "hhmm/_emission_solvers/newton.py",
+        "MAX_HALVINGS = 40",
+        "MAX_HALVINGS = 39",
+    ): "a step of 1e-12 is no step either",
+    (
+        "hhmm/_emission_solvers/newton.py",
+        "def solve(counts, priors, start, *, max_iter, learning_rate, tol, right_hand_side):",
+        "def solve(counts, priors, start, /, max_iter, learning_rate, tol, right_hand_side):",
+    ): _CALL,
+    (
+        "hhmm/_emission_solvers/newton.py",
+        "n_halvings=state.n_halvings + 1,",
+        "n_halvings=state.n_halvings // 1,",
+    ): "an ascent that nothing improves ends by max_iter, with the same result",
+    (
+        "hhmm/_emission_solvers/newton.py",
+        "exhausted = state.n_halvings >= MAX_HALVINGS",
+        "exhausted = state.n_halvings == MAX_HALVINGS",
+    ): "halvings are counted one by one",
+    (
+        "hhmm/_emission_solvers/objective.py",
+        "carry = (jnp.zeros_like(start), right_hand_side, start, rho, jnp.int32(0))",
+        "carry = (jnp.zeros_like(start), right_hand_side, start, rho, jnp.int32( -1))",
+    ): "one more iteration of conjugate gradients at most",
+    (
+        "hhmm/_model/transitions.py",
+        "return counts + priors.trans_beta + priors.trans_kappa * jnp.eye(counts.shape[-1])",
+        "return counts + priors.trans_beta + priors.trans_kappa * jnp.eye(counts.shape[+1])",
+    ): _SQUARE,
+    (
+        "hhmm/_model/transitions.py",
+        "positive = root > 0  # and not where u = 0 and the normal number is infinite",
+        "positive = root > -1  # and not where u = 0 and the normal number is infinite",
+    ): "the logarithm of a negative root is NaN, which is no less than the bound: rejected too",
+    (
+        "hhmm/_model/joint.py",
+        "gammaln(alpha.sum(axis=-1))",
+        "gammaln(alpha.sum(axis=1))",
+    ): _SAME_AXIS,
+    (
+        "hhmm/_model/joint.py",
+        "+ xlogy(alpha - 1, trans_probs).sum(axis=-1)",
+        "+ xlogy(alpha - 1, trans_probs).sum(axis=not 1)",
+    ): _SYMMETRIC,
+    (
+        "hhmm/_model/simulate.py",
+        "def simulate(key, params, *, n_sequences, n_timesteps):",
+        "def simulate(key, params, /, n_sequences, n_timesteps):",
+    ): _CALL,
+    (
+        "hhmm/_model/simulate.py",
+        "",
+        "def simulate(key, params, *, n_sequences, n_timesteps):",
+    ): _JIT,
+    (
+        "hhmm/_model/simulate.py",
+        "n_states = params.trans_probs.shape[0]",
+        "n_states = params.trans_probs.shape[ -1]",
+    ): _SQUARE,
+    (
+        "hhmm/metrics.py",
+        "labels = np.full(contingency.pred_labels.size, -1, dtype=np.int64)",
+        "labels = np.full(contingency.pred_labels.size, - 2, dtype=np.int64)",
+    ): _MARK,
+    (
+        "hhmm/metrics.py",
+        "mapping = np.full(n_pred, -1, dtype=np.int64)",
+        "mapping = np.full(n_pred, - 2, dtype=np.int64)",
+    ): _MARK,
+}

@@ -37,8 +37,8 @@ def check_parent(path):
 
 def bring_to_disk(path):
     """Wait until a file, or the list of files in a folder, is on the disk."""
-    if path.is_dir() and os.name != "posix":
-        return  # only there can a folder be opened
+    if path.is_dir() and os.name != "posix":  # pragma: no cover -- Windows
+        return  # only elsewhere can a folder be opened
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)

@@ -2,7 +2,8 @@
 
 The estimate is made of bytes for each timestep, each run and each entry of the counts (state,
 syllable, syllable), measured as peaks of processes that fitted 10^4 to 10^8 timesteps with 5 to 50
-states and 20 to 1000 syllables: the estimate was 0.6 to 1.4 times what they took.
+states and 20 to 1000 syllables: the estimate was 0.6 to 1.4 times what they took; and 0.8 to 1.2
+times what seven others took, one of them "parallel" over runs.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import jax
 import joblib
 
+from hhmm._messages.associative import BLOCK_BYTES
 from hhmm._types import RunData
 
 COMPILER = 0.3e9  # bytes, whatever is fitted
@@ -21,7 +23,9 @@ PER_TIMESTEP = 30  # data, and the states as they are given back
 PER_STEP = 40  # of a chain, for each timestep or run that messages are passed over, and
 PER_STEP_AND_STATE = 4
 PER_SIMULATED = 50  # of each timestep: two uniforms, and states and syllables in two layouts
-PARALLEL_FACTOR = 2.5  # of the messages of `message_passing` "parallel"
+PARALLEL_FACTOR = 2.5  # of the messages of `message_passing` "parallel", which takes beside them
+PARALLEL_COMPILER = 0.35e9  # more for the compiler, and
+PARALLEL_BLOCKS = 4  # arrays of a block of matrices
 
 
 class Estimate(NamedTuple):
@@ -67,7 +71,8 @@ def _messages(prepared, n_states):
     steps = (prepared.data.runs if is_runs else prepared.data).pairs.size
     messages = steps * (PER_STEP + PER_STEP_AND_STATE * n_states)
     if prepared.backend == "parallel":
-        messages *= PARALLEL_FACTOR
+        block = min(BLOCK_BYTES, 4 * n_states**2 * steps)
+        messages = PARALLEL_FACTOR * messages + PARALLEL_COMPILER + PARALLEL_BLOCKS * block
     if is_runs:
         messages += 4 * n_states**2 * prepared.data.runs.cell_counts.size  # powers of transitions
     return messages

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hhmm import _sequences
-from hhmm._inference import choose
+from hhmm import _runs, _sequences
+from hhmm._inference import choose, decode
 from hhmm._inference.prepare import prepare
 from hhmm._messages import (
     associative,
@@ -136,6 +136,26 @@ def test_several_blocks_of_runs(monkeypatch, over_runs, capacity, rows, rows_flo
     np.testing.assert_allclose(stats.state_trans_counts, 50 * trans, rtol=1e-6, atol=1e-4)
     np.testing.assert_allclose(stats.syllable_trans_counts, 50 * syllables, rtol=1e-6, atol=1e-4)
     np.testing.assert_allclose(log_likelihood, log_likelihoods.sum(), rtol=1e-6)
+
+
+@double_precision
+def test_the_best_path_goes_on_from_block_to_block(monkeypatch):
+    """One sequence of many runs, in blocks of several: each begins where the last one ended."""
+    rng = np.random.default_rng(0)
+    # what is known of the past counts for more than a syllable
+    model = oracles.random_model(rng, 3, 3, sigma=2.0)
+    model = model._replace(trans_probs=np.full((3, 3), 0.02) + 0.94 * np.eye(3))
+    x = np.repeat(rng.integers(0, 3, 200), rng.integers(1, 4, 200)).astype(np.int32)
+    monkeypatch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", 0)
+    monkeypatch.setattr(_runs, "MAX_PIECE_LENGTH", 4)  # within a piece all is found anew
+    prepared = prepare([x], 3, 3, "parallel", every_timestep=True)
+    n_lanes = prepared.data.runs.pairs.shape[1]
+    monkeypatch.setattr(associative, "BLOCK_BYTES", 8 * n_lanes * 3 * 3 * 8)
+    states = decode.viterbi(Params(*model), prepared)
+    states = prepared.unpack(states, Layout(False, prepared.timesteps.lengths), fill=-1)[0]
+    assert np.count_nonzero(np.diff(states)) > 20
+    truth = oracles.LogForwardBackward(model, x)
+    np.testing.assert_allclose(truth.log_prob(states), truth.best_log_prob, rtol=1e-6)
 
 
 @pytest.mark.parametrize("n_states", [3, scaled.WRITTEN_OUT_STATES + 1])

@@ -5,6 +5,7 @@ _SAME_AXIS = "the same axis, counted from the other end"
 _SYMMETRIC = "sums of all entries, and the concentrations of the prior are symmetric"
 _JIT = "without the decorator it is compiled by whoever calls it, or runs uncompiled: slower"
 _CALL = "every call in the package names these arguments"
+_PADDING = "of what fills up the last block, which nothing reads; gathers stay within the table"
 _MARK = "any negative number marks what has no label yet; all marks are written over"
 
 REASONS = {
@@ -88,4 +89,34 @@ REASONS = {
         "mapping = np.full(n_pred, -1, dtype=np.int64)",
         "mapping = np.full(n_pred, - 2, dtype=np.int64)",
     ): _MARK,
+    (
+        "hhmm/metrics.py",
+        "def state_usage(states, *, n_states=None, per_sequence=False):",
+        "def state_usage(states, /, n_states=None, per_sequence=False):",
+    ): _CALL,
+    (
+        "hhmm/_messages/run_products.py",
+        "return end[-1], maps",
+        "return end[1], maps",
+    ): "noticed since by a test of the best path over several blocks, written for it",
+    (
+        "hhmm/_messages/parallel.py",
+        "padding=(len(factors.relative) - 1, True, True),",
+        "padding=(len(factors.relative) + 1, True, True),",
+    ): _PADDING,
+    (
+        "hhmm/_messages/parallel.py",
+        "padding=(1, True, 0),",
+        "padding=(1, True, -1),",
+    ): _PADDING,
+    (
+        "hhmm/_messages/run_products.py",
+        "padding=(len(tables.emission) - 1, _cell_of_nothing(runs), True, True),",
+        "padding=(len(tables.emission) - 0, _cell_of_nothing(runs), True, True),",
+    ): _PADDING,
+    (
+        "hhmm/_messages/sequential.py",
+        "for k in range(1, n_states):",
+        "for k in range( 0, n_states):",
+    ): "a state compared with itself is not better",
 }

@@ -119,4 +119,14 @@ REASONS = {
         "for k in range(1, n_states):",
         "for k in range( 0, n_states):",
     ): "a state compared with itself is not better",
+    (
+        "hhmm/_messages/compressed.py",
+        "return jnp.where(runs.starts[..., None], 1 / len(tables.trans), predicted)",
+        "return jnp.where(runs.starts[..., None], 1 ** len(tables.trans), predicted)",
+    ): "a factor common to all states, which normalising takes out",
+    (
+        "hhmm/_messages/run_products.py",
+        "shape = values[0].shape[:2]",
+        "shape = values[ -1].shape[:2]",
+    ): "all of these arrays have the same leading axes",
 }

@@ -137,12 +137,12 @@ def _measure_group(group, n_mutants, copies, cache, *, say, seed):
 
     def test(mutant):
         copy = copies.get()
+        place = copy / mutant.path
         try:
-            place = copy / mutant.path
             place.write_text(mutant.code)
             survived = not _fails(copy, _own_first(tests, mutant.path), cache, limit)
-            place.write_text((REPOSITORY / mutant.path).read_text())
         finally:
+            place.write_text((REPOSITORY / mutant.path).read_text())
             copies.put(copy)
         return Outcome(mutant.path, mutant.line, mutant.before, mutant.after, survived)
 

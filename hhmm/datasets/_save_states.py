@@ -110,7 +110,7 @@ def save_states(
         or a probability not between 0 and 1, or a name is empty, occurs twice, or leads out
         of the folder.
     TypeError
-        If states or syllables are no numbers, or names no text.
+        If states or syllables are no numbers, names no text, or frames no list.
     ImportError
         Without pandas (format "csv") or h5py ("h5"), which come with
         ``pip install "hhmm[io]"``.

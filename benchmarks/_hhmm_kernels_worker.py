@@ -16,7 +16,6 @@ from hhmm._inference import decode
 from hhmm._inference.dispatch import together
 from hhmm._inference.prepare import prepare
 from hhmm._messages import sequential
-from hhmm._model.emissions import emission_factors, logits_from_params
 from hhmm._precision import double_precision
 from hhmm._types import Params
 
@@ -59,16 +58,12 @@ def load(data, truth):
 
 
 def _filter(params, prepared):
-    kernel = functools.partial(_log_normalisers_and_probabilities, params)
+    """Both of what a forward pass gives, of one pass; `decode` has an entry point for each."""
+    kernel = functools.partial(_filter_forward, decode.tabulate(params), params.trans_probs)
     return together(*(functools.partial(kernel, group) for group in prepared.groups))
 
 
-@jax.jit
-def _log_normalisers_and_probabilities(params, sequences):
-    """Both of what a forward pass gives, of one pass; `decode` has an entry point for each."""
-    logits = logits_from_params(params.emission_base, params.emission_biases)
-    factors = emission_factors(logits)
-    return sequential.filter_forward(factors, params.trans_probs, sequences)
+_filter_forward = jax.jit(sequential.filter_forward)
 
 
 if __name__ == "__main__":

@@ -72,15 +72,21 @@ def params_log_prior(params, priors):
     return log_prior(logits, params.trans_probs, priors)
 
 
+@jax.jit
+def tabulate(params):
+    """Emissions of all pairs, once for all groups; returns `EmissionFactors`."""
+    return emission_factors(logits_from_params(params.emission_base, params.emission_biases))
+
+
 def _message(name, params, prepared):
-    kernel = functools.partial(_passed, params, name=name, backend=prepared.backend)
+    given = tabulate(params), params.trans_probs
+    kernel = functools.partial(_passed, *given, name=name, backend=prepared.backend)
     return together(*(functools.partial(kernel, group) for group in prepared.groups))
 
 
 @functools.partial(jax.jit, static_argnames=("name", "backend"))
-def _passed(params, data, *, name, backend):
-    logits = logits_from_params(params.emission_base, params.emission_biases)
-    return getattr(BACKENDS[backend], name)(emission_factors(logits), params.trans_probs, data)
+def _passed(factors, trans_probs, data, *, name, backend):
+    return getattr(BACKENDS[backend], name)(factors, trans_probs, data)
 
 
 @functools.partial(jax.jit, static_argnames="backend")

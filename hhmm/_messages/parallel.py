@@ -70,10 +70,8 @@ def log_normalisers(factors, trans_probs, data):
     """
     if isinstance(data, RunData):
         return compressed.log_normalisers(factors, trans_probs, data, recursion=run_products)
-    passed = forward(factors, trans_probs, data)
-    filtered = normalised(passed.messages, axis=1)
-    logs = jnp.log(passed.normalisers)
-    return sequential.log_terms(logs, filtered, factors, trans_probs, data)
+    messages = forward(factors, trans_probs, data).messages
+    return sequential.log_terms(messages, factors, trans_probs, data)
 
 
 def forward_filter(factors, trans_probs, data):

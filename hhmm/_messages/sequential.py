@@ -45,6 +45,7 @@ lanes: the cross-over; 50 states and 512 lanes: 48 against 95 ms for 500 steps).
 
 import math
 from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import jax
@@ -351,10 +352,8 @@ def filter_forward(factors, trans_probs, sequences, entering=None):
     first = _before(trans, sequences) if entering is None else entering
     _, messages = lax.scan(step, first, (sequences.pairs, sequences.starts))
     normalisers = total(messages.transpose(1, 0, 2))
-    # by itself the logarithm is a vector operation; in one with the gather of log scales it is not
-    logs = lax.optimization_barrier(jnp.log(normalisers))
     filtered = messages * (1 / normalisers)[:, None]
-    return filtered, log_terms(logs, filtered, factors, trans_probs, sequences)
+    return filtered, log_terms(messages, factors, trans_probs, sequences)
 
 
 def _before(trans, sequences):
@@ -388,21 +387,28 @@ def backward(factors, trans_probs, sequences, passed, following=None, continues=
     return evidence
 
 
-def log_terms(logs, filtered, factors, trans_probs, sequences):
-    """`log_normalisers` of the logarithms of the normalisers of the recursion.
+def log_terms(messages, factors, trans_probs, sequences):
+    """`log_normalisers` of the messages of the recursion.
 
     Rounded to float32 a row of A sums to 1 only within 3e-8. That is the same at every timestep
-    and adds up, so what is missing is put back: of the state before, by `filtered` probabilities.
+    and adds up, so what is missing of the next transition is put back.
+
+    `factors` should be a result of another compiled function. Tabulated in the same one, they are
+    tabulated again at every timestep: the CPU compiler moves that into the gather.
     """
-    trans = trans_probs.astype(filtered.dtype).astype(trans_probs.dtype)
-    missing = (1 - trans.sum(axis=1)).astype(filtered.dtype)
-    missing = total(filtered[:-1].transpose(1, 0, 2) * missing[:, None, None])
-    missing = jnp.concatenate([jnp.zeros_like(logs[:1]), missing])
-    missing = jnp.where(sequences.starts, 0, missing).astype(trans_probs.dtype)
+    trans = trans_probs.astype(messages.dtype).astype(trans_probs.dtype)
+    missing = (1 - trans.sum(axis=1)).astype(messages.dtype)
+    # summed again here, in the one loop that needs both sums: 1.5 ms in all beside 2.2 ms, for
+    # 1000 steps of 200 lanes and 5 states
+    by_state = [messages[:, k] for k in range(len(trans))]
+    normalisers = reduce(add, by_state)
+    lost = reduce(add, [part * missing[k] for k, part in enumerate(by_state)]) / normalisers
+    logs = jnp.log(normalisers).astype(factors.log_scale.dtype)
+    logs += jnp.where(ends_of(sequences), 0, lost)
     scales = factors.log_scale.at[sequences.pairs].get(
         mode="promise_in_bounds", wrap_negative_indices=False
     )
-    return _inside(logs + missing, sequences) + scales
+    return _inside(logs, sequences) + scales
 
 
 def log_likelihood(passed, stats, factors, trans_probs, sequences):

@@ -64,8 +64,6 @@ class Mutant(NamedTuple):
     """One small error."""
 
     path: str  # of the module
-    operator: str
-    occurrence: int  # of the operator, in the module
     line: int
     before: str  # the line as it is
     after: str
@@ -196,8 +194,6 @@ def _mutants_of(module):
             found.append(
                 Mutant(
                     str(module.relative_to(REPOSITORY)),
-                    name,
-                    occurrence,
                     line,
                     before.strip(),
                     after.strip(),

@@ -403,8 +403,8 @@ def test_processes_that_hang_or_end_are_started_again(monkeypatch):
 
 def test_mutants_are_drawn_by_place():
     """One place has fifty mutants and the other one: they have equal chance."""
-    made = [mutants.Mutant("a.py", "f", i, 1, "x + 1", f"x - {i}", "") for i in range(50)]
-    made.append(mutants.Mutant("a.py", "f", 0, 2, "y", "not y", ""))
+    made = [mutants.Mutant("a.py", 1, "x + 1", f"x - {i}", "") for i in range(50)]
+    made.append(mutants.Mutant("a.py", 2, "y", "not y", ""))
     drawn = [mutants.draw(made, 1, np.random.default_rng(seed))[0].line for seed in range(400)]
     # 200 are expected; further off than 78 by chance once in 10^14
     assert abs(drawn.count(2) - 200) < 78

@@ -124,9 +124,10 @@ def _draw_fit(panel, fit, colour, label):
 
 def _mark_sizes(panel, sizes):
     """Ticks where something was measured, and nowhere else."""
-    from matplotlib.ticker import NullLocator
+    from matplotlib.ticker import EngFormatter, NullLocator
 
-    panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    panel.set_xticks(sizes)
+    panel.xaxis.set_major_formatter(EngFormatter(sep=""))
     panel.xaxis.set_minor_locator(NullLocator())
 
 

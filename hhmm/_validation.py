@@ -147,6 +147,8 @@ def check_weights(sample_weight):
         ) from error
     if not np.isfinite(weights).all():
         raise ValueError(f"sample_weight must be finite, got {shorten(sample_weight)}")
+    if weights.size and not weights.any():
+        raise ValueError(f"sample_weight must not be 0 throughout, got {shorten(sample_weight)}")
     return float(weights) if weights.ndim == 0 else weights
 
 

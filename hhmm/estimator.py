@@ -695,8 +695,9 @@ class EfficientHHMM(
         n_transitions = weight @ n_observed
         if n_transitions == 0:
             raise ValueError(
-                "X has no observed transition to score: at least one sequence must have two "
-                "observed timesteps in a row"
+                "X has no observed transition to score: at least one sequence"
+                f"{'' if sample_weight is None else ' of positive weight'} must have two observed "
+                "timesteps in a row"
             )
         return float(weight @ self._log_likelihoods(params, prepared) / n_transitions)
 

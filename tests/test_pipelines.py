@@ -179,8 +179,10 @@ def test_a_weighted_score_counts_a_sequence_as_often_as_its_weight(ragged):
     assert model.score(ragged, sample_weight=weight) == pytest.approx(model.score(repeated))
     with pytest.raises(ValueError, match="sample_weight"):
         model.score(ragged, sample_weight=-weight)
-    with pytest.raises(ValueError, match="at least one non-zero"):
+    with pytest.raises(ValueError, match="not be 0 throughout"):
         model.score(ragged, sample_weight=0 * weight)
+    with pytest.raises(ValueError, match="sequence of positive weight must have two"):
+        model.score([ragged[0], ragged[1][:1]], sample_weight=[0, 1])
 
 
 def test_a_fitted_pipeline_survives_pickling(ragged):

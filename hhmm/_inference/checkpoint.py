@@ -175,7 +175,11 @@ class Checkpoint:
         header = _header(self._fit, len(self.pasts), arrays)
         header["sha256"] = _sha256(header, arrays)
         text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-        np.savez(file, allow_pickle=False, **{_HEADER: text}, **arrays)
+        # as np.savez does, which can be told to pickle nothing only since numpy 2.1
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in {_HEADER: text, **arrays}.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
 def _header(fit, n_chains, arrays):

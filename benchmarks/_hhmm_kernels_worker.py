@@ -4,8 +4,6 @@ They take parameters and tabulate the emissions of syllable pairs themselves, wi
 time measured; the other libraries are given the emissions of timesteps.
 """
 
-import functools
-
 import jax
 import numpy as np
 
@@ -13,9 +11,7 @@ import hhmm
 from benchmarks._kernels import serve_kernels
 from hhmm import EfficientHHMM
 from hhmm._inference import decode
-from hhmm._inference.dispatch import together
 from hhmm._inference.prepare import prepare
-from hhmm._messages import sequential
 from hhmm._precision import double_precision
 from hhmm._types import Params
 
@@ -49,21 +45,12 @@ def load(data, truth):
         }
 
     kernels = {
-        "filter": lambda: _filter(*on_device),
-        "probabilities": lambda: decode.forward_filter(*on_device),
+        "filter": lambda: decode.forward_filter(*on_device),
+        "log_likelihood": lambda: decode.log_normalisers(*on_device),
         "smoother": lambda: decode.smooth(*on_device),
         "viterbi": lambda: decode.viterbi(*on_device),
     }
     return {name: double_precision(kernel) for name, kernel in kernels.items()}, to_compare
-
-
-def _filter(params, prepared):
-    """Both of what a forward pass gives, of one pass; `decode` has an entry point for each."""
-    kernel = functools.partial(_filter_forward, decode.tabulate(params), params.trans_probs)
-    return together(*(functools.partial(kernel, group) for group in prepared.groups))
-
-
-_filter_forward = jax.jit(sequential.filter_forward)
 
 
 if __name__ == "__main__":

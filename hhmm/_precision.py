@@ -13,6 +13,7 @@ import functools
 import os
 
 import jax
+import jax.numpy as jnp
 
 _has_computed = False  # in this process, or in the one that it was forked from
 _is_forked = False  # from a process that had computed
@@ -35,6 +36,17 @@ def double_precision(function):
             return function(*args, **kwargs)
 
     return wrapped
+
+
+def log_of_rounding(values, dtype):
+    """log(values / rounded values), float32, of what is rounded to `dtype`; 0 where nothing is left.
+
+    Nothing is left of subnormal numbers: a device may take them for 0.
+    """
+    rounded = values.astype(dtype)
+    remains = rounded >= jnp.finfo(dtype).tiny
+    rounded = jnp.where(remains, rounded, 1).astype(values.dtype)
+    return jnp.log(jnp.where(remains, values, 1) / rounded).astype(jnp.float32)
 
 
 def _note_fork():

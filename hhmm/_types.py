@@ -119,8 +119,9 @@ class RunStates(NamedTuple):
 class EmissionFactors(NamedTuple):
     """p(x[t] | x[t - 1], z[t]) by pair, scaled so that the best state has factor 1."""
 
-    relative: Array  # (n_pairs, n_states) float32, the last row 1
+    relative: Array  # (n_pairs, n_states) float32 or float64, the last row 1
     log_scale: Array  # (n_pairs,) float64, the last entry 0
+    rounding: Array  # (n_pairs, n_states) float32: log of the exact factor over `relative`
 
 
 class Posterior(NamedTuple):

@@ -45,8 +45,8 @@ def forward_filter(params, prepared):
 
 
 def log_normalisers(params, prepared):
-    """Terms of log p(x) in nats, as `Prepared.sum_terms` takes them."""
-    return _message("log_normalisers", params, prepared)
+    """Terms of log p(x) in nats, as `Prepared.sum_terms` takes them, computed in float64."""
+    return _message("log_normalisers", params, prepared, dtype=jnp.float64)
 
 
 def sample(key, params, prepared):
@@ -72,14 +72,19 @@ def params_log_prior(params, priors):
     return log_prior(logits, params.trans_probs, priors)
 
 
-@jax.jit
-def tabulate(params):
-    """Emissions of all pairs, once for all groups; returns `EmissionFactors`."""
-    return emission_factors(logits_from_params(params.emission_base, params.emission_biases))
+@functools.partial(jax.jit, static_argnames="dtype")
+def tabulate(params, *, dtype=jnp.float32):
+    """Emissions of all pairs, once for all groups; returns `EmissionFactors`.
+
+    A compiled function of its own: in the one that reads them, the CPU compiler would move the
+    table into the gather, and tabulate again at every timestep.
+    """
+    logits = logits_from_params(params.emission_base, params.emission_biases)
+    return emission_factors(logits, dtype=dtype)
 
 
-def _message(name, params, prepared):
-    given = tabulate(params), params.trans_probs
+def _message(name, params, prepared, *, dtype=jnp.float32):
+    given = tabulate(params, dtype=dtype), params.trans_probs
     kernel = functools.partial(_passed, *given, name=name, backend=prepared.backend)
     return together(*(functools.partial(kernel, group) for group in prepared.groups))
 

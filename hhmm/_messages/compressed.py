@@ -97,8 +97,9 @@ def sample(key, factors, trans_probs, data, *, recursion=run_recursion):
     passed = recursion.forward(tables, factors, runs)
     first, last = recursion.draw_ends(key_ends, tables, passed, runs)
     states = RunStates(first, last, jax.random.key_data(key_inside))
-    stats = _count(states, tables.powers, factors, trans_probs, runs)
-    return states, stats, _log_likelihood(passed, tables, factors, runs)
+    stats, between = _count(states, tables.powers, factors, trans_probs, runs)
+    lost = _lost_by_rounding(stats, between, factors, trans_probs)
+    return states, stats, _log_likelihood(passed, tables, factors, runs) + lost
 
 
 def change_points(states, factors, trans_probs, data, *, n_positions):
@@ -155,15 +156,16 @@ def expected_counts(factors, trans_probs, data, *, recursion=run_recursion):
     )
     before = normalised(passed.ends, axis=2)[:-1]
     after = jnp.where((runs.inside & ~runs.starts)[1:, :, None], evidence[1:], 0)
-    between = sum_products("rnj,rnk->njk", before, after)
+    between = trans_probs * sum_products("rnj,rnk->njk", before, after).sum(axis=0)
     inside = powers.expected_transitions(
         joint, tables.powers, _transfer(factors, trans_probs, runs)
     )
     held = held_pairs(runs)
-    return SufficientStats(
-        trans_probs * between.sum(axis=0) + inside.sum(axis=0),
-        by_syllables(by_pair.at[held].add(inside.sum(axis=1)).T),
-    ), _log_likelihood(passed, tables, factors, runs)
+    stats = SufficientStats(
+        between + inside.sum(axis=0), by_syllables(by_pair.at[held].add(inside.sum(axis=1)).T)
+    )
+    lost = _lost_by_rounding(stats, between, factors, trans_probs)
+    return stats, _log_likelihood(passed, tables, factors, runs) + lost
 
 
 def forward_filter(factors, trans_probs, data, *, recursion=run_recursion):
@@ -172,7 +174,7 @@ def forward_filter(factors, trans_probs, data, *, recursion=run_recursion):
     passed = recursion.forward(tables, factors, data.runs)
     predicted = _predictions(tables, passed, data.runs)
     entering = _entering(tables, passed, predicted, factors, data)
-    return sequential.filter_forward(factors, trans_probs, data.pieces.sequences, entering)[0]
+    return sequential.forward_filter(factors, trans_probs, data.pieces.sequences, entering)
 
 
 def smooth(factors, trans_probs, data, *, recursion=run_recursion):
@@ -198,17 +200,18 @@ def smooth(factors, trans_probs, data, *, recursion=run_recursion):
 def tabulate(factors, trans_probs, runs):
     """Powers for all runs; returns `Tables`."""
     n_powers = runs.cell_counts.shape[1]
+    dtype = factors.relative.dtype
     held = factors.relative[held_pairs(runs)].astype(jnp.float64)
-    table = powers.tabulate(held, trans_probs, n_powers)
+    table = powers.tabulate(held, trans_probs, n_powers, dtype)
     cell_scale = table.log_scale.max(axis=1)
-    row_scale = (table.log_scale - cell_scale[:, None]).astype(jnp.float32)
+    row_scale = (table.log_scale - cell_scale[:, None]).astype(dtype)
     by_row = table.relative.reshape(len(cell_scale), -1)
     return Tables(
         table,
         lax.optimization_barrier(by_row),
         lax.optimization_barrier(row_scale),
         cell_scale,
-        trans_probs.astype(jnp.float32),
+        trans_probs.astype(dtype),
     )
 
 
@@ -221,13 +224,13 @@ def _predictions(tables, passed, runs):
 
 
 def _count(states, table, factors, trans_probs, runs):
-    """Sufficient statistics of a draw."""
+    """Sufficient statistics of a draw, and of the transitions those between runs."""
     n_pairs, n_states = factors.relative.shape
     n_rows, n_powers = runs.cell_counts.shape
     before = jnp.concatenate([states.last[:1], states.last[:-1]])
     # into a start, or out of the sequences: the cell after the last
     cell = jnp.where(runs.starts, n_states**2, before * n_states + states.first)
-    trans_counts = jnp.zeros(n_states**2, jnp.int32).at[cell].add(1, mode="drop")
+    between = jnp.zeros(n_states**2, jnp.int32).at[cell].add(1, mode="drop")
     by_pair = jnp.zeros(n_states * n_pairs, jnp.int32)
     by_pair = by_pair.at[states.first * n_pairs + runs.pairs].add(1)
     staying, uniform = stays(states, table, runs)
@@ -236,7 +239,7 @@ def _count(states, table, factors, trans_probs, runs):
     held = held.at[states.first * n_rows + runs.cells // n_powers].add(n_stayed)
     # where the state stays, every timestep is a transition to itself
     diagonal = jnp.arange(n_states) * (n_states + 1)
-    trans_counts = trans_counts.at[diagonal].add(
+    trans_counts = between.at[diagonal].add(
         held.reshape(n_states, n_rows).sum(axis=1, dtype=jnp.int32)
     )
 
@@ -263,16 +266,22 @@ def _count(states, table, factors, trans_probs, runs):
     trans_counts, held = jnp.split(counts, [n_states**2])
     by_pair = by_pair.reshape(n_states, n_pairs)
     by_pair = by_pair.at[:, held_pairs(runs)].add(held.reshape(n_states, n_rows))
-    return SufficientStats(
-        trans_counts.reshape(n_states, n_states).astype(jnp.float64),
-        by_syllables(by_pair.astype(jnp.float64)),
+    trans_counts, between = (
+        values.reshape(n_states, n_states).astype(jnp.float64) for values in (trans_counts, between)
     )
+    return SufficientStats(trans_counts, by_syllables(by_pair.astype(jnp.float64))), between
 
 
 def _transfer(factors, trans_probs, runs):
     """M of each row of the table, (n_rows, n_states, n_states) float64."""
     held = factors.relative[held_pairs(runs)].astype(jnp.float64)
     return trans_probs * held[:, None, :]
+
+
+def _lost_by_rounding(stats, between, factors, trans_probs):
+    """See `sequential`; the powers of a run are made of A as it is."""
+    stats = stats._replace(state_trans_counts=between)
+    return sequential.lost_by_rounding(stats, factors, trans_probs)
 
 
 def _log_likelihood(passed, tables, factors, runs):

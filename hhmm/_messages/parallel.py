@@ -70,8 +70,7 @@ def log_normalisers(factors, trans_probs, data):
     """
     if isinstance(data, RunData):
         return compressed.log_normalisers(factors, trans_probs, data, recursion=run_products)
-    messages = forward(factors, trans_probs, data).messages
-    return sequential.log_terms(messages, factors, trans_probs, data)
+    return sequential.log_terms(forward(factors, trans_probs, data).normalisers, factors, data)
 
 
 def forward_filter(factors, trans_probs, data):

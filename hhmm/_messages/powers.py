@@ -28,12 +28,12 @@ class PowerTable(NamedTuple):
     ``row * n_powers + power``.
     """
 
-    relative: Array  # (n_cells, n_states, n_states) float32, from, to; rows have maximum 1 or are 0
+    relative: Array  # (n_cells, n_states, n_states), from, to; rows have maximum 1 or are 0
     log_scale: Array  # (n_cells, n_states) float64, -inf for a row that is 0
     staying: Array  # (n_cells, n_states) float64: log of p(never left i) at i, M[i, i] ** power
 
 
-def tabulate(held, trans_probs, n_powers):
+def tabulate(held, trans_probs, n_powers, dtype):
     """Tabulate powers.
 
     Parameters
@@ -42,6 +42,8 @@ def tabulate(held, trans_probs, n_powers):
         p(s | s, z), up to a factor a row.
     trans_probs : (n_states, n_states) float64
     n_powers : int, static
+    dtype : float32 or float64
+        Of the relative powers.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def tabulate(held, trans_probs, n_powers):
         product = jnp.matmul(power, transfer, precision=lax.Precision.HIGHEST)
         largest = product.max(axis=-1)
         scaled = product / jnp.where(largest > 0, largest, 1)[..., None]
-        return (scaled, log_scale + jnp.log(largest)), (power.astype(jnp.float32), log_scale)
+        return (scaled, log_scale + jnp.log(largest)), (power.astype(dtype), log_scale)
 
     first = jnp.broadcast_to(jnp.eye(n_states), transfer.shape), jnp.zeros(held.shape)
     _, (relative, log_scale) = lax.scan(step, first, length=n_powers)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from hhmm._model.simplex import helmert_basis
+from hhmm._precision import log_of_rounding
 from hhmm._types import EmissionFactors, EmissionLogits
 
 
@@ -33,19 +34,20 @@ def syllable_log_probs(logits):
     return jax.nn.log_softmax(logits.base + logits.biases[..., :, None, :], axis=-1)
 
 
-def emission_factors(logits):
+def emission_factors(logits, *, dtype=jnp.float32):
     """Tabulate the emission probability of every syllable pair in every state.
 
     The largest probability among the states is taken out of each pair, in
     float64, so that what float32 holds is the evidence between states and
     nothing underflows because a syllable is rare in all of them. Rounding to float32
-    is the same at every timestep and adds up over long sequences; the scale
-    puts back what it takes from the sum over states, which is most of it.
+    is the same at every timestep and adds up over long sequences: what it takes is kept.
 
     Parameters
     ----------
     logits : EmissionLogits
         Shapes (n_syllables, n_syllables) and (n_states, n_syllables), float64.
+    dtype : float32 or float64
+        Of the factors, and so of the messages that are made of them.
 
     Returns
     -------
@@ -56,9 +58,11 @@ def emission_factors(logits):
     by_pair = log_probs.reshape(n_states, -1)
     log_scale = by_pair.max(axis=0)
     exact = jnp.exp(by_pair - log_scale).T
-    relative = exact.astype(jnp.float32)
-    log_scale += jnp.log(exact.sum(axis=1) / relative.astype(exact.dtype).sum(axis=1))
+    relative = exact.astype(dtype)
     return EmissionFactors(
-        relative=jnp.concatenate([relative, jnp.ones((1, n_states), jnp.float32)]),
+        relative=jnp.concatenate([relative, jnp.ones((1, n_states), dtype)]),
         log_scale=jnp.concatenate([log_scale, jnp.zeros(1)]),
+        rounding=jnp.concatenate(
+            [log_of_rounding(exact, dtype), jnp.zeros((1, n_states), jnp.float32)]
+        ),
     )

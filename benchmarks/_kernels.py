@@ -2,12 +2,12 @@
 
 Kernels, by name:
 
-=================  ==================================================================
-``filter``         p(z[t] | x[1..t]) of every timestep and log p(x) of every sequence
-``probabilities``  the former alone; of this library only
-``smoother``       p(z[t] | x) of every timestep
-``viterbi``        the most probable states of every sequence
-=================  ==================================================================
+==================  ==================================================================
+``filter``          p(z[t] | x[1..t]) of every timestep; of peers log p(x) as well
+``log_likelihood``  log p(x) of every sequence; of this library only, which has it apart
+``smoother``        p(z[t] | x) of every timestep
+``viterbi``         the most probable states of every sequence
+==================  ==================================================================
 """
 
 import time

@@ -258,6 +258,8 @@ KEYPOINT_MEMORY = Target(2.0, of_ratio=False)  # GB
 KERNEL_TARGETS = {
     ("filter", "hmmlearn"): Target(1 / 4, of_ratio=True),
     ("filter", "dynamax"): Target(1 / 6, of_ratio=True),
+    ("log_likelihood", "hmmlearn"): Target(1 / 4, of_ratio=True),
+    ("log_likelihood", "dynamax"): Target(1 / 6, of_ratio=True),
     ("smoother", "hmmlearn"): Target(1 / 4, of_ratio=True),
     ("viterbi", "hmmlearn"): Target(1 / 3, of_ratio=True),
 }

@@ -211,8 +211,9 @@ class EfficientHHMM(
     end are padding: the sequence ends before them. Any other missing timestep is part of the
     sequence: its state is inferred, and the emissions into and out of it are left out.
 
-    Parameters, log-likelihoods and the log joint are computed in float64, messages
-    in float32; JAX's global precision setting is neither read nor changed.
+    Parameters, `score` and `score_samples` are computed in float64. Messages of a fit are float32:
+    what `log_joint_` records of a sweep is off by at most 1.2e-7 nats a timestep, and typically by
+    1e-9. JAX's global precision setting is neither read nor changed.
 
     A fit takes about 0.3 GB, 30 bytes a timestep, 40 + 4 K bytes for each timestep (with
     "compressed", each run) that messages are passed over, and 120 K S^2 bytes for the emissions;

@@ -195,7 +195,7 @@ def test_sampler_draws_whole_paths_from_their_posterior(backend, name):
             [2, 1],
             [1],
             [0, 0, 0, 0, 0, 0],
-            [1, 2, 2, 2, 2, 0],
+            [1, 2, 2, 2, 2, 2, 0],
             [1, -1, -1, -1, -1, 0],
         )
     ]

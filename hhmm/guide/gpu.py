@@ -18,8 +18,8 @@ What to know:
   starts. For data that a CPU sweeps in some milliseconds that is the faster choice.
 - JAX reserves most of the memory of a GPU when it starts.
   ``XLA_PYTHON_CLIENT_PREALLOCATE=false`` leaves it to other programs.
-- Messages are float32 everywhere. Parameters and sums of log-likelihoods are float64 on every
-  device; they are small.
+- Messages of a fit are float32. Parameters and sums of log-likelihoods, which are small, are
+  float64 on every device, and so are `score` and `score_samples` throughout.
 - One process is enough: use ``n_chains`` instead of joblib's workers, which would each reserve
   the device.
 """

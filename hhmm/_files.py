@@ -29,6 +29,15 @@ def digest(*arrays):
     return sha256.hexdigest()
 
 
+def check_file(path, name):
+    """Refuse a path that no file can be written to; `name` is what the user calls it."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{name} must be a file, but {path} is a folder")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{name} must be a file, but {path} is a device, a pipe or a socket")
+    check_parent(path)
+
+
 def check_parent(path):
     """Refuse a path whose folder does not exist."""
     if not path.absolute().parent.is_dir():

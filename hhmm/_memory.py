@@ -3,7 +3,8 @@
 The estimate is made of bytes for each timestep, each run and each entry of the counts (state,
 syllable, syllable), measured as peaks of processes that fitted 10^4 to 10^8 timesteps with 5 to 50
 states and 20 to 1000 syllables: the estimate was 0.6 to 1.4 times what they took; and 0.8 to 1.2
-times what seven others took, one of them "parallel" over runs.
+times what seven others took, one of them "parallel" over runs. With 2 states and 1500 syllables or
+more most is for pairs, whatever the number of states.
 """
 
 import contextlib
@@ -18,7 +19,9 @@ from hhmm._messages.associative import BLOCK_BYTES
 from hhmm._types import RunData
 
 COMPILER = 0.3e9  # bytes, whatever is fitted
-PER_COUNT = 120  # of a chain: what is made of each entry of the counts while emissions are solved
+# of a chain: what is made of each entry of the counts while emissions are solved, and of each pair
+PER_COUNT = 125
+PER_PAIR = 400
 PER_TIMESTEP = 30  # data, and the states as they are given back
 PER_STEP = 40  # of a chain, for each timestep or run that messages are passed over, and
 PER_STEP_AND_STATE = 4
@@ -58,7 +61,7 @@ def estimate(prepared, *, n_timesteps, n_states, n_syllables, n_chains, n_draws)
     n_params = n_syllables**2 + n_states * n_syllables + n_states**2
     return Estimate(
         timesteps=PER_TIMESTEP * n_timesteps + n_at_once * _messages(prepared, n_states),
-        counts=n_at_once * PER_COUNT * n_states * float(n_syllables) ** 2,
+        counts=n_at_once * (PER_COUNT * n_states + PER_PAIR) * float(n_syllables) ** 2,
         draws=2 * 8 * n_chains * n_draws * float(n_params),
     )
 

@@ -39,9 +39,9 @@ def double_precision(function):
 
 
 def log_of_rounding(values, dtype):
-    """log(values / rounded values), float32, of what is rounded to `dtype`; 0 where nothing is left.
+    """log(values / rounded values), float32, of what is rounded to `dtype`; 0 where none is left.
 
-    Nothing is left of subnormal numbers: a device may take them for 0.
+    None is left of subnormal numbers: a device may take them for 0.
     """
     rounded = values.astype(dtype)
     remains = rounded >= jnp.finfo(dtype).tiny

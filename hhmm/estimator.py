@@ -215,10 +215,11 @@ class EfficientHHMM(
     what `log_joint_` records of a sweep is off by at most 1.2e-7 nats a timestep, and typically by
     1e-9. JAX's global precision setting is neither read nor changed.
 
-    A fit takes about 0.3 GB, 30 bytes a timestep, 40 + 4 K bytes for each timestep (with
-    "compressed", each run) that messages are passed over, and 120 K S^2 bytes for the emissions;
-    the latter two for each chain that runs at the same time. `verbose` shows the sum before the
-    fit, and a fit that the machine has not the memory for is refused.
+    A fit takes about 0.3 GB, 30 bytes a timestep, 16 S (S + K) bytes for each draw that is kept, 40
+    + 4 K bytes for each timestep (with "compressed", each run) that messages are passed over, and
+    (125 K + 400) S^2 bytes for the emissions; the latter two for each chain that runs at the same
+    time. `verbose` shows the sum before the fit, and a fit that the machine has not the memory for
+    is refused.
 
     References
     ----------
@@ -1000,6 +1001,7 @@ class EfficientHHMM(
             pasts, rng = checkpoint.pasts, checkpoint.rng(rng)
         resumed = [past and starts.resumed_start(past, prepared, shapes=shapes) for past in pasts]
         if all(resumed):
+            checkpoint.started(rng)
             return resumed
         if isinstance(origin, list) and isinstance(origin[0], End):
             new = starts.further_starts(rng, origin, prepared, n_chains=n_chains, shapes=shapes)
@@ -1014,6 +1016,8 @@ class EfficientHHMM(
                 n_chains=n_chains,
                 shapes=shapes,
             )
+        if checkpoint is not None:
+            checkpoint.started(rng)
         return [old or start for old, start in zip(resumed, new, strict=True)]
 
     def _store(self, results, checked, prepared, n_syllables):

@@ -56,7 +56,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
 from hhmm._extras import import_extra
-from hhmm._files import absolute, bring_to_disk, check_parent, digest, locked
+from hhmm._files import absolute, bring_to_disk, check_file, digest, locked
 from hhmm._interrupts import plain_interrupts
 from hhmm._progress import Bar
 from hhmm._validation import (
@@ -816,9 +816,7 @@ def _open_record(path, plan, random_state):
     with contextlib.ExitStack() as stack:
         found, rows, n_bytes = None, [], 0
         if path is not None:
-            if path.is_dir():
-                raise IsADirectoryError(f"checkpoint must be a file, but {path} is a folder")
-            check_parent(path)
+            check_file(path, "checkpoint")
             stack.enter_context(locked(path))
             found, rows, n_bytes = _read_record(path)
         header = _header(plan)

@@ -22,6 +22,7 @@ from benchmarks import kills
 from hhmm import EfficientHHMM, _files
 from hhmm._inference import checkpoint, draws, run
 from hhmm.datasets import make_hhmm
+from hhmm.model_selection import scan
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -172,6 +173,35 @@ def test_a_seed_that_the_system_chose_is_kept(tmp_path, monkeypatch, data):
     np.random.seed(3)  # noqa: NPY002
     _stopped(monkeypatch, model, data, path, 1)
     _assert_equal_fits(clone(model).fit(data.X, checkpoint=path), expected)
+
+
+@pytest.mark.parametrize("n_writes", [1, 2, None])
+def test_a_users_random_numbers_go_on_after_a_fit_that_was_resumed(
+    tmp_path, monkeypatch, data, n_writes
+):
+    """As after the fit that nothing ended; stopped before the second chain began, later, never."""
+    rng, path = np.random.RandomState(3), tmp_path / "fit.npz"
+    _model(random_state=rng, n_chains=2).fit(data.X)
+    expected = rng.randint(2**31)
+    first = _model(random_state=np.random.RandomState(3), n_chains=2)
+    if n_writes is None:
+        first.fit(data.X, checkpoint=path)
+    else:
+        _stopped(monkeypatch, first, data, path, n_writes)
+    rng = np.random.RandomState(3)
+    _model(random_state=rng, n_chains=2).fit(data.X, checkpoint=path)
+    assert rng.randint(2**31) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes of that kind")
+def test_what_is_no_file_is_refused(tmp_path, data):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=r"checkpoint must be a file, but .* is a device, a pipe"):
+        _model().fit(data.X, checkpoint=path)
+    with pytest.raises(ValueError, match=r"checkpoint must be a file, but .* is a device, a pipe"):
+        scan(data.X, {"n_states": [2]}, checkpoint=path)
+    assert os.listdir(tmp_path) == ["pipe"]
 
 
 @pytest.mark.parametrize("kind", ["MT19937", "PCG64", "SFC64"])

@@ -26,7 +26,6 @@ from hhmm._model.emissions import (
     logits_from_params,
     params_from_logits,
 )
-from hhmm._model.simulate import simulate
 from hhmm._model.transitions import SMALLEST_PROB, draw_trans_probs, trans_mode
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state

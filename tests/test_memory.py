@@ -31,8 +31,9 @@ def test_runs_take_less_than_timesteps_and_chains_take_more():
 
 def test_emissions_count_by_states_and_pairs_of_syllables():
     x = np.zeros(10, np.int32)
-    small, large = _estimate(x, 2, 10), _estimate(x, 4, 30)
-    assert large.counts == 2 * 9 * small.counts
+    few, more, wide = _estimate(x, 2, 10), _estimate(x, 4, 10), _estimate(x, 2, 30)
+    assert few.counts < more.counts < 2 * few.counts
+    assert wide.counts == 9 * few.counts
 
 
 @pytest.mark.parametrize(

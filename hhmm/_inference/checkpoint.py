@@ -46,6 +46,7 @@ class Fit(NamedTuple):
     max_iter: int
     random_state: dict | None  # state of the random numbers at the start of the fit
     is_seeded: bool  # whether `random_state` is the user's, and not the system's
+    random_state_after: dict | None = None  # when the starts were drawn, and nothing is any more
 
 
 def describe(estimator, sequences, n_syllables, start, rng):
@@ -81,10 +82,8 @@ def describe(estimator, sequences, n_syllables, start, rng):
         "n_timesteps": int(lengths.sum()),
         "sha256": _files.digest(lengths.astype("<i8"), *(x.astype("<i4") for x in sequences)),
     }
-    random_state = json.loads(json.dumps(rng.get_state(legacy=False), default=_as_list))
-    return Fit(
-        settings, data, int(estimator.max_iter), random_state, estimator.random_state is not None
-    )
+    is_seeded = estimator.random_state is not None
+    return Fit(settings, data, int(estimator.max_iter), _state_of(rng), is_seeded)
 
 
 @contextlib.contextmanager
@@ -94,21 +93,22 @@ def opened(path, fit, n_chains):
     Raises
     ------
     ValueError
-        If the file is no checkpoint, is damaged, or is one of another fit.
+        If the file is no checkpoint, is no file, is damaged, or is one of another fit.
     BlockingIOError
         If it is in use.
     FileNotFoundError, PermissionError
         If it cannot be written.
     """
     path = _files.absolute(path, "checkpoint")
-    if path.is_dir():
-        raise IsADirectoryError(f"checkpoint must be a file, but {path} is a folder")
-    _files.check_parent(path)
+    _files.check_file(path, "checkpoint")
     with _files.locked(path):
         found, pasts = fit, [None] * n_chains
         if path.exists():
             found, pasts = _read(path, fit, n_chains)
-        checkpoint = Checkpoint(path, fit._replace(random_state=found.random_state), pasts)
+        fit = fit._replace(
+            random_state=found.random_state, random_state_after=found.random_state_after
+        )
+        checkpoint = Checkpoint(path, fit, pasts)
         try:
             yield checkpoint
         finally:
@@ -142,13 +142,16 @@ class Checkpoint:
         # of whichever kind numpy's global generator was
         kept = self._fit.random_state
         rng = np.random.RandomState(getattr(np.random, kept["bit_generator"])())
-        own = rng.get_state(legacy=False)["state"]
-        state = {
-            name: np.array(value, own[name].dtype) if isinstance(value, list) else value
-            for name, value in kept["state"].items()
-        }
-        rng.set_state(kept | {"state": state})
+        _set_state(rng, kept)
         return rng
+
+    def started(self, rng):
+        """Starts are drawn: a user's `rng` is left as the fit leaves it that nothing ends."""
+        after = self._fit.random_state_after
+        if after is None:
+            self._fit = self._fit._replace(random_state_after=_state_of(rng))
+        elif self._fit.is_seeded:
+            _set_state(rng, after)
 
     def save(self, i, past):
         """Chain i has come so far. Where the file cannot be written, the fit goes on."""
@@ -180,6 +183,20 @@ class Checkpoint:
             for name, array in {_HEADER: text, **arrays}.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+
+
+def _state_of(rng):
+    """The state of random numbers as JSON has it."""
+    return json.loads(json.dumps(rng.get_state(legacy=False), default=_as_list))
+
+
+def _set_state(rng, kept):
+    own = rng.get_state(legacy=False)["state"]
+    state = {
+        name: np.array(value, own[name].dtype) if isinstance(value, list) else value
+        for name, value in kept["state"].items()
+    }
+    rng.set_state(kept | {"state": state})
 
 
 def _header(fit, n_chains, arrays):
@@ -233,7 +250,8 @@ def _read(path, fit, n_chains):
             raise ValueError(
                 f"{path} is damaged: what it holds of chain {i} does not fit. {_LEFT}"
             ) from error
-    return fit._replace(random_state=header["random_state"]), pasts
+    kept = {name: header[name] for name in ("random_state", "random_state_after")}
+    return fit._replace(**kept), pasts
 
 
 # what reading bytes of any kind may raise
@@ -269,7 +287,10 @@ def _read_arrays(path):
         raise ValueError(f"format {header.get('format')}, this hhmm reads format {FORMAT}")
     if not all(isinstance(header[name], dict) for name in ("settings", "data", "versions")):
         raise ValueError("the header is not whole")
-    if not isinstance(header["max_iter"], int) or "random_state" not in header:
+    if not isinstance(header["max_iter"], int) or not {
+        "random_state",
+        "random_state_after",
+    } <= set(header):
         raise ValueError("the header is not whole")
     if header["sha256"] != _sha256(header, arrays):
         raise ValueError("its checksum is not that of what it holds")

@@ -6,6 +6,7 @@ _SYMMETRIC = "sums of all entries, and the concentrations of the prior are symme
 _JIT = "without the decorator it is compiled by whoever calls it, or runs uncompiled: slower"
 _CALL = "every call in the package names these arguments"
 _PADDING = "of what fills up the last block, which nothing reads; gathers stay within the table"
+_SCALE = "a factor common to all states, which normalising takes out"
 _MARK = "any negative number marks what has no label yet; all marks are written over"
 
 REASONS = {
@@ -123,10 +124,70 @@ REASONS = {
         "hhmm/_messages/compressed.py",
         "return jnp.where(runs.starts[..., None], 1 / len(tables.trans), predicted)",
         "return jnp.where(runs.starts[..., None], 1 ** len(tables.trans), predicted)",
-    ): "a factor common to all states, which normalising takes out",
+    ): _SCALE,
     (
         "hhmm/_messages/run_products.py",
         "shape = values[0].shape[:2]",
         "shape = values[ -1].shape[:2]",
     ): "all of these arrays have the same leading axes",
+    (
+        "hhmm/_model/simulate.py",
+        "",
+        "def draw_params(key, priors, *, n_states, n_syllables):",
+    ): _JIT,
+    (
+        "hhmm/_model/simulate.py",
+        "def draw_params(key, priors, *, n_states, n_syllables):",
+        "def draw_params(key, priors, /, n_states, n_syllables):",
+    ): _CALL,
+    (
+        "hhmm/_model/emissions.py",
+        "to_syllables = helmert_basis(logits.base.shape[-1])",
+        "to_syllables = helmert_basis(logits.base.shape[- 0])",
+    ): _SQUARE,
+    (
+        "hhmm/_messages/run_path.py",
+        ")[:, 0]",
+        ")[:, 1]",
+    ): "an index beyond the only one is taken for the last",
+    (
+        "hhmm/_messages/sequential.py",
+        "n_states = trans_probs.shape[0]",
+        "n_states = trans_probs.shape[ -1]",
+    ): _SQUARE,
+    (
+        "hhmm/_messages/run_products.py",
+        "uniform = jnp.full((n_lanes, n_states), 1 / n_states, tables.trans.dtype)",
+        "uniform = jnp.full((n_lanes, n_states), 1 ** n_states, tables.trans.dtype)",
+    ): _SCALE,
+    (
+        "hhmm/_messages/run_recursion.py",
+        "def backward(tables, passed, predicted, runs, *, with_joint):",
+        "def backward(tables, passed, predicted, runs, /, with_joint):",
+    ): _CALL,
+    (
+        "hhmm/_messages/parallel.py",
+        "jnp.full((n_lanes, n_states), 1 / n_states, trans.dtype),",
+        "jnp.full((n_lanes, n_states), 1 + n_states, trans.dtype),",
+    ): _SCALE,
+    (
+        "hhmm/_messages/run_products.py",
+        "_, states = by_blocks(backward_pass, start, maps, padding=(0, 0), n_rows=n_rows, reverse=True)",
+        "_, states = by_blocks(backward_pass, start, maps, padding=(0, -1), n_rows=n_rows, reverse=True)",
+    ): _PADDING,
+    (
+        "hhmm/_messages/compressed.py",
+        "def forward_filter(factors, trans_probs, data, *, recursion=run_recursion):",
+        "def forward_filter(factors, trans_probs, data, /, recursion=run_recursion):",
+    ): _CALL,
+    (
+        "hhmm/_messages/compressed.py",
+        "def smooth(factors, trans_probs, data, *, recursion=run_recursion):",
+        "def smooth(factors, trans_probs, data, /, recursion=run_recursion):",
+    ): _CALL,
+    (
+        "hhmm/_messages/bridges.py",
+        "queue = jnp.nonzero(moving, size=n_runs, fill_value=0)[0].astype(jnp.int32)",
+        "queue = jnp.nonzero(moving, size=n_runs, fill_value= -1)[0].astype(jnp.int32)",
+    ): "what fills up the queue is never taken",
 }

@@ -172,8 +172,10 @@ REASONS = {
     ): _SCALE,
     (
         "hhmm/_messages/run_products.py",
-        "_, states = by_blocks(backward_pass, start, maps, padding=(0, 0), n_rows=n_rows, reverse=True)",
-        "_, states = by_blocks(backward_pass, start, maps, padding=(0, -1), n_rows=n_rows, reverse=True)",
+        "_, states = by_blocks(backward_pass, start, maps, padding=(0, 0), "
+        "n_rows=n_rows, reverse=True)",
+        "_, states = by_blocks(backward_pass, start, maps, padding=(0, -1), "
+        "n_rows=n_rows, reverse=True)",
     ): _PADDING,
     (
         "hhmm/_messages/compressed.py",

@@ -17,7 +17,7 @@ from hhmm import _runs, _sequences
 from hhmm._inference import choose, decode
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS, sequential
-from hhmm._model.emissions import emission_factors, logits_from_params
+from hhmm._model.emissions import emission_factors, logits_from_params, params_from_logits
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Params
@@ -175,6 +175,66 @@ def test_expected_counts_by_blocks_match_enumeration(model, monkeypatch):
     np.testing.assert_allclose(stats.syllable_trans_counts, syllables, rtol=1e-6, atol=2e-6)
     expected = sum(oracles.log_likelihood(model, x) for x in SEQUENCES)
     np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6)
+
+
+@double_precision
+def test_expected_counts_by_blocks_of_a_long_sequence(monkeypatch):
+    """As of one block: what enters a block is scaled, however many timesteps are before it."""
+    model = oracles.random_model(np.random.default_rng(5), 3, 3, sigma=1.5)
+    x = np.random.default_rng(0).integers(0, 3, 3000).astype(np.int32)
+    prepared = prepare([x], 3, 3, "sequential", every_timestep=False)
+
+    def kernel(params, data):
+        factors = emission_factors(logits_from_params(*params[:2]))
+        return sequential.expected_counts(factors, params.trans_probs, data)
+
+    expected = jax.jit(kernel)(Params(*model), prepared.data)
+    monkeypatch.setattr(sequential, "BLOCK_CELLS", 500 * prepared.data.pairs.shape[1] * 3)
+    found = jax.jit(lambda *given: kernel(*given))(Params(*model), prepared.data)
+    for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@double_precision
+def test_every_run_has_a_path_where_all_leave_their_first_state():
+    """Two states in turn: 16 runs fill the only lane, and there is one path for each of them."""
+    model = oracles.random_model(np.random.default_rng(5), 2, 3)
+    model = model._replace(trans_probs=np.array([[0.0, 1.0], [1.0, 0.0]]))
+    x = np.repeat(np.arange(16) % 2, 4).astype(np.int32)
+    backend = Backend("compressed")
+    runs = backend.prepare([x], model).data.runs
+    assert runs.inside.all() and runs.inside.size == 16
+    (states,), stats, _ = _sample(backend, model, [x], seed=0)
+    np.testing.assert_array_equal(np.diff(states) != 0, True)
+    np.testing.assert_array_equal(
+        stats.state_trans_counts, [[0, 32], [31, 0]][:: 1 - 2 * states[0]]
+    )
+
+
+def test_a_syllable_that_a_state_cannot_hold(whole_backend):
+    """Nothing leads on from the state before it: that row of a power is 0, and nothing is NaN."""
+    model = oracles.random_model(np.random.default_rng(5), 3, 3)
+    cannot_hold = np.zeros((3, 3))
+    cannot_hold[1, 0] = -250.0
+    logits = logits_from_params(model.emission_base, model.emission_biases)
+    biases = np.asarray(logits.biases) + cannot_hold
+    biases += biases.mean() - biases.mean(axis=0) - biases.mean(axis=1, keepdims=True)
+    base, biases = params_from_logits(logits._replace(biases=biases))
+    swap = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    model = oracles.Model(np.asarray(base), np.asarray(biases), swap)
+    x = np.array([1, 2, 0, 0, 0, 0, 0, 0, 2, 1], np.int32)
+    truth = oracles.LogForwardBackward(model, x)
+    for kernel, expected in (
+        (decode.forward_filter, truth.filtered),
+        (decode.smooth, truth.smoothed),
+    ):
+        found = _by_timestep(kernel, whole_backend, model, [x])[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    found = _log_likelihoods(whole_backend, model, [x])
+    np.testing.assert_allclose(found, [truth.log_likelihood], rtol=1e-10)
+    _, stats, log_likelihood = _sample(whole_backend, model, [x], seed=0)
+    assert stats.state_trans_counts[2, 2] == len(x) - 1
+    np.testing.assert_allclose(log_likelihood, truth.log_likelihood, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["three states", "hard zeros"])

@@ -9,7 +9,7 @@ import warnings
 def tell(text, verbose):
     """Print a line, where somebody wants to hear it and can."""
     if verbose:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(Exception):  # a closed stream, or one of somebody's own
             print(text, flush=True)
 
 
@@ -36,11 +36,10 @@ class Bar:
         self._bar = None
         self._began = self._last_line = time.perf_counter()
         if verbose:
-            try:
+            # without tqdm, or where its stream is closed, there is none
+            with contextlib.suppress(Exception):
                 from tqdm import tqdm
-            except ImportError:
-                pass
-            else:
+
                 self._bar = tqdm(total=n_total, initial=n_done, unit=unit, desc=name)
 
     def show(self, n_done, text):
@@ -76,7 +75,7 @@ class Bar:
 
     def __exit__(self, *_):
         if self._bar is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):
                 self._bar.close()
 
 

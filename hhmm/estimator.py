@@ -343,7 +343,9 @@ class EfficientHHMM(
             A file to which what has been done is written, and that a fit with the same settings
             and data goes on from, to the same result to the last bit, on the same kind of device. A
             larger `max_iter` goes on too: draws of sweeps that the shorter fit did not keep are
-            replaced by the kept ones nearest before them. The file is written aside and moved
+            replaced by the kept ones nearest before them, and `emission_sampler` "hmc" stays tuned
+            to the first half of the shorter fit. With ``random_state=None`` it goes on from any
+            seed, a given one counts as a setting. The file is written aside and moved
             to its place, so that it is whole whenever the process or the machine ends. One fit at
             a time may use it.
         checkpoint_every : int, default=10

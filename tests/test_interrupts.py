@@ -1,5 +1,6 @@
 """Ctrl-C, and whatever else ends a fit: what was computed is kept, or all is as it was."""
 
+import io
 import signal
 import sys
 import threading
@@ -206,4 +207,20 @@ def test_a_fit_outlives_its_progress_bar(data, monkeypatch):
     monkeypatch.setattr("sys.stdout", Gone())
     with pytest.warns(UserWarning, match="progress is no longer shown"):
         _quiet_fit(model, data.X)
+    np.testing.assert_array_equal(model.log_joint_, expected.log_joint_)
+
+
+@pytest.mark.parametrize("has_tqdm", [True, False])
+def test_a_fit_outlives_closed_streams(data, monkeypatch, has_tqdm):
+    closed = io.StringIO()
+    closed.close()
+    model = _model(verbose=1, max_iter=8)
+    expected = _quiet_fit(clone(model).set_params(verbose=0), data.X)
+    if not has_tqdm:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    for name in ("sys.stdout", "sys.stderr"):
+        monkeypatch.setattr(name, closed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(data.X)
     np.testing.assert_array_equal(model.log_joint_, expected.log_joint_)

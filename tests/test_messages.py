@@ -203,7 +203,8 @@ def test_every_run_has_a_path_where_all_leave_their_first_state():
     x = np.repeat(np.arange(16) % 2, 4).astype(np.int32)
     backend = Backend("compressed")
     runs = backend.prepare([x], model).data.runs
-    assert runs.inside.all() and runs.inside.size == 16
+    assert runs.inside.all()
+    assert runs.inside.size == 16
     (states,), stats, _ = _sample(backend, model, [x], seed=0)
     np.testing.assert_array_equal(np.diff(states) != 0, True)
     np.testing.assert_array_equal(

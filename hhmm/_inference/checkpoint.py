@@ -333,7 +333,7 @@ def _check_same(path, header, fit, n_chains):
         differences.append(
             f"max_iter is {header['max_iter']} there, {fit.max_iter} here: expected as many or more"
         )
-    if header.get("n_chains") != n_chains:
+    if header.get("n_chains") != n_chains and there.get("n_chains") == fit.settings.get("n_chains"):
         differences.append(f"n_chains is {header.get('n_chains')} there, {n_chains} here")
     if differences:
         raise ValueError(

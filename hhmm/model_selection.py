@@ -880,9 +880,26 @@ class _Record:
 
     def write(self, line):
         """Append a line, and have it on the disk before returning."""
-        self.file.write(json.dumps(line).encode() + b"\n")
+        self.file.write(_sealed(line) + b"\n")
         self.file.flush()
         os.fsync(self.file.fileno())
+
+
+def _sealed(line):
+    """A line of the file: JSON, its checksum at the end."""
+    return json.dumps(line | {"sha256": _checksum(line)}).encode()
+
+
+def _unsealed(text):
+    """What was `_sealed`; ValueError where it is not as it was written."""
+    line = json.loads(text)
+    if not isinstance(line, dict) or line.pop("sha256", None) != _checksum(line):
+        raise ValueError("its checksum is not that of what it holds")
+    return line
+
+
+def _checksum(line):
+    return hashlib.sha256(json.dumps(line).encode()).hexdigest()
 
 
 def _key(row):
@@ -898,15 +915,18 @@ def _read_record(path):
     if not lines and cut.startswith(_BEGIN_OF_FILE):
         return None, [], 0  # killed before the first line was whole
     try:
-        header = json.loads(lines[0]) if data.startswith(_BEGIN_OF_FILE) else None
+        header = _unsealed(lines[0]) if data.startswith(_BEGIN_OF_FILE) else None
     except ValueError:
         header = None
-    if not isinstance(header, dict):
-        raise ValueError(f"{path} is not a file of hhmm.model_selection.scan: give another path")
+    if header is None:
+        raise ValueError(
+            f"{path} is not a file of hhmm.model_selection.scan, or its first line is damaged: "
+            "give another path"
+        )
     rows = []
     for i, line in enumerate(lines[1:], start=2):
         try:
-            row = json.loads(line)
+            row = _unsealed(line)
             _key(row)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}, line {i} is damaged: {line[:60]!r}") from error

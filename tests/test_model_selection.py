@@ -417,7 +417,7 @@ class TestFile:
         assert_equal_tables(resumed.table, whole.table)
         lines = [json.loads(line) for line in path.read_bytes().splitlines()]
         for line, expected in zip(lines, map(json.loads, complete.splitlines()), strict=True):
-            assert {**line, "seconds": 0} == {**expected, "seconds": 0}
+            assert {**line, "seconds": 0, "sha256": 0} == {**expected, "seconds": 0, "sha256": 0}
 
     @pytest.mark.parametrize("n_kept", [0, 30, 200])
     def test_a_first_line_that_was_cut(self, X, path, n_kept):
@@ -515,7 +515,10 @@ class TestFile:
     def test_a_damaged_line_is_named(self, X, path):
         fake_scan(X, checkpoint=path)
         lines = path.read_bytes().split(b"\n")
-        for damaged in (lines[4][:50], b'{"settings": 3}', b"[]"):
+        score = lines[4].index(b'"test_score": ') + 16
+        digit = b"1" if lines[4][score : score + 1] == b"0" else b"0"
+        other_score = lines[4][:score] + digit + lines[4][score + 1 :]
+        for damaged in (lines[4][:50], b'{"settings": 3}', b"[]", other_score):
             content = b"\n".join([*lines[:4], damaged, *lines[5:]])
             path.write_bytes(content)
             with pytest.raises(ValueError, match="line 5 is damaged"):
@@ -546,7 +549,8 @@ class TestFile:
         }.get(value, value)
         if value is ...:
             del row[name]
-        lines[3] = json.dumps(row).encode() + b"\n"
+        del row["sha256"]
+        lines[3] = model_selection._sealed(row) + b"\n"
         path.write_bytes(b"".join(lines))
         before = path.read_bytes()
         place = f"fold {row['fold']}, seed {row['seed']}"

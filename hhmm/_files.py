@@ -144,3 +144,5 @@ def absolute(path, name):
         return Path(path).resolve()
     except TypeError:
         raise TypeError(f"{name} must be a path of a file, got {path!r}") from None
+    except (ValueError, OSError, RuntimeError) as error:  # no such name, links in a circle
+        raise ValueError(f"{name} must be a path of a file, got {path!r}: {error}") from error

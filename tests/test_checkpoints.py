@@ -204,6 +204,16 @@ def test_what_is_no_file_is_refused(tmp_path, data):
     assert os.listdir(tmp_path) == ["pipe"]
 
 
+def test_a_path_that_leads_nowhere(tmp_path, data):
+    with pytest.raises(ValueError, match=r"checkpoint must be a path of a file, got 'a.x00b': "):
+        _model().fit(data.X, checkpoint="a\0b")
+    if sys.version_info < (3, 13):  # which takes a circle for a file that is not there
+        (tmp_path / "a").symlink_to(tmp_path / "b")
+        (tmp_path / "b").symlink_to(tmp_path / "a")
+        with pytest.raises(ValueError, match=r"checkpoint must be a path of a file, got .*loop"):
+            _model().fit(data.X, checkpoint=tmp_path / "a")
+
+
 @pytest.mark.parametrize("kind", ["MT19937", "PCG64", "SFC64"])
 def test_random_numbers_go_on_whatever_generator_makes_them(tmp_path, data, kind):
     """Users may give numpy another one for what random_state=None draws from."""

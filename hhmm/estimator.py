@@ -707,7 +707,7 @@ class EfficientHHMM(
 
     @double_precision
     def log_joint(self, X, *, mask=None):
-        """Log joint density of data and parameters: what `log_joint_` records a sweep.
+        """Log joint density of data and parameters, in float64: what `log_joint_` records a sweep.
 
         Parameters
         ----------

@@ -389,7 +389,7 @@ def test_the_log_likelihood_of_a_long_sequence(kind, monkeypatch):
                 kernels.expected_counts,
             )
         ]
-        within = 1.2e-7 if kind in ("constant", "cyclic") else 1e-8
+        within = 1.2e-7 if kind in ("constant", "cyclic") else 3e-9
         np.testing.assert_allclose(recorded, expected, atol=within * len(x), rtol=0)
 
 

@@ -30,6 +30,15 @@ PARALLEL_FACTOR = 2.5  # of the messages of `message_passing` "parallel", which 
 PARALLEL_COMPILER = 0.35e9  # more for the compiler, and
 PARALLEL_BLOCKS = 4  # arrays of a block of matrices
 
+_PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+
+
+class Memory(NamedTuple):
+    """Bytes."""
+
+    free: float
+    total: float
+
 
 class Estimate(NamedTuple):
     """Bytes that a fit takes, by what they are for."""
@@ -82,9 +91,9 @@ def _messages(prepared, n_states):
 
 
 def check_fits(estimate):
-    """Raise MemoryError where a fit takes more than there is; says what to change."""
-    limit = total_memory()
-    if _fits(estimate.total, limit):
+    """Raise MemoryError where a fit takes more than is free; says what to change."""
+    memory = available()
+    if _fits(estimate.total, memory):
         return
     advice = {
         "counts": "the emissions (states x syllables x syllables): use fewer n_states, or fewer "
@@ -95,13 +104,13 @@ def check_fits(estimate):
         "draws": "the draws: use fewer n_draws or n_chains",
     }
     # fewer draws do not help where the emissions alone are too many
-    too_much = [name for name in advice if getattr(estimate, name) > limit]
+    too_much = [name for name in advice if getattr(estimate, name) > memory.free]
     largest = too_much[0] if too_much else max(advice, key=lambda name: getattr(estimate, name))
-    raise _error("the fit", estimate.total, limit, f"Most of it is for {advice[largest]}")
+    raise _error("the fit", estimate.total, memory, f"Most of it is for {advice[largest]}")
 
 
 def check_simulation_fits(*, n_timesteps, n_states, n_syllables):
-    """Raise MemoryError where `hhmm._model.simulate` takes more than there is.
+    """Raise MemoryError where `hhmm._model.simulate` takes more than is free.
 
     Parameters
     ----------
@@ -110,40 +119,84 @@ def check_simulation_fits(*, n_timesteps, n_states, n_syllables):
     n_states, n_syllables : int
     """
     tables = 8 * n_states * (3 * n_syllables**2 + 4 * n_states)
-    needed, limit = COMPILER + PER_SIMULATED * n_timesteps + tables, total_memory()
-    if not _fits(needed, limit):
+    needed, memory = COMPILER + PER_SIMULATED * n_timesteps + tables, available()
+    if not _fits(needed, memory):
         raise _error(
             "the simulation",
             needed,
-            limit,
+            memory,
             f"That is for {n_timesteps:,} timesteps in all, {n_states:,} states and "
             f"{n_syllables:,} syllables",
         )
 
 
-def _fits(needed, limit):
-    return limit is None or needed <= limit
+def _fits(needed, memory):
+    return memory is None or needed <= memory.free
 
 
-def _error(what, needed, limit, detail):
+def _error(what, needed, memory, detail):
+    needed, free, total = (f"{size / 1e9:,.1f} GB" for size in (needed, *memory))
     return MemoryError(
-        f"{what} would take about {needed / 1e9:.1f} GB of memory, and there are "
-        f"{limit / 1e9:.1f} GB. {detail}"
+        f"{what} would take about {needed} of memory, and {free} of {total} are free. {detail}"
     )
 
 
-def total_memory():
-    """Bytes of memory where JAX computes; None where that is not known."""
-    stats = None
+def available():
+    """Memory where JAX computes, as `Memory`; None where that is not known."""
     if jax.default_backend() != "cpu":
+        stats = None
         with contextlib.suppress(Exception):  # what a device tells is its own affair
             stats = jax.local_devices()[0].memory_stats()
-        return (stats or {}).get("bytes_limit")
-    limits = []
-    with contextlib.suppress(ValueError, OSError, AttributeError):
-        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    # of a container
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):
-            limits.append(int(Path("/sys/fs/cgroup", name).read_text()))
-    return min((limit for limit in limits if limit > 0), default=None)
+        if not stats or "bytes_limit" not in stats:
+            return None
+        limit = stats["bytes_limit"]
+        return Memory(limit - stats.get("bytes_in_use", 0), limit)
+    found = [*_of_machine(), *_of_control_groups()]
+    return Memory(*map(min, zip(*found, strict=True))) if found else None
+
+
+def _of_machine():
+    """Of the machine: its memory, of which others may be moved to the swap space."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return
+    if total <= 0:
+        return
+    free = total
+    with contextlib.suppress(OSError, KeyError):  # there are systems that do not tell
+        kilobytes = _fields(_PROC / "meminfo")
+        free = 1024 * (kilobytes["MemAvailable:"] + kilobytes["SwapFree:"])
+    yield Memory(min(free, total), total)
+
+
+def _of_control_groups():
+    """Of what Linux grants a container or a job of a cluster: the groups of this process."""
+    try:
+        memberships = (_PROC / "self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in memberships:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, names, reclaimable = _CGROUPS, ("memory.max", "memory.current"), "inactive_file"
+        elif "memory" in controllers.split(","):
+            root, reclaimable = _CGROUPS / "memory", "total_inactive_file"
+            names = "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
+            continue
+        # a container may see the root of its own group alone, under another path
+        inner = root / path.lstrip("/")
+        for folder in (inner, *inner.parents):
+            with contextlib.suppress(OSError, ValueError):  # "max": none is set
+                limit, used = (int((folder / name).read_text()) for name in names)
+                cache = _fields(folder / "memory.stat").get(reclaimable, 0)
+                yield Memory(max(limit - used + cache, 0), limit)
+            if folder == root:
+                break
+
+
+def _fields(path):
+    """Numbers of a file of lines that begin with a name and a number."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return {line[0]: int(line[1]) for line in lines if len(line) > 1 and line[1].isdigit()}

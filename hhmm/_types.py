@@ -121,7 +121,8 @@ class EmissionFactors(NamedTuple):
 
     relative: Array  # (n_pairs, n_states) float32 or float64, the last row 1
     log_scale: Array  # (n_pairs,) float64, the last entry 0
-    rounding: Array  # (n_pairs, n_states) float32: log of the exact factor over `relative`
+    # (n_pairs, n_states) float32: log of the exact factor over `relative`; None where none is read
+    rounding: Array | None
 
 
 class Posterior(NamedTuple):

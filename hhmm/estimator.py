@@ -218,8 +218,8 @@ class EfficientHHMM(
     A fit takes about 0.3 GB, 30 bytes a timestep, 16 S (S + K) bytes for each draw that is kept, 40
     + 4 K bytes for each timestep (with "compressed", each run) that messages are passed over, and
     (125 K + 400) S^2 bytes for the emissions; the latter two for each chain that runs at the same
-    time. `verbose` shows the sum before the fit, and a fit that the machine has not the memory for
-    is refused.
+    time. `verbose` shows the sum before the fit, and a fit for which not enough is free is
+    refused.
 
     References
     ----------
@@ -365,7 +365,7 @@ class EfficientHHMM(
         FloatingPointError
             If the log joint or a parameter is not finite, as extreme hyperparameters can make them.
         MemoryError
-            If the fit would take more memory than the machine has; says what to change.
+            If the fit would take more memory than is free; says what to change.
         BlockingIOError
             If another fit is using `checkpoint`.
         FileNotFoundError
@@ -759,7 +759,7 @@ class EfficientHHMM(
         Raises
         ------
         MemoryError
-            If that many timesteps take more memory than there is.
+            If that many timesteps take more memory than is free.
         """
         check_is_fitted(self)
         for name, value in [("n_sequences", n_sequences), ("n_timesteps", n_timesteps)]:

@@ -1,11 +1,16 @@
 """The estimate of memory, and fits that are refused for it."""
 
+from types import SimpleNamespace
+from unittest import mock
+
 import numpy as np
 import pytest
 
 from hhmm import EfficientHHMM, _memory
 from hhmm._inference.prepare import prepare
 from hhmm.datasets import make_hhmm
+
+SIZE = r"[\d,]+\.\d GB"
 
 
 def _estimate(x, n_states=3, n_syllables=4, message_passing="sequential", **counts):
@@ -46,7 +51,7 @@ def test_emissions_count_by_states_and_pairs_of_syllables():
 def test_a_fit_that_cannot_be_is_refused_before_it_begins(X, parameters, message, monkeypatch):
     monkeypatch.setattr("hhmm.estimator.run_chains", None)
     model = EfficientHHMM(2, init="prior", **parameters)
-    with pytest.raises(MemoryError, match=rf"would take about \d+\.\d GB of memory.*{message}"):
+    with pytest.raises(MemoryError, match=rf"would take about {SIZE} of memory.*{message}"):
         model.fit(X)
     assert not hasattr(model, "trans_probs_")
 
@@ -60,7 +65,7 @@ def test_a_fit_that_cannot_be_is_refused_before_it_begins(X, parameters, message
     ],
 )
 def test_a_simulation_that_cannot_be_is_refused_before_it_begins(arguments, detail):
-    with pytest.raises(MemoryError, match=rf"simulation would take about \d+\.\d GB .*{detail}"):
+    with pytest.raises(MemoryError, match=rf"simulation would take about {SIZE} .*{detail}"):
         make_hhmm(**{"n_timesteps": 200, **arguments})
 
 
@@ -74,22 +79,102 @@ def test_a_fitted_model_refuses_to_simulate_more_than_there_is_memory():
 
 def test_a_small_machine(monkeypatch):
     x = np.zeros(1_000_000, np.int32)
-    monkeypatch.setattr(_memory, "total_memory", lambda: 3.1e8)
-    with pytest.raises(MemoryError, match="for the timesteps: fit fewer of them"):
+    monkeypatch.setattr(_memory, "available", lambda: _memory.Memory(3.1e8, 8e9))
+    refused = "0.3 GB of 8.0 GB are free.*for the timesteps: fit fewer of them"
+    with pytest.raises(MemoryError, match=refused):
         _memory.check_fits(_estimate(x))
-    for limit in (None, 1e9):
-        monkeypatch.setattr(_memory, "total_memory", lambda limit=limit: limit)
+    for memory in (None, _memory.Memory(1e9, 8e9)):
+        monkeypatch.setattr(_memory, "available", lambda memory=memory: memory)
         _memory.check_fits(_estimate(x))
 
 
 def test_the_memory_of_the_machine_is_known():
     psutil = pytest.importorskip("psutil")
-    assert 0 < _memory.total_memory() <= psutil.virtual_memory().total
+    memory, there = _memory.available(), psutil.virtual_memory()
+    assert 0 < memory.free <= memory.total <= there.total
+    assert memory.free <= there.available + psutil.swap_memory().free + 2e9  # it changes meanwhile
+
+
+LIMITS = [  # membership of a process, files of its groups, bytes free, bytes in all
+    ("0::/", {}, 5_000 * 1024, 10_000 * 1024),
+    (
+        "0::/job/step",
+        {
+            "job": ("memory.max 4000000", "memory.current 2000000", "inactive_file 500000"),
+            "job/step": ("memory.max max", "memory.current 2000000", "inactive_file 500000"),
+        },
+        2_500_000,
+        4_000_000,
+    ),
+    (
+        "5:cpu:/\n4:cpuset,memory:/job\n0::/",
+        {
+            "memory/job": (
+                "memory.limit_in_bytes 3000000",
+                "memory.usage_in_bytes 2900000",
+                "total_inactive_file 200000",
+            )
+        },
+        300_000,
+        3_000_000,
+    ),
+    (
+        "4:memory:/of/the/host",  # what a container sees is another folder
+        {
+            "memory": (
+                "memory.limit_in_bytes 3000000",
+                "memory.usage_in_bytes 3100000",
+                "total_inactive_file 0",
+            )
+        },
+        0,
+        3_000_000,
+    ),
+]
+
+
+@pytest.mark.parametrize(("membership", "groups", "free", "total"), LIMITS)
+def test_what_is_free_in_a_container_or_a_job(
+    membership, groups, free, total, tmp_path, monkeypatch
+):
+    for name in ("proc", "cgroup"):
+        (tmp_path / name / "self").mkdir(parents=True)
+    monkeypatch.setattr(_memory, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(_memory, "_CGROUPS", tmp_path / "cgroup")
+    sizes = {"SC_PHYS_PAGES": 10_000, "SC_PAGE_SIZE": 1024}
+    monkeypatch.setattr(_memory.os, "sysconf", sizes.get)
+    assert _memory.available() == (10_000 * 1024, 10_000 * 1024)  # a system that tells no more
+    meminfo = "MemTotal: 10000 kB\nMemAvailable: 4000 kB\nSwapFree: 1000 kB\nHugePages_Free: 0\n"
+    (tmp_path / "proc" / "meminfo").write_text(meminfo)
+    (tmp_path / "proc" / "self" / "cgroup").write_text(membership + "\n")
+    for group, lines in groups.items():
+        folder = tmp_path / "cgroup" / group
+        folder.mkdir(parents=True)
+        limit, used, cache = lines
+        for line in (limit, used):
+            name, value = line.split()
+            (folder / name).write_text(value + "\n")
+        (folder / "memory.stat").write_text(f"anon 1\n{cache}\n")
+    assert _memory.available() == (free, total)
+
+
+def test_a_machine_that_does_not_tell(monkeypatch, tmp_path):
+    monkeypatch.setattr(_memory, "_PROC", tmp_path)
+    monkeypatch.setattr(_memory.os, "sysconf", {"SC_PHYS_PAGES": -1, "SC_PAGE_SIZE": 1024}.get)
+    assert _memory.available() is None
+    for error in (ValueError, OSError):
+        monkeypatch.setattr(_memory.os, "sysconf", mock.Mock(side_effect=error))
+        assert _memory.available() is None
+    monkeypatch.delattr(_memory.os, "sysconf")
+    assert _memory.available() is None
 
 
 def test_a_device_says_what_it_has_or_not(monkeypatch):
     monkeypatch.setattr(_memory.jax, "default_backend", lambda: "gpu")
-    assert _memory.total_memory() is None  # no such figure of the device that is there
+    assert _memory.available() is None  # no such figure of the device that is there
+    device = SimpleNamespace(memory_stats=lambda: {"bytes_limit": 100, "bytes_in_use": 30})
+    monkeypatch.setattr(_memory.jax, "local_devices", lambda: [device])
+    assert _memory.available() == (70, 100)
 
 
 def test_verbose_tells_the_estimate(capsys):

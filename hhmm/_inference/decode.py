@@ -51,7 +51,8 @@ def log_normalisers(params, prepared):
 
 def sample(key, params, prepared):
     """One draw of the states from their posterior, (n_steps, n_lanes) int32."""
-    kernel = functools.partial(_sample, key, params, backend=prepared.backend)
+    given = params, tabulate(params, with_rounding=True)
+    kernel = functools.partial(_sample, key, *given, backend=prepared.backend)
     drawn = together(*(functools.partial(kernel, group) for group in prepared.groups))
     return [
         prepared.states_by_timestep(states, logits, params.trans_probs) for states, logits in drawn
@@ -72,15 +73,17 @@ def params_log_prior(params, priors):
     return log_prior(logits, params.trans_probs, priors)
 
 
-@functools.partial(jax.jit, static_argnames="dtype")
-def tabulate(params, *, dtype=jnp.float32):
+@functools.partial(jax.jit, static_argnames=("dtype", "with_rounding"))
+def tabulate(params, *, dtype=jnp.float32, with_rounding=False):
     """Emissions of all pairs, once for all groups; returns `EmissionFactors`.
 
     A compiled function of its own: in the one that reads them, the CPU compiler would move the
-    table into the gather, and tabulate again at every timestep.
+    table into the gather, and tabulate again at every timestep. What is lost by rounding is read
+    by kernels that count, and not tabulated for others.
     """
     logits = logits_from_params(params.emission_base, params.emission_biases)
-    return emission_factors(logits, dtype=dtype)
+    factors = emission_factors(logits, dtype=dtype)
+    return factors if with_rounding else factors._replace(rounding=None)
 
 
 def _message(name, params, prepared, *, dtype=jnp.float32):
@@ -95,11 +98,9 @@ def _passed(factors, trans_probs, data, *, name, backend):
 
 
 @functools.partial(jax.jit, static_argnames="backend")
-def _sample(key, params, data, *, backend):
-    logits = logits_from_params(params.emission_base, params.emission_biases)
-    factors = emission_factors(logits)
+def _sample(key, params, factors, data, *, backend):
     states, _, _ = BACKENDS[backend].sample(key, factors, params.trans_probs, data)
-    return states, logits
+    return states, logits_from_params(params.emission_base, params.emission_biases)
 
 
 @jax.jit

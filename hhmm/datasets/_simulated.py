@@ -70,7 +70,7 @@ def make_hhmm(
     Raises
     ------
     MemoryError
-        If the data or the parameters take more memory than there is.
+        If the data or the parameters take more memory than is free.
 
     Examples
     --------

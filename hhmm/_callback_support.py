@@ -55,6 +55,7 @@ class SweepTasks:
         self, estimator, X, y, mask, *, log_joints, n_iter, callers_x64, fitted_attributes
     ):
         self._estimator = estimator
+        self._params = estimator.get_params(deep=False)
         self._data = {"X": X, "y": y, "metadata": {} if mask is None else {"mask": mask}}
         self._callers_x64 = callers_x64
         self._fitted_attributes = fitted_attributes
@@ -103,10 +104,23 @@ class SweepTasks:
 
     def _begin(self, task):
         with jax.enable_x64(self._callers_x64):
-            return task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+            begun = task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+        self._check_params()
+        return begun
 
     def _end(self, task, attributes):
         with jax.enable_x64(self._callers_x64):
-            return task.call_on_fit_task_end(
+            is_last = task.call_on_fit_task_end(
                 estimator=self._estimator, **self._data, reconstruction_attributes=attributes
             )
+        self._check_params()
+        return is_last
+
+    def _check_params(self):
+        """Refuse parameters that a callback has changed: the fit is of those it began with."""
+        for name, value in self._estimator.get_params(deep=False).items():
+            if value is not self._params[name]:
+                raise ValueError(
+                    f"a callback changed {name} from {self._params[name]!r} to {value!r} during "
+                    "the fit: expected parameters that stay as they are until it ends"
+                )

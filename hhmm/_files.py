@@ -109,7 +109,12 @@ def locked(path):
 
 def _acquire(lock, path):
     while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise OSError(
+                error.errno, f"{error.strerror}: no file can be written beside {path}"
+            ) from error
         try:
             _lock(descriptor)
         except (BlockingIOError, PermissionError) as error:

@@ -141,6 +141,22 @@ def test_a_callback_that_fails_leaves_the_model_as_it_was(data):
     np.testing.assert_array_equal(after["trans_probs_"], before["trans_probs_"])
 
 
+@pytest.mark.parametrize("when", ["setup", "on_fit_task_begin", "on_fit_task_end"])
+def test_a_callback_that_changes_a_parameter_is_told(data, when):
+    recorder = Recorder()
+
+    def change(estimator, context, **_):
+        if when == "setup" or context.task_name == "sweep":
+            estimator.set_params(n_states=3)
+
+    setattr(recorder, when, change)
+    model = _model().set_callbacks(recorder)
+    changed = "a callback changed n_states from 2 to 3 during the fit: expected parameters that"
+    with pytest.raises(ValueError, match=changed):
+        model.fit(data.X)
+    assert not hasattr(model, "trans_probs_")
+
+
 def test_callbacks_are_not_pickled_with_a_model(data):
     class NotToBePickled(Recorder):
         def __reduce__(self):

@@ -113,7 +113,7 @@ def test_a_chain_in_another_mode_is_told_with_figures():
     assert not judged.converged
     (message,) = judged.warnings
     assert message.startswith("chains 3 of 4 are not where the best one, chain ")
-    gap = float(re.search(r"log joints were ([\d.]+) to", message)[1])
+    gap = float(re.search(r"log joints were ([\d.]+) nats below", message)[1])
     assert abs(gap - 100) < 1.5
     np.testing.assert_array_equal(convergence.agreeing(_traces(shift=100.0)), [0, 1, 2])
     assert verdict.judge_chains(_traces()) == verdict.Verdict(True, [])

@@ -1,8 +1,10 @@
 """Checkpoints: a fit goes on to the last bit, and a file that is not its own is refused."""
 
+import errno
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -278,8 +280,8 @@ def written(tmp_path_factory, data):
         ({"algorithm": "em"}, "algorithm is 'gibbs' there, 'em' here"),
         ({"n_chains": 2}, "n_chains is 1 there, 2 here"),
         ({"init": "random"}, "init is 'prior' there, 'random' here"),
-        ({"random_state": 1}, "random_state is another one"),
-        ({"random_state": np.random.RandomState(1)}, "random_state is another one"),
+        ({"random_state": 1}, "random_state is another seed here"),
+        ({"random_state": np.random.RandomState(1)}, "random_state is another seed here"),
         ({"max_iter": 23}, "max_iter is 24 there, 23 here: expected as many or more"),
         ({"n_draws": 6, "tol": 1.0}, "n_draws is 5 there, 6 here; tol is 0.0001 there, 1.0 here"),
     ],
@@ -495,6 +497,17 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(_files, "_lock", lock)
     with pytest.warns(UserWarning, match="cannot be locked"), _files.locked(tmp_path / "file"):
         pass
+
+
+def test_a_folder_that_no_file_can_be_written_to_is_told(tmp_path, data, monkeypatch):
+    def refuse(name, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    path = tmp_path / "fit.npz"
+    monkeypatch.setattr(_files.os, "open", refuse)
+    refused = f"Permission denied: no file can be written beside {re.escape(str(path))}$"
+    with pytest.raises(PermissionError, match=refused):
+        _model().fit(data.X, checkpoint=path)
 
 
 def test_a_full_disk_is_a_warning_and_the_last_good_file_stays(tmp_path, data, monkeypatch):

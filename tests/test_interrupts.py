@@ -62,6 +62,16 @@ def _quiet_fit(model, *arguments, **options):
         return model.fit(*arguments, **options)
 
 
+def test_where_warnings_are_errors_the_sweeps_done_are_kept(data, interrupt_at):
+    interrupt_at(3)
+    model = _model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConvergenceWarning, match="was interrupted after 7 of 200 sweeps"):
+            model.fit(data.X)
+    assert model.n_iter_ == 7
+
+
 @pytest.mark.parametrize("algorithm", ["gibbs", "em"])
 def test_the_first_interrupt_leaves_a_model_fitted_on_the_sweeps_done(
     data, interrupt_at, algorithm

@@ -768,6 +768,10 @@ def test_paths_that_are_no_file(tmp_path, loader):
     if loader is not load_syllable_csv:
         with pytest.raises(IsADirectoryError, match="expected a file, got the folder"):
             loader(tmp_path, **LOADERS[loader])
+    if loader in (load_syllable_csv, load_keypoint_moseq_csv):
+        for given in (3, None, [3]):
+            with pytest.raises(TypeError, match=r"expected a path .* a list of files, got (3|N)"):
+                loader(given, **LOADERS[loader])
     if loader in (load_table, load_moseq_dataframe):
         with pytest.raises(TypeError, match="takes a path or a pandas DataFrame, got dict"):
             loader({"name": [1]}, **LOADERS[loader])

@@ -175,7 +175,7 @@ class Checkpoint:
         for i, past in enumerate(self.pasts):
             if past is not None:
                 arrays |= {f"chain{i}.{name}": array for name, array in _flatten(past).items()}
-        header = _header(self._fit, len(self.pasts), arrays)
+        header = _header(self._fit, arrays)
         header["sha256"] = _sha256(header, arrays)
         text = np.frombuffer(json.dumps(header).encode(), np.uint8)
         # as np.savez does, which can be told to pickle nothing only since numpy 2.1
@@ -199,13 +199,12 @@ def _set_state(rng, kept):
     rng.set_state(kept | {"state": state})
 
 
-def _header(fit, n_chains, arrays):
+def _header(fit, arrays):
     return {
         "file": _FILE,
         "format": FORMAT,
         "versions": _versions(),
         **fit._asdict(),
-        "n_chains": n_chains,
         "arrays": {name: [str(a.dtype), list(a.shape)] for name, a in arrays.items()},
     }
 
@@ -236,7 +235,7 @@ def _read(path, fit, n_chains):
             f"{path} is no checkpoint of a fit, or a damaged one ({error}). {_LEFT}: give another "
             "path"
         ) from error
-    _check_same(path, header, fit, n_chains)
+    _check_same(path, header, fit)
     pasts, by_chain = [], {f"chain{i}": {} for i in range(n_chains)}
     for name, array in arrays.items():
         chain, _, part = name.partition(".")
@@ -315,7 +314,7 @@ def _to_array(data):
     return np.frombuffer(rest, dtype).reshape(shape, order=order).copy()
 
 
-def _check_same(path, header, fit, n_chains):
+def _check_same(path, header, fit):
     """Refuse a checkpoint of another fit, and say what is different."""
     there, differences = header["settings"], []
     for name in sorted({*there, *fit.settings}):
@@ -328,13 +327,13 @@ def _check_same(path, header, fit, n_chains):
             f"the data are others: {_of_data(header['data'])} there, {_of_data(fit.data)} here"
         )
     if fit.is_seeded and header["random_state"] != fit.random_state:
-        differences.append("random_state is another one")
+        differences.append(
+            "random_state is another seed here, or a generator that has drawn more or less"
+        )
     if header["max_iter"] > fit.max_iter:
         differences.append(
             f"max_iter is {header['max_iter']} there, {fit.max_iter} here: expected as many or more"
         )
-    if header.get("n_chains") != n_chains and there.get("n_chains") == fit.settings.get("n_chains"):
-        differences.append(f"n_chains is {header.get('n_chains')} there, {n_chains} here")
     if differences:
         raise ValueError(
             f"{path} is a checkpoint of another fit: {'; '.join(differences)}. {_LEFT}: give "

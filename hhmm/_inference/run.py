@@ -235,7 +235,7 @@ def run(
         n_done = int(n_done)
         trace = jax.tree.map(lambda x, n=n_done: np.asarray(x)[:n], trace)
         seconds = time.perf_counter() - began
-        _check_finite(trace, chain, first_sweep + done)
+        _check_finite(trace, chain, first_sweep + done, priors, is_saved=save is not None)
         traces.append(trace)
         done += n_done
         n_dispatches += 1
@@ -369,13 +369,14 @@ def run_chains(starts, run_one, listeners, ends_early):
         raise
 
 
-def _check_finite(trace, chain, first_sweep):
+def _check_finite(trace, chain, first_sweep, priors, *, is_saved):
+    """Raise FloatingPointError where a sweep of a dispatch came to what is no number."""
     finite = np.isfinite(trace.log_joint)
     if not finite.all():
         bad = int(np.argmin(finite))
         raise FloatingPointError(
             f"the log joint of sweep {first_sweep + bad} is {trace.log_joint[bad]}: expected a "
-            f"finite number. {_CAUSES}"
+            f"finite number. {_causes(priors, is_saved)}"
         )
     for name, values in [
         ("emission parameters", chain.logits),
@@ -383,12 +384,15 @@ def _check_finite(trace, chain, first_sweep):
     ]:
         if not all(np.isfinite(np.asarray(part)).all() for part in jax.tree.leaves(values)):
             raise FloatingPointError(
-                f"the {name} of sweep {first_sweep + len(finite) - 1} are not finite. {_CAUSES}"
+                f"the {name} of sweep {first_sweep + len(finite) - 1} are not finite. "
+                f"{_causes(priors, is_saved)}"
             )
 
 
-_CAUSES = (
-    "Likely causes are extreme values of emission_base_sigma, emission_biases_sigma, trans_beta or "
-    "trans_kappa. The estimator is as it was before the fit; a checkpoint holds what was computed "
-    "before"
-)
+def _causes(priors, is_saved):
+    shown = ", ".join(f"{name}={float(value):g}" for name, value in priors._asdict().items())
+    saved = "; the checkpoint holds what was computed before" if is_saved else ""
+    return (
+        f"The likely cause is an extreme value among {shown}. The estimator is as it was before "
+        f"the fit{saved}"
+    )

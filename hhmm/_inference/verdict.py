@@ -50,10 +50,11 @@ def judge_chains(log_joint):
     if len(agree) < n_chains:
         others = np.setdiff1d(np.arange(n_chains), agree)
         gaps = [-differences(log_joint)[i].change for i in others]
+        shown = dict.fromkeys(f"{gap:.1f}" for gap in (min(gaps), max(gaps)))
         messages.append(
             f"chains {_listed(others)} of {n_chains} are not where the best one, chain "
             f"{np.argmax(heights(log_joint))}, is: over the last quarter of {n_iter} sweeps their "
-            f"log joints were {min(gaps):.1f} to {max(gaps):.1f} nats below. They are in other "
+            f"log joints were {' to '.join(shown)} nats below. They are in other "
             "modes of the posterior, or on their way. The point estimate is of the best chain. "
             "Increase max_iter, or check by other values of random_state that no higher mode is "
             "found"

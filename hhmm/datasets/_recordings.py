@@ -50,6 +50,8 @@ def refuse(wrong, values, locate, expected, *, hint=""):
         i = int(np.argmax(wrong))
         value = values[i]
         value = value.item() if isinstance(value, np.generic) else value
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+            value = int(value)  # as it stands in the file, most likely
         raise ValueError(f"{locate(i)}: expected {expected}, got {value!r}{hint}")
 
 

@@ -8,7 +8,7 @@ plain UTF-8 text: no address is fetched, no archive unpacked, no pattern expande
 import csv
 import os
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -297,7 +297,14 @@ def load_syllable_csv(
 def named_files(paths_or_folder, *, recursive=False):
     """Names of recordings, each with its file, from a file, a list of files or a folder."""
     if not isinstance(paths_or_folder, str | os.PathLike):
-        paths = [existing_file(path) for path in paths_or_folder]
+        paths = paths_or_folder if isinstance(paths_or_folder, Iterable) else [paths_or_folder]
+        paths = list(paths)
+        for path in paths:
+            if not isinstance(path, str | os.PathLike):
+                raise TypeError(
+                    f"expected a path of a file or folder, or a list of files, got {path!r}"
+                )
+        paths = [existing_file(path) for path in paths]
         names = [path.name for path in paths]
     elif Path(paths_or_folder).is_dir():
         paths = _csv_files(Path(paths_or_folder), recursive)

@@ -37,12 +37,13 @@ may use a file. `hhmm.model_selection.scan` has a ``checkpoint`` too: of whole f
 
 Ctrl-C ends a fit after the sweep under way. The model is then fitted on the sweeps done, and a
 warning tells how many. ``warm_start=True``, or the checkpoint, goes on from there. Ctrl-C a
-second time, or within ten seconds of another, stops at once, as it must be in a grid search.
+second time, or within ten seconds of another, stops at once, as it must be in a grid search. Where
+warnings are made errors, the model is fitted all the same.
 
 What a fit takes of memory is shown before it begins with ``verbose=1``, and one for which not
 enough is free (of the machine, or of what a container or a job of a cluster is granted) is refused
-with what to change; see the notes of `EfficientHHMM`. A hundred
-million timesteps, held 40 on average, were fitted in 3.1 GB beside the data.
+with what to change; see the notes of `EfficientHHMM`. A hundred million timesteps, held 40 on
+average, were fitted in 3.1 GB beside the data.
 
 JAX does not work in a process that was forked from one in which it has computed; a fit or a
 prediction there is refused instead of waiting for ever. joblib's default processes are not forked.

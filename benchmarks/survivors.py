@@ -192,4 +192,54 @@ REASONS = {
         "queue = jnp.nonzero(moving, size=n_runs, fill_value=0)[0].astype(jnp.int32)",
         "queue = jnp.nonzero(moving, size=n_runs, fill_value= -1)[0].astype(jnp.int32)",
     ): "what fills up the queue is never taken",
+    (
+        "hhmm/_model/transitions.py",
+        "accepted = positive & (log_uniforms[:-1] < bound)",
+        "accepted = positive * (log_uniforms[:-1] < bound)",
+    ): "the product of two booleans is true where both are",
+    (
+        "hhmm/_model/transitions.py",
+        "return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1), current)",
+        "return jnp.where(total > 0, weights / jnp.where(total > -1, total, 1), current)",
+    ): "a quotient by 0 that is not chosen; no derivative is taken of it",
+    (
+        "hhmm/_model/joint.py",
+        "- gammaln(alpha).sum(axis=-1)",
+        "% gammaln(alpha).sum(axis=-1)",
+    ): "noticed since by a test of the log prior at other concentrations, written for it",
+    (
+        "hhmm/_model/emissions.py",
+        "to_syllables = helmert_basis(logits.base.shape[-1])",
+        "to_syllables = helmert_basis(logits.base.shape[+1])",
+    ): _SQUARE,
+    (
+        "hhmm/_model/emissions.py",
+        "def emission_factors(logits, *, dtype=jnp.float32):",
+        "def emission_factors(logits, /, dtype=jnp.float32):",
+    ): _CALL,
+    (
+        "hhmm/_messages/run_products.py",
+        "leaving = jnp.where(is_end[..., None, None], 0, tables.trans)",
+        "leaving = jnp.where(is_end[..., None, None], -1, tables.trans)",
+    ): "a number added to the scores of all states, of which the largest is taken",
+    (
+        "hhmm/_messages/scaled.py",
+        "message, log_scale = rows[..., 0, :], log_scale[..., 0]",
+        "message, log_scale = rows[..., -1, :], log_scale[..., 0]",
+    ): "the only row",
+    (
+        "hhmm/_messages/compressed.py",
+        "def expected_counts(factors, trans_probs, data, *, recursion=run_recursion):",
+        "def expected_counts(factors, trans_probs, data, /, recursion=run_recursion):",
+    ): _CALL,
+    (
+        "hhmm/_messages/bridges.py",
+        "run = queue[jnp.minimum(place, n_runs - 1)]",
+        "run = queue[jnp.minimum(place, n_runs * 1)]",
+    ): "of a slot that takes nothing; gathers stay within the queue",
+    (
+        "hhmm/_messages/run_products.py",
+        "padding=(len(tables.emission) - 1, _cell_of_nothing(runs), True, True),",
+        "padding=(len(tables.emission) ** 1, _cell_of_nothing(runs), True, True),",
+    ): _PADDING,
 }

@@ -55,11 +55,12 @@ def test_syllable_probs_match_the_loop():
 
 
 @pytest.mark.parametrize("n_states", [1, 2, 4])
+@pytest.mark.parametrize("beta, kappa", [(0.5, 20.0), (4.0, 2.0)])
 @double_precision
-def test_log_prior_is_normalised(n_states):
+def test_log_prior_is_normalised(n_states, beta, kappa):
     model = oracles.random_model(np.random.default_rng(2), n_states, 5)
-    ours = decode.params_log_prior(Params(*model), _priors(0.7, 1.3, 0.5, 20.0))
-    np.testing.assert_allclose(ours, oracles.log_prior(model, 0.7, 1.3, 0.5, 20.0), rtol=1e-12)
+    ours = decode.params_log_prior(Params(*model), _priors(0.7, 1.3, beta, kappa))
+    np.testing.assert_allclose(ours, oracles.log_prior(model, 0.7, 1.3, beta, kappa), rtol=1e-12)
 
 
 @pytest.mark.parametrize("concentration", [0.05, 0.5, 1.0, 1.5, 20.0, 1e6])

@@ -105,13 +105,14 @@ def visible_texts(figure):
         if ax.get_legend() is not None:
             texts += ax.get_legend().get_texts()
         for axis in (ax.xaxis, ax.yaxis):
-            low, high = sorted(axis.get_view_interval())
+            scaled = axis.get_transform().transform
+            low, high = sorted(scaled(np.array(axis.get_view_interval())))
             margin = 1e-9 * (high - low)
             for which in ("major", "minor"):
                 locations = axis.get_ticklocs(minor=which == "minor")
                 labels = axis.get_ticklabels(which=which)
                 for location, label in zip(locations, labels, strict=False):
-                    if low - margin <= location <= high + margin and ax.axison:
+                    if low - margin <= scaled(location) <= high + margin and ax.axison:
                         texts.append(label)
     return [text for text in texts if text.get_visible() and text.get_text()]
 

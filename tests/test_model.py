@@ -55,7 +55,7 @@ def test_syllable_probs_match_the_loop():
 
 
 @pytest.mark.parametrize("n_states", [1, 2, 4])
-@pytest.mark.parametrize("beta, kappa", [(0.5, 20.0), (4.0, 2.0)])
+@pytest.mark.parametrize(("beta", "kappa"), [(0.5, 20.0), (4.0, 2.0)])
 @double_precision
 def test_log_prior_is_normalised(n_states, beta, kappa):
     model = oracles.random_model(np.random.default_rng(2), n_states, 5)

@@ -22,6 +22,7 @@ from benchmarks.kernels import measure_kernels
 from benchmarks.kills import kills_table, measure_kills
 from benchmarks.modes import measure_modes, modes_table
 from benchmarks.mutants import measure_mutants, mutants_table
+from benchmarks.precision import measure_precision, precision_table
 from benchmarks.recovery import measure_recovery, recovery_table
 from benchmarks.reference_env import DEFAULT_DIRECTORY, ensure_reference_environment
 from benchmarks.results import Section, page
@@ -53,6 +54,7 @@ TITLES = {
     "modes": "Modes",
     "calibration": "Calibration",
     "efficiency": "Efficiency",
+    "precision": "Precision",
     "kills": "Killed fits",
     "fuzz": "Fuzz",
     "mutants": "Mutants",
@@ -75,6 +77,7 @@ class Parts(NamedTuple):
     modes: dict | None
     calibration: dict | None
     efficiency: dict | None
+    precision: dict | None
     kills: list  # of kills.Kills
     fuzz: dict | None
     mutants: list  # of mutants.Mutants
@@ -227,6 +230,7 @@ def measure(only, reference, simulator, plan, folder, say):
         modes=run("modes", measure_modes, tutorial, plan, say),
         calibration=run("calibration", measure_calibration, plan, say),
         efficiency=run("efficiency", measure_efficiency, plan, say),
+        precision=run("precision", measure_precision, plan, say),
         kills=run("kills", measure_kills, plan, say) or [],
         fuzz=run("fuzz", measure_fuzz, plan, say),
         mutants=run("mutants", measure_mutants, plan, say) or [],
@@ -262,6 +266,7 @@ def describe(parts):
         "modes": modes_table,
         "calibration": calibration_table,
         "efficiency": efficiency_table,
+        "precision": precision_table,
         "kills": kills_table,
         "fuzz": fuzz_table,
         "mutants": mutants_table,

@@ -75,6 +75,7 @@ def as_json(machine, versions, plan, parts):
         "modes": parts.modes,
         "calibration": parts.calibration,
         "efficiency": parts.efficiency,
+        "precision": parts.precision,
         "kills": [row._asdict() for row in parts.kills],
         "fuzz": parts.fuzz,
         "mutants": [row._asdict() for row in parts.mutants],

@@ -54,6 +54,7 @@ SAMPLERS = Side("hhmm", sys.executable, "benchmarks._samplers_worker")
 MODES = Side("hhmm", sys.executable, "benchmarks._modes_worker")
 CALIBRATION = Side("hhmm", sys.executable, "benchmarks._calibration_worker")
 EFFICIENCY = Side("hhmm", sys.executable, "benchmarks._efficiency_worker")
+PRECISION = Side("hhmm", sys.executable, "benchmarks._precision_worker")
 
 # No side: what both load, and what the machine can do.
 DATA = Side("data", sys.executable, "benchmarks._data_worker")

@@ -106,6 +106,7 @@ class Plan(NamedTuple):
     calibration: Calibration
     efficiency_repeats: int
     efficiency_sizes: tuple  # numbers of sequences
+    precision_timesteps: tuple  # numbers of timesteps
     n_kills: int  # of a fit of each kind
     n_fuzz: int  # inputs
     n_mutants: int  # of a group of modules
@@ -200,6 +201,7 @@ FULL = Plan(
     calibration=Calibration(300),
     efficiency_repeats=3,
     efficiency_sizes=(1, 2, 5, 10, 20, 50, 100, 200),
+    precision_timesteps=(100_000, 1_000_000, 10_000_000),
     n_kills=10,
     n_fuzz=100_000,
     n_mutants=30,
@@ -235,6 +237,7 @@ QUICK = Plan(
     calibration=Calibration(20, n_sweeps=200),
     efficiency_repeats=1,
     efficiency_sizes=(25, 50),
+    precision_timesteps=(10_000, 100_000),
     n_kills=3,
     n_fuzz=500,
     n_mutants=2,
@@ -271,6 +274,9 @@ FRAMES_EXPONENT_WITHIN_NOISE = 1.1
 RECOVERY_ACCURACY = 0.003  # below the accuracy under the true parameters, at most
 RECOVERY_NATS = 60.0  # below the log joint of the true parameters, at most
 RECOVERY_FRACTION = 0.8  # of the seeds
+
+SCORE_ERROR = 1e-7  # of log p(x), as a fraction
+PRECISION_SWEEPS = 5
 
 # The reference keeps about 15 GB at the *wide* and *keypoint* workloads.
 APART_REFERENCE_MEMORY_GB = 16.0

@@ -29,9 +29,9 @@ from hhmm._model.emissions import (
 from hhmm._model.transitions import SMALLEST_PROB, draw_trans_probs, trans_mode
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
-from hhmm._types import EmissionLogits, PackedRuns, Params, Priors, RunData, SufficientStats
+from hhmm._types import EmissionLogits, PackedRuns, Priors, RunData, SufficientStats
 from hhmm.metrics import matched_accuracy
-from tests import oracles
+from tests import long_sequences, oracles
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -320,40 +320,7 @@ def test_the_race_does_not_see_syllables_that_do_not_occur(monkeypatch):
         assert (rows.min(axis=1) == rows[:, 2]).all()
 
 
-def _long_log_likelihood(model, x, n_parts=1000):
-    """log p(x) in float64: products over the timesteps of many parts at once, then over parts."""
-    emission = oracles.syllable_trans_probs(model).transpose(1, 2, 0)
-    steps = emission[x[:-1], x[1:]]
-    parts = np.split(steps[: len(steps) // n_parts * n_parts], n_parts)
-    rest = steps[len(steps) // n_parts * n_parts :]
-    products = np.broadcast_to(np.eye(model.n_states), (n_parts, model.n_states, model.n_states))
-    log_scale = np.zeros(n_parts)
-    for factors in np.stack(parts, axis=1):
-        products = products @ model.trans_probs * factors[:, None, :]
-        total = products.sum(axis=(1, 2))
-        products, log_scale = products / total[:, None, None], log_scale + np.log(total)
-    message, log_likelihood = np.full(model.n_states, 1 / model.n_states), log_scale.sum()
-    for link in [*products, *(model.trans_probs * factors for factors in rest)]:
-        message = message @ link
-        log_likelihood += np.log(message.sum())
-        message = message / message.sum()
-    return log_likelihood
-
-
-def _syllables_that_change(rng, n):
-    return np.cumsum((rng.random(n) < 0.2) * rng.integers(1, 4, n)) % 4
-
-
-LONG = {
-    "changes": _syllables_that_change,
-    "held": lambda rng, n: np.repeat(_syllables_that_change(rng, n // 40), 40),
-    "constant": lambda _, n: np.zeros(n, int),
-    "cyclic": lambda _, n: np.arange(n) % 4,
-    "blocks": lambda _, n: np.arange(n) // 1000 % 2,
-}
-
-
-@pytest.mark.parametrize("kind", LONG)
+@pytest.mark.parametrize("kind", long_sequences.KINDS)
 @double_precision
 def test_the_log_likelihood_of_a_long_sequence(kind, monkeypatch):
     """As float64 has it to 1e-10; what is recorded of a sweep, to 1.2e-7 nats a timestep.
@@ -362,45 +329,35 @@ def test_the_log_likelihood_of_a_long_sequence(kind, monkeypatch):
     of syllables in turn, or of long blocks of one. It is the last place of a float32 number near 1.
     """
     monkeypatch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", 0 if kind == "held" else np.inf)
-    n_states, n_syllables = 3, 4
-    rng = np.random.default_rng(0)
-    base = rng.normal(size=(n_syllables, n_syllables))
-    base += 8 * np.roll(np.eye(n_syllables), kind == "cyclic", axis=1)
-    biases = rng.normal(size=(n_states, n_syllables))
-    centred = EmissionLogits(
-        base - base.mean(axis=1, keepdims=True),
-        biases - biases.mean(axis=0) - biases.mean(axis=1, keepdims=True) + biases.mean(),
-    )
-    trans_probs = np.full((n_states, n_states), 0.0005)
-    np.fill_diagonal(trans_probs, 0.999)
-    params = Params(*params_from_logits(centred), trans_probs)
-    x = LONG[kind](rng, 200_000).astype(np.int32)
-    expected = _long_log_likelihood(oracles.Model(*map(np.asarray, params)), x)
+    model, x = long_sequences.make(kind, 200_000)
+    expected = long_sequences.log_likelihood(model, x)
+    factors = emission_factors(logits_from_params(model.emission_base, model.emission_biases))
+    size = model.n_syllables, model.n_states
     for backend in sorted(BACKENDS):
-        model = EfficientHHMM.from_params(*params, message_passing=backend)
-        np.testing.assert_allclose(model.score_samples([x]), expected, rtol=1e-10)
+        fitted = EfficientHHMM.from_params(*model, message_passing=backend)
+        np.testing.assert_allclose(fitted.score_samples([x]), expected, rtol=1e-10)
 
-        prepared = prepare([x], n_syllables, n_states, backend, every_timestep=False)
+        prepared = prepare([x], *size, backend, every_timestep=False)
         kernels = BACKENDS[prepared.backend]
         recorded = [
-            jax.jit(kernel)(emission_factors(centred), trans_probs, prepared.data)[-1]
+            jax.jit(kernel)(factors, model.trans_probs, prepared.data)[-1]
             for kernel in (
                 functools.partial(kernels.sample, jax.random.key(1)),
                 kernels.expected_counts,
             )
         ]
-        within = 1.2e-7 if kind in ("constant", "cyclic", "blocks") else 3e-9
+        within = 1.2e-7 if kind in long_sequences.ROUNDED_ALIKE else 3e-9
         np.testing.assert_allclose(recorded, expected, atol=within * len(x), rtol=0)
 
 
 def test_the_log_likelihood_of_a_million_timesteps():
     rng = np.random.default_rng(0)
     model = oracles.random_model(rng, 2, 4)
-    x = _syllables_that_change(rng, 1_000_000)
-    expected = _long_log_likelihood(model, x)
+    x = long_sequences.syllables_that_change(rng, 1_000_000)
+    expected = long_sequences.log_likelihood(model, x)
     found = EfficientHHMM.from_params(*model).score_samples([x])
     np.testing.assert_allclose(found, expected, rtol=1e-11)
-    short = _long_log_likelihood(model, x[:500], 10)
+    short = long_sequences.log_likelihood(model, x[:500], 10)
     np.testing.assert_allclose(short, _log_likelihood(model, x[:500]), rtol=1e-12)
 
 

@@ -1,6 +1,8 @@
 """What the benchmarks' studies make of raw numbers, and the model that they compare with."""
 
+import contextlib
 import itertools
+import types
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from benchmarks import (
     fuzz,
     modes,
     mutants,
+    precision,
     samplers,
 )
 from benchmarks._regimes import make_regimes
@@ -398,6 +401,28 @@ def test_processes_that_hang_or_end_are_started_again(monkeypatch):
     ]
     text = fuzz.fuzz_table(found)
     assert text.endswith("8 inputs, 2 that were neither taken nor refused: MISSED")
+    assert widest(text) <= 100
+
+
+@pytest.mark.parametrize(
+    ("score", "finite", "verdict"),
+    [(1e-11, True, "met"), (2e-7, True, "MISSED"), (1e-11, False, "MISSED")],
+)
+def test_precision_is_judged_by_scores_and_fits(score, finite, verdict, monkeypatch):
+    def request(command, kind=None, n_timesteps=None, n_sweeps=None):
+        if command == "kinds":
+            return ["held", "cyclic"]
+        if command == "fit":
+            assert n_timesteps == 100_000
+            return {"seconds": 3.0, "finite": finite or kind == "held"}
+        return {"exact": -1.5e6, "score": score, "recorded": 0.01}
+
+    worker = types.SimpleNamespace(request=request)
+    side = types.SimpleNamespace(worker=lambda: contextlib.nullcontext(worker))
+    monkeypatch.setattr(precision, "PRECISION", side)
+    text = precision.precision_table(precision.measure_precision(QUICK, lambda _: None))
+    assert text.endswith(f"finite: {verdict}")
+    assert text.count("-1,500,000.0000") == 2 * len(QUICK.precision_timesteps)
     assert widest(text) <= 100
 
 

@@ -270,7 +270,7 @@ def scan(
     Raises
     ------
     TypeError
-        If `estimator` is not an `EfficientHHMM`.
+        If `estimator` is not an `EfficientHHMM`, or a number of fits or sweeps is no integer.
     ValueError
         If X or a setting is not as described; if a fold has no observed transition to learn
         from or to score; if `checkpoint` holds something else, or a scan of other data, other
@@ -333,6 +333,10 @@ def scan(
         check_scalar(checkpoint_every, "checkpoint_every", numbers.Integral, min_val=1)
         if checkpoint is None:
             raise ValueError("checkpoint_every needs a checkpoint: expected a path, got None")
+    if n_jobs is not None:
+        check_scalar(n_jobs, "n_jobs", numbers.Integral)
+        if n_jobs == 0:
+            raise ValueError("n_jobs == 0: expected a number of processes, or -1 for all cores")
     plan = _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds)
     with _open_record(checkpoint, plan, random_state) as record:
         tasks = [task for task in plan.tasks() if task.key not in record.rows]

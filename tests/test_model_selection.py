@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import warnings
+from decimal import Decimal
 from pathlib import Path
 
 import joblib
@@ -582,6 +583,8 @@ class TestFile:
     def test_nothing_is_written_where_arguments_are_wrong(self, X, path):
         with pytest.raises(ValueError, match="n_states"):
             fake_scan(X, {"n_states": [2, 0]}, checkpoint=path)
+        with pytest.raises(ValueError, match="n_jobs"):
+            fake_scan(X, checkpoint=path, n_jobs=0)
         assert not path.exists()
 
 
@@ -604,6 +607,9 @@ class TestErrors:
             (GRID, {"estimator": make_pipeline(FakeModel())}, TypeError, "Steps before it"),
             (GRID, {"n_seeds": 0}, ValueError, "n_seeds == 0, must be >= 1"),
             (GRID, {"n_seeds": 1.5}, TypeError, "n_seeds must be an instance of int"),
+            (GRID, {"n_jobs": 2.0}, TypeError, "n_jobs must be an instance of int"),
+            (GRID, {"n_jobs": Decimal("NaN")}, TypeError, "n_jobs must be an instance of int"),
+            (GRID, {"n_jobs": 0}, ValueError, "n_jobs == 0: expected a number of processes"),
             (GRID, {"groups": [1, 2]}, ValueError, "inconsistent numbers of samples"),
             (GRID, {"cv": 13}, ValueError, "n_splits=13"),
             (GRID, {"cv": 2, "groups": [0] * 12}, ValueError, "number of groups"),

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hhmm._conversions import count_dims, to_array
+
 # A result with more entries than this was indexed by something that is no state.
 MAX_ENTRIES = 10_000_000
 
@@ -23,11 +25,11 @@ class StateSequences(NamedTuple):
 def read_states(states, name):
     """Bring one of the three forms of states to `StateSequences`, checked."""
     if not isinstance(states, list | tuple):
-        states = _filled(states)
+        states = as_array(states, name)
         if states.ndim == 1 and states.dtype == object:
             states = list(states)
     if isinstance(states, list | tuple):
-        if len(states) and np.ndim(states[0]) > 0:
+        if len(states) and count_dims(states[0]) > 0:
             return _read_list(states, name)
         states = as_array(states, name)
 
@@ -64,20 +66,12 @@ def _read_list(sequences, name):
 
 
 def as_array(values, name):
-    """`values` as an array, with an error that names what could not become one."""
-    try:
-        return _filled(values)
-    except (ValueError, np.ma.MaskError) as error:
-        raise ValueError(f"{name} must be an array of integers: {error}") from error
-
-
-def _filled(values):
-    """`values` as an array, -1 where a masked array is masked."""
+    """`values` as an array, -1 where a masked array is masked; an error names what is none."""
     if isinstance(values, np.ma.MaskedArray):
         # Unsigned integers cannot hold the -1.
         signed = values.astype(np.int64) if values.dtype.kind in "bu" else values
         return signed.filled(-1)
-    return np.asarray(values)
+    return to_array(values, f"{name} must be an array of integers")
 
 
 def _integers(states, lengths, name):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from hhmm._conversions import count_dims, shorten, to_array
 from hhmm._types import Params
 
 MISSING = -1
@@ -137,14 +138,7 @@ def count_transitions(sequences):
 
 def check_weights(sample_weight):
     """Weights given by the user as a finite number, or an array of them."""
-    try:
-        if np.iscomplexobj(sample_weight):
-            raise TypeError("complex numbers have no order")
-        weights = np.asarray(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"sample_weight must be numbers, one a sequence, got {shorten(sample_weight)}"
-        ) from error
+    weights = to_array(sample_weight, "sample_weight must be numbers, one a sequence", np.float64)
     if not np.isfinite(weights).all():
         raise ValueError(f"sample_weight must be finite, got {shorten(sample_weight)}")
     if weights.size and not weights.any():
@@ -172,7 +166,8 @@ def check_states(states, layout, lengths, n_states, *, name):
     if isinstance(states, np.ndarray) and states.ndim == 2 and states.dtype != object:
         rows = list(states)
     else:
-        rows = [np.asarray(row) for row in states]
+        expectation = f"{name} must hold one state a timestep"
+        rows = [to_array(row, f"{expectation}: sequence {i}") for i, row in enumerate(states)]
     if len(rows) != len(expected):
         raise ValueError(
             f"{name} has states for {len(rows)} sequences, but X has {len(expected)} sequences"
@@ -204,14 +199,7 @@ def check_params(emission_base, emission_biases, trans_probs):
     }
     arrays = []
     for name, value in given.items():
-        try:
-            if np.iscomplexobj(value):
-                raise TypeError("imaginary parts would be lost")
-            array = np.array(value, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{name} must be a 2-D array of numbers, got {shorten(value)}"
-            ) from error
+        array = to_array(value, f"{name} must be a 2-D array of numbers", np.float64)
         if array.ndim != 2:
             raise ValueError(
                 f"{name} must be a 2-D array of numbers, got {array.ndim}-D: {shorten(value)}"
@@ -252,7 +240,7 @@ def is_list_of_sequences(X):
             X.dtype == object
             and X.ndim == 1
             and X.size > 0
-            and not any(np.ndim(item) == 0 for item in X)
+            and not any(count_dims(item) == 0 for item in X)
         )
     return isinstance(X, (list, tuple))
 
@@ -271,10 +259,7 @@ def _check_list(X):
         if hasattr(item, "toarray"):
             raise TypeError(f"X must be dense, but {name} is sparse: pass {name}.toarray()")
         missing = np.ma.getmask(item) if isinstance(item, np.ma.MaskedArray) else None
-        try:
-            values = np.asarray(item)
-        except (ValueError, np.ma.MaskError) as error:
-            raise ValueError(f"{name} must be a 1-D array of integers: {error}") from error
+        values = to_array(item, f"{name} must be a 1-D array of integers")
         if values.ndim != 1:
             raise ValueError(
                 f"every sequence of the list X must be 1-D, but {name} has shape {values.shape}"
@@ -287,7 +272,7 @@ def _check_list(X):
 
 
 def _check_array(estimator, X, mask, reset):
-    shape = tuple(X.shape if hasattr(X, "shape") else np.asarray(X).shape)
+    shape = tuple(X.shape if hasattr(X, "shape") else to_array(X, f"X must be {_EXPECTED}").shape)
     n_dims = len(shape)
     if n_dims != 2:
         advice = (
@@ -301,27 +286,16 @@ def _check_array(estimator, X, mask, reset):
     dtype = getattr(X, "dtype", None)
     if dtype is not None and getattr(dtype, "kind", "") in "US":
         raise ValueError(f"X must hold integer syllables, got strings: {shorten(X)}. {_ENCODE}")
-    try:
-        values = validate_data(
-            estimator,
-            X if missing is None else X.filled(0),
-            reset=reset,
-            dtype="numeric",
-            ensure_all_finite=False,
-            ensure_min_samples=1,
-            ensure_min_features=1,
-        )
-    except ValueError as error:
-        for reason, advice in _ADVICE.items():
-            if reason in str(error):
-                raise ValueError(f"{str(error).rstrip('.')}. {advice}") from error
-        raise
+    values = numeric_array(estimator, X if missing is None else X.filled(0), reset=reset)
     if mask is not None:
-        mask = np.asarray(mask)
+        expectation = "mask must be boolean, True where the timestep is observed"
+        mask = to_array(mask, expectation)
+        if mask.dtype == object:
+            mask = to_array(mask, expectation, np.float64)
         if mask.shape != values.shape:
             raise ValueError(f"mask has shape {mask.shape}, but X has shape {values.shape}")
         if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
-            raise ValueError("mask must be boolean, True where the timestep is observed")
+            raise ValueError(f"{expectation}, got {shorten(mask.tolist())}")
         missing = ~mask.astype(bool) if missing is None else missing | ~mask.astype(bool)
     codes = _to_integers(values, "X", missing=missing)
     observed = codes >= 0
@@ -329,6 +303,29 @@ def _check_array(estimator, X, mask, reset):
     ends = np.where(observed.any(axis=1), n_timesteps - observed[:, ::-1].argmax(axis=1), 0)
     sequences = [row[:end] for row, end in zip(codes, ends, strict=True)]
     return Checked(sequences, Layout(True, np.full(n_sequences, n_timesteps)))
+
+
+def numeric_array(estimator, X, *, reset=True):
+    """X as a 2-D array of numbers, by scikit-learn, which keeps the names of its columns."""
+    try:
+        return validate_data(
+            estimator,
+            X,
+            reset=reset,
+            dtype="numeric",
+            ensure_all_finite=False,
+            ensure_min_samples=1,
+            ensure_min_features=1,
+        )
+    except (TypeError, MemoryError):
+        raise
+    except Exception as error:
+        for reason, advice in _ADVICE.items():
+            if reason in str(error):
+                raise ValueError(f"{str(error).rstrip('.')}. {advice}") from error
+        if isinstance(error, ValueError):
+            raise
+        raise ValueError(f"X must be {_EXPECTED}, got {shorten(X)}: {error}") from error
 
 
 _ENCODE = "Encode labels as 0, 1, ... first, for example by hhmm.preprocessing.SyllableEncoder"
@@ -344,11 +341,9 @@ def _to_integers(values, name, *, missing=None, what="syllables"):
     """Values as int32, -1 where missing (negative, NaN, or True in `missing`)."""
     if values.dtype == object:
         try:
-            values = values.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{name} must hold integer {what}, got {shorten(values.tolist())}. {_ENCODE}"
-            ) from error
+            values = to_array(values, f"{name} must hold integer {what}", np.float64)
+        except ValueError as error:
+            raise ValueError(f"{error}. {_ENCODE}") from error
     if values.dtype.kind not in "biuf":
         raise ValueError(
             f"{name} must hold integer {what}, got values of type {values.dtype}: "
@@ -378,12 +373,6 @@ def _refuse(wrong, values, name, expectation):
         if len(where) == 2:
             name = f"{name}, sequence {where[0]}"
         raise ValueError(f"{name}, timestep {where[-1]} is {values[where]}: {expectation}")
-
-
-def shorten(value):
-    """How a value reads in an error message."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def check_same_shapes(params, n_states, n_syllables, *, name):

@@ -21,6 +21,7 @@ from numbers import Integral, Real
 
 from sklearn.utils import check_scalar
 
+from hhmm._conversions import to_float
 from hhmm._extras import import_extra
 
 __all__ = ["FitMonitor"]
@@ -78,7 +79,7 @@ class FitMonitor:
         self.mask = mask
         self.every = every
         self.patience = patience
-        self.tol = tol
+        self.tol = to_float(tol, "tol")
         self.records = []
 
     def to_frame(self):

@@ -38,6 +38,7 @@ from scipy.special import entr, ndtri
 from scipy.stats import rankdata
 from sklearn.utils.validation import check_is_fitted
 
+from hhmm._conversions import check_flag, to_array
 from hhmm._extras import import_extra
 from hhmm._model.emissions import logits_from_params
 
@@ -246,6 +247,7 @@ def posterior_summary(model, *, include_biases=False):
     ['log_joint', 'dwell_time[0]', 'usage[1]', 'trans_probs[1, 1]']
     """
     check_is_fitted(model)
+    check_flag(include_biases, "include_biases")
     if not hasattr(model, "posterior_"):
         raise ValueError(
             "posterior_summary describes the draws in posterior_, which this model does not "
@@ -304,9 +306,12 @@ def _stationary_distributions(trans_probs):
 
 def _each_quantity(diagnostic, draws, *, min_chains=1):
     """Apply `diagnostic` to draws (n_quantities, n_chains, n_draws); NaN where it cannot be."""
-    draws = np.asarray(draws)
+    masked = np.ma.getmaskarray(draws) if isinstance(draws, np.ma.MaskedArray) else None
+    draws = to_array(draws, "draws must hold real numbers")
     if draws.dtype.kind not in "biuf":
         raise TypeError(f"draws must hold real numbers, got dtype {draws.dtype}")
+    if masked is not None:
+        draws = np.where(masked, np.nan, draws)
     if draws.ndim < 2:
         raise ValueError(f"draws must have shape (n_chains, n_draws, ...), got {draws.shape}")
     n_chains, n_draws, *shape = draws.shape

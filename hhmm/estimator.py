@@ -26,6 +26,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from hhmm import _arviz, _validation
 from hhmm import _memory as memory
 from hhmm._callback_support import CallbackSupportMixin, SweepTasks, with_callbacks
+from hhmm._conversions import check_flag, to_float
 from hhmm._files import absolute
 from hhmm._inference import checkpoint as checkpoints
 from hhmm._inference import decode, draws, starts, verdict
@@ -465,7 +466,7 @@ class EfficientHHMM(
                 run,
                 prepared=prepared.on_device(),
                 priors=self._priors(),
-                learning_rate=np.float64(self.emission_gd_lr),
+                learning_rate=np.float64(to_float(self.emission_gd_lr, "emission_gd_lr")),
                 algorithm=self.algorithm,
                 settings=settings,
                 n_iter=n_iter,
@@ -474,7 +475,7 @@ class EfficientHHMM(
                 n_warm_up=n_iter // 2,
                 save_every=checkpoint_every,
                 each_sweep=bool(tasks),
-                tol=NEVER if is_sampler else float(self.tol),
+                tol=NEVER if is_sampler else to_float(self.tol, "tol"),
             )
             starts_ = self._starts(
                 origin, rng, checkpoint, checked.sequences, prepared, n_syllables, run_one
@@ -587,6 +588,7 @@ class EfficientHHMM(
             If `average` is asked for and there are no draws: after a fit by "em" or
             "gradient", or of a model made by `from_params`.
         """
+        check_flag(average, "average")
         draws_ = self._draws() if average else None
         params, prepared, checked = self._prepare(X, mask)
         if draws_ is None:
@@ -660,6 +662,7 @@ class EfficientHHMM(
         ValueError
             If `average` is asked for and there are no draws, as for `predict_proba`.
         """
+        check_flag(average, "average")
         if not average:
             params, prepared, _ = self._prepare(X, mask, every_timestep=False)
             return self._log_likelihoods(params, prepared)
@@ -969,10 +972,7 @@ class EfficientHHMM(
     def _priors(self):
         """The priors that the algorithm uses."""
         priors = Priors(
-            np.float64(self.emission_base_sigma),
-            np.float64(self.emission_biases_sigma),
-            np.float64(self.trans_beta),
-            np.float64(self.trans_kappa),
+            *(np.float64(to_float(getattr(self, name), name)) for name in Priors._fields)
         )
         return priors if self.algorithm == "gibbs" else with_a_mode(priors)
 

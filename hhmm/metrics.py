@@ -32,6 +32,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from hhmm._conversions import check_flag, check_option
 from hhmm._lagged_information import LaggedInformation, lagged_information, lay_out
 from hhmm._model.emissions import logits_from_params
 from hhmm._states import (
@@ -214,8 +215,7 @@ def matched_confusion_matrix(y_true, y_pred, *, normalize=None):
     array([[1. , 0. ],
            [0.5, 0.5]])
     """
-    if normalize not in (None, "true", "pred", "all"):
-        raise ValueError(f"normalize must be 'true', 'pred', 'all' or None, got {normalize!r}")
+    check_option(normalize, "normalize", ("true", "pred", "all", None))
     true, pred = _align(read_states(y_true, "y_true"), read_states(y_pred, "y_pred"))
     contingency = _contingency(*_compared(true, pred))
     columns = _matched_labels(contingency)
@@ -269,6 +269,7 @@ def state_usage(states, *, n_states=None, per_sequence=False):
     """
     sequences = read_states(states, "states")
     n_states = check_n_states(n_states, sequences)
+    check_flag(per_sequence, "per_sequence")
     n_groups = sequences.lengths.size if per_sequence else 1
 
     observed = sequences.states >= 0
@@ -320,6 +321,7 @@ def state_durations(states, *, n_states=None, include_censored=True):
     """
     sequences = read_states(states, "states")
     n_states = check_n_states(n_states, sequences)
+    check_flag(include_censored, "include_censored")
 
     ends = np.cumsum(sequences.lengths)
     opens_sequence = np.zeros(sequences.states.size, dtype=bool)
@@ -460,8 +462,7 @@ def lagged_mutual_information(
         raise TypeError(f"n_surrogates must be an integer >= 0, got {n_surrogates!r}")
     if n_surrogates < 0:
         raise ValueError(f"n_surrogates must be >= 0, got {n_surrogates}")
-    if correction not in (None, "miller-madow"):
-        raise ValueError(f"correction must be None or 'miller-madow', got {correction!r}")
+    check_option(correction, "correction", ("miller-madow", None))
     return lagged_information(
         lay_out(sequences.states, sequences.lengths, n_syllables),
         lags,

@@ -55,6 +55,7 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
+from hhmm._conversions import shorten, to_array
 from hhmm._extras import import_extra
 from hhmm._files import absolute, bring_to_disk, check_file, digest, locked
 from hhmm._interrupts import plain_interrupts
@@ -487,8 +488,8 @@ class ScanResult:
         summary = self.summary()
         names = _setting_names(self._points)
         numeric = [name for name in names if summary[name].dtype.kind in "iuf"]
-        if by not in numeric:
-            raise ValueError(f"by must be one of {numeric}, got {by!r}")
+        if not isinstance(by, str) or by not in numeric:
+            raise ValueError(f"by must be one of {numeric}, got {shorten(by)}")
         mean, error = summary["mean_test_score"], summary["se_test_score"][self.best_index_]
         if np.isnan(error):
             raise ValueError("a standard error needs two folds or more, got one")
@@ -626,14 +627,22 @@ def _make_folds(sequences, cv, groups):
     """Indices of training and held-out sequences of each fold."""
     n_sequences = len(sequences)
     if groups is not None:
-        groups = np.asarray(groups)
+        groups = to_array(groups, "groups must be labels, one a sequence")
         check_consistent_length(sequences, groups)
         if isinstance(cv, numbers.Integral):
             cv = GroupKFold(int(cv))
     observed = count_transitions(sequences) > 0
     folds = []
     for fold, parts in enumerate(check_cv(cv).split(np.zeros(n_sequences), None, groups)):
-        train, test = (np.arange(n_sequences)[part] for part in parts)
+        try:
+            train, test = (np.arange(n_sequences)[part] for part in parts)
+            if {train.ndim, test.ndim} != {1}:
+                raise ValueError("other shapes")
+        except Exception as error:  # what indexing by objects raises
+            raise ValueError(
+                f"fold {fold} of cv must be two 1-D arrays of indices of {n_sequences} sequences, "
+                f"got {shorten(parts)}: {error}"
+            ) from error
         for name, part in (("training", train), ("held-out", test)):
             if not observed[part].any():
                 raise ValueError(
@@ -1041,13 +1050,9 @@ def _show_setting(value):
 def _positive(values, name, *, or_zero=False):
     """An array of finite numbers above 0 (or from 0 on), checked."""
     try:
-        if np.iscomplexobj(values):
-            raise TypeError("complex numbers have no order")
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{name} must be a number or an array of numbers, got {values!r}"
-        ) from error
+        array = to_array(values, f"{name} must be a number or an array of numbers", np.float64)
+    except ValueError as error:
+        raise TypeError(str(error)) from error
     wrong = ~np.isfinite(array) | (array < 0 if or_zero else array <= 0)
     if wrong.any():
         expected = ">= 0" if or_zero else "> 0"
@@ -1056,9 +1061,12 @@ def _positive(values, name, *, or_zero=False):
 
 
 def _check_n_states(n_states):
-    array = np.asarray(n_states)
+    expectation = "n_states must be an integer or an array of integers"
+    array = to_array(n_states, expectation)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"n_states must be an integer or an array of integers, got {n_states!r}")
+        raise TypeError(
+            f"n_states must be an integer or an array of integers, got {shorten(n_states)}"
+        )
     if (array < 2).any():
         raise ValueError(
             f"n_states must be >= 2, got {array.min()}: the state of a model of one never ends"

@@ -28,7 +28,6 @@ References
 """
 
 import contextlib
-import math
 import numbers
 import sys
 from numbers import Integral
@@ -39,12 +38,13 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from hhmm._conversions import shorten, to_array
 from hhmm._validation import (
     MISSING,
     check_labels,
     check_sequences,
     is_list_of_sequences,
-    shorten,
+    numeric_array,
     unchanged_on_error,
 )
 
@@ -435,7 +435,7 @@ class RunCollapser(_SequenceTransformer):
             else:
                 _check_2d(X)
                 # that the values are integers is for `transform` to check, which sees them too
-                validate_data(self, X, dtype="numeric", ensure_all_finite=False)
+                numeric_array(self, X)
         return self
 
     def transform(self, X):
@@ -508,6 +508,7 @@ class RunCollapser(_SequenceTransformer):
 
     def _find(self, X):
         """The runs of X, and its layout."""
+        self._validate_params()
         sequences, layout = check_sequences(self, _form_of_integers(X)[0], reset=False)
         return _find_runs(sequences, self.keep_missing), layout
 
@@ -578,7 +579,7 @@ def _check_states(states, n_runs):
         name = f"states of sequence {i}"
         if isinstance(row, np.ma.MaskedArray):
             row = row.filled(MISSING if row.dtype.kind == "i" else np.nan)
-        row = np.asarray(row)
+        row = to_array(row, f"{name} must be numbers")
         if row.dtype.kind not in "iuf" and row.size:
             raise TypeError(f"{name} must be numbers, got dtype {row.dtype}")
         if row.ndim not in (1, 2) or (rows and row.shape[1:] != rows[0].shape[1:]):
@@ -621,7 +622,7 @@ def _form(X):
     if _is_nested(X):
         rows = np.stack([_as_objects(row) for row in X])
         is_number = all(isinstance(label, numbers.Real) for label in rows.flat)
-        return np.array(X) if is_number else rows, False
+        return to_array(X, _EXPECTED) if is_number else rows, False
     return X, is_list_of_sequences(X)
 
 
@@ -651,7 +652,7 @@ def _as_objects(values):
 
 
 def _check_2d(X):
-    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+    shape = X.shape if hasattr(X, "shape") else to_array(X, _EXPECTED).shape
     if len(shape) != 2:
         advice = ". Reshape your data: wrap a single sequence as [X]" if len(shape) == 1 else ""
         raise ValueError(f"{_EXPECTED}, got {len(shape)}-D data of shape {tuple(shape)}{advice}")
@@ -701,9 +702,9 @@ def _read_sequence(item, i):
     if isinstance(item, (list, tuple)):
         objects = _as_objects(item)
         is_number = all(isinstance(label, numbers.Number) for label in item)
-        return _simplify(np.array(item) if is_number else objects, None)
+        return _simplify(to_array(item, f"{name} must hold labels") if is_number else objects, None)
     mask = np.ma.getmaskarray(item) if isinstance(item, np.ma.MaskedArray) else None
-    values = np.asarray(item)
+    values = to_array(item, f"{name} must be a 1-D array of labels")
     if values.ndim != 1:
         raise ValueError(
             f"every sequence of the list X must be 1-D, but {name} has shape {values.shape}"
@@ -752,8 +753,10 @@ def _factorize(read, is_missing):
             index = np.array(
                 [found.setdefault(label, len(found)) for label in read.values.tolist()], np.int64
             )
-        except TypeError as error:
-            raise _unhashable(read) from error
+        except MemoryError:
+            raise
+        except Exception as error:  # hashes and comparisons of objects may raise anything
+            raise _unhashable(read, error) from error
     else:
         found, index = np.unique(read.values, return_inverse=True)
     kept = {}
@@ -767,24 +770,26 @@ def _factorize(read, is_missing):
     return list(kept), new[index]
 
 
-def _unhashable(read):
-    """The error about the first label that cannot be hashed."""
+def _unhashable(read, error):
+    """The error about the first label that cannot be hashed, or compared."""
     for position, label in enumerate(read.values):
         try:
             hash(label)
-        except TypeError:
+        except Exception:
             return TypeError(
                 "labels in the argument must be hashable, such as a string or a number, got "
                 f"{shorten(label)} ({_place(read, position)})"
             )
-    raise AssertionError("every label can be hashed")
+    return ValueError(f"labels in the argument must be comparable: {error}")
 
 
 def _plain(label):
     """A label as Python's own type; whole numbers as int."""
     label = label.item() if isinstance(label, np.generic) else label
-    if isinstance(label, numbers.Real) and math.isfinite(label) and label == int(label):
-        return int(label)
+    if isinstance(label, numbers.Real):
+        with contextlib.suppress(ValueError, OverflowError):  # NaN, infinite
+            if label == int(label):
+                return int(label)
     return label
 
 
@@ -795,9 +800,9 @@ def _order(labels):
         is_number = isinstance(label, numbers.Real)
         (numbers_ if is_number else strings if isinstance(label, str) else others).append(i)
     for group in (numbers_, strings, others):
-        # what cannot be ordered stays in the order of first appearance
-        with contextlib.suppress(TypeError):
-            group.sort(key=labels.__getitem__)
+        # what cannot be ordered, for whatever reason, stays in the order of first appearance
+        with contextlib.suppress(Exception):
+            group[:] = sorted(group, key=labels.__getitem__)
     return numbers_ + strings + others
 
 

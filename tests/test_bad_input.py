@@ -62,7 +62,7 @@ BAD_X = {
     "a masked number in a list": (
         [[0, 1], [np.ma.MaskedArray(np.uint64(1), True)]],
         ValueError,
-        r"sequence 1 must be a 1-D array of integers: Cannot convert masked",
+        r"sequence 1 must be a 1-D array of integers, got .*: Cannot convert masked",
     ),
     "a ragged sequence": ([[0, 1], [[0], [1, 2]]], ValueError, r"sequence 1 must be a 1-D array"),
     "None": (None, ValueError, r"a list of 1-D arrays, one a sequence, got NoneType"),

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval
 
+from hhmm._conversions import to_float
 from hhmm._validation import MISSING
 
 # What the parameter of this name of every loader may be.
@@ -130,10 +131,10 @@ def to_bunch(recordings, *, frame_rate, origin):
     return Bunch(
         sequences=sequences,
         names=[recording.name for recording in recordings],
-        frame_rate=None if frame_rate is None else float(frame_rate),
+        frame_rate=None if frame_rate is None else to_float(frame_rate, "frame_rate"),
         groups=groups if any(group is not None for group in groups) else None,
         frames=[recording.frames for recording in recordings] if has_frames else None,
-        onsets=[_onsets(sequence) for sequence in sequences],
+        onsets=[_onsets(recording, origin) for recording in recordings],
         source=(
             f"{origin}: {len(recordings)} recording(s), {n_timesteps:,} timesteps, "
             f"{n_missing:,} of them missing"
@@ -145,8 +146,15 @@ def _is_missing(labels):
     return np.equal(labels, None) if labels.dtype == object else labels < 0
 
 
-def _onsets(labels):
+def _onsets(recording, origin):
     """True where a syllable begins: it is observed, and the timestep before is not the same."""
+    labels = recording.labels
     onsets = ~_is_missing(labels).astype(bool)
-    onsets[1:] &= labels[1:] != labels[:-1]
+    try:
+        onsets[1:] &= labels[1:] != labels[:-1]
+    except Exception as error:  # comparisons of objects may raise anything
+        raise ValueError(
+            f"{origin}: labels of recording {recording.name!r} cannot be compared with each other: "
+            f"{error}"
+        ) from error
     return onsets

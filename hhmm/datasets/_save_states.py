@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils._param_validation import StrOptions, validate_params
 
+from hhmm._conversions import count_dims, to_array
 from hhmm._extras import import_extra
 from hhmm._files import bring_to_disk, check_parent
 from hhmm._states import read_states
@@ -218,10 +219,10 @@ def _frame_rows(frames):
             f"{type(frames).__name__}"
         )
     frames = list(frames)
-    single = len(frames) and np.ndim(frames[0]) == 0
+    single = len(frames) and count_dims(frames[0]) == 0
     rows = []
     for i, row in enumerate([frames] if single else frames):
-        row = np.asarray(row)
+        row = to_array(row, f"frames of recording {i}: expected integers that increase")
         is_integer = row.dtype.kind in "iu" or row.size == 0
         if row.ndim != 1 or not is_integer or (np.diff(row.astype(np.int64)) <= 0).any():
             raise ValueError(
@@ -234,9 +235,12 @@ def _frame_rows(frames):
 
 def _probability_rows(probabilities):
     if not isinstance(probabilities, list | tuple):
-        probabilities = np.asarray(probabilities)
-    n_dims = 1 + np.ndim(probabilities[0]) if len(probabilities) else 3
-    rows = [np.asarray(row) for row in ([probabilities] if n_dims == 2 else probabilities)]
+        probabilities = to_array(probabilities, "probabilities must be arrays of numbers")
+    n_dims = 1 + count_dims(probabilities[0]) if len(probabilities) else 3
+    rows = [
+        to_array(row, f"probabilities of recording {i}: expected numbers")
+        for i, row in enumerate([probabilities] if n_dims == 2 else probabilities)
+    ]
     for i, row in enumerate(rows):
         if row.ndim != 2 or row.dtype.kind not in "iuf" or row.shape[1] != rows[0].shape[1]:
             raise ValueError(

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, validate_params
 
+from hhmm._conversions import to_float
 from hhmm._memory import check_simulation_fits
 from hhmm._model.simulate import draw_params, simulate
 from hhmm._precision import double_precision
@@ -86,10 +87,10 @@ def make_hhmm(
     )
     key_params, key_data = jax.random.split(key_from_random_state(random_state))
     priors = Priors(
-        np.float64(emission_base_sigma),
-        np.float64(emission_biases_sigma),
-        np.float64(trans_beta),
-        np.float64(trans_kappa),
+        np.float64(to_float(emission_base_sigma, "emission_base_sigma")),
+        np.float64(to_float(emission_biases_sigma, "emission_biases_sigma")),
+        np.float64(to_float(trans_beta, "trans_beta")),
+        np.float64(to_float(trans_kappa, "trans_kappa")),
     )
     params = draw_params(key_params, priors, n_states=int(n_states), n_syllables=int(n_syllables))
     syllables, states = simulate(

@@ -6,6 +6,7 @@ plain UTF-8 text: no address is fetched, no archive unpacked, no pattern expande
 """
 
 import csv
+import math
 import os
 import warnings
 from collections.abc import Hashable, Iterable
@@ -525,7 +526,10 @@ def _numbers(column, locate, expected, *, hint=""):
         column = column.astype(object)
     numbers = column
     if types.is_object_dtype(column) or types.is_string_dtype(column):
-        numbers = pd.to_numeric(column, errors="coerce")
+        try:
+            numbers = pd.to_numeric(column, errors="coerce")
+        except Exception:  # objects may raise anything, large integers do
+            numbers = pd.Series([_number(value) for value in column], column.index, np.float64)
         wrong = (numbers.isna() & column.notna()).to_numpy()
         refuse(wrong, column.to_numpy(), locate, expected, hint=hint)
     if not types.is_numeric_dtype(numbers) or types.is_complex_dtype(numbers):
@@ -535,15 +539,23 @@ def _numbers(column, locate, expected, *, hint=""):
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
+def _number(value):
+    """A value of a column as a float, NaN if it is none."""
+    try:
+        return float(value)
+    except Exception:  # objects may raise anything, large integers do
+        return math.nan
+
+
 def _labels(column, locate, as_integers, hint):
     if as_integers:
         expected = "an integer syllable (negative or empty: missing)"
         numbers = _numbers(column, locate, expected, hint=hint)
         return integer_labels(numbers, locate, expected=expected)
-    _factorize(column, locate)  # refuses labels that cannot be compared
-    missing = (column.isna() | (column == "")).to_numpy(dtype=bool)
+    codes, values = _factorize(column, locate)
+    empty = [i for i, value in enumerate(values) if isinstance(value, str) and not value]
     labels = column.to_numpy(dtype=object, copy=True)
-    labels[missing] = None
+    labels[(codes < 0) | np.isin(codes, empty)] = None
     return labels
 
 
@@ -553,7 +565,9 @@ def _factorize(column, locate):
 
     try:
         return pd.factorize(column)
-    except TypeError as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # hashes and comparisons of objects may raise anything
         values = column.tolist()
         wrong = np.array([not isinstance(value, Hashable) for value in values])
         refuse(wrong, values, locate, f"text or a number in column {column.name!r}")

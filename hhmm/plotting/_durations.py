@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from hhmm._conversions import check_option
 from hhmm._states import check_n_states, read_states
 from hhmm.plotting._figures import (
     check_has,
@@ -144,8 +145,7 @@ class DurationDisplay:
         """
         check_has(estimator, "trans_probs_")
         import_pyplot()
-        if kind not in ("sampled", "viterbi"):
-            raise ValueError(f"kind must be 'sampled' or 'viterbi', got {kind!r}")
+        check_option(kind, "kind", ("sampled", "viterbi"))
         if kind == "sampled":
             states = estimator.sample_states(X, random_state=random_state)
         else:

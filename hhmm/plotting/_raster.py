@@ -5,6 +5,7 @@ import operator
 
 import numpy as np
 
+from hhmm._conversions import check_option
 from hhmm.metrics import match_states, state_usage
 from hhmm.plotting._figures import (
     MISSING_COLOR,
@@ -143,10 +144,7 @@ class RasterDisplay:
         import_pyplot()
         kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
         for kind in kinds:
-            if kind not in ("viterbi", "marginal", "sampled"):
-                raise ValueError(
-                    f"kinds must be among 'viterbi', 'marginal' and 'sampled', got {kind!r}"
-                )
+            check_option(kind, "each of kinds", ("viterbi", "marginal", "sampled"))
         sequence = _one_sequence(X, index, "X")
         syllables = _integers_of(sequence)
         observed = np.flatnonzero(syllables >= 0)

@@ -4,6 +4,7 @@ import numbers
 
 import numpy as np
 
+from hhmm._conversions import to_float
 from hhmm.plotting._figures import OKABE_ITO, state_colors
 
 __all__ = ["check_groups", "check_names", "group_colors", "text_color", "time_unit"]
@@ -71,6 +72,7 @@ def time_unit(n_timesteps, frame_rate):
         raise TypeError(f"frame_rate must be a number of timesteps a second, got {frame_rate!r}")
     if not 0 < frame_rate < float("inf"):
         raise ValueError(f"frame_rate must be > 0 and finite, got {frame_rate}")
+    frame_rate = to_float(frame_rate, "frame_rate")
     seconds = n_timesteps / frame_rate
     for unit, length in (("h", 3600.0), ("min", 60.0)):
         if seconds >= 3 * length:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hhmm._conversions import check_option
 from hhmm.metrics import state_usage
 from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot, legend_above
 from hhmm.plotting._states import check_groups, check_names, group_colors
@@ -211,8 +212,7 @@ class StateUsageDisplay:
         usage = np.asarray(self.usage, dtype=float)
         if usage.ndim != 2 or usage.size == 0:
             raise ValueError(f"usage must have shape (n_sequences, n_states), got {usage.shape}")
-        if interval not in ("standard_error", "bootstrap"):
-            raise ValueError(f"interval must be 'standard_error' or 'bootstrap', got {interval!r}")
+        check_option(interval, "interval", ("standard_error", "bootstrap"))
         if not 0 < confidence_level < 1:
             raise ValueError(f"confidence_level must be between 0 and 1, got {confidence_level}")
         n_states = usage.shape[1]

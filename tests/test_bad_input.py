@@ -8,7 +8,12 @@ import pytest
 import scipy.sparse
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from hhmm import EfficientHHMM
+from hhmm import EfficientHHMM, metrics
+from hhmm.callbacks import FitMonitor
+from hhmm.datasets import load_table, make_hhmm
+from hhmm.diagnostics import ess_bulk, posterior_summary, rhat
+from hhmm.model_selection import duration_from_trans_kappa, scan, trans_kappa_from_duration
+from hhmm.preprocessing import RunCollapser, SyllableEncoder
 
 GOOD = np.array([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
 
@@ -343,3 +348,116 @@ def test_strings_in_a_data_frame_point_to_the_encoder(fitted):
 def test_weights_are_checked(fitted, weight, message):
     with pytest.raises(ValueError, match=message):
         fitted.score(GOOD, sample_weight=weight)
+
+
+class Stubborn:
+    """An object whose conversions and comparisons raise what no numeric library raises."""
+
+    def __array__(self, *args, **kwargs):
+        raise LookupError("no array")
+
+    def __float__(self):
+        raise RuntimeError("no number")
+
+    __int__ = __index__ = __bool__ = __float__
+
+    def __eq__(self, other):
+        raise ArithmeticError("not comparable")
+
+    __lt__ = __gt__ = __eq__
+    __hash__ = object.__hash__
+
+
+HOSTILE = {
+    "an integer beyond float64": 10**400,
+    "a signalling NaN": decimal.Decimal("sNaN"),
+    "a complex number": np.complex64(1j),
+    "an object": Stubborn(),
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
+def test_what_an_object_raises_is_refused_in_words(hostile, fitted, fitted_on_list):
+    row = np.array([0, 1, 2, 0, 1], object)
+    row[2] = hostile
+    array = np.array([row, row])
+    draws = np.zeros((2, 8), object)
+    draws[1, 3] = hostile
+    good = {"emission_base": np.zeros((4, 3)), "emission_biases": np.zeros((1, 3))}
+    calls = {
+        "fit to a list": lambda: _model().fit([GOOD[0], row]),
+        "fit to nested lists": lambda: _model().fit(array.tolist()),
+        "predict": lambda: fitted.predict(array),
+        "predict of a list": lambda: fitted_on_list.predict([row]),
+        "mask": lambda: fitted.predict(GOOD, mask=array),
+        "sample_weight": lambda: fitted.score(GOOD, sample_weight=[1, hostile]),
+        "init": lambda: _model(init=[row, GOOD[0]]).fit(GOOD),
+        "from_params": lambda: EfficientHHMM.from_params(
+            **good, trans_probs=[[hostile, 0], [0, 1]]
+        ),
+        "match_states": lambda: metrics.match_states(row, GOOD[0]),
+        "state_usage": lambda: metrics.state_usage([row]),
+        "state_durations": lambda: metrics.state_durations([GOOD[0], row]),
+        "rhat": lambda: rhat(draws),
+        "ess_bulk": lambda: ess_bulk(draws.tolist()),
+        "duration": lambda: trans_kappa_from_duration([3.0, hostile], n_states=3),
+        "trans_kappa": lambda: duration_from_trans_kappa(hostile, n_states=3),
+        "n_states": lambda: duration_from_trans_kappa(1.0, n_states=[3, hostile]),
+        "RunCollapser": lambda: RunCollapser().fit_transform([row]),
+        "frame numbers": lambda: load_table(
+            pd.DataFrame({"name": "a", "syllable": GOOD[0], "frame": row}),
+            recording="name",
+            syllable="syllable",
+            frame="frame",
+        ),
+    }
+    for name, call in calls.items():
+        with pytest.raises((ValueError, TypeError)) as error:
+            call()
+        assert str(error.value), name
+
+
+def test_labels_may_be_any_object():
+    labels = [Stubborn(), Stubborn()]
+    X = [[labels[0], labels[1], labels[0]], [10**400, labels[1]]]
+    encoder = SyllableEncoder().fit(X)
+    assert [codes.tolist() for codes in encoder.transform(X)] == [[1, 2, 1], [0, 2]]
+    assert encoder.inverse_transform([[0]])[0].tolist() == [10**400]
+    table = pd.DataFrame({"name": "a", "syllable": pd.Series(labels, dtype=object)})
+    with pytest.raises(ValueError, match=r"labels of recording 'a' cannot be compared .* not comp"):
+        load_table(table, recording="name", syllable="syllable", integer_labels=False)
+
+
+@pytest.mark.parametrize("number", [10**400, np.longdouble("1e-4000")])
+@pytest.mark.parametrize(
+    "name", ["emission_base_sigma", "emission_biases_sigma", "trans_beta", "trans_kappa"]
+)
+def test_numbers_that_float64_cannot_hold(name, number):
+    with pytest.raises(ValueError, match=f"{name} must be a number that float64 can hold"):
+        _model(**{name: number}).fit(GOOD)
+    with pytest.raises(ValueError, match=f"{name} must be a number that float64 can hold"):
+        make_hhmm(2, 5, n_states=2, n_syllables=3, **{name: number})
+    with pytest.raises(ValueError, match="tol must be a number that float64 can hold"):
+        FitMonitor(tol=number)
+
+
+@pytest.mark.parametrize("flag", ["no", 1, None, np.array([True, False]), Stubborn()])
+def test_flags_are_true_or_false(flag, fitted):
+    calls = {
+        "average": lambda: fitted.predict_proba(GOOD, average=flag),
+        "per_sequence": lambda: metrics.state_usage(GOOD, per_sequence=flag),
+        "include_censored": lambda: metrics.state_durations(GOOD, include_censored=flag),
+        "include_biases": lambda: posterior_summary(fitted, include_biases=flag),
+        "keep_missing": lambda: RunCollapser(keep_missing=flag).transform(GOOD),
+    }
+    for name, call in calls.items():
+        with pytest.raises((ValueError, TypeError), match=f"{name}.* must be an instance of"):
+            call()
+    with pytest.raises(TypeError, match="average must be an instance of"):
+        fitted.score_samples(GOOD, average=flag)
+
+
+def test_folds_of_other_sequences():
+    folds = [([0, 1], [2]), ([0, 2], [1])]
+    with pytest.raises(ValueError, match=r"fold 0 of cv must be two 1-D arrays of indices of 2"):
+        scan(GOOD, {"n_states": [2]}, estimator=_model(), cv=folds, n_seeds=1)

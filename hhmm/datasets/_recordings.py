@@ -143,13 +143,15 @@ def to_bunch(recordings, *, frame_rate, origin):
 
 
 def _is_missing(labels):
-    return np.equal(labels, None) if labels.dtype == object else labels < 0
+    if labels.dtype != object:
+        return labels < 0
+    return np.fromiter((label is None for label in labels), bool, len(labels))
 
 
 def _onsets(recording, origin):
     """True where a syllable begins: it is observed, and the timestep before is not the same."""
     labels = recording.labels
-    onsets = ~_is_missing(labels).astype(bool)
+    onsets = ~_is_missing(labels)
     try:
         onsets[1:] &= labels[1:] != labels[:-1]
     except Exception as error:  # comparisons of objects may raise anything

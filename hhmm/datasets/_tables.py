@@ -527,10 +527,13 @@ def _numbers(column, locate, expected, *, hint=""):
     numbers = column
     if types.is_object_dtype(column) or types.is_string_dtype(column):
         try:
-            numbers = pd.to_numeric(column, errors="coerce")
-        except Exception:  # objects may raise anything, large integers do
-            numbers = pd.Series([_number(value) for value in column], column.index, np.float64)
-        wrong = (numbers.isna() & column.notna()).to_numpy()
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                numbers, is_given = pd.to_numeric(column, errors="coerce"), column.notna()
+        except Exception:  # objects may raise anything; large and complex numbers do
+            numbers = pd.Series(map(_number, column), column.index, np.float64)
+            is_given = np.fromiter(map(_is_given, column), bool, len(column))
+        wrong = (numbers.isna() & is_given).to_numpy()
         refuse(wrong, column.to_numpy(), locate, expected, hint=hint)
     if not types.is_numeric_dtype(numbers) or types.is_complex_dtype(numbers):
         # times would become numbers too
@@ -542,9 +545,19 @@ def _numbers(column, locate, expected, *, hint=""):
 def _number(value):
     """A value of a column as a float, NaN if it is none."""
     try:
-        return float(value)
-    except Exception:  # objects may raise anything, large integers do
+        return math.nan if np.iscomplexobj(value) else float(value)
+    except Exception:
         return math.nan
+
+
+def _is_given(value):
+    """Whether a value of a column is no empty cell."""
+    import pandas as pd
+
+    try:
+        return bool(pd.notna(value))
+    except Exception:
+        return True
 
 
 def _labels(column, locate, as_integers, hint):

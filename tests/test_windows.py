@@ -7,6 +7,7 @@ from hhmm import EfficientHHMM
 from hhmm._inference import search, windows
 from hhmm._inference.chain import Settings
 from hhmm._precision import double_precision
+from hhmm._sequences import pair_codes
 from hhmm._types import Priors
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy
@@ -55,7 +56,9 @@ def test_tilts_of_windows_are_those_of_their_timesteps():
     sequences = [rng.integers(-1, 4, n).astype(np.int32) for n in (11, 7, 1, 9)]
     counts, probs = windows.markov_chain(sequences, 4)
     window = windows._window_numbers(sequences, 3)
-    tilts, weights = windows._tilts(sequences, window, counts, probs)
+    pairs, _ = pair_codes(sequences, 4)
+    whitening = windows._whitening(counts, probs)
+    [(_, tilts, weights)] = windows._tilts(pairs, np.concatenate(window), probs, whitening)
     assert [list(w) for w in window[:2]] == [[0] * 3 + [1] * 3 + [2] * 5, [3] * 3 + [4] * 4]
     # whitening makes the covariance of one step, in the Markov chain, the identity
     usage = counts.sum(axis=1) / counts.sum()
@@ -139,3 +142,17 @@ def test_every_seed_reaches_the_mode_of_the_truth():
     for seed in range(5):
         fit = EfficientHHMM(3, 6, algorithm="em", random_state=seed, max_iter=500).fit(X)
         assert fit.log_joint_[0, -1] > model.log_joint_[0, -1] - 1
+
+
+@pytest.mark.parametrize("length", [4, 32, 5000])
+def test_blocks_of_windows_change_nothing(length, monkeypatch):
+    """Memory is bounded where windows are many: blocks, across gaps and empty sequences."""
+    data = make_hhmm(5, 400, n_states=3, n_syllables=8, random_state=0)
+    X = [x.astype(np.int32) for x in data.X]
+    X[1][30:90] = -1
+    X[3:3] = [np.zeros(0, np.int32), np.array([5], np.int32), np.full(9, -1, np.int32)]
+    whole = np.concatenate(windows.window_states(X, 3, 8, length, np.random.RandomState(0)))
+    for n_at_once in (1, 2, 7):
+        monkeypatch.setattr(windows, "BLOCK_CELLS", 8 * n_at_once)
+        blocks = np.concatenate(windows.window_states(X, 3, 8, length, np.random.RandomState(0)))
+        np.testing.assert_array_equal(blocks, whole)

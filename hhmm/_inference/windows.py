@@ -27,6 +27,8 @@ SHORTEST_WINDOW = 4
 KMEANS_STARTS = 4
 # pseudo-counts of every syllable in a row of P0, in all
 SMOOTHING = 1.0
+# windows times syllables in an array, 32 MiB
+BLOCK_CELLS = 1 << 22
 
 
 def window_lengths(lengths, priors, n_states):
@@ -82,18 +84,25 @@ def window_states(sequences, n_states, n_syllables, length, rng):
 
     counts, probs = markov_chain(sequences, n_syllables)
     window = _window_numbers(sequences, length)
-    tilts, weights = _tilts(sequences, window, counts, probs)
-    # whether a window is followed by one of the same sequence
     flat = np.concatenate(window)
-    n_windows = len(tilts)
+    # whether a window is followed by one of the same sequence
     last = np.array([numbers[-1] for numbers in window if len(numbers)])
-    followed = np.ones(n_windows, bool)
+    followed = np.ones(last[-1] + 1, bool)
     followed[last] = False
-    before = np.flatnonzero(followed)
-    lagged = tilts[before].T @ tilts[before + 1]
+    pairs, _ = pair_codes(sequences, n_syllables)
+    whiten = _whitening(counts, probs)
+
+    lagged = 0.0
+    for first, tilts, _ in _tilts(pairs, flat, probs, whiten):
+        before = np.flatnonzero(followed[first : first + len(tilts) - 1])
+        lagged = lagged + tilts[before].T @ tilts[before + 1]
     _, vectors = np.linalg.eigh(lagged + lagged.T)
     directions = vectors[:, ::-1][:, : n_states - 1]
-    means = (tilts @ directions) / np.maximum(weights, 1)[:, None]
+    means, weights = np.empty((len(followed), directions.shape[1])), np.empty(len(followed))
+    for first, tilts, n_transitions in _tilts(pairs, flat, probs, whiten):
+        block = slice(first, first + len(tilts))
+        means[block] = (tilts @ directions) / np.maximum(n_transitions, 1)[:, None]
+        weights[block] = n_transitions
     n_clusters = min(n_states, len(np.unique(means, axis=0)))
     clusters = KMeans(n_clusters, n_init=KMEANS_STARTS, random_state=rng).fit_predict(
         means, sample_weight=weights + 1e-9
@@ -112,26 +121,49 @@ def _window_numbers(sequences, length):
     return numbers
 
 
-def _tilts(sequences, window, counts, probs):
-    """Whitened sums of r over windows (n_windows, S - 1), and how many transitions each has."""
-    n_syllables = len(probs)
-    pairs, _ = pair_codes(sequences, n_syllables)
-    flat = np.concatenate(window)
-    observed = pairs < n_syllables**2
-    flat, pairs, n_windows = flat[observed], pairs[observed], flat[-1] + 1
-
-    def count(syllables):
-        cells = np.bincount(flat * n_syllables + syllables, minlength=n_windows * n_syllables)
-        return cells.reshape(n_windows, n_syllables).astype(np.float64)
-
-    leaving, arriving = count(pairs // n_syllables), count(pairs % n_syllables)
-    basis = helmert_basis(n_syllables)
-    sums = (arriving - leaving @ probs) @ basis
+def _whitening(counts, probs):
+    """Q_S (S, S - 1), and what makes the covariance J of r the identity (S - 1, S - 1)."""
+    basis = helmert_basis(len(probs))
     usage = counts.sum(axis=1) / counts.sum()
     spread = np.diag(usage @ probs) - (probs * usage[:, None]).T @ probs
     values, vectors = np.linalg.eigh(basis.T @ spread @ basis)
     # a direction in which one state leaves no spread tells nothing
     kept = values > 1e-9 * values.max(initial=0)
-    whiten = np.where(kept, 1 / np.sqrt(np.where(kept, values, 1)), 0) * vectors
-    weights = leaving.sum(axis=1)
-    return sums @ whiten, weights
+    return basis, np.where(kept, 1 / np.sqrt(np.where(kept, values, 1)), 0) * vectors
+
+
+def _tilts(pairs, window, probs, whitening):
+    """Whitened sums of r over windows, a block of windows at a time; blocks share a window.
+
+    Parameters
+    ----------
+    pairs : (n_timesteps,) int
+        Of `pair_codes`.
+    window : (n_timesteps,) int
+        Number of the window of every timestep, increasing.
+    probs : (S, S)
+    whitening : tuple
+        Of `_whitening`.
+
+    Yields
+    ------
+    first : int
+        Number of the first window.
+    tilts : (n_windows, S - 1)
+    n_transitions : (n_windows,)
+    """
+    n_syllables, n_windows = len(probs), window[-1] + 1
+    basis, whiten = whitening
+    n_at_once = max(BLOCK_CELLS // n_syllables, 1)
+    for first in range(0, max(n_windows - 1, 1), n_at_once):
+        stop = min(first + n_at_once + 1, n_windows)
+        part = slice(*np.searchsorted(window, [first, stop]))
+        observed = pairs[part] < n_syllables**2
+        codes, rows = pairs[part][observed], (window[part][observed] - first) * n_syllables
+
+        def count(syllables, rows=rows, shape=(stop - first, n_syllables)):
+            cells = np.bincount(rows + syllables, minlength=shape[0] * shape[1])
+            return cells.reshape(shape).astype(np.float64)
+
+        leaving, arriving = count(codes // n_syllables), count(codes % n_syllables)
+        yield first, (arriving - leaving @ probs) @ basis @ whiten, leaving.sum(axis=1)

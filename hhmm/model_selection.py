@@ -74,6 +74,7 @@ __all__ = ["ScanResult", "duration_from_trans_kappa", "scan", "trans_kappa_from_
 # A state is used if it takes more than this fraction of the held-out timesteps.
 _USED = 0.01
 # Parameters of the model that do not change what is fitted.
+_MOST_SEEDS = 1_000_000  # the fits are listed before the first one
 _NOT_SETTINGS = ("random_state", "verbose", "warm_start")
 _MEASURES = (
     "test_score",
@@ -247,7 +248,7 @@ def scan(
     mask : array-like of bool of shape (n_sequences, n_timesteps), default=None
         False marks a missing timestep. For 2-D X only.
     n_seeds : int, default=3
-        Fits of each grid point to each fold.
+        Fits of each grid point to each fold, a million at most.
     random_state : int, RandomState or None, default=None
         What the seeds are derived from. With None, a scan that is resumed goes on with
         what its file holds.
@@ -338,6 +339,7 @@ def scan(
         check_scalar(n_jobs, "n_jobs", numbers.Integral)
         if n_jobs == 0:
             raise ValueError("n_jobs == 0: expected a number of processes, or -1 for all cores")
+    check_scalar(verbose, "verbose", (numbers.Integral, np.bool_), min_val=0)
     plan = _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds)
     with _open_record(checkpoint, plan, random_state) as record:
         tasks = [task for task in plan.tasks() if task.key not in record.rows]
@@ -575,7 +577,7 @@ class _Plan(NamedTuple):
 
 def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
     """Check everything that can be checked before the first fit."""
-    check_scalar(n_seeds, "n_seeds", numbers.Integral, min_val=1)
+    check_scalar(n_seeds, "n_seeds", numbers.Integral, min_val=1, max_val=_MOST_SEEDS)
     model = EfficientHHMM() if estimator is None else estimator
     if not isinstance(model, EfficientHHMM):
         raise TypeError(

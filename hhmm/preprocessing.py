@@ -247,7 +247,13 @@ class SyllableEncoder(_SequenceTransformer):
             )
         categories = [labels[i] for i in frequent]
         if rare:
-            if _plain(self.rare_label) in categories:
+            try:
+                is_taken = _plain(self.rare_label) in categories
+            except Exception as error:  # comparisons of objects may raise anything
+                raise ValueError(
+                    f"rare_label={shorten(self.rare_label)} cannot be compared with labels: {error}"
+                ) from error
+            if is_taken:
                 raise ValueError(
                     f"rare_label={self.rare_label!r} is the label of a syllable in X that is "
                     "not rare: choose another name for the class of rare syllables"

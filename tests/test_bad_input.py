@@ -423,6 +423,8 @@ def test_labels_may_be_any_object():
     encoder = SyllableEncoder().fit(X)
     assert [codes.tolist() for codes in encoder.transform(X)] == [[1, 2, 1], [0, 2]]
     assert encoder.inverse_transform([[0]])[0].tolist() == [10**400]
+    with pytest.raises(ValueError, match=r"rare_label=.* cannot be compared with labels: not comp"):
+        SyllableEncoder(min_frequency=2, rare_label=labels[0]).fit([["a", "a", "b"]])
     table = pd.DataFrame({"name": "a", "syllable": pd.Series(labels, dtype=object)})
     with pytest.raises(ValueError, match=r"labels of recording 'a' cannot be compared .* not comp"):
         load_table(table, recording="name", syllable="syllable", integer_labels=False)

@@ -606,6 +606,8 @@ class TestErrors:
             (GRID, {"estimator": LogisticRegression()}, TypeError, "got LogisticRegression"),
             (GRID, {"estimator": make_pipeline(FakeModel())}, TypeError, "Steps before it"),
             (GRID, {"n_seeds": 0}, ValueError, "n_seeds == 0, must be >= 1"),
+            (GRID, {"n_seeds": 2**64}, ValueError, "n_seeds == .*, must be <= 1000000"),
+            (GRID, {"verbose": "no"}, TypeError, "verbose must be an instance of"),
             (GRID, {"n_seeds": 1.5}, TypeError, "n_seeds must be an instance of int"),
             (GRID, {"n_jobs": 2.0}, TypeError, "n_jobs must be an instance of int"),
             (GRID, {"n_jobs": Decimal("NaN")}, TypeError, "n_jobs must be an instance of int"),

@@ -43,7 +43,7 @@ warnings are made errors, the model is fitted all the same.
 What a fit takes of memory is shown before it begins with ``verbose=1``, and one for which not
 enough is free (of the machine, or of what a container or a job of a cluster is granted) is refused
 with what to change; see the notes of `EfficientHHMM`. A hundred million timesteps, held 40 on
-average, were fitted in 3.1 GB beside the data.
+average, were fitted in 3.5 GB beside the data.
 
 JAX does not work in a process that was forked from one in which it has computed; a fit or a
 prediction there is refused instead of waiting for ever. joblib's default processes are not forked.

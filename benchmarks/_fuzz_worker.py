@@ -32,6 +32,7 @@ from hhmm import EfficientHHMM, datasets, diagnostics, metrics, model_checks, mo
 from hhmm import plotting as plots
 from hhmm.callbacks import FitMonitor
 from hhmm.preprocessing import RunCollapser, SyllableEncoder
+from tests.stubborn import Stubborn
 
 TIME_LIMIT = 60.0  # seconds a call
 REFUSALS = (NotFittedError, ValueError, TypeError)  # what bad input may raise anywhere
@@ -46,26 +47,6 @@ WORK = {
     *("n_replicates", "n_surrogates", "checkpoint_every", "n_jobs", "n_bins", "max_timesteps"),
 }
 MOST_WORK = 3
-
-
-class Stubborn:
-    """An object whose every conversion and comparison raises what no numeric library raises."""
-
-    def __array__(self, *args, **kwargs):
-        raise LookupError("no array")
-
-    def __float__(self):
-        raise RuntimeError("no number")
-
-    __int__ = __index__ = __bool__ = __float__
-
-    def __eq__(self, other):
-        raise ArithmeticError("not comparable")
-
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__
-
-    __hash__ = object.__hash__
-
 
 SCALARS = (
     *(None, True, False, 0, 1, -1, 2, 3, 7, 2**31, 2**53 + 1, 2**63, 2**64, 10**30, -(2**63) - 1),

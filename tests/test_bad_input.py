@@ -14,6 +14,7 @@ from hhmm.datasets import load_table, make_hhmm
 from hhmm.diagnostics import ess_bulk, posterior_summary, rhat
 from hhmm.model_selection import duration_from_trans_kappa, scan, trans_kappa_from_duration
 from hhmm.preprocessing import RunCollapser, SyllableEncoder
+from tests.stubborn import Stubborn
 
 GOOD = np.array([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
 
@@ -348,24 +349,6 @@ def test_strings_in_a_data_frame_point_to_the_encoder(fitted):
 def test_weights_are_checked(fitted, weight, message):
     with pytest.raises(ValueError, match=message):
         fitted.score(GOOD, sample_weight=weight)
-
-
-class Stubborn:
-    """An object whose conversions and comparisons raise what no numeric library raises."""
-
-    def __array__(self, *args, **kwargs):
-        raise LookupError("no array")
-
-    def __float__(self):
-        raise RuntimeError("no number")
-
-    __int__ = __index__ = __bool__ = __float__
-
-    def __eq__(self, other):
-        raise ArithmeticError("not comparable")
-
-    __lt__ = __gt__ = __eq__
-    __hash__ = object.__hash__
 
 
 HOSTILE = {

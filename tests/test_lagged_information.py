@@ -377,7 +377,7 @@ def test_categories_without_probability_are_never_drawn():
         ({"lags": "1"}, TypeError, "lags must be integers"),
         ({"n_surrogates": -1}, ValueError, "n_surrogates must be >= 0, got -1"),
         ({"n_surrogates": 1.0}, TypeError, r"n_surrogates must be an integer >= 0, got 1.0"),
-        ({"correction": "jackknife"}, ValueError, "None or 'miller-madow', got 'jackknife'"),
+        ({"correction": "jackknife"}, ValueError, "'miller-madow' or None, got 'jackknife'"),
         ({"n_syllables": 0}, ValueError, "n_syllables must be >= 1, got 0"),
         ({"n_syllables": 2.0}, TypeError, r"n_syllables must be an integer >= 1, got 2.0"),
         (

@@ -658,7 +658,7 @@ def test_rasters_can_be_read(n_states, n_syllables):
 def test_raster_arguments_are_checked():
     model = FakeModel().fit()
     X = recordings()
-    with pytest.raises(ValueError, match=r"kinds must be among .* got 'filtered'"):
+    with pytest.raises(ValueError, match=r"each of kinds must be .* got 'filtered'"):
         RasterDisplay.from_estimator(model, X, kinds=["filtered"])
     for index in (3, -1):
         with pytest.raises(ValueError, match=f"index must be from 0 to 2 in X, got {index}"):

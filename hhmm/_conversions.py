@@ -1,9 +1,15 @@
 """What users give, as arrays and numbers. What an object of theirs raises becomes a ValueError."""
 
 import math
+import reprlib
 
 import numpy as np
 from sklearn.utils import check_scalar
+
+_N_SHOWN = 30
+_REPR = reprlib.Repr()
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = _REPR.maxset = _REPR.maxfrozenset = _N_SHOWN
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 200
 
 
 def to_array(values, expectation, dtype=None):
@@ -71,9 +77,11 @@ def count_dims(value):
 
 
 def shorten(value):
-    """How a value reads in an error message."""
+    """How a value reads in an error message, however large it is."""
     try:
-        text = " ".join(repr(value).split())  # on one line
+        if isinstance(value, np.ndarray):
+            value = value[(slice(_N_SHOWN),) * value.ndim].tolist()
+        text = " ".join(_REPR.repr(value).split())  # on one line
     except Exception:  # integers of thousands of digits, objects without a name
         text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hhmm._conversions import count_dims, to_array
+from hhmm._conversions import count_dims, shorten, to_array
 
 # A result with more entries than this was indexed by something that is no state.
 MAX_ENTRIES = 10_000_000
@@ -115,7 +115,7 @@ def check_n_states(n_states, sequences):
         check_entries(largest + 1, label=largest, name="states", result="there is one result")
         return largest + 1
     if not isinstance(n_states, numbers.Integral):
-        raise TypeError(f"n_states must be an integer >= 1, got {n_states!r}")
+        raise TypeError(f"n_states must be an integer >= 1, got {shorten(n_states)}")
     if n_states < 1:
         raise ValueError(f"n_states must be >= 1, got {n_states}")
     if n_states > MAX_ENTRIES:

@@ -295,7 +295,7 @@ def _check_array(estimator, X, mask, reset):
         if mask.shape != values.shape:
             raise ValueError(f"mask has shape {mask.shape}, but X has shape {values.shape}")
         if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
-            raise ValueError(f"{expectation}, got {shorten(mask.tolist())}")
+            raise ValueError(f"{expectation}, got {shorten(mask)}")
         missing = ~mask.astype(bool) if missing is None else missing | ~mask.astype(bool)
     codes = _to_integers(values, "X", missing=missing)
     observed = codes >= 0
@@ -347,7 +347,7 @@ def _to_integers(values, name, *, missing=None, what="syllables"):
     if values.dtype.kind not in "biuf":
         raise ValueError(
             f"{name} must hold integer {what}, got values of type {values.dtype}: "
-            f"{shorten(values.tolist())}. {_ENCODE}"
+            f"{shorten(values)}. {_ENCODE}"
         )
     if values.dtype.kind == "f":
         if values.dtype.itemsize < 8:

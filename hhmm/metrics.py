@@ -32,7 +32,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from hhmm._conversions import check_flag, check_option
+from hhmm._conversions import check_flag, check_option, shorten
 from hhmm._lagged_information import LaggedInformation, lagged_information, lay_out
 from hhmm._model.emissions import logits_from_params
 from hhmm._states import (
@@ -459,7 +459,7 @@ def lagged_mutual_information(
     n_syllables = _check_n_syllables(n_syllables, sequences)
     lags = _check_lags(lags)
     if not isinstance(n_surrogates, numbers.Integral):
-        raise TypeError(f"n_surrogates must be an integer >= 0, got {n_surrogates!r}")
+        raise TypeError(f"n_surrogates must be an integer >= 0, got {shorten(n_surrogates)}")
     if n_surrogates < 0:
         raise ValueError(f"n_surrogates must be >= 0, got {n_surrogates}")
     check_option(correction, "correction", ("miller-madow", None))
@@ -563,7 +563,7 @@ def _check_n_syllables(n_syllables, sequences):
     if n_syllables is None:
         n_syllables, name = largest + 1, "X"
     elif not isinstance(n_syllables, numbers.Integral):
-        raise TypeError(f"n_syllables must be an integer >= 1, got {n_syllables!r}")
+        raise TypeError(f"n_syllables must be an integer >= 1, got {shorten(n_syllables)}")
     elif n_syllables < 1:
         raise ValueError(f"n_syllables must be >= 1, got {n_syllables}")
     else:
@@ -587,7 +587,7 @@ def _check_lags(lags):
             f"{values.shape}"
         )
     if values.size == 0 or values.min() < 1:
-        raise ValueError(f"lags must be one or more integers >= 1, got {values.tolist()}")
+        raise ValueError(f"lags must be one or more integers >= 1, got {shorten(values)}")
     return values.astype(np.int64)
 
 

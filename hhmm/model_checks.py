@@ -32,6 +32,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm import _validation
+from hhmm._conversions import shorten
 from hhmm._inference import decode, draws
 from hhmm._inference.convergence import agreeing
 from hhmm._lagged_information import lay_out, pair_counts
@@ -291,14 +292,14 @@ def _find_statistic(statistic):
     if not isinstance(statistic, str) or statistic not in known:
         raise ValueError(
             f"statistic must be a callable or one of {', '.join(map(repr, known))}, "
-            f"got {statistic!r}"
+            f"got {shorten(statistic)}"
         )
     return known[statistic]
 
 
 def _check_count(value, name):
     if not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer >= 1, got {value!r}")
+        raise TypeError(f"{name} must be an integer >= 1, got {shorten(value)}")
     if value < 1:
         raise ValueError(f"{name} must be >= 1, got {value}")
 

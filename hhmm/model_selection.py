@@ -92,6 +92,7 @@ _MEASURES = (
 _AGREEMENTS = ("matched_accuracy", "adjusted_rand")
 _PRINTED_ROWS = 60
 _BEGIN_OF_FILE = b'{"file": "hhmm scan"'
+_PARTS_OF_HEADER = ("data", "folds", "settings")
 
 
 def trans_kappa_from_duration(duration, *, n_states, frame_rate=1.0, trans_beta=1.0):
@@ -609,8 +610,9 @@ def _make_points(model, param_grid, n_syllables):
         refused = [name for name in given if name in (*_NOT_SETTINGS, "n_syllables")]
         if refused:
             raise ValueError(
-                f"param_grid must hold settings of the model to compare, got {refused[0]!r}. "
-                "scan has n_seeds and random_state for seeds; n_syllables is given in estimator"
+                "param_grid must hold settings of the model to compare, got "
+                f"{shorten(refused[0])}. scan has n_seeds and random_state for seeds; n_syllables "
+                "is given in estimator"
             )
         candidate = clone(model).set_params(**given)
         candidate._validate_params()
@@ -653,7 +655,7 @@ def _make_folds(sequences, cv, groups):
                 )
         folds.append((train, test))
     if not folds:
-        raise ValueError(f"cv must give one split at least, got none from {cv!r}")
+        raise ValueError(f"cv must give one split at least, got none from {shorten(cv)}")
     return folds
 
 
@@ -836,7 +838,7 @@ def _open_record(path, plan, random_state):
             found, rows, n_bytes = _read_record(path)
         header = _header(plan)
         if random_state is None and found is not None:
-            seed = found.get("random_state")
+            seed = found["random_state"]
         elif isinstance(random_state, numbers.Integral):
             seed = int(random_state)
         else:
@@ -907,7 +909,10 @@ def _sealed(line):
 
 def _unsealed(text):
     """What was `_sealed`; ValueError where it is not as it was written."""
-    line = json.loads(text)
+    try:
+        line = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists within lists, which scan does not write") from error
     if not isinstance(line, dict) or line.pop("sha256", None) != _checksum(line):
         raise ValueError("its checksum is not that of what it holds")
     return line
@@ -930,10 +935,11 @@ def _read_record(path):
     if not lines and cut.startswith(_BEGIN_OF_FILE):
         return None, [], 0  # killed before the first line was whole
     try:
-        header = _unsealed(lines[0]) if data.startswith(_BEGIN_OF_FILE) else None
+        header = _unsealed(lines[0]) if data.startswith(_BEGIN_OF_FILE) else {}
     except ValueError:
-        header = None
-    if header is None:
+        header = {}
+    seed, parts = header.get("random_state"), [header.get(name) for name in _PARTS_OF_HEADER]
+    if not (isinstance(seed, int) and 0 <= seed < 2**32) or {*map(type, parts)} != {dict}:
         raise ValueError(
             f"{path} is not a file of hhmm.model_selection.scan, or its first line is damaged: "
             "give another path"
@@ -942,7 +948,7 @@ def _read_record(path):
     for i, line in enumerate(lines[1:], start=2):
         try:
             row = _unsealed(line)
-            _key(row)
+            hash(_key(row))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}, line {i} is damaged: {line[:60]!r}") from error
         rows.append(row)
@@ -983,16 +989,16 @@ def _check_header(path, found, expected, varied):
             f"hhmm {found.get('version')} wrote it, and this is hhmm {expected['version']}"
         )
     for name in ("data", "folds"):
-        if found.get(name) != expected[name]:
+        if found[name] != expected[name]:
             differences.append(
-                f"its {name} are others: {_describe(found.get(name))} there, "
+                f"its {name} are others: {_describe(found[name])} there, "
                 f"{_describe(expected[name])} here"
             )
-    if found.get("random_state") != expected["random_state"]:
+    if found["random_state"] != expected["random_state"]:
         differences.append(
-            f"random_state is {found.get('random_state')} there, {expected['random_state']} here"
+            f"random_state is {found['random_state']} there, {expected['random_state']} here"
         )
-    there, here = found.get("settings", {}), expected["settings"]
+    there, here = found["settings"], expected["settings"]
     for name in sorted({*there, *here} - varied):
         if there.get(name) != here.get(name):
             differences.append(f"{name} is {there.get(name)!r} there, {here.get(name)!r} here")
@@ -1005,8 +1011,6 @@ def _check_header(path, found, expected, varied):
 
 def _describe(counts):
     """What a header says of data or folds, in words."""
-    if not isinstance(counts, dict):
-        return "nothing"
     words = [f"{n} {name.removeprefix('n_')}" for name, n in counts.items() if name != "sha256"]
     return ", ".join([*words, f"sha256 {str(counts.get('sha256'))[:8]}"])
 

@@ -353,6 +353,7 @@ def test_weights_are_checked(fitted, weight, message):
 
 HOSTILE = {
     "an integer beyond float64": 10**400,
+    "an integer too long to write": 10**5000,
     "a signalling NaN": decimal.Decimal("sNaN"),
     "a complex number": np.complex64(1j),
     "an object": Stubborn(),
@@ -411,6 +412,60 @@ def test_labels_may_be_any_object():
     table = pd.DataFrame({"name": "a", "syllable": pd.Series(labels, dtype=object)})
     with pytest.raises(ValueError, match=r"labels of recording 'a' cannot be compared .* not comp"):
         load_table(table, recording="name", syllable="syllable", integer_labels=False)
+
+    class OfOneHash(Stubborn):
+        def __hash__(self):
+            return 0
+
+    labels = [OfOneHash(), OfOneHash()]
+    with pytest.raises(ValueError, match="labels in the argument must be comparable: not compar"):
+        SyllableEncoder().fit([labels])
+    table["syllable"] = pd.Series([("a", ["b"]), "c"], dtype=object)
+    with pytest.raises(ValueError, match=r"column 'syllable': unhashable type: 'list'"):
+        load_table(table, recording="name", syllable="syllable", integer_labels=False)
+
+
+@pytest.mark.parametrize("form", [list, np.array])
+def test_a_message_is_short_and_takes_no_longer_for_more_data(form):
+    shown = []
+
+    class Item:
+        def __repr__(self):
+            shown.append(self)
+            return "item"
+
+    with pytest.raises(ValueError, match=r"got \[item, item, .*\.\.\.: ") as error:
+        _model().fit([form([Item()] * 10_000)])
+    assert len(shown) < 100
+    assert len(str(error.value)) < 400
+
+
+class _Large:
+    """Needs more memory than there is, whatever is done with it."""
+
+    def __array__(self, *args, **kwargs):
+        raise MemoryError("no memory left")
+
+    __hash__ = __float__ = __array__
+
+
+def test_out_of_memory_is_not_taken_for_a_wrong_value():
+    row = np.zeros(3, object)
+    row[0] = _Large()
+    table = pd.DataFrame({"name": "a", "syllable": row})
+    calls = {
+        "sequence": lambda: _model().fit([_Large(), GOOD[0]]),
+        "array": lambda: _model().fit(np.array([row, row])),
+        "states": lambda: metrics.state_usage(row),
+        "dimensions": lambda: _model().fit(row),
+        "labels": lambda: SyllableEncoder().fit([row]),
+        "labels of a table": lambda: load_table(
+            table, recording="name", syllable="syllable", integer_labels=False
+        ),
+    }
+    for call in calls.values():
+        with pytest.raises(MemoryError, match="no memory left"):
+            call()
 
 
 @pytest.mark.parametrize("number", [10**400, np.longdouble("1e-4000")])

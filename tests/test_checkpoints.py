@@ -359,7 +359,7 @@ def _damaged(written):
     kept = {name: np.repeat(a, 9, axis=0) for name, a in arrays.items() if ".kept" in name}
     assert kept
     yield _npz(_consistent(arrays | kept))  # more draws than were asked for
-    # larger than it is: compressed, and an array that says that it is
+    # larger than it is: compressed, and an array or a member that says that it is
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     yield stream.getvalue()
@@ -371,6 +371,8 @@ def _damaged(written):
     yield _with_member(
         written, b"\x93NUMPY\x01\x00", "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
     )
+    directory = written.rindex(b"PK\x01\x02")
+    yield written[: directory + 24] + b"\xff\xff\xff\x7f" + written[directory + 28 :]
     yield _with_member(written, b"\x93NUMPY\x03\x00", "{}")
     yield _with_member(written, b"\x93NUMPY\x01\x00", "__import__('os')")
 

@@ -613,6 +613,9 @@ def test_labels_that_are_no_integers(tmp_path):
         r"integer_labels=False and number them by hhmm.preprocessing.SyllableEncoder",
     ):
         load_table(path, recording="song", syllable="note")
+    lists = pd.DataFrame({"song": 1, "note": pd.Series([0, None, [1, 2], 1j], dtype=object)})
+    with pytest.raises(ValueError, match=r"row 2: expected an integer syllable .* got \[1, 2\]"):
+        load_table(lists, recording="song", syllable="note")
     data = load_table(path, recording="song", syllable="note", integer_labels=False)
     assert all(sequence.dtype == object for sequence in data.sequences)
     assert [s.tolist() for s in data.sequences] == [["a", "a", None, "NA"], ["01", "1"]]
@@ -1354,6 +1357,7 @@ def test_damaged_hdf5_is_refused_by_name_or_read(tmp_path, seed):
         ("syllable,x\nTrue,0\n3,0\n", r"a.csv, row 0: expected an integer syllable .* got 'True'"),
         ("syllable,x\n0x1f,0\n", r"a.csv, row 0: expected an integer syllable .* got '0x1f'"),
         ("syllable,x\n1e400,0\n", r"a.csv, row 0: expected an integer syllable .* got inf"),
+        (f"x,syllable\n{'a' * 200_000},1\n0\n", r"a.csv is not a table: field larger than"),
     ],
 )
 def test_rows_of_a_damaged_table(tmp_path, text, message):

@@ -513,13 +513,49 @@ class TestFile:
             fake_scan(X, checkpoint=path)
         assert path.read_bytes() == content
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"random_state": "0"},
+            {"random_state": -1},
+            {"data": None},
+            {"folds": 3},
+            {"settings": []},
+            None,
+        ],
+    )
+    def test_a_header_that_cannot_be_one_is_refused(self, X, path, change):
+        fake_scan(X, checkpoint=path)
+        header, *rows = path.read_bytes().split(b"\n")
+        if change is None:
+            header = header.replace(b'"version": ', b'"version": ' + b"[" * 100_000)
+        else:
+            header = json.loads(header) | change
+            del header["sha256"]
+            header = model_selection._sealed(header)
+        path.write_bytes(b"\n".join([header, *rows]))
+        before = path.read_bytes()
+        for seed in (None, 0):
+            with pytest.raises(ValueError, match=r"or its first line is damaged"):
+                fake_scan(X, checkpoint=path, random_state=seed)
+        assert path.read_bytes() == before
+
     def test_a_damaged_line_is_named(self, X, path):
         fake_scan(X, checkpoint=path)
         lines = path.read_bytes().split(b"\n")
         score = lines[4].index(b'"test_score": ') + 16
         digit = b"1" if lines[4][score : score + 1] == b"0" else b"0"
         other_score = lines[4][:score] + digit + lines[4][score + 1 :]
-        for damaged in (lines[4][:50], b'{"settings": 3}', b"[]", other_score):
+        unhashable = json.loads(lines[4]) | {"fold": [0]}
+        del unhashable["sha256"]
+        for damaged in (
+            lines[4][:50],
+            b'{"settings": 3}',
+            b"[]",
+            b"[" * 100_000,
+            other_score,
+            model_selection._sealed(unhashable),
+        ):
             content = b"\n".join([*lines[:4], damaged, *lines[5:]])
             path.write_bytes(content)
             with pytest.raises(ValueError, match="line 5 is damaged"):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -250,6 +251,11 @@ class TestEncoderErrors:
             ([[None, np.nan], [-1]], ValueError, r"2 sequence\(s\) and not one observed"),
             (np.array([["a", np.inf]], object), ValueError, r"inf \(sequence 0, timestep 1\)"),
             ([["a"], [1j, 2]], ValueError, "Complex data"),
+            (
+                [["a"], sparse.csr_array([[1]])],
+                TypeError,
+                r"sequence 1 is sparse: pass sequence 1.to",
+            ),
             ([["a"], ["b", []]], TypeError, r"hashable, .* got \[\] \(sequence 1, timestep 1\)"),
         ],
     )

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval
 
-from hhmm._conversions import to_float
+from hhmm._conversions import shorten, to_float
 from hhmm._validation import MISSING
 
 # What the parameter of this name of every loader may be.
@@ -53,7 +53,7 @@ def refuse(wrong, values, locate, expected, *, hint=""):
         value = value.item() if isinstance(value, np.generic) else value
         if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
             value = int(value)  # as it stands in the file, most likely
-        raise ValueError(f"{locate(i)}: expected {expected}, got {value!r}{hint}")
+        raise ValueError(f"{locate(i)}: expected {expected}, got {shorten(value)}{hint}")
 
 
 def integer_labels(values, locate, *, expected="an integer label (negative or NaN: missing)"):

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils._param_validation import validate_params
 
+from hhmm._conversions import shorten
 from hhmm._extras import import_extra
 from hhmm._validation import MISSING
 from hhmm.datasets._recordings import (
@@ -303,7 +304,7 @@ def named_files(paths_or_folder, *, recursive=False):
         for path in paths:
             if not isinstance(path, str | os.PathLike):
                 raise TypeError(
-                    f"expected a path of a file or folder, or a list of files, got {path!r}"
+                    f"expected a path of a file or folder, or a list of files, got {shorten(path)}"
                 )
         paths = [existing_file(path) for path in paths]
         names = [path.name for path in paths]
@@ -360,7 +361,7 @@ def open_table(path_or_dataframe, *, sep=",", user):
         )
     path = existing_file(path_or_dataframe)
     if len(sep) != 1:
-        raise ValueError(f"sep must be a single character, got {sep!r}")
+        raise ValueError(f"sep must be a single character, got {shorten(sep)}")
     # Two lines, so that a row with more cells than the header is found: pandas would take
     # its first cell for the name of the row, and all others for those of the next column.
     top = _read_csv(path, sep=sep, header=None, nrows=2, dtype=str, keep_default_na=False)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hhmm._conversions import shorten
 from hhmm.metrics import match_states, matched_confusion_matrix
 from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot, state_colors
 from hhmm.plotting._states import check_names
@@ -261,7 +262,7 @@ class AlignmentDisplay:
                 f"mapping must hold {counts.shape[1]} different states, got {mapping.tolist()}"
             )
         if len(self.names) != 2:
-            raise ValueError(f"names must be those of the two fits, got {self.names!r}")
+            raise ValueError(f"names must be those of the two fits, got {shorten(self.names)}")
         return counts, mapping
 
     def _bars(self, side, tops, heights, colors):

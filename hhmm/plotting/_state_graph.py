@@ -5,6 +5,7 @@ from numbers import Real
 
 import numpy as np
 
+from hhmm._conversions import shorten
 from hhmm._inference.draws import stationary_distribution
 from hhmm._lagged_information import lay_out, pair_counts
 from hhmm._states import check_n_states, read_states
@@ -196,7 +197,7 @@ class StateGraphDisplay:
         n_states = len(usage)
         names = check_names(self.state_names, n_states, "state_names", default="{}")
         if not isinstance(min_probability, Real):
-            raise TypeError(f"min_probability must be a number, got {min_probability!r}")
+            raise TypeError(f"min_probability must be a number, got {shorten(min_probability)}")
         if not 0 <= min_probability <= 1:
             raise ValueError(f"min_probability must be between 0 and 1, got {min_probability}")
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, 3.4))

@@ -4,7 +4,7 @@ import numbers
 
 import numpy as np
 
-from hhmm._conversions import to_float
+from hhmm._conversions import shorten, to_float
 from hhmm.plotting._figures import OKABE_ITO, state_colors
 
 __all__ = ["check_groups", "check_names", "group_colors", "text_color", "time_unit"]
@@ -69,7 +69,9 @@ def time_unit(n_timesteps, frame_rate):
     if frame_rate is None:
         return 1.0, "timesteps"
     if not isinstance(frame_rate, numbers.Real) or isinstance(frame_rate, bool):
-        raise TypeError(f"frame_rate must be a number of timesteps a second, got {frame_rate!r}")
+        raise TypeError(
+            f"frame_rate must be a number of timesteps a second, got {shorten(frame_rate)}"
+        )
     if not 0 < frame_rate < float("inf"):
         raise ValueError(f"frame_rate must be > 0 and finite, got {frame_rate}")
     frame_rate = to_float(frame_rate, "frame_rate")

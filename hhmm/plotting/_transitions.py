@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from hhmm._conversions import shorten
 from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot
 from hhmm.plotting._heat_maps import as_matrix, format_probability, label_cells, write_cells
 
@@ -284,7 +285,7 @@ def _probability_norm(probs, color_scale):
     if color_scale == "linear":
         return Normalize(0.0, largest)
     if color_scale != "log":
-        raise ValueError(f"color_scale must be 'log' or 'linear', got {color_scale!r}")
+        raise ValueError(f"color_scale must be 'log' or 'linear', got {shorten(color_scale)}")
     smallest = float(probs[probs > 0].min())
     smallest = max(SMALLEST_COLORED, 10.0 ** math.floor(math.log10(smallest)))
     return LogNorm(min(smallest, largest / 10), largest, clip=True)

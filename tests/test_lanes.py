@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from hhmm import EfficientHHMM, _lanes
 from hhmm._inference import dispatch, gibbs, initialise
@@ -47,6 +48,20 @@ def test_groups_of_lanes_change_nothing(backend, monkeypatch):
             fit.posterior_.emission_base, fits[0].posterior_.emission_base, atol=1e-6
         )
         np.testing.assert_array_equal(np.concatenate(fit.states_), np.concatenate(fits[0].states_))
+
+
+def test_groups_of_lanes_stop_at_the_same_iteration(monkeypatch):
+    X = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
+    model = EfficientHHMM(
+        N_STATES, algorithm="em", tol=0.2, max_iter=200, random_state=0, init="prior"
+    )
+    fits = []
+    for n_groups in (1, 2):
+        monkeypatch.setattr(_lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
+        fits.append(clone(model).fit(X))
+    assert fits[0].converged_
+    assert fits[1].n_iter_ == fits[0].n_iter_ < model.max_iter
+    np.testing.assert_allclose(fits[1].log_joint_, fits[0].log_joint_, rtol=1e-9)
 
 
 @pytest.mark.parametrize("backend", ["sequential", "compressed", "parallel"])

@@ -413,6 +413,10 @@ def test_labels_may_be_any_object():
     with pytest.raises(ValueError, match=r"labels of recording 'a' cannot be compared .* not comp"):
         load_table(table, recording="name", syllable="syllable", integer_labels=False)
 
+    table = pd.DataFrame({"name": [1, 2], "syllable": 0, "group": labels})
+    columns = {"recording": "name", "syllable": "syllable", "group": "group"}
+    assert load_table(table, **columns).groups == list(map(str, labels))
+
     class OfOneHash(Stubborn):
         def __hash__(self):
             return 0
@@ -420,7 +424,7 @@ def test_labels_may_be_any_object():
     labels = [OfOneHash(), OfOneHash()]
     with pytest.raises(ValueError, match="labels in the argument must be comparable: not compar"):
         SyllableEncoder().fit([labels])
-    table["syllable"] = pd.Series([("a", ["b"]), "c"], dtype=object)
+    table = pd.DataFrame({"name": "a", "syllable": [("a", ["b"]), "c"]})
     with pytest.raises(ValueError, match=r"column 'syllable': unhashable type: 'list'"):
         load_table(table, recording="name", syllable="syllable", integer_labels=False)
 

@@ -1225,6 +1225,16 @@ def test_folders_in_the_way(tmp_path):
         ),
         (
             [[0], [1]],
+            {"frames": [[0], np.array([2**63], "u8")]},
+            "frames of recording 1: .* integers that increase",
+        ),
+        (
+            [[0], [1]],
+            {"frames": np.zeros((2, 0), complex)},
+            "recording 'a': .* got 0 of frames beside 1",
+        ),
+        (
+            [[0], [1]],
             {"probabilities": [[[1.0]], [[0.5], [0.5]]]},
             "recording 'b': .* got 2 of probabilities beside 1",
         ),
@@ -1248,6 +1258,7 @@ def test_folders_in_the_way(tmp_path):
         (np.zeros((2, 2, 2)), {}, "states must be 1-D, 2-D"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("format", ["csv", "h5"])
 def test_what_does_not_fit_is_refused_first(tmp_path, format, states, given, message):
     with pytest.raises(ValueError, match=message):

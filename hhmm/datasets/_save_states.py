@@ -223,7 +223,9 @@ def _frame_rows(frames):
     rows = []
     for i, row in enumerate([frames] if single else frames):
         row = to_array(row, f"frames of recording {i}: expected integers that increase")
-        is_integer = row.dtype.kind in "iu" or row.size == 0
+        if row.size == 0:
+            row = np.zeros(row.shape, np.int64)  # of any type otherwise: that of [] is float64
+        is_integer = row.dtype.kind in "iu" and row.max(initial=0) <= np.iinfo(np.int64).max
         if row.ndim != 1 or not is_integer or (np.diff(row.astype(np.int64)) <= 0).any():
             raise ValueError(
                 f"frames of recording {i}: expected integers that increase, of shape "

@@ -503,13 +503,12 @@ def _refuse_short_rows(table):
 def _recording_codes(column, place):
     """The number of each row's recording, (n_rows,), and the names of all."""
     codes, values = _factorize(column, lambda row: f"{place}, row {row}")
-    names = [str(value) for value in values]
-    if (codes < 0).any() or "" in names:
-        unnamed = codes == (names.index("") if "" in names else -1)
+    if (codes < 0).any():
         raise ValueError(
-            f"{place}, row {int(np.argmax(unnamed | (codes < 0)))}: expected the name of a "
-            f"recording in column {column.name!r}, got nothing"
+            f"{place}, row {int(np.argmax(codes < 0))}: expected the name of a recording in "
+            f"column {column.name!r}, got nothing"
         )
+    names = [str(value) for value in values]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(
@@ -566,19 +565,17 @@ def _labels(column, locate, as_integers, hint):
         expected = "an integer syllable (negative or empty: missing)"
         numbers = _numbers(column, locate, expected, hint=hint)
         return integer_labels(numbers, locate, expected=expected)
-    codes, values = _factorize(column, locate)
-    empty = [i for i, value in enumerate(values) if isinstance(value, str) and not value]
     labels = column.to_numpy(dtype=object, copy=True)
-    labels[(codes < 0) | np.isin(codes, empty)] = None
+    labels[_factorize(column, locate)[0] < 0] = None
     return labels
 
 
 def _factorize(column, locate):
-    """The number of each row's value, -1 where there is none, and the values, each once."""
+    """The number of each row's value, -1 where there is none or no text, and the values."""
     import pandas as pd
 
     try:
-        return pd.factorize(column)
+        codes, values = pd.factorize(column)
     except MemoryError:
         raise
     except Exception as error:  # hashes and comparisons of objects may raise anything
@@ -586,13 +583,14 @@ def _factorize(column, locate):
         wrong = np.array([not isinstance(value, Hashable) for value in values])
         refuse(wrong, values, locate, f"text or a number in column {column.name!r}")
         raise ValueError(f"{locate(0)}: column {column.name!r}: {error}") from error
+    empty = [i for i, value in enumerate(values) if isinstance(value, str) and not value]
+    codes[np.isin(codes, empty)] = -1
+    return codes, values
 
 
 def _groups(column, codes, n_recordings, locate):
     """The group of each recording; a ValueError where one has two."""
     group_codes, values = _factorize(column, locate)
-    if "" in values:
-        group_codes[group_codes == values.tolist().index("")] = -1
     first_rows = np.full(n_recordings, -1)
     first_rows[codes[::-1]] = np.arange(len(codes))[::-1]
     of_recording = group_codes[first_rows]

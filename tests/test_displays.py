@@ -582,7 +582,7 @@ def test_duration_arguments_are_checked():
         DurationDisplay.from_predictions([[0, 0, 0], [1]])
     with pytest.raises(ValueError, match=r"ended must have an entry .* \[\(1,\)\] and \[\(2,\)\]"):
         DurationDisplay([[1, 2]], ended=[[True]]).plot()
-    with pytest.raises(ValueError, match=r"timesteps >= 1, got \[0 2\] of state 1"):
+    with pytest.raises(ValueError, match=r"timesteps >= 1, got \[0, 2\] of state 1"):
         DurationDisplay([[1], [0, 2]]).plot()
     with pytest.raises(ValueError, match=r"trans_probs must have shape \(2, 2\), .* got \(1, 1\)"):
         DurationDisplay([[1], [2]], trans_probs=[[1.0]]).plot()
@@ -761,10 +761,35 @@ def test_preference_arguments_are_checked():
         SyllablePreferenceDisplay([[np.nan, 1.0]]).plot()
     with pytest.raises(ValueError, match=r"have shape \(1, 2\), got shape \(1, 1\)"):
         SyllablePreferenceDisplay([[1.0, -1.0]], standard_deviations=[[1.0]]).plot()
-    with pytest.raises(ValueError, match="n_top must be >= 1, got 0"):
+    with pytest.raises(ValueError, match="n_top == 0, must be >= 1"):
         SyllablePreferenceDisplay([[1.0, -1.0]]).plot(n_top=0)
+    with pytest.raises(TypeError, match="n_top must be an instance of int"):
+        SyllablePreferenceDisplay([[1.0, -1.0]]).plot(n_top=1.5)
     with pytest.raises(ValueError, match="syllable_names must hold 2 names, got 1"):
         SyllablePreferenceDisplay([[1.0, -1.0]], syllable_names=["a"]).plot()
+
+
+# Labels that number something else than a few states
+
+FAR = 100_000
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: DurationDisplay.from_predictions([0, FAR, 0]),
+        lambda: EthogramDisplay.from_predictions([[0, FAR, 0]]),
+        lambda: StateGraphDisplay.from_predictions([0, FAR, 0]),
+        lambda: StateUsageDisplay.from_predictions([0, FAR, 0]),
+        lambda: StateUsageDisplay.from_predictions([0, 1, 0], n_states=FAR + 1),
+        lambda: SyllablePreferenceDisplay(np.zeros((FAR + 1, 1))).plot(),
+        lambda: AlignmentDisplay(np.eye(1, FAR + 1), np.arange(FAR + 1)).plot(),
+    ],
+    ids=["durations", "ethogram", "graph", "usage", "n_states", "preferences", "alignment"],
+)
+def test_states_too_many_to_draw_are_refused(draw):
+    with pytest.raises(ValueError, match=r"at most 200 states .* got 100,001, labels"):
+        draw()
 
 
 # Alignment

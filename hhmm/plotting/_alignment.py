@@ -5,7 +5,7 @@ import numpy as np
 from hhmm._conversions import shorten
 from hhmm.metrics import match_states, matched_confusion_matrix
 from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot, state_colors
-from hhmm.plotting._states import check_names
+from hhmm.plotting._states import check_state_names
 
 _BAR = 0.07  # width of a bar, of the distance between the columns
 _GAP = 0.015  # between the bars of a column, of the height
@@ -207,8 +207,8 @@ class AlignmentDisplay:
         plt = import_pyplot()
         counts, mapping = self._checked()
         n_first, n_second = counts.shape
-        first_names = check_names(self.first_names, n_first, "first_names", default="{}")
-        second_names = check_names(self.second_names, n_second, "second_names", default="{}")
+        first_names = check_state_names(self.first_names, n_first, "first_names", default="{}")
+        second_names = check_state_names(self.second_names, n_second, "second_names", default="{}")
         matched = mapping[np.newaxis] == np.arange(n_first)[:, np.newaxis]
         self.accuracy_ = float(counts[matched].sum() / counts.sum())
 
@@ -259,7 +259,7 @@ class AlignmentDisplay:
             )
         if mapping.shape != counts.shape[1:] or np.unique(mapping).size != mapping.size:
             raise ValueError(
-                f"mapping must hold {counts.shape[1]} different states, got {mapping.tolist()}"
+                f"mapping must hold {counts.shape[1]} different states, got {shorten(mapping)}"
             )
         if len(self.names) != 2:
             raise ValueError(f"names must be those of the two fits, got {shorten(self.names)}")

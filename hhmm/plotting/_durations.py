@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from hhmm._conversions import check_option
+from hhmm._conversions import check_option, shorten
 from hhmm._states import check_n_states, read_states
 from hhmm.plotting._figures import (
     check_has,
@@ -13,7 +13,7 @@ from hhmm.plotting._figures import (
     legend_above,
     state_colors,
 )
-from hhmm.plotting._states import check_names, time_unit
+from hhmm.plotting._states import check_state_names, time_unit
 
 
 class DurationDisplay:
@@ -219,7 +219,7 @@ class DurationDisplay:
         plt = import_pyplot()
         durations, ended = self._checked()
         n_states = len(durations)
-        names = check_names(self.state_names, n_states, "state_names", default="state {}")
+        names = check_state_names(self.state_names, n_states, default="state {}")
         longest = max(int(part.max()) for part in durations if part.size)
         unit, unit_name = time_unit(longest, self.frame_rate)
 
@@ -274,7 +274,8 @@ class DurationDisplay:
         for state, part in enumerate(durations):
             if part.ndim != 1 or (part < 1).any():
                 raise ValueError(
-                    f"durations must be 1-D arrays of timesteps >= 1, got {part} of state {state}"
+                    f"durations must be 1-D arrays of timesteps >= 1, got {shorten(part)} of "
+                    f"state {state}"
                 )
         if self.trans_probs is not None:
             shape = np.shape(self.trans_probs)

@@ -14,7 +14,7 @@ from hhmm.plotting._figures import (
     state_colors,
 )
 from hhmm.plotting._heat_maps import POINTS_PER_INCH
-from hhmm.plotting._states import check_groups, check_names, time_unit
+from hhmm.plotting._states import check_groups, check_names, check_state_names, time_unit
 
 # Columns of the picture: more than a page has room for, few enough to be drawn at once.
 _MAX_COLUMNS = 2000
@@ -225,7 +225,7 @@ class EthogramDisplay:
         n_states = check_n_states(self.n_states, sequences)
         n_rows = sequences.lengths.size
         names = check_names(self.names, n_rows, "names", default="{}")
-        state_names = check_names(self.state_names, n_states, "state_names", default="state {}")
+        state_names = check_state_names(self.state_names, n_states, default="state {}")
         group_names, group_of = check_groups(self.groups, n_rows)
         members = [np.flatnonzero(group_of == group) for group in range(len(group_names))]
         self.order_ = np.concatenate(members)

@@ -82,18 +82,20 @@ def legend_above(ax, handles=None, *, title=None):
         layout.execute(figure)
     axes_width = ax.get_window_extent().width
     whole_width = ax.get_window_extent().x1 - ax.get_tightbbox().x0
-    for n_columns in range(len(handles), 0, -1):
-        legend = _legend(ax, handles, title, n_columns, "lower left")
-        width = legend.get_window_extent().width
-        if width <= axes_width:
-            break
-        if width <= whole_width:
-            legend = _legend(ax, handles, title, n_columns, "lower right")
-            break
+    n_columns, too_many = 1, len(handles) + 1
+    while too_many - n_columns > 1:  # each try lays the legend out: few where states are many
+        tried = (n_columns + too_many) // 2
+        if _legend(ax, handles, title, tried).get_window_extent().width <= whole_width:
+            n_columns = tried
+        else:
+            too_many = tried
+    legend = _legend(ax, handles, title, n_columns)
+    if axes_width < legend.get_window_extent().width <= whole_width:
+        legend = _legend(ax, handles, title, n_columns, "lower right")
     return legend
 
 
-def _legend(ax, handles, title, n_columns, corner):
+def _legend(ax, handles, title, n_columns, corner="lower left"):
     return ax.legend(
         handles=handles,
         title=title,

@@ -1,10 +1,13 @@
 """Display of which syllables each state promotes and suppresses."""
 
+from numbers import Integral
+
 import numpy as np
+from sklearn.utils import check_scalar
 
 from hhmm.metrics import syllable_preferences
 from hhmm.plotting._figures import OKABE_ITO, check_has, import_pyplot
-from hhmm.plotting._states import check_names
+from hhmm.plotting._states import check_names, check_state_names
 from hhmm.plotting._transitions import _figure_and_panels
 
 _PROMOTED, _SUPPRESSED = OKABE_ITO[0], OKABE_ITO[5]
@@ -130,13 +133,12 @@ class SyllablePreferenceDisplay:
         """
         plt = import_pyplot()
         biases, errors = self._checked()
-        if n_top < 1:
-            raise ValueError(f"n_top must be >= 1, got {n_top}")
+        check_scalar(n_top, "n_top", Integral, min_val=1)
         n_states, n_syllables = biases.shape
         syllable_names = check_names(
             self.syllable_names, n_syllables, "syllable_names", default="{}"
         )
-        state_names = check_names(self.state_names, n_states, "state_names", default="state {}")
+        state_names = check_state_names(self.state_names, n_states, default="state {}")
         ranking = np.argsort(-biases, axis=1, kind="stable")
         if n_syllables > 2 * n_top:
             ranking = np.hstack([ranking[:, :n_top], ranking[:, -n_top:]])

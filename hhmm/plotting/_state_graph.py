@@ -18,7 +18,7 @@ from hhmm.plotting._figures import (
     state_colors,
 )
 from hhmm.plotting._heat_maps import as_matrix
-from hhmm.plotting._states import check_names, text_color
+from hhmm.plotting._states import check_few_states, check_state_names, text_color
 
 _KEY = (0.1, 0.5, 1.0)  # probabilities that the legend shows the width of
 
@@ -168,6 +168,7 @@ class StateGraphDisplay:
         """
         sequences = read_states(states, "states")
         n_states = check_n_states(n_states, sequences)
+        check_few_states(n_states)  # before their pairs are counted
         counts = pair_counts(lay_out(sequences.states, sequences.lengths, n_states), 1)
         usage = state_usage(states, n_states=n_states)
         return cls(counts, usage=usage, state_names=state_names).plot(
@@ -195,7 +196,7 @@ class StateGraphDisplay:
 
         usage = self._checked_usage()
         n_states = len(usage)
-        names = check_names(self.state_names, n_states, "state_names", default="{}")
+        names = check_state_names(self.state_names, n_states, default="{}")
         if not isinstance(min_probability, Real):
             raise TypeError(f"min_probability must be a number, got {shorten(min_probability)}")
         if not 0 <= min_probability <= 1:
@@ -250,7 +251,8 @@ class StateGraphDisplay:
         usage = np.ones(len(probs)) if self.usage is None else np.asarray(self.usage, dtype=float)
         if usage.shape != (len(probs),) or not (usage >= 0).all() or not usage.any():
             raise ValueError(
-                f"usage must hold {len(probs)} fractions of time, not all of them 0, got {usage}"
+                f"usage must hold {len(probs)} fractions of time, not all of them 0, got "
+                f"{shorten(usage)}"
             )
         others = probs * (1 - np.eye(len(probs)))
         totals = others.sum(axis=1, keepdims=True)

@@ -7,8 +7,17 @@ import numpy as np
 from hhmm._conversions import shorten, to_float
 from hhmm.plotting._figures import OKABE_ITO, state_colors
 
-__all__ = ["check_groups", "check_names", "group_colors", "text_color", "time_unit"]
+__all__ = [
+    "check_few_states",
+    "check_groups",
+    "check_names",
+    "check_state_names",
+    "group_colors",
+    "text_color",
+    "time_unit",
+]
 
+_MOST_STATES = 200
 
 # Of P. Tol, "Colour schemes" (SRON technical note 2021): none of them is a colour of a state.
 MUTED = (
@@ -49,6 +58,21 @@ def check_names(names, n, argument, *, default):
     if len(names) != n:
         raise ValueError(f"{argument} must hold {n} names, got {len(names)}")
     return names
+
+
+def check_few_states(n_states):
+    """Raise ValueError if states are too many to draw: a label may number something else."""
+    if n_states > _MOST_STATES:
+        raise ValueError(
+            f"at most {_MOST_STATES} states can be drawn, got {n_states:,}, labels from 0 to "
+            f"{n_states - 1:,}: number the labels 0, 1, ... first, for example with np.unique"
+        )
+
+
+def check_state_names(names, n_states, argument="state_names", *, default):
+    """Names of states, which must be few enough to draw."""
+    check_few_states(n_states)
+    return check_names(names, n_states, argument, default=default)
 
 
 def check_groups(groups, n_recordings):

@@ -5,7 +5,7 @@ import numpy as np
 from hhmm._conversions import check_option
 from hhmm.metrics import state_usage
 from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot, legend_above
-from hhmm.plotting._states import check_groups, check_names, group_colors
+from hhmm.plotting._states import check_groups, check_state_names, group_colors
 
 _MARKERS = "osD^vP*X"
 
@@ -216,7 +216,7 @@ class StateUsageDisplay:
         if not 0 < confidence_level < 1:
             raise ValueError(f"confidence_level must be between 0 and 1, got {confidence_level}")
         n_states = usage.shape[1]
-        names = check_names(self.state_names, n_states, "state_names", default="{}")
+        names = check_state_names(self.state_names, n_states, default="{}")
         group_names, group_of = check_groups(self.groups, len(usage))
         members = [
             usage[(group_of == group) & ~np.isnan(usage).any(axis=1)]

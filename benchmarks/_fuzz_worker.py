@@ -12,6 +12,7 @@ import decimal
 import faulthandler
 import fractions
 import functools
+import inspect
 import json
 import os
 import sys
@@ -401,6 +402,17 @@ def draw_picture(function, **arguments):
         plt.close("all")
 
 
+def construct_and_plot(display, **arguments):
+    """Construct a display, and draw it with what is no argument of the constructor."""
+    of_constructor = inspect.signature(display).parameters
+    given = {name: value for name, value in arguments.items() if name in of_constructor}
+    display(**given).plot(**{name: value for name, value in arguments.items() if name not in given})
+
+
+def _copy(arguments, rng):
+    return dict(arguments)
+
+
 def make_settings(rng):
     """Arguments of the constructor."""
     return SETTINGS | {
@@ -747,30 +759,93 @@ def _checks():
 
 def _pictures():
     """Targets of `hhmm.plotting`."""
-
-    def of_model(rng):
-        return {"estimator": draw(rng, material().models), "state_names": None}
-
-    picture = {
-        plots.StateUsageDisplay.from_predictions: _of_states,
+    two = np.array([[0.9, 0.1], [0.2, 0.8]])
+    colors = {"ax": None, "cmap": "viridis"}
+    steps = {"ax": None, "frame_rate": 10.0}
+    named = {"state_names": ["a", "b"]}
+    scale = {"color_scale": "log"}
+    information = metrics.lagged_mutual_information(X, [1, 2], random_state=0)
+    usage = {"interval": "bootstrap", "confidence_level": 0.95, "random_state": 0}
+    constructed = {
+        plots.AlignmentDisplay: {"counts": np.array([[0, 50], [40, 10]]), "mapping": [1, 0]}
+        | {"names": ("a", "b"), "first_names": None, "second_names": ["c", "d"], "ax": None},
+        plots.DurationDisplay: {"durations": [np.array([3, 1]), np.array([2])]}
+        | {"ended": [np.array([True, False]), np.array([True])], "trans_probs": two}
+        | (steps | named),
+        plots.EmissionLossDisplay: {"losses": np.array([1200.0, 1010.0, 1000.0]), "ax": None},
+        plots.EthogramDisplay: {"states": STATES, "names": ["a", "b"], "groups": ["x", "y"]}
+        | ({"n_states": 2} | steps | named),
+        plots.LaggedInformationDisplay: {"information": information} | steps,
+        plots.LogJointDisplay: {"log_joint": np.array([[-9.0, -5.0], [-8.0, -6.0]]), "ax": None}
+        | {"reference": -4.0, "reference_label": "true", "clip_rise": True},
+        plots.MatchedConfusionDisplay: {"confusion_matrix": two, "accuracy": 0.85}
+        | ({"include_values": None} | colors),
+        plots.RasterDisplay: {"syllables": X[0], "n_syllables": 3, "state_labels": [0, 1]}
+        | ({"rows": [("a", STATES[0]), ("p{}", np.full((6, 2), 0.5))], "start": 0} | colors),
+        plots.ScanDisplay: {"summary": material().scan.summary(), "frame_rate": 10.0, "axes": None},
+        plots.StateGraphDisplay: {"trans_probs": two, "usage": [0.4, 0.6], "ax": None}
+        | ({"min_probability": 0.1} | named),
+        plots.StateTransitionDisplay: {"trans_probs": two, "include_values": True}
+        | (scale | colors),
+        plots.StateUsageDisplay: {"usage": two, "groups": ["x", "y"], "ax": None} | (usage | named),
+        plots.SyllablePreferenceDisplay: {"biases": two - 0.5, "standard_deviations": two}
+        | ({"syllable_names": None, "n_top": 1, "ax": None} | named),
+        plots.SyllableTransitionDisplay: {"syllable_trans_probs": np.stack([two, two])}
+        | (scale | colors),
+    }
+    computed = {
+        plots.AlignmentDisplay.from_estimators: (
+            lambda rng: {"first": make_model(rng), "second": make_model(rng), "X": X}
+        ),
+        plots.AlignmentDisplay.from_predictions: (
+            lambda rng: {"first": make_states(rng), "second": make_states(rng)}
+        ),
         plots.DurationDisplay.from_predictions: lambda rng: (
             _of_states(rng) | {"trans_probs": None, "state_names": None, "frame_rate": None}
         ),
         plots.EthogramDisplay.from_predictions: _of_states,
-        plots.StateGraphDisplay.from_predictions: lambda rng: (
-            _of_states(rng) | {"state_names": ["a", "b", "c"], "min_probability": 0.1}
-        ),
+        plots.LaggedInformationDisplay.from_sequences: lambda rng: {"X": X, "lags": [1, 2]},
         plots.MatchedConfusionDisplay.from_predictions: lambda rng: (
             _of_pair(rng) | {"include_values": None}
         ),
-        plots.LaggedInformationDisplay.from_sequences: lambda rng: {"X": X, "lags": [1, 2]},
-        plots.SyllablePreferenceDisplay.from_estimator: lambda rng: (
-            of_model(rng) | {"syllable_names": None, "n_top": 1}
+        plots.ScanDisplay.from_result: lambda rng: {"result": material().scan, "frame_rate": None},
+        plots.StateGraphDisplay.from_predictions: lambda rng: (
+            _of_states(rng) | {"state_names": ["a", "b", "c"], "min_probability": 0.1}
         ),
-        plots.StateGraphDisplay.from_estimator: lambda rng: of_model(rng) | {"X": X},
+        plots.StateUsageDisplay.from_predictions: _of_states,
     }
-    for function, arguments in picture.items():
-        name = function.__qualname__
+    of_model = {
+        plots.DurationDisplay: {"X": X, "state_names": None, "frame_rate": None},
+        plots.EmissionLossDisplay: {},
+        plots.EthogramDisplay: {"X": X, "names": None, "groups": None, "state_names": None},
+        plots.LogJointDisplay: {"reference": None},
+        plots.MatchedConfusionDisplay: {"X": X, "y_true": STATES},
+        plots.RasterDisplay: {"X": X, "index": 0, "y_true": STATES, "kinds": ["viterbi"]}
+        | {"start": 0, "stop": None, "random_state": 0},
+        plots.StateGraphDisplay: {"X": X, "state_names": None},
+        plots.StateTransitionDisplay: {},
+        plots.StateUsageDisplay: {"X": X, "groups": None, "state_names": None},
+        plots.SyllablePreferenceDisplay: {"syllable_names": None, "state_names": None, "n_top": 1},
+        plots.SyllableTransitionDisplay: {},
+    }
+    pictures = [
+        (
+            display.__name__,
+            functools.partial(construct_and_plot, display),
+            functools.partial(_copy, arguments),
+        )
+        for display, arguments in constructed.items()
+    ]
+    pictures += [(function.__qualname__, function, made) for function, made in computed.items()]
+    pictures += [
+        (
+            display.from_estimator.__qualname__,
+            display.from_estimator,
+            lambda rng, arguments=arguments: {"estimator": make_model(rng), **arguments},
+        )
+        for display, arguments in of_model.items()
+    ]
+    for name, function, arguments in pictures:
         yield Target(name, functools.partial(draw_picture, function), arguments, 0.03)
 
 

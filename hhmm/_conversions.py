@@ -41,6 +41,16 @@ def to_array(values, expectation, dtype=None):
         raise ValueError(f"{expectation}, got {shorten(values)}: {error}") from error
 
 
+def to_list(values, expectation):
+    """`values` as a list; a TypeError where they cannot be iterated."""
+    try:
+        return list(values)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise TypeError(f"{expectation}, got {shorten(values)}") from error
+
+
 def to_float(value, name):
     """A real number as float64, which must be able to hold it."""
     try:

@@ -117,9 +117,9 @@ def check_n_states(n_states, sequences):
     if not isinstance(n_states, numbers.Integral):
         raise TypeError(f"n_states must be an integer >= 1, got {shorten(n_states)}")
     if n_states < 1:
-        raise ValueError(f"n_states must be >= 1, got {n_states}")
+        raise ValueError(f"n_states must be >= 1, got {shorten(n_states)}")
     if n_states > MAX_ENTRIES:
-        raise ValueError(f"n_states must be at most {MAX_ENTRIES:,}, got {n_states:,}")
+        raise ValueError(f"n_states must be at most {MAX_ENTRIES:,}, got {shorten(n_states)}")
     raise_at_first(
         sequences.states >= n_states,
         sequences.states,

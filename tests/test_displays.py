@@ -582,7 +582,7 @@ def test_duration_arguments_are_checked():
         DurationDisplay.from_predictions([[0, 0, 0], [1]])
     with pytest.raises(ValueError, match=r"ended must have an entry .* \[\(1,\)\] and \[\(2,\)\]"):
         DurationDisplay([[1, 2]], ended=[[True]]).plot()
-    with pytest.raises(ValueError, match=r"timesteps >= 1, got \[0, 2\] of state 1"):
+    with pytest.raises(ValueError, match=r"timesteps >= 1, got \[0.0, 2.0\] of state 1"):
         DurationDisplay([[1], [0, 2]]).plot()
     with pytest.raises(ValueError, match=r"trans_probs must have shape \(2, 2\), .* got \(1, 1\)"):
         DurationDisplay([[1], [2]], trans_probs=[[1.0]]).plot()
@@ -898,7 +898,7 @@ def test_alignment_arguments_are_checked():
     for mapping in ([0], [0, 0]):
         with pytest.raises(ValueError, match=r"mapping must hold 2 different states, got \[0"):
             AlignmentDisplay([[1, 2]], mapping).plot()
-    with pytest.raises(ValueError, match="names must be those of the two fits"):
+    with pytest.raises(ValueError, match="names must hold 2 names, got 1"):
         AlignmentDisplay([[1]], [0], names=("a",)).plot()
     with pytest.raises(ValueError, match="first_names must hold 1 names, got 2"):
         AlignmentDisplay([[1]], [0], first_names=["a", "b"]).plot()

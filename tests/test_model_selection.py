@@ -844,7 +844,7 @@ class TestDisplay:
         (first,) = display.lines_[1][0].get_ydata()
         assert first == summary["mean_median_duration"][0] / 4
         assert "timesteps" in ScanDisplay(summary).plot().axes_[0, 1].get_ylabel()
-        with pytest.raises(ValueError, match="frame_rate must be finite and > 0, got 0"):
+        with pytest.raises(ValueError, match="frame_rate must be > 0 and finite, got 0"):
             ScanDisplay(summary, frame_rate=0).plot()
 
     def test_a_line_a_duration_where_kappa_goes_with_the_number_of_states(self, X):
@@ -877,7 +877,7 @@ class TestDisplay:
         display = ScanDisplay(result_by_hand().summary()).plot(axes)
         assert display.axes_.ravel().tolist() == axes.tolist()
         assert len(axes[0].get_legend().get_texts()) == 3
-        with pytest.raises(ValueError, match="axes must be 4 Axes, got 2"):
+        with pytest.raises(ValueError, match="axes must be 4 matplotlib Axes, got 2"):
             ScanDisplay(result_by_hand().summary()).plot(axes[:2])
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from hhmm._conversions import shorten
+from hhmm._conversions import shorten, to_array
 from hhmm.metrics import match_states, matched_confusion_matrix
 from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot, state_colors
-from hhmm.plotting._states import check_state_names
+from hhmm.plotting._states import check_few_states, check_names, check_state_names
 
 _BAR = 0.07  # width of a bar, of the distance between the columns
 _GAP = 0.015  # between the bars of a column, of the height
@@ -180,6 +180,7 @@ class AlignmentDisplay:
         array([2, 1, 0])
         """
         mapping = match_states(first, second)
+        check_few_states(max(mapping.size, int(mapping.max()) + 1))  # before they are counted
         confusion = matched_confusion_matrix(first, second)
         n_labels = max(len(confusion), int(mapping.max()) + 1)
         confusion = np.pad(confusion, (0, n_labels - len(confusion)))
@@ -207,6 +208,7 @@ class AlignmentDisplay:
         plt = import_pyplot()
         counts, mapping = self._checked()
         n_first, n_second = counts.shape
+        names = check_names(self.names, 2, "names", default="{}")
         first_names = check_state_names(self.first_names, n_first, "first_names", default="{}")
         second_names = check_state_names(self.second_names, n_second, "second_names", default="{}")
         matched = mapping[np.newaxis] == np.arange(n_first)[:, np.newaxis]
@@ -242,7 +244,7 @@ class AlignmentDisplay:
         self._label(
             1 + _BAR + 0.03, "left", tops_second, fractions.sum(axis=0), second_names, spacing
         )
-        self.ax_.set_xticks([-_BAR / 2, 1 + _BAR / 2], self.names)
+        self.ax_.set_xticks([-_BAR / 2, 1 + _BAR / 2], names)
         self.ax_.set_yticks([])
         self.ax_.tick_params(length=0)
         self.ax_.spines[:].set_visible(False)
@@ -250,20 +252,22 @@ class AlignmentDisplay:
         return self
 
     def _checked(self):
-        counts = np.asarray(self.counts)
-        mapping = np.asarray(self.mapping)
-        if counts.ndim != 2 or not counts.any() or (counts < 0).any():
-            raise ValueError(
-                "counts must be numbers of timesteps of shape (n_first, n_second), not all of them "
-                f"0, got shape {counts.shape}"
-            )
+        expectation = (
+            "counts must be numbers of timesteps of shape (n_first, n_second), not all of them 0"
+        )
+        counts = to_array(self.counts, expectation, float)
+        if counts.ndim != 2 or not counts.any():
+            raise ValueError(f"{expectation}, got shape {counts.shape}")
+        if not (np.isfinite(counts) & (counts >= 0)).all():
+            raise ValueError(f"{expectation}, got {shorten(counts)}")
+        expectation = f"mapping must hold {counts.shape[1]} different states"
+        mapping = to_array(self.mapping, expectation, float)
         if mapping.shape != counts.shape[1:] or np.unique(mapping).size != mapping.size:
-            raise ValueError(
-                f"mapping must hold {counts.shape[1]} different states, got {shorten(mapping)}"
-            )
-        if len(self.names) != 2:
-            raise ValueError(f"names must be those of the two fits, got {shorten(self.names)}")
-        return counts, mapping
+            raise ValueError(f"{expectation}, got {shorten(mapping)}")
+        if not ((mapping >= 0) & (mapping == np.trunc(mapping)) & np.isfinite(mapping)).all():
+            raise ValueError(f"{expectation}, integers >= 0, got {shorten(mapping)}")
+        check_few_states(max(*counts.shape, int(mapping.max()) + 1))
+        return counts, mapping.astype(np.int64)
 
     def _bars(self, side, tops, heights, colors):
         from matplotlib.patches import Rectangle

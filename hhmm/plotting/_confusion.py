@@ -1,10 +1,26 @@
 """Display of how inferred states agree with true ones, whatever their numbering."""
 
-import numpy as np
+from numbers import Real
 
+import numpy as np
+from sklearn.utils import check_scalar
+
+from hhmm._conversions import to_float
 from hhmm.metrics import matched_accuracy, matched_confusion_matrix
-from hhmm.plotting._figures import MISSING_COLOR, check_has, figure_and_axes, import_pyplot
-from hhmm.plotting._heat_maps import as_matrix, format_probability, label_cells, write_cells
+from hhmm.plotting._figures import (
+    MISSING_COLOR,
+    check_has,
+    colormap,
+    figure_and_axes,
+    import_pyplot,
+)
+from hhmm.plotting._heat_maps import (
+    as_matrix,
+    check_include_values,
+    format_probability,
+    label_cells,
+    write_cells,
+)
 
 
 class MatchedConfusionDisplay:
@@ -140,6 +156,11 @@ class MatchedConfusionDisplay:
         """
         plt = import_pyplot()
         confusion = as_matrix(self.confusion_matrix, "confusion_matrix")
+        check_include_values(include_values)
+        cmap = colormap(plt, cmap)
+        if self.accuracy is not None:
+            check_scalar(self.accuracy, "accuracy", Real)
+            accuracy = to_float(self.accuracy, "accuracy")
         if confusion.max() > 1 or confusion.min() < 0:
             raise ValueError(
                 "confusion_matrix must hold fractions of the true states, got values from "
@@ -152,14 +173,14 @@ class MatchedConfusionDisplay:
         occurs = confusion.any(axis=1)
         self.image_ = self.ax_.imshow(
             np.ma.masked_array(confusion, np.tile(~occurs, (n_labels, 1)).T),
-            cmap=plt.get_cmap(cmap).with_extremes(bad=MISSING_COLOR),
+            cmap=cmap.with_extremes(bad=MISSING_COLOR),
             vmin=0.0,
             vmax=1.0,
             interpolation="nearest",
         )
         self.ax_.set(xlabel="inferred state, matched", ylabel="true state")
         if self.accuracy is not None:
-            self.ax_.set_title(f"matched accuracy {self.accuracy:.3f}")
+            self.ax_.set_title(f"matched accuracy {accuracy:.3f}")
         label_cells(self.ax_, n_labels)
         self.figure_.colorbar(self.image_, ax=self.ax_, label="fraction of true state", aspect=25)
         texts = [

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from hhmm._conversions import check_option, shorten
+from hhmm._conversions import check_option, shorten, to_array, to_list
 from hhmm._states import check_n_states, read_states
 from hhmm.plotting._figures import (
     check_has,
@@ -13,6 +13,7 @@ from hhmm.plotting._figures import (
     legend_above,
     state_colors,
 )
+from hhmm.plotting._heat_maps import check_probabilities
 from hhmm.plotting._states import check_state_names, time_unit
 
 
@@ -217,7 +218,7 @@ class DurationDisplay:
         self : DurationDisplay
         """
         plt = import_pyplot()
-        durations, ended = self._checked()
+        durations, ended, trans_probs = self._checked()
         n_states = len(durations)
         names = check_state_names(self.state_names, n_states, default="state {}")
         longest = max(int(part.max()) for part in durations if part.size)
@@ -225,7 +226,7 @@ class DurationDisplay:
 
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, 3.0))
         smallest = 1.0
-        self.lines_, self.expected_lines_ = [], None if self.trans_probs is None else []
+        self.lines_, self.expected_lines_ = [], None if trans_probs is None else []
         for state, color in enumerate(state_colors(plt, n_states)):
             self.lines_.append(None)
             if durations[state].size:
@@ -236,7 +237,7 @@ class DurationDisplay:
                 )
             if self.expected_lines_ is not None:
                 x = np.geomspace(1, longest, 200)
-                expected = np.asarray(self.trans_probs, dtype=float)[state, state] ** (x - 1)
+                expected = trans_probs[state, state] ** (x - 1)
                 self.expected_lines_ += self.ax_.plot(
                     unit * x, expected, color=color, linestyle=(0, (3, 2)), linewidth=1.0
                 )
@@ -256,12 +257,21 @@ class DurationDisplay:
         return self
 
     def _checked(self):
-        """Durations and whether bouts ended, lists of n_states arrays."""
-        durations = [np.asarray(part) for part in self.durations]
+        """Durations and whether bouts ended, lists of n_states arrays, and `trans_probs`."""
+        expectation = "durations must be 1-D arrays of timesteps >= 1"
+        durations = [
+            to_array(part, f"{expectation}, of state {state}", float)
+            for state, part in enumerate(to_list(self.durations, f"{expectation}, one a state"))
+        ]
+        trans_probs = None
         if self.ended is None:
             ended = [np.ones(part.shape, dtype=bool) for part in durations]
         else:
-            ended = [np.asarray(part, dtype=bool) for part in self.ended]
+            expectation_ended = "ended must have an entry for each of durations"
+            ended = [
+                to_array(part, expectation_ended, bool)
+                for part in to_list(self.ended, expectation_ended)
+            ]
         if [part.shape for part in durations] != [part.shape for part in ended]:
             raise ValueError(
                 "ended must have an entry for each of durations, got shapes "
@@ -272,19 +282,17 @@ class DurationDisplay:
                 "durations must hold a bout, got none: no beginning of a bout was seen"
             )
         for state, part in enumerate(durations):
-            if part.ndim != 1 or (part < 1).any():
-                raise ValueError(
-                    f"durations must be 1-D arrays of timesteps >= 1, got {shorten(part)} of "
-                    f"state {state}"
-                )
+            if part.ndim != 1 or not (np.isfinite(part) & (part >= 1)).all():
+                raise ValueError(f"{expectation}, got {shorten(part)} of state {state}")
         if self.trans_probs is not None:
-            shape = np.shape(self.trans_probs)
-            if shape != (len(durations),) * 2:
+            trans_probs = to_array(self.trans_probs, "trans_probs must be probabilities", float)
+            if trans_probs.shape != (len(durations),) * 2:
                 raise ValueError(
                     f"trans_probs must have shape ({len(durations)}, {len(durations)}), as there "
-                    f"are states, got {shape}"
+                    f"are states, got {trans_probs.shape}"
                 )
-        return durations, ended
+            check_probabilities(trans_probs, "trans_probs")
+        return durations, ended, trans_probs
 
 
 def _bouts_from_their_beginning(sequences, n_states):

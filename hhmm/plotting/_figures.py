@@ -8,6 +8,7 @@ Ito, see `hhmm.plotting`.
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from hhmm._conversions import shorten
 from hhmm._extras import import_extra
 
 OKABE_ITO = (
@@ -31,6 +32,8 @@ def check_has(estimator, attribute):
                 f"expected a fitted EfficientHHMM, got {type(estimator).__name__}: give the model "
                 f"in it, {model}"
             )
+    if not hasattr(estimator, "fit"):
+        raise TypeError(f"expected a fitted EfficientHHMM, got {shorten(estimator)}")
     message = f"this %(name)s has no {attribute}: call 'fit' before plotting it"
     check_is_fitted(estimator, attribute, msg=message)
 
@@ -44,7 +47,24 @@ def figure_and_axes(plt, ax, size):
     """The figure of `ax`, and `ax`; new ones of `size` (width, height) in inches if None."""
     if ax is None:
         return plt.subplots(figsize=size, layout="constrained")
+    check_axes(ax, "ax")
     return ax.figure, ax
+
+
+def check_axes(ax, name):
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise TypeError(f"{name} must be matplotlib Axes, got {shorten(ax)}")
+
+
+def colormap(plt, cmap):
+    """The matplotlib Colormap of that name, or `cmap` itself."""
+    from matplotlib.colors import Colormap
+
+    if not isinstance(cmap, str | Colormap):
+        raise TypeError(f"cmap must be a matplotlib Colormap or its name, got {shorten(cmap)}")
+    return plt.get_cmap(cmap)
 
 
 def state_colors(plt, n_colors):

@@ -8,14 +8,28 @@ import math
 
 import numpy as np
 
+from hhmm._conversions import check_flag, shorten, to_array
+
 POINTS_PER_INCH = 72
 
 
 def as_matrix(values, name):
-    matrix = np.asarray(values, dtype=float)
+    matrix = to_array(values, f"{name} must be a square matrix of numbers", float)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
         raise ValueError(f"{name} must be a square matrix, got shape {matrix.shape}")
+    if not np.isfinite(matrix).all():
+        raise ValueError(f"{name} must hold finite numbers, got {shorten(matrix)}")
     return matrix
+
+
+def check_probabilities(probs, name):
+    """Raise ValueError where an array of numbers holds no probabilities, or only zeros."""
+    rounded = 1 + 1e-6  # sums of float32
+    if not ((probs >= 0) & (probs <= rounded)).all() or not probs.any():
+        raise ValueError(
+            f"{name} must hold probabilities, not all of them 0, got values from {probs.min():g} "
+            f"to {probs.max():g}"
+        )
 
 
 def label_cells(ax, n_cells, max_labels=25):
@@ -26,6 +40,11 @@ def label_cells(ax, n_cells, max_labels=25):
     ticks = np.arange(0, n_cells, step)
     ax.set_xticks(ticks, ticks)
     ax.set_yticks(ticks, ticks)
+
+
+def check_include_values(include_values):
+    if include_values is not None:
+        check_flag(include_values, "include_values")
 
 
 def write_cells(image, texts, include_values):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from hhmm.metrics import lagged_mutual_information
+from hhmm._conversions import shorten, to_array
+from hhmm.metrics import LaggedInformation, lagged_mutual_information
 from hhmm.plotting._durations import _plain_numbers
 from hhmm.plotting._figures import OKABE_ITO, figure_and_axes, import_pyplot, legend_above
 from hhmm.plotting._states import time_unit
@@ -127,7 +128,7 @@ class LaggedInformationDisplay:
         self : LaggedInformationDisplay
         """
         plt = import_pyplot()
-        lags, data, markov, shuffled, _ = self.information
+        lags, data, markov, shuffled = self._checked()
         order = np.argsort(lags)
         unit, unit_name = time_unit(int(lags.max()), self.frame_rate)
         highest = [data, *(part.max(axis=0) for part in (markov, shuffled) if len(part))]
@@ -173,3 +174,26 @@ class LaggedInformationDisplay:
         self.ax_.spines[["right", "top"]].set_visible(False)
         self.legend_ = legend_above(self.ax_, [self.line_, *self.bands_])
         return self
+
+    def _checked(self):
+        """Lags, data, and Markov and shuffled surrogates as arrays of floats."""
+        if not isinstance(self.information, LaggedInformation):
+            raise TypeError(
+                "information must be what hhmm.metrics.lagged_mutual_information returned, got "
+                f"{shorten(self.information)}"
+            )
+        lags, data, markov, shuffled = (
+            to_array(values, f"information must hold numbers in {name}", float)
+            for name, values in zip(LaggedInformation._fields[:4], self.information, strict=False)
+        )
+        if (
+            not (lags.ndim == 1 and lags.size and np.isfinite(lags).all())
+            or data.shape != lags.shape
+            or not all(part.ndim == 2 and part.shape[1] == lags.size for part in (markov, shuffled))
+        ):
+            raise ValueError(
+                "information must hold lags and data of shape (n_lags,), markov and shuffled of "
+                f"shape (n_surrogates, n_lags), got shapes {lags.shape}, {data.shape}, "
+                f"{markov.shape} and {shuffled.shape}"
+            )
+        return lags, data, markov, shuffled

@@ -5,6 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_scalar
 
+from hhmm._conversions import to_array
 from hhmm.metrics import syllable_preferences
 from hhmm.plotting._figures import OKABE_ITO, check_has, import_pyplot
 from hhmm.plotting._states import check_names, check_state_names
@@ -194,7 +195,7 @@ class SyllablePreferenceDisplay:
 
     def _checked(self):
         """Biases and standard deviations, (n_states, n_syllables); NaN where there are none."""
-        biases = np.asarray(self.biases, dtype=float)
+        biases = to_array(self.biases, "biases must be an array of numbers", float)
         if biases.ndim != 2 or biases.size == 0 or not np.isfinite(biases).all():
             raise ValueError(
                 "biases must be finite and have shape (n_states, n_syllables), got shape "
@@ -202,7 +203,9 @@ class SyllablePreferenceDisplay:
             )
         if self.standard_deviations is None:
             return biases, np.full(biases.shape, np.nan)
-        errors = np.asarray(self.standard_deviations, dtype=float)
+        errors = to_array(
+            self.standard_deviations, "standard_deviations must be an array of numbers", float
+        )
         if errors.shape != biases.shape or (errors < 0).any():
             raise ValueError(
                 f"standard_deviations must be >= 0 and have shape {biases.shape}, got shape "

@@ -2,19 +2,27 @@
 
 import math
 import operator
+from numbers import Integral
 
 import numpy as np
+from sklearn.utils import check_scalar
 
-from hhmm._conversions import check_option
+from hhmm._conversions import check_option, shorten, to_array, to_list
+from hhmm._states import read_states
+from hhmm._validation import MAX_SYLLABLES, check_sequences
 from hhmm.metrics import match_states, state_usage
 from hhmm.plotting._figures import (
     MISSING_COLOR,
     check_has,
+    colormap,
     figure_and_axes,
     import_pyplot,
     legend_above,
     state_colors,
 )
+from hhmm.plotting._states import check_few_states
+
+_LAST = 2**53  # timestep that float64, in which positions are, tells from the next
 
 
 class RasterDisplay:
@@ -142,15 +150,20 @@ class RasterDisplay:
         """
         check_has(estimator, "trans_probs_")
         import_pyplot()
-        kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+        kinds = [kinds] if isinstance(kinds, str) else to_list(kinds, "kinds must be a sequence")
         for kind in kinds:
             check_option(kind, "each of kinds", ("viterbi", "marginal", "sampled"))
-        sequence = _one_sequence(X, index, "X")
-        syllables = _integers_of(sequence)
-        observed = np.flatnonzero(syllables >= 0)
-        if not observed.size:
+        index = operator.index(index)
+        sequences = check_sequences(estimator, X, reset=False).sequences
+        if not 0 <= index < len(sequences):
+            raise ValueError(f"index must be from 0 to {len(sequences) - 1} in X, got {index}")
+        syllables = sequences[index]
+        n_timesteps = syllables.size
+        if not n_timesteps:
             raise ValueError(f"X must have an observed timestep in sequence {index}, got none")
-        n_timesteps = int(observed[-1]) + 1
+        check_scalar(start, "start", Integral)
+        if stop is not None:
+            check_scalar(stop, "stop", Integral)
         stop = n_timesteps if stop is None else min(stop, n_timesteps)
         if not 0 <= start < stop:
             raise ValueError(
@@ -168,21 +181,22 @@ class RasterDisplay:
             predicted = estimator.predict(X)
             mapping = _one_to_one(match_states(y_true, predicted), n_states)
             labels = np.union1d(mapping, np.flatnonzero(state_usage(y_true)))
-            true = _integers_of(_one_sequence(y_true, index, "y_true"))
+            states, lengths, _ = read_states(y_true, "y_true")
+            true = np.split(states, np.cumsum(lengths)[:-1])[index]
             known = np.full(n_timesteps, -1)
             known[: true.size] = true[:n_timesteps]
             rows.append(("true", known[shown]))
         for kind in kinds:
             if kind == "marginal":
-                marginals = np.asarray(estimator.predict_proba(sequence)[0], dtype=float)[shown]
+                marginals = np.asarray(estimator.predict_proba([syllables])[0], dtype=float)[shown]
                 values = np.full((len(marginals), labels.size), np.nan)
                 values[:, np.searchsorted(labels, mapping)] = marginals
                 rows.append(("p(state {})", values))
                 continue
             if kind == "sampled":
-                states = estimator.sample_states(sequence, random_state=random_state)[0]
+                states = estimator.sample_states([syllables], random_state=random_state)[0]
             elif predicted is None:
-                states = estimator.predict(sequence)[0]
+                states = estimator.predict([syllables])[0]
             else:
                 states = predicted[index]
             name = {"viterbi": "Viterbi", "sampled": "sampled"}[kind]
@@ -218,12 +232,15 @@ class RasterDisplay:
         plt = import_pyplot()
         from matplotlib.colors import ListedColormap
 
-        syllables = np.asarray(self.syllables)
-        rows = self._checked_rows(syllables)
-        labels = self._labels(rows)
+        check_scalar(self.start, "start", Integral, min_val=0, max_val=_LAST)
+        syllables = _labels_of(self.syllables, "syllables")
         n_syllables = self.n_syllables
         if n_syllables is None:
-            n_syllables = max(int(syllables.max(initial=0)) + 1, 1)
+            n_syllables = int(syllables.max(initial=0)) + 1
+        check_scalar(n_syllables, "n_syllables", Integral, min_val=1, max_val=MAX_SYLLABLES)
+        rows = self._checked_rows(syllables)
+        labels = self._labels(rows)
+        cmap = colormap(plt, cmap)
 
         heights = [1.0] + [1.0 if v.ndim == 1 else max(1.0, 0.55 * labels.size) for _, v in rows]
         inches_per_height = min(0.4, 9.0 / sum(heights))
@@ -236,7 +253,7 @@ class RasterDisplay:
         colors = state_colors(plt, labels.size)
         state_cmap = ListedColormap(colors).with_extremes(bad=MISSING_COLOR)
         probability_cmap = plt.get_cmap("Greys").with_extremes(bad=MISSING_COLOR)
-        syllable_cmap = plt.get_cmap(cmap).resampled(n_syllables)
+        syllable_cmap = cmap.resampled(n_syllables)
         syllable_cmap = syllable_cmap.with_extremes(bad=MISSING_COLOR)
 
         data = np.ma.masked_less(syllables, 0)[np.newaxis]
@@ -293,18 +310,19 @@ class RasterDisplay:
 
     def _checked_rows(self, syllables):
         """The rows as arrays, of as many timesteps as there are syllables."""
-        if syllables.ndim != 1 or syllables.size == 0:
-            raise ValueError(
-                f"syllables must be a 1-D array of at least one timestep, got shape "
-                f"{syllables.shape}"
-            )
-        rows = [(name, np.asarray(values)) for name, values in self.rows]
-        for name, values in rows:
+        rows = []
+        for row in to_list(self.rows, "rows must be pairs of a label and an array"):
+            pair = to_list(row, "rows must be pairs of a label and an array")
+            if len(pair) != 2:
+                raise ValueError(f"rows must be pairs of a label and an array, got {shorten(row)}")
+            name = str(pair[0])
+            values = to_array(pair[1], f"rows must hold numbers, in {name!r}", float)
             if values.ndim not in (1, 2) or len(values) != syllables.size:
                 raise ValueError(
                     f"rows must have the {syllables.size} timesteps of syllables, got {name!r} "
                     f"of shape {values.shape}"
                 )
+            rows.append((name, values if values.ndim == 2 else _labels_of(pair[1], name)))
         return rows
 
     def _labels(self, rows):
@@ -314,8 +332,11 @@ class RasterDisplay:
                 int(values.max(initial=0)) + 1 if values.ndim == 1 else values.shape[1]
                 for _, values in rows
             ]
-            return np.arange(max(n_labels, default=1))
-        labels = np.asarray(self.state_labels)
+            n_labels = max(n_labels, default=1)
+            check_few_states(n_labels)
+            return np.arange(n_labels)
+        labels = _labels_of(self.state_labels, "state_labels")
+        check_few_states(labels.size)
         for name, values in rows:
             if values.ndim == 2 and values.shape[1] != labels.size:
                 raise ValueError(
@@ -358,23 +379,14 @@ def _state_legend(ax, labels, colors):
     return legend_above(ax, patches)
 
 
-def _one_sequence(values, index, name):
-    """A collection of the same form as `values`, with sequence `index` only."""
-    index = operator.index(index)
-    if not 0 <= index < len(values):
-        raise ValueError(f"index must be from 0 to {len(values) - 1} in {name}, got {index}")
-    if hasattr(values, "iloc"):
-        return values.iloc[[index]]
-    if hasattr(values, "shape"):
-        return values[index : index + 1]
-    return [values[index]]
-
-
-def _integers_of(collection):
-    """The only sequence of `collection` as integers (n_timesteps,), -1 where missing."""
-    sequence = collection.iloc[0] if hasattr(collection, "iloc") else collection[0]
-    sequence = np.ma.masked_invalid(np.ma.asarray(sequence).astype(float))
-    return sequence.filled(-1).astype(np.int64)
+def _labels_of(values, name):
+    """Labels (n_timesteps,) as integers, negative where there is none."""
+    labels, lengths, _ = read_states(values, name)
+    if lengths.size != 1 or np.ndim(values) != 1 or labels.size == 0:
+        raise ValueError(
+            f"{name} must be a 1-D array of at least one timestep, got shape {np.shape(values)}"
+        )
+    return labels
 
 
 def _one_to_one(mapping, n_states):

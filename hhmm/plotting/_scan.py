@@ -2,9 +2,16 @@
 
 import numpy as np
 
-from hhmm.plotting._figures import OKABE_ITO, import_pyplot
+from hhmm._conversions import shorten, to_array
+from hhmm.plotting._figures import OKABE_ITO, check_axes, import_pyplot
+from hhmm.plotting._states import check_frame_rate
 
 _MARKERS = "osD^vP*X"
+_MEASURED = ("test_score", "median_duration", "n_used_states", "adjusted_rand")
+_COLUMNS = (
+    *("n_states", "trans_kappa", "prior_duration"),
+    *(f"{what}_{name}" for name in _MEASURED for what in ("mean", "se")),
+)
 
 
 class ScanDisplay:
@@ -87,6 +94,10 @@ class ScanDisplay:
         -------
         display : ScanDisplay
         """
+        from hhmm.model_selection import ScanResult
+
+        if not isinstance(result, ScanResult):
+            raise TypeError(f"result must be what scan returned, got {shorten(result)}")
         return cls(result.summary(), frame_rate=frame_rate).plot(axes)
 
     def plot(self, axes=None):
@@ -106,54 +117,81 @@ class ScanDisplay:
         ValueError
             If `frame_rate` is not positive, or `axes` are not four.
         """
-        if self.frame_rate is not None and not 0 < self.frame_rate < np.inf:
-            raise ValueError(f"frame_rate must be finite and > 0, got {self.frame_rate}")
+        if self.frame_rate is not None:
+            check_frame_rate(self.frame_rate)
+        summary = self._checked()
         plt = import_pyplot()
         if axes is None:
             _, self.axes_ = plt.subplots(
                 2, 2, figsize=(8.4, 6.4), sharex=True, layout="constrained"
             )
         else:
-            self.axes_ = np.asarray(axes, dtype=object)
-        if self.axes_.size != 4:
-            raise ValueError(f"axes must be 4 Axes, got {self.axes_.size}")
+            self.axes_ = to_array(axes, "axes must be 4 matplotlib Axes")
+            if self.axes_.size != 4:
+                raise ValueError(f"axes must be 4 matplotlib Axes, got {self.axes_.size}")
+            for ax in self.axes_.flat:
+                check_axes(ax, "each of axes")
         self.axes_ = self.axes_.reshape(2, 2)
         self.figure_ = self.axes_[0, 0].figure
         per_second = self.frame_rate or 1.0
         unit = "timesteps" if self.frame_rate is None else "s"
         panels = [
-            ("test_score", 1.0, "held-out score\n(nats per transition)"),
-            ("median_duration", per_second, f"median duration of states ({unit})"),
-            ("n_used_states", 1.0, "states used"),
-            ("adjusted_rand", 1.0, "agreement of seeds\n(adjusted Rand index)"),
+            (1.0, "held-out score\n(nats per transition)"),
+            (per_second, f"median duration of states ({unit})"),
+            (1.0, "states used"),
+            (1.0, "agreement of seeds\n(adjusted Rand index)"),
         ]
-        groups = self._groups()
+        groups = self._groups(summary)
         self.lines_ = [
             [
-                self._line(ax, name, scale, *group, number=number, n_lines=len(groups))
+                self._line(summary, ax, name, scale, *group, number=number, n_lines=len(groups))
                 for number, group in enumerate(groups)
             ]
-            for ax, (name, scale, _) in zip(self.axes_.flat, panels, strict=True)
+            for ax, name, (scale, _) in zip(self.axes_.flat, _MEASURED, panels, strict=True)
         ]
-        for ax, (_, _, label) in zip(self.axes_.flat, panels, strict=True):
+        for ax, (_, label) in zip(self.axes_.flat, panels, strict=True):
             ax.set_ylabel(label)
             ax.spines[["top", "right"]].set_visible(False)
-        ring = self._mark_best(groups)
-        self._arrange_axes()
+        ring = self._mark_best(summary, groups)
+        self._arrange_axes(summary)
         self._add_legend(ring, own_figure=axes is None)
         return self
 
-    def _groups(self):
+    def _checked(self):
+        """The summary as arrays (n_points,), of floats but for settings that are no numbers."""
+        expectation = "summary must be what ScanResult.summary returns, a dict of arrays"
+        if not hasattr(self.summary, "keys"):
+            raise TypeError(f"{expectation}, got {shorten(self.summary)}")
+        absent = [name for name in _COLUMNS if name not in self.summary]
+        if absent:
+            raise ValueError(f"{expectation}, got none of {', '.join(absent)}")
+        columns = {}
+        for name, values in dict(self.summary).items():
+            dtype = float if name in _COLUMNS else None
+            expected = f"{expectation}, with numbers in {shorten(name)}"
+            columns[str(name)] = to_array(values, expected, dtype)
+        n_points = columns["n_states"].size
+        for name, column in columns.items():
+            if column.shape != (n_points,) or not n_points:
+                raise ValueError(
+                    f"{expectation} of shape (n_points,), got {column.shape} in {name!r} and "
+                    f"{columns['n_states'].shape} in 'n_states'"
+                )
+        if not np.isfinite(columns["n_states"]).all():
+            raise ValueError(f"{expectation}, got n_states {shorten(columns['n_states'])}")
+        return columns
+
+    def _groups(self, summary):
         """Label and indices of the grid points of each line, by increasing number of states."""
-        n_states = self.summary["n_states"]
+        n_states = summary["n_states"]
         names = [
             name
-            for name in self.summary
+            for name in summary
             if not name.startswith(("mean_", "se_"))
             and name not in ("n_states", "prior_duration", "n_fits", "n_warnings")
         ]
-        columns = {name: self.summary[name] for name in names}
-        durations = np.array([float(f"{x:.6g}") for x in self.summary["prior_duration"]])
+        columns = {name: summary[name] for name in names}
+        durations = np.array([float(f"{x:.6g}") for x in summary["prior_duration"]])
         if np.unique(durations).size < np.unique(columns["trans_kappa"]).size:
             columns["trans_kappa"] = durations
         varied = [name for name in names if len(set(columns[name].tolist())) > 1]
@@ -177,14 +215,14 @@ class ScanDisplay:
             words.append(f"{name} {text}")
         return ", ".join(words)
 
-    def _line(self, ax, name, scale, label, points, *, number, n_lines):
+    def _line(self, summary, ax, name, scale, label, points, *, number, n_lines):
         """Draw the line of a group in one panel."""
         # side by side, so that no bar hides another
         shift = 0.24 * (number / (n_lines - 1) - 0.5) if n_lines > 1 else 0.0
         line, _, _ = ax.errorbar(
-            self.summary["n_states"][points] + shift,
-            self.summary[f"mean_{name}"][points] / scale,
-            yerr=self.summary[f"se_{name}"][points] / scale,
+            summary["n_states"][points] + shift,
+            summary[f"mean_{name}"][points] / scale,
+            yerr=summary[f"se_{name}"][points] / scale,
             color=_color(number, n_lines),
             marker=_MARKERS[number % len(_MARKERS)],
             markersize=5,
@@ -194,9 +232,9 @@ class ScanDisplay:
         line.set_label(label)  # of the line, since errorbar labels the whole
         return line
 
-    def _mark_best(self, groups):
+    def _mark_best(self, summary, groups):
         """A ring around the best score."""
-        best = int(np.argmax(self.summary["mean_test_score"]))
+        best = int(np.argmax(summary["mean_test_score"]))
         for line, (_, points) in zip(self.lines_[0], groups, strict=True):
             for i in np.flatnonzero(points == best):
                 (ring,) = self.axes_[0, 0].plot(
@@ -211,8 +249,8 @@ class ScanDisplay:
                 )
         return ring
 
-    def _arrange_axes(self):
-        n_states = np.unique(self.summary["n_states"])
+    def _arrange_axes(self, summary):
+        n_states = np.unique(summary["n_states"])
         score, duration, used, agreement = self.axes_.flat
         for ax in self.axes_.flat:
             margin = max(0.5, 0.03 * np.ptp(n_states))
@@ -224,7 +262,7 @@ class ScanDisplay:
         for ax in (used, agreement):
             ax.set_xlabel("number of states")
         score.margins(y=0.15)
-        lengths = self.summary["mean_median_duration"]
+        lengths = summary["mean_median_duration"]
         if lengths.max() > 10 * lengths.min():
             duration.set_yscale("log")
             duration.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -232,7 +270,7 @@ class ScanDisplay:
         used.legend([all_states], ["all states"], loc="lower right", frameon=False)
         used.yaxis.get_major_locator().set_params(integer=True)
         used.set_ylim(bottom=0)
-        rand = self.summary["mean_adjusted_rand"]
+        rand = summary["mean_adjusted_rand"]
         agreement.set_ylim(np.min(rand, initial=0.0, where=np.isfinite(rand)) - 0.05, 1.05)
         if np.isnan(rand).all():
             text = {"transform": agreement.transAxes, "ha": "center", "color": "0.4"}

@@ -5,7 +5,7 @@ from numbers import Real
 
 import numpy as np
 
-from hhmm._conversions import shorten
+from hhmm._conversions import shorten, to_array
 from hhmm._inference.draws import stationary_distribution
 from hhmm._lagged_information import lay_out, pair_counts
 from hhmm._states import check_n_states, read_states
@@ -200,7 +200,9 @@ class StateGraphDisplay:
         if not isinstance(min_probability, Real):
             raise TypeError(f"min_probability must be a number, got {shorten(min_probability)}")
         if not 0 <= min_probability <= 1:
-            raise ValueError(f"min_probability must be between 0 and 1, got {min_probability}")
+            raise ValueError(
+                f"min_probability must be between 0 and 1, got {shorten(min_probability)}"
+            )
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, 3.4))
         angles = math.pi / 2 - 2 * math.pi * np.arange(n_states) / n_states
         centers = np.column_stack([np.cos(angles), np.sin(angles)])
@@ -243,17 +245,18 @@ class StateGraphDisplay:
     def _checked_usage(self):
         """Sets `next_probs_`; returns the usage (n_states,)."""
         probs = as_matrix(self.trans_probs, "trans_probs")
-        if (probs < 0).any() or not np.isfinite(probs).all():
+        if (probs < 0).any():
             raise ValueError(
                 "trans_probs must hold probabilities or counts, got values from "
                 f"{probs.min():g} to {probs.max():g}"
             )
-        usage = np.ones(len(probs)) if self.usage is None else np.asarray(self.usage, dtype=float)
-        if usage.shape != (len(probs),) or not (usage >= 0).all() or not usage.any():
-            raise ValueError(
-                f"usage must hold {len(probs)} fractions of time, not all of them 0, got "
-                f"{shorten(usage)}"
-            )
+        expectation = f"usage must hold {len(probs)} fractions of time, not all of them 0"
+        usage = np.ones(len(probs))
+        if self.usage is not None:
+            usage = to_array(self.usage, expectation, float)
+        fractions = np.isfinite(usage) & (usage >= 0)
+        if usage.shape != (len(probs),) or not fractions.all() or not usage.any():
+            raise ValueError(f"{expectation}, got {shorten(usage)}")
         others = probs * (1 - np.eye(len(probs)))
         totals = others.sum(axis=1, keepdims=True)
         self.next_probs_ = np.divide(others, totals, out=np.zeros_like(others), where=totals > 0)

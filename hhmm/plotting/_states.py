@@ -4,11 +4,12 @@ import numbers
 
 import numpy as np
 
-from hhmm._conversions import shorten, to_float
+from hhmm._conversions import shorten, to_float, to_list
 from hhmm.plotting._figures import OKABE_ITO, state_colors
 
 __all__ = [
     "check_few_states",
+    "check_frame_rate",
     "check_groups",
     "check_names",
     "check_state_names",
@@ -54,7 +55,7 @@ def check_names(names, n, argument, *, default):
     """`names` as a list of n strings; ``default.format(i)`` if None."""
     if names is None:
         return [default.format(i) for i in range(n)]
-    names = [str(name) for name in names]
+    names = [str(name) for name in to_list(names, f"{argument} must hold {n} names")]
     if len(names) != n:
         raise ValueError(f"{argument} must hold {n} names, got {len(names)}")
     return names
@@ -79,26 +80,30 @@ def check_groups(groups, n_recordings):
     """The names of the groups in order of appearance, and the group of each recording."""
     if groups is None:
         return [""], np.zeros(n_recordings, dtype=int)
-    groups = [str(group) for group in groups]
+    expectation = f"groups must hold one entry for each of {n_recordings} recordings"
+    groups = [str(group) for group in to_list(groups, expectation)]
     if len(groups) != n_recordings:
-        raise ValueError(
-            f"groups must hold one entry for each of {n_recordings} recordings, got {len(groups)}"
-        )
+        raise ValueError(f"{expectation}, got {len(groups)}")
     names = list(dict.fromkeys(groups))
     return names, np.array([names.index(group) for group in groups])
 
 
-def time_unit(n_timesteps, frame_rate):
-    """Length of a timestep in a unit that suits `n_timesteps`, and the name of the unit."""
-    if frame_rate is None:
-        return 1.0, "timesteps"
+def check_frame_rate(frame_rate):
+    """Timesteps a second as float."""
     if not isinstance(frame_rate, numbers.Real) or isinstance(frame_rate, bool):
         raise TypeError(
             f"frame_rate must be a number of timesteps a second, got {shorten(frame_rate)}"
         )
     if not 0 < frame_rate < float("inf"):
         raise ValueError(f"frame_rate must be > 0 and finite, got {frame_rate}")
-    frame_rate = to_float(frame_rate, "frame_rate")
+    return to_float(frame_rate, "frame_rate")
+
+
+def time_unit(n_timesteps, frame_rate):
+    """Length of a timestep in a unit that suits `n_timesteps`, and the name of the unit."""
+    if frame_rate is None:
+        return 1.0, "timesteps"
+    frame_rate = check_frame_rate(frame_rate)
     seconds = n_timesteps / frame_rate
     for unit, length in (("h", 3600.0), ("min", 60.0)):
         if seconds >= 3 * length:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from hhmm._conversions import check_flag, shorten, to_array
 from hhmm.plotting._figures import (
     OKABE_ITO,
     check_has,
@@ -111,12 +112,18 @@ class LogJointDisplay:
         self : LogJointDisplay
         """
         plt = import_pyplot()
-        log_joint = np.atleast_2d(np.asarray(self.log_joint, dtype=float))
+        log_joint = np.atleast_2d(to_array(self.log_joint, "log_joint must be numbers", float))
         if log_joint.ndim != 2 or not np.isfinite(log_joint).any():
             raise ValueError(
                 "log_joint must have shape (n_chains, n_iter) and a finite value, got shape "
                 f"{log_joint.shape} and {int(np.isfinite(log_joint).sum())} finite values"
             )
+        if reference is not None:
+            reference = to_array(reference, "reference must be a number", float)
+            if reference.size != 1 or not np.isfinite(reference).all():
+                raise ValueError(f"reference must be a finite number, got {shorten(reference)}")
+            reference = reference.item()
+        check_flag(clip_rise, "clip_rise")
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (6.4, 4.0))
         n_chains, n_iter = log_joint.shape
         sweeps = np.arange(1, n_iter + 1)
@@ -246,7 +253,7 @@ class EmissionLossDisplay:
         self : EmissionLossDisplay
         """
         plt = import_pyplot()
-        losses = np.asarray(self.losses, dtype=float)
+        losses = to_array(self.losses, "losses must be a 1-D array of numbers", float)
         if losses.ndim != 1 or not np.isfinite(losses).any():
             raise ValueError(
                 "losses must be a 1-D array with a finite value, got shape "
@@ -281,7 +288,7 @@ class EmissionLossDisplay:
                 clip_on=False,
                 label="smallest loss (excess 0)",
             )
-            self.ax_.set_ylim(floor, 10 ** math.ceil(np.log10(positive.max()) + 0.05))
+            self.ax_.set_ylim(floor, np.float_power(10, np.ceil(np.log10(positive.max()) + 0.05)))
             legend_above(self.ax_)
         elif positive.size == 0:
             self.ax_.set_ylim(-1.0, 1.0)

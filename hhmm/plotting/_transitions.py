@@ -4,9 +4,17 @@ import math
 
 import numpy as np
 
-from hhmm._conversions import shorten
-from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot
-from hhmm.plotting._heat_maps import as_matrix, format_probability, label_cells, write_cells
+from hhmm._conversions import check_option, to_array
+from hhmm.plotting._figures import check_axes, check_has, colormap, figure_and_axes, import_pyplot
+from hhmm.plotting._heat_maps import (
+    as_matrix,
+    check_include_values,
+    check_probabilities,
+    format_probability,
+    label_cells,
+    write_cells,
+)
+from hhmm.plotting._states import check_few_states
 
 # Probabilities below this share one colour of a logarithmic scale.
 SMALLEST_COLORED = 1e-4
@@ -109,6 +117,10 @@ class StateTransitionDisplay:
         """
         plt = import_pyplot()
         trans_probs = as_matrix(self.trans_probs, "trans_probs")
+        check_probabilities(trans_probs, "trans_probs")
+        check_option(color_scale, "color_scale", ("log", "linear"))
+        check_include_values(include_values)
+        cmap = colormap(plt, cmap)
         n_states = len(trans_probs)
         side = min(12.0, max(2.4, 0.52 * n_states))
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (side + 1.7, side + 0.6))
@@ -210,13 +222,19 @@ class SyllableTransitionDisplay:
         self : SyllableTransitionDisplay
         """
         plt = import_pyplot()
-        probs = np.asarray(self.syllable_trans_probs, dtype=float)
+        probs = to_array(
+            self.syllable_trans_probs, "syllable_trans_probs must be an array of numbers", float
+        )
         if probs.ndim != 3 or probs.shape[1] != probs.shape[2] or probs.size == 0:
             raise ValueError(
                 "syllable_trans_probs must have shape (n_states, n_syllables, n_syllables), "
                 f"got {probs.shape}"
             )
+        check_probabilities(probs, "syllable_trans_probs")
+        check_option(color_scale, "color_scale", ("log", "linear"))
         n_states, n_syllables, _ = probs.shape
+        check_few_states(n_states)
+        cmap = colormap(plt, cmap)
         n_rows = 1 if n_states <= 3 else max(2, round(math.sqrt(n_states / 2)))
         n_columns = -(-n_states // n_rows)
         self.figure_, self.axes_ = _figure_and_panels(
@@ -251,17 +269,20 @@ class SyllableTransitionDisplay:
 def _figure_and_panels(plt, ax, n_panels, n_rows, n_columns, panel_size):
     """A figure and an array of `n_panels` axes in it, see `SyllableTransitionDisplay.plot`."""
     if isinstance(ax, np.ndarray | list | tuple):
-        panels = np.asarray(ax, dtype=object).ravel()
+        panels = to_array(ax, f"ax must be {n_panels} matplotlib Axes").ravel()
         if panels.size != n_panels:
             raise ValueError(
                 f"ax must be one axes, or one for each of {n_panels} states, got {panels.size}"
             )
+        for panel in panels:
+            check_axes(panel, "each of ax")
         return panels[0].figure, panels
     if ax is None:
         size = (panel_size * n_columns + 1.6, (panel_size + 0.3) * n_rows + 0.6)
         figure = plt.figure(figsize=size, layout="constrained")
         grid = figure.add_gridspec(n_rows, n_columns)
     else:
+        check_axes(ax, "ax")
         figure = ax.figure
         ax.set_axis_off()
         if ax.get_subplotspec() is None:
@@ -284,8 +305,6 @@ def _probability_norm(probs, color_scale):
     largest = float(probs.max())
     if color_scale == "linear":
         return Normalize(0.0, largest)
-    if color_scale != "log":
-        raise ValueError(f"color_scale must be 'log' or 'linear', got {shorten(color_scale)}")
     smallest = float(probs[probs > 0].min())
     smallest = max(SMALLEST_COLORED, 10.0 ** math.floor(math.log10(smallest)))
     return LogNorm(min(smallest, largest / 10), largest, clip=True)

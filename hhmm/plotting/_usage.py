@@ -1,8 +1,11 @@
 """Display of how much time is spent in each state, by group."""
 
-import numpy as np
+from numbers import Real
 
-from hhmm._conversions import check_option
+import numpy as np
+from sklearn.utils import check_scalar
+
+from hhmm._conversions import check_option, shorten, to_array
 from hhmm.metrics import state_usage
 from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot, legend_above
 from hhmm.plotting._states import check_groups, check_state_names, group_colors
@@ -209,12 +212,17 @@ class StateUsageDisplay:
         self : StateUsageDisplay
         """
         plt = import_pyplot()
-        usage = np.asarray(self.usage, dtype=float)
+        usage = to_array(self.usage, "usage must be fractions of time", float)
         if usage.ndim != 2 or usage.size == 0:
             raise ValueError(f"usage must have shape (n_sequences, n_states), got {usage.shape}")
+        if np.isinf(usage).any():
+            raise ValueError(f"usage must be fractions of time, got {shorten(usage)}")
         check_option(interval, "interval", ("standard_error", "bootstrap"))
+        check_scalar(confidence_level, "confidence_level", Real)
         if not 0 < confidence_level < 1:
-            raise ValueError(f"confidence_level must be between 0 and 1, got {confidence_level}")
+            raise ValueError(
+                f"confidence_level must be between 0 and 1, got {shorten(confidence_level)}"
+            )
         n_states = usage.shape[1]
         names = check_state_names(self.state_names, n_states, default="{}")
         group_names, group_of = check_groups(self.groups, len(usage))

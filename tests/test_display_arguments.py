@@ -1,0 +1,258 @@
+"""Displays refuse what they cannot draw, before a figure is made."""
+
+import inspect
+
+import matplotlib
+import numpy as np
+import pytest
+
+from hhmm.metrics import lagged_mutual_information
+from hhmm.plotting import (
+    AlignmentDisplay,
+    DurationDisplay,
+    EmissionLossDisplay,
+    EthogramDisplay,
+    LaggedInformationDisplay,
+    LogJointDisplay,
+    MatchedConfusionDisplay,
+    RasterDisplay,
+    ScanDisplay,
+    StateGraphDisplay,
+    StateTransitionDisplay,
+    StateUsageDisplay,
+    SyllablePreferenceDisplay,
+    SyllableTransitionDisplay,
+)
+from tests.stubborn import Stubborn
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+TWO = np.array([[0.9, 0.1], [0.2, 0.8]])
+STATES = np.array([[0, 0, 1, 1], [1, 0, 0, 0]])
+MEASURED = ("test_score", "median_duration", "n_used_states", "adjusted_rand")
+SUMMARY = {"n_states": [2, 3], "trans_kappa": [9.0, 9.0], "prior_duration": [11.0, 7.0]} | {
+    f"{what}_{name}": [0.5, 0.75] for name in MEASURED for what in ("mean", "se")
+}
+INFORMATION = lagged_mutual_information(STATES, [1, 2], n_surrogates=2, random_state=0)
+
+# of the constructor and of `plot`
+VALID = {
+    AlignmentDisplay: {
+        "counts": [[0, 50], [40, 10]],
+        "mapping": [1, 0],
+        "names": ("first", "second"),
+        "first_names": ["a", "b"],
+        "second_names": ["a", "b"],
+        "ax": None,
+    },
+    DurationDisplay: {
+        "durations": [[3, 1], [2]],
+        "ended": [[True, False], [True]],
+        "trans_probs": TWO,
+        "state_names": ["a", "b"],
+        "frame_rate": 10.0,
+        "ax": None,
+    },
+    EmissionLossDisplay: {"losses": [1200.0, 1010.0, 1000.0], "ax": None},
+    EthogramDisplay: {
+        "states": STATES,
+        "names": ["a", "b"],
+        "groups": ["x", "y"],
+        "n_states": 2,
+        "state_names": ["a", "b"],
+        "frame_rate": 10.0,
+        "ax": None,
+    },
+    LaggedInformationDisplay: {"information": INFORMATION, "frame_rate": 10.0, "ax": None},
+    LogJointDisplay: {"log_joint": [-9.0, -5.0], "reference": -4.0, "clip_rise": True, "ax": None},
+    MatchedConfusionDisplay: {
+        "confusion_matrix": TWO,
+        "accuracy": 0.85,
+        "cmap": "viridis",
+        "include_values": True,
+        "ax": None,
+    },
+    RasterDisplay: {
+        "syllables": [0, 1, 2, -1],
+        "rows": [("true", STATES[0]), ("p({})", np.full((4, 2), 0.5))],
+        "n_syllables": 3,
+        "state_labels": [0, 1],
+        "start": 0,
+        "cmap": "viridis",
+        "ax": None,
+    },
+    ScanDisplay: {"summary": SUMMARY, "frame_rate": 10.0, "axes": None},
+    StateGraphDisplay: {
+        "trans_probs": TWO,
+        "usage": [0.5, 0.5],
+        "state_names": ["a", "b"],
+        "min_probability": 0.1,
+        "ax": None,
+    },
+    StateTransitionDisplay: {
+        "trans_probs": TWO,
+        "cmap": "viridis",
+        "color_scale": "log",
+        "include_values": True,
+        "ax": None,
+    },
+    StateUsageDisplay: {
+        "usage": TWO,
+        "groups": ["x", "y"],
+        "state_names": ["a", "b"],
+        "interval": "bootstrap",
+        "confidence_level": 0.95,
+        "ax": None,
+    },
+    SyllablePreferenceDisplay: {
+        "biases": TWO,
+        "standard_deviations": TWO,
+        "syllable_names": ["a", "b"],
+        "state_names": ["a", "b"],
+        "n_top": 1,
+        "ax": None,
+    },
+    SyllableTransitionDisplay: {
+        "syllable_trans_probs": [TWO, TWO],
+        "cmap": "viridis",
+        "color_scale": "log",
+        "ax": None,
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def draw(display, arguments):
+    of_constructor = inspect.signature(display).parameters
+    made = display(**{name: x for name, x in arguments.items() if name in of_constructor})
+    return made.plot(**{name: x for name, x in arguments.items() if name not in of_constructor})
+
+
+@pytest.mark.parametrize("display", VALID, ids=lambda display: display.__name__)
+@pytest.mark.parametrize(
+    "value",
+    [Stubborn(), [Stubborn()] * 2, 10**400, 2.5j, ..., np.array([b"\xff"], object)],
+    ids=["stubborn", "list of stubborn", "huge", "complex", "ellipsis", "bytes"],
+)
+def test_what_cannot_be_drawn_is_refused_before_a_figure_is_made(display, value):
+    names_of_two = isinstance(value, list)
+    for name in VALID[display]:
+        if names_of_two and ("names" in name or name == "groups"):
+            continue  # of objects, which have one
+        if name == "n_top" and isinstance(value, int):
+            continue  # all of them
+        with pytest.raises((ValueError, TypeError)) as caught:
+            draw(display, VALID[display] | {name: value})
+        assert len(str(caught.value)) < 600
+        assert plt.get_fignums() == [], name
+
+
+@pytest.mark.parametrize("display", VALID, ids=lambda display: display.__name__)
+def test_what_is_varied_above_can_be_drawn(display):
+    draw(display, VALID[display])
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("display", "changed", "error", "match"),
+    [
+        (AlignmentDisplay, {"counts": [[1, NAN], [1, 1]]}, ValueError, "counts must .* nan"),
+        (AlignmentDisplay, {"mapping": [1, -1]}, ValueError, "integers >= 0, got .*-1"),
+        (AlignmentDisplay, {"mapping": [1, 0.5]}, ValueError, "integers >= 0, got .*0.5"),
+        (AlignmentDisplay, {"mapping": [0, 1e9]}, ValueError, "at most 200 states"),
+        (DurationDisplay, {"durations": [[3, NAN], [2]]}, ValueError, "durations .* of state 0"),
+        (DurationDisplay, {"durations": 5}, TypeError, "durations must be 1-D arrays .*, got 5"),
+        (DurationDisplay, {"trans_probs": 9 * TWO}, ValueError, "trans_probs .* to 8.1"),
+        (LaggedInformationDisplay, {"information": tuple(INFORMATION)}, TypeError, "information"),
+        (
+            LaggedInformationDisplay,
+            {"information": INFORMATION._replace(data=[1.0])},
+            ValueError,
+            r"information must hold .* got shapes \(2,\), \(1,\)",
+        ),
+        (LogJointDisplay, {"reference": NAN}, ValueError, "reference must be a finite number"),
+        (LogJointDisplay, {"clip_rise": "no"}, TypeError, "clip_rise must be an instance of"),
+        (MatchedConfusionDisplay, {"confusion_matrix": [[NAN]]}, ValueError, "finite numbers"),
+        (MatchedConfusionDisplay, {"accuracy": "high"}, TypeError, "accuracy must be an instance"),
+        (MatchedConfusionDisplay, {"include_values": "no"}, TypeError, "include_values must be"),
+        (RasterDisplay, {"rows": [("true",)]}, ValueError, r"pairs .*, got \('true',\)"),
+        (RasterDisplay, {"rows": 5}, TypeError, "rows must be pairs of a label and an array"),
+        (RasterDisplay, {"rows": [("true", "abcd")]}, ValueError, "rows must hold numbers, in 'tr"),
+        (RasterDisplay, {"start": -1}, ValueError, "start == -1, must be >= 0"),
+        (RasterDisplay, {"start": 2**60}, ValueError, "start == .*, must be <="),
+        (RasterDisplay, {"n_syllables": 10**6}, ValueError, "n_syllables == 1000000, must be <="),
+        (RasterDisplay, {"state_labels": np.arange(500)}, ValueError, "at most 200 states"),
+        (
+            RasterDisplay,
+            {"rows": [("true", [0, 1, 2, 10**6])], "state_labels": None},
+            ValueError,
+            "at most 200 states",
+        ),
+        (ScanDisplay, {"summary": [1, 2]}, TypeError, r"a dict of arrays, got \[1, 2\]"),
+        (ScanDisplay, {"summary": {"n_states": [2]}}, ValueError, "got none of trans_kappa, prior"),
+        (
+            ScanDisplay,
+            {"summary": SUMMARY | {"se_test_score": [1.0]}},
+            ValueError,
+            r"\(n_points,\), got \(1,\) in 'se_test_score' and \(2,\) in 'n_states'",
+        ),
+        (ScanDisplay, {"summary": SUMMARY | {"n_states": [2, NAN]}}, ValueError, "n_states .*nan"),
+        (ScanDisplay, {"frame_rate": True}, TypeError, "frame_rate must be a number"),
+        (StateGraphDisplay, {"usage": [1.0, np.inf]}, ValueError, "fractions of time, .* inf"),
+        (StateTransitionDisplay, {"trans_probs": 0 * TWO}, ValueError, "not all of them 0"),
+        (StateTransitionDisplay, {"trans_probs": -TWO}, ValueError, "values from -0.9 to -0.1"),
+        (StateUsageDisplay, {"usage": [[1.0, np.inf]] * 2}, ValueError, "fractions of time"),
+        (StateUsageDisplay, {"confidence_level": "high"}, TypeError, "confidence_level must be"),
+        (StateUsageDisplay, {"state_names": 5}, TypeError, "state_names must hold 2 names, got 5"),
+        (StateUsageDisplay, {"groups": 5}, TypeError, "groups must hold one entry .*, got 5"),
+        (SyllablePreferenceDisplay, {"ax": [1, 2]}, TypeError, "each of ax must be .*, got "),
+        (
+            SyllableTransitionDisplay,
+            {"syllable_trans_probs": np.ones((500, 1, 1))},
+            ValueError,
+            "at most 200 states can be drawn, got 500",
+        ),
+    ],
+)
+def test_the_error_names_what_was_expected_and_what_came(display, changed, error, match):
+    with pytest.raises(error, match=match):
+        draw(display, VALID[display] | changed)
+
+
+def test_losses_may_be_large():
+    display = EmissionLossDisplay([1e20, 2**64, 0.0]).plot()
+    assert display.ax_.get_ylim()[1] == 1e21
+
+
+def test_probabilities_may_be_rounded():
+    StateTransitionDisplay(np.float32([[1 + 2e-7, 0], [0, 1]])).plot()
+
+
+@pytest.mark.parametrize(
+    ("method", "match"),
+    [
+        (lambda: ScanDisplay.from_result(SUMMARY), "result must be what scan returned, got {"),
+        (lambda: LogJointDisplay.from_estimator([0] * 10**6), r"EfficientHHMM, got \[0, 0"),
+    ],
+)
+def test_what_a_display_is_made_from_is_checked(method, match):
+    with pytest.raises(TypeError, match=match):
+        method()
+
+
+def test_many_labels_are_refused_before_they_are_counted():
+    far = [0, 10_000_000 - 1, 0]
+    for display in (StateGraphDisplay, StateUsageDisplay, EthogramDisplay):
+        with pytest.raises(ValueError, match="at most 200 states"):
+            display.from_predictions(far)
+    with pytest.raises(ValueError, match="at most 200 states"):
+        AlignmentDisplay.from_predictions([0, 0, 0], far)

@@ -282,9 +282,8 @@ def material():
         scan = model_selection.scan(
             X, {"n_states": [2]}, estimator=EfficientHHMM(**SETTINGS), **SCAN, random_state=0
         )
-    made = EfficientHHMM.from_params(
-        fits[0].emission_base_, fits[0].emission_biases_, fits[0].trans_probs_
-    )
+    # one whose states change within the short sequences
+    made = EfficientHHMM.from_params(fits[0].emission_base_, [[5.0, -5.0]], np.full((2, 2), 0.5))
     with h5py.File(folder / "results.h5", "w") as file:
         file["day1/mouse1/syllable"] = X[0]
         packed = {"compression": "gzip", "shuffle": True, "chunks": (2,)}
@@ -846,7 +845,7 @@ def _pictures():
         for display, arguments in of_model.items()
     ]
     for name, function, arguments in pictures:
-        yield Target(name, functools.partial(draw_picture, function), arguments, 0.03)
+        yield Target(name, functools.partial(draw_picture, function), arguments, 0.15)
 
 
 @functools.cache

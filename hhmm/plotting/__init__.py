@@ -3,7 +3,9 @@
 They follow scikit-learn's convention. The constructor stores data, ``plot``
 draws them and keeps what it drew as ``ax_`` and ``figure_``, and the
 classmethods ``from_estimator`` and ``from_predictions`` compute the data and
-plot. matplotlib is an extra, and is imported when something is drawn.
+plot. matplotlib is an extra, and is imported when something is drawn. All that is
+given is checked before that: what cannot be drawn raises ValueError or TypeError, and
+more than 200 states are not drawn, since a label that large numbers something else.
 
 States are coloured with the palette of Okabe and Ito [1]_, which readers with
 any kind of colour vision can tell apart, as long as it has enough colours; groups with

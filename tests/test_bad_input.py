@@ -13,6 +13,7 @@ from hhmm.callbacks import FitMonitor
 from hhmm.datasets import load_table, make_hhmm
 from hhmm.diagnostics import ess_bulk, posterior_summary, rhat
 from hhmm.model_selection import duration_from_trans_kappa, scan, trans_kappa_from_duration
+from hhmm.plotting import StateUsageDisplay
 from hhmm.preprocessing import RunCollapser, SyllableEncoder
 from tests.stubborn import Stubborn
 
@@ -450,7 +451,7 @@ class _Large:
     def __array__(self, *args, **kwargs):
         raise MemoryError("no memory left")
 
-    __hash__ = __float__ = __array__
+    __hash__ = __float__ = __iter__ = __array__
 
 
 def test_out_of_memory_is_not_taken_for_a_wrong_value():
@@ -466,6 +467,7 @@ def test_out_of_memory_is_not_taken_for_a_wrong_value():
         "labels of a table": lambda: load_table(
             table, recording="name", syllable="syllable", integer_labels=False
         ),
+        "names of states": lambda: StateUsageDisplay([[1.0]], state_names=_Large()).plot(),
     }
     for call in calls.values():
         with pytest.raises(MemoryError, match="no memory left"):

@@ -108,6 +108,14 @@ def test_any_data_has_window_states(sequences, n_states):
     assert all(((row >= 0) & (row < n_states)).all() for row in states)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("length", [21, 22, 26])
+def test_windows_that_differ_by_rounding_are_one_kind(length):
+    # k-means warned of fewer distinct clusters than it was asked for
+    sequence = np.array([0, 1] * 10 + [2] * 100, np.int32)
+    windows.window_states([sequence], 3, 3, length, np.random.RandomState(0))
+
+
 def test_a_part_of_much_data_is_stretches_of_it():
     sequences = [np.arange(n, dtype=np.int32) for n in (90_000, 50_000, 300_000, 10)]
     part = search._part(np.random.RandomState(0), sequences, compressed=False)

@@ -103,7 +103,9 @@ def window_states(sequences, n_states, n_syllables, length, rng):
         block = slice(first, first + len(tilts))
         means[block] = (tilts @ directions) / np.maximum(n_transitions, 1)[:, None]
         weights[block] = n_transitions
-    n_clusters = min(n_states, len(np.unique(means, axis=0)))
+    # means that differ by rounding alone are one to k-means
+    rounded = np.round(means / max(np.abs(means).max(), np.finfo(float).tiny), 9)
+    n_clusters = min(n_states, len(np.unique(rounded, axis=0)))
     clusters = KMeans(n_clusters, n_init=KMEANS_STARTS, random_state=rng).fit_predict(
         means, sample_weight=weights + 1e-9
     )

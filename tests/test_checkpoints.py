@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -571,29 +570,35 @@ def test_fits_that_are_killed_lose_nothing():
     assert killed.met
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, so that a writer starts at once")
 def test_a_file_written_over_and_over_is_whole_whenever_its_writer_is_killed(tmp_path):
-    path, rng = tmp_path / "file", np.random.default_rng(0)
-    script = (
-        "import pathlib, sys\nfrom importlib import util\n"
-        "spec = util.spec_from_file_location('files', sys.argv[1])\n"
-        "files = util.module_from_spec(spec)\nspec.loader.exec_module(files)\n"
-        "path, i = pathlib.Path(sys.argv[2]), 0\n"
-        "with files.locked(path):\n"
-        "    while True:\n"
-        "        i += 1\n"
-        "        files.write_whole(path, lambda file: file.write(b'%07d\\n' % i * 20_000))\n"
-    )
-    arguments = [sys.executable, "-c", script, _files.__file__, str(path)]
-    for _ in range(30):
-        before = path.stat().st_mtime_ns if path.exists() else None
-        with subprocess.Popen(arguments) as process:
-            while (path.stat().st_mtime_ns if path.exists() else None) == before:
-                assert process.poll() is None
-                time.sleep(0.001)
-            time.sleep(rng.uniform(0, 0.03))
-            process.kill()
-        lines = path.read_bytes().split(b"\n")
-        assert len(lines) == 20_001
-        assert len(set(lines[:-1])) == 1
+    path = tmp_path / "file"
+    script = """
+import itertools, os, pathlib, random, signal, sys, time
+from hhmm import _files
+
+def write(path):
+    with _files.locked(path):
+        for i in itertools.count():
+            _files.write_whole(path, lambda file: file.write(b"%07d\\n" % i * 20_000))
+
+path, rng = pathlib.Path(sys.argv[1]), random.Random(0)
+when = lambda: path.stat().st_mtime_ns if path.exists() else None
+for _ in range(50):
+    before = when()
+    writer = os.fork()
+    if not writer:
+        write(path)
+    while when() == before:
+        assert os.waitpid(writer, os.WNOHANG) == (0, 0)
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, 0.03))
+    os.kill(writer, signal.SIGKILL)
+    os.waitpid(writer, 0)
+    lines = path.read_bytes().split(b"\\n")
+    assert len(lines) == 20_001
+    assert len(set(lines[:-1])) == 1
+"""
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
     with _files.locked(path):  # and nobody holds the lock
         pass

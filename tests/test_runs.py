@@ -1,11 +1,17 @@
 """Cutting sequences into runs, and into the pieces that go with them."""
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hhmm import EfficientHHMM, _runs, _sequences
+from hhmm._messages import compressed
+from hhmm._messages.arithmetic import count_cells
+from hhmm._model.emissions import emission_factors
+from hhmm._precision import double_precision
+from hhmm._types import EmissionLogits, PackedRuns, RunData
 from tests import oracles
 
 N_SYLLABLES = 3
@@ -133,3 +139,45 @@ def test_many_states_and_syllables_agree_with_timestep_by_timestep():
     np.testing.assert_allclose(scores, answers["sequential"][0], rtol=1e-6)
     np.testing.assert_allclose(log_probs, answers["sequential"][1], rtol=1e-6)
     np.testing.assert_allclose(smoothed, answers["sequential"][2], atol=1e-5)
+
+
+@double_precision
+@pytest.mark.parametrize("kernel", ["sample", "expected_counts"])
+def test_counts_beyond_32_bits_are_exact(kernel):
+    """More than 2^31 timesteps, held by one syllable, of which all but a few are in one state."""
+    n_runs, n_lanes, n_powers = 4200, 512, 1024
+    n_timesteps = n_runs * n_lanes * n_powers
+    assert n_timesteps > 2**31
+    starts = np.zeros((n_runs, n_lanes), bool)
+    starts[0] = True
+    pairs = np.zeros((n_runs, n_lanes), np.int32)
+    pairs[0] = 4  # nothing is emitted at a start
+    runs = PackedRuns(
+        pairs=pairs,
+        cells=np.full((n_runs, n_lanes), n_powers - 1, np.int32),
+        starts=starts,
+        inside=np.ones((n_runs, n_lanes), bool),
+        positions=np.zeros((n_runs, n_lanes), np.int64),
+        pair_counts=np.array([n_timesteps - n_lanes, 0, 0, 0, n_lanes], np.float64),
+        cell_counts=np.eye(1, 3 * n_powers, n_powers - 1).reshape(3, n_powers) * n_runs * n_lanes,
+        first_lane=np.uint32(0),
+    )
+    trans_probs = np.array([[0.9999, 0.0001], [1.0, 0.0]])
+    factors = emission_factors(EmissionLogits(np.zeros((2, 2)), np.zeros((2, 2))))
+    key = (jax.random.key(0),) if kernel == "sample" else ()
+    arguments = (*key, factors, trans_probs, RunData(runs, None))
+    *_, stats, _ = jax.jit(getattr(compressed, kernel))(*arguments)
+    trans_counts, syllable_counts = map(np.asarray, stats)
+    n_transitions = n_timesteps - n_lanes
+    tolerance = 0.5 if kernel == "sample" else 1e-6 * n_transitions
+    assert abs(trans_counts.sum() - n_transitions) < tolerance
+    assert abs(syllable_counts.sum() - n_transitions) < tolerance
+    assert trans_counts[0, 0] > 2**31
+    assert syllable_counts[0, 0, 0] > 2**31
+    assert trans_counts.min() >= 0
+
+
+@double_precision
+def test_cells_are_counted_beyond_32_bits():
+    counts = count_cells(np.array([0, 1, 0, 0]), 2, weights=np.int32(2**30))
+    np.testing.assert_array_equal(counts, [3.0 * 2**30, 2.0**30])

@@ -104,7 +104,8 @@ def draw_index(uniform, weights):
 
 def count_cells(cells, n_cells, weights=1):
     """How often each cell occurs, or the sum of its integer weights, (n_cells,) float64."""
-    counts = jnp.zeros(n_cells, jnp.int32).at[cells.reshape(-1)].add(weights, mode="drop")
+    # 32 bits end at two years of video at 30 frames a second
+    counts = jnp.zeros(n_cells, jnp.int64).at[cells.reshape(-1)].add(weights, mode="drop")
     return counts.astype(jnp.float64)
 
 

@@ -230,18 +230,17 @@ def _count(states, table, factors, trans_probs, runs):
     before = jnp.concatenate([states.last[:1], states.last[:-1]])
     # into a start, or out of the sequences: the cell after the last
     cell = jnp.where(runs.starts, n_states**2, before * n_states + states.first)
-    between = jnp.zeros(n_states**2, jnp.int32).at[cell].add(1, mode="drop")
-    by_pair = jnp.zeros(n_states * n_pairs, jnp.int32)
+    # in 64 bits: 32 bits end at two years of video at 30 frames a second
+    between = jnp.zeros(n_states**2, jnp.int64).at[cell].add(1, mode="drop")
+    by_pair = jnp.zeros(n_states * n_pairs, jnp.int64)
     by_pair = by_pair.at[states.first * n_pairs + runs.pairs].add(1)
     staying, uniform = stays(states, table, runs)
     n_stayed = jnp.where(staying, runs.cells % n_powers, 0)
-    held = jnp.zeros(n_states * n_rows, jnp.int32)
+    held = jnp.zeros(n_states * n_rows, jnp.int64)
     held = held.at[states.first * n_rows + runs.cells // n_powers].add(n_stayed)
     # where the state stays, every timestep is a transition to itself
     diagonal = jnp.arange(n_states) * (n_states + 1)
-    trans_counts = between.at[diagonal].add(
-        held.reshape(n_states, n_rows).sum(axis=1, dtype=jnp.int32)
-    )
+    trans_counts = between.at[diagonal].add(held.reshape(n_states, n_rows).sum(axis=1))
 
     def visit(counts, event):
         # one array and one update, the transitions first

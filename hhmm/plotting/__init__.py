@@ -6,6 +6,7 @@ classmethods ``from_estimator`` and ``from_predictions`` compute the data and
 plot. matplotlib is an extra, and is imported when something is drawn. All that is
 given is checked before that: what cannot be drawn raises ValueError or TypeError, and
 more than 200 states are not drawn, since a label that large numbers something else.
+Names are drawn as they are given: a dollar sign in them begins no formula.
 
 States are coloured with the palette of Okabe and Ito [1]_, which readers with
 any kind of colour vision can tell apart, as long as it has enough colours; groups with

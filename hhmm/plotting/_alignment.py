@@ -4,7 +4,14 @@ import numpy as np
 
 from hhmm._conversions import shorten, to_array
 from hhmm.metrics import match_states, matched_confusion_matrix
-from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot, state_colors
+from hhmm.plotting._figures import (
+    LITERAL,
+    check_has,
+    figure_and_axes,
+    import_pyplot,
+    name_ticks,
+    state_colors,
+)
 from hhmm.plotting._states import check_few_states, check_names, check_state_names
 
 _BAR = 0.07  # width of a bar, of the distance between the columns
@@ -244,7 +251,7 @@ class AlignmentDisplay:
         self._label(
             1 + _BAR + 0.03, "left", tops_second, fractions.sum(axis=0), second_names, spacing
         )
-        self.ax_.set_xticks([-_BAR / 2, 1 + _BAR / 2], names)
+        name_ticks(self.ax_, "x", [-_BAR / 2, 1 + _BAR / 2], names)
         self.ax_.set_yticks([])
         self.ax_.tick_params(length=0)
         self.ax_.spines[:].set_visible(False)
@@ -284,7 +291,9 @@ class AlignmentDisplay:
         for state in np.argsort(tops, kind="stable"):
             center = tops[state] + heights[state] / 2
             if heights[state] > 0 and center - last >= spacing:
-                self.ax_.text(x, center, names[state], ha=ha, va="center", fontsize="small")
+                self.ax_.text(
+                    x, center, names[state], ha=ha, va="center", fontsize="small", **LITERAL
+                )
                 last = center
 
 

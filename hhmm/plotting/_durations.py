@@ -233,8 +233,9 @@ class DurationDisplay:
                 x, survival = _survival(durations[state], ended[state])
                 smallest = min(smallest, survival.min())
                 (self.lines_[-1],) = self.ax_.plot(
-                    unit * x, survival, color=color, drawstyle="steps-pre", label=names[state]
+                    unit * x, survival, color=color, drawstyle="steps-pre"
                 )
+                self.lines_[-1].set_label(names[state])  # `plot` would replace an empty name
             if self.expected_lines_ is not None:
                 x = np.geomspace(1, longest, 200)
                 expected = trans_probs[state, state] ** (x - 1)

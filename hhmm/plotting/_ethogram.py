@@ -6,11 +6,13 @@ import numpy as np
 
 from hhmm._states import check_n_states, read_states
 from hhmm.plotting._figures import (
+    LITERAL,
     MISSING_COLOR,
     check_has,
     figure_and_axes,
     import_pyplot,
     legend_above,
+    name_ticks,
     state_colors,
 )
 from hhmm.plotting._heat_maps import POINTS_PER_INCH
@@ -242,7 +244,7 @@ class EthogramDisplay:
         if self.names is None:
             self.ax_.set_ylabel("recording")
         # the layout needs to know the names, the legend the layout, and rows how high they are
-        self.ax_.set_yticks(np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
+        name_ticks(self.ax_, "y", np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
         colors = state_colors(plt, n_states)
         patches = [
             Patch(color=color, label=name) for color, name in zip(colors, state_names, strict=True)
@@ -294,9 +296,8 @@ class EthogramDisplay:
         )
         font_size = min(_LARGEST_FONT, 0.85 * POINTS_PER_INCH * row_inches)
         every = max(1, math.ceil(_SMALLEST_FONT / font_size))
-        self.ax_.set_yticks(
-            centers[::every], names[::every], fontsize=max(font_size, _SMALLEST_FONT)
-        )
+        font_size = max(font_size, _SMALLEST_FONT)
+        name_ticks(self.ax_, "y", centers[::every], names[::every], fontsize=font_size)
         self.ax_.tick_params(axis="y", length=0)
         self.ax_.spines[["left", "right", "top"]].set_visible(False)
         for name, top in zip(headers or (), tops, strict=False):
@@ -308,6 +309,7 @@ class EthogramDisplay:
                 va="bottom",
                 fontsize="small",
                 fontweight="bold",
+                **LITERAL,
             )
 
 

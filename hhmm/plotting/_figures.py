@@ -2,7 +2,7 @@
 
 A display checks that the estimator has what it draws, imports matplotlib, and
 takes the axes it is given or makes a figure. The palette is that of Okabe and
-Ito, see `hhmm.plotting`.
+Ito, see `hhmm.plotting`. Names that users give are drawn with the properties `LITERAL`.
 """
 
 import numpy as np
@@ -22,6 +22,7 @@ OKABE_ITO = (
     "#000000",  # black
 )
 MISSING_COLOR = "0.85"
+LITERAL = {"parse_math": False, "usetex": False}  # a dollar sign in a name is no mathematics
 
 
 def check_has(estimator, attribute):
@@ -115,9 +116,31 @@ def legend_above(ax, handles=None, *, title=None):
     return legend
 
 
+def name_ticks(ax, axis, ticks, names, **properties):
+    """Label ticks of the `axis` "x" or "y" with names as they are.
+
+    Axes that share the axis show the same names, so their labels are set as well.
+    """
+    for sharing in getattr(ax, f"get_shared_{axis}_axes")().get_siblings(ax):
+        getattr(sharing, f"set_{axis}ticks")(ticks, names, **LITERAL, **properties)
+
+
+def literal_legend(parent, handles, **properties):
+    """Add a legend to axes or a figure that shows the labels of `handles` as they are.
+
+    The labels are written afterwards: matplotlib before 3.10 leaves out those that begin with
+    an underscore.
+    """
+    legend = parent.legend(handles, [""] * len(handles), **properties)
+    for text, handle in zip(legend.get_texts(), handles, strict=True):
+        text.set(text=handle.get_label(), **LITERAL)
+    return legend
+
+
 def _legend(ax, handles, title, n_columns, corner="lower left"):
-    return ax.legend(
-        handles=handles,
+    return literal_legend(
+        ax,
+        handles,
         title=title,
         loc=corner,
         bbox_to_anchor=(1.0 if "right" in corner else 0.0, 1.0),

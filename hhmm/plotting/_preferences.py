@@ -7,7 +7,7 @@ from sklearn.utils import check_scalar
 
 from hhmm._conversions import to_array
 from hhmm.metrics import syllable_preferences
-from hhmm.plotting._figures import OKABE_ITO, check_has, import_pyplot
+from hhmm.plotting._figures import LITERAL, OKABE_ITO, check_has, import_pyplot, name_ticks
 from hhmm.plotting._states import check_names, check_state_names
 from hhmm.plotting._transitions import _figure_and_panels
 
@@ -180,9 +180,10 @@ class SyllablePreferenceDisplay:
             panel.axvline(0.0, color="0.3", linewidth=0.8)
             if n_syllables > 2 * n_top:
                 panel.axhline(n_top - 0.5, color="0.6", linewidth=0.8, linestyle=":")
-            panel.set_yticks(np.arange(shown.size), [syllable_names[j] for j in shown])
+            names = [syllable_names[j] for j in shown]
+            name_ticks(panel, "y", np.arange(shown.size), names)
             panel.set(xlim=(-reach, reach), ylim=(shown.size - 0.5, -0.5))
-            panel.set_title(state_names[state], fontsize="small")
+            panel.set_title(state_names[state], fontsize="small", **LITERAL)
             panel.tick_params(labelsize="x-small")
             panel.tick_params(axis="y", length=0)
             panel.locator_params(axis="x", nbins=4)

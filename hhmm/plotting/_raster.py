@@ -18,9 +18,10 @@ from hhmm.plotting._figures import (
     figure_and_axes,
     import_pyplot,
     legend_above,
+    name_ticks,
     state_colors,
 )
-from hhmm.plotting._states import check_few_states
+from hhmm.plotting._states import as_text, check_few_states
 
 _LAST = 2**53  # timestep that float64, in which positions are, tells from the next
 
@@ -284,7 +285,7 @@ class RasterDisplay:
             ylim=(bottom, 0.0),
             xlabel="timestep",
         )
-        self.ax_.set_yticks(ticks, tick_labels)
+        name_ticks(self.ax_, "y", ticks, tick_labels)
         self.ax_.tick_params(axis="y", length=0)
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
         self.ax_.spines[:].set_visible(False)
@@ -315,7 +316,7 @@ class RasterDisplay:
             pair = to_list(row, "rows must be pairs of a label and an array")
             if len(pair) != 2:
                 raise ValueError(f"rows must be pairs of a label and an array, got {shorten(row)}")
-            name = str(pair[0])
+            name = as_text(pair[0])
             values = to_array(pair[1], f"rows must hold numbers, in {name!r}", float)
             if values.ndim not in (1, 2) or len(values) != syllables.size:
                 raise ValueError(
@@ -381,11 +382,12 @@ def _state_legend(ax, labels, colors):
 
 def _labels_of(values, name):
     """Labels (n_timesteps,) as integers, negative where there is none."""
-    labels, lengths, _ = read_states(values, name)
-    if lengths.size != 1 or np.ndim(values) != 1 or labels.size == 0:
+    shape = to_array(values, f"{name} must be a 1-D array of integers").shape
+    if len(shape) != 1 or shape[0] == 0:
         raise ValueError(
-            f"{name} must be a 1-D array of at least one timestep, got shape {np.shape(values)}"
+            f"{name} must be a 1-D array of at least one timestep, got shape {shape}"
         )
+    labels, _, _ = read_states(values, name)
     return labels
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from hhmm._conversions import shorten, to_array
-from hhmm.plotting._figures import OKABE_ITO, check_axes, import_pyplot
-from hhmm.plotting._states import check_frame_rate
+from hhmm.plotting._figures import OKABE_ITO, check_axes, import_pyplot, literal_legend
+from hhmm.plotting._states import as_text, check_frame_rate
 
 _MARKERS = "osD^vP*X"
 _MEASURED = ("test_score", "median_duration", "n_used_states", "adjusted_rand")
@@ -213,7 +213,7 @@ class ScanDisplay:
                 text = seconds + (" timesteps" if self.frame_rate is None else " s")
                 name = "expected duration"
             words.append(f"{name} {text}")
-        return ", ".join(words)
+        return as_text(", ".join(words))
 
     def _line(self, summary, ax, name, scale, label, points, *, number, n_lines):
         """Draw the line of a group in one panel."""
@@ -279,12 +279,12 @@ class ScanDisplay:
     def _add_legend(self, ring, *, own_figure):
         handles = [*(line for line in self.lines_[0] if line.get_label()), ring]
         if not own_figure:
-            self.axes_[0, 0].legend(handles=handles, frameon=False)
+            literal_legend(self.axes_[0, 0], handles, frameon=False)
             return
         longest = max(len(handle.get_label()) for handle in handles)
         n_columns = min(max(int(8.0 / (0.5 + 0.085 * longest)), 1), len(handles))
-        self.figure_.legend(
-            handles=handles, loc="outside upper left", ncols=n_columns, frameon=False
+        literal_legend(
+            self.figure_, handles, loc="outside upper left", ncols=n_columns, frameon=False
         )
 
 

@@ -11,6 +11,7 @@ from hhmm._lagged_information import lay_out, pair_counts
 from hhmm._states import check_n_states, read_states
 from hhmm.metrics import state_usage
 from hhmm.plotting._figures import (
+    LITERAL,
     check_has,
     figure_and_axes,
     import_pyplot,
@@ -168,6 +169,11 @@ class StateGraphDisplay:
         """
         sequences = read_states(states, "states")
         n_states = check_n_states(n_states, sequences)
+        if not (sequences.states >= 0).any():
+            raise ValueError(
+                "states must hold a state (an integer >= 0), got none in "
+                f"{sequences.states.size} timesteps"
+            )
         check_few_states(n_states)  # before their pairs are counted
         counts = pair_counts(lay_out(sequences.states, sequences.lengths, n_states), 1)
         usage = state_usage(states, n_states=n_states)
@@ -272,7 +278,7 @@ class StateGraphDisplay:
             x, y = center * (1 + radius + 0.08)
             ha = "center" if abs(center[0]) < 0.3 else ("left" if center[0] > 0 else "right")
             va = "center" if abs(center[1]) < 0.3 else ("bottom" if center[1] > 0 else "top")
-            self.ax_.text(x, y, name, ha=ha, va=va)
+            self.ax_.text(x, y, name, ha=ha, va=va, **LITERAL)
         reach = 1.05 + radii.max()
         above = reach if self.state_names is None else reach + 0.25
         self.ax_.set(xlim=(-reach, reach), ylim=(-above, above))

@@ -1,6 +1,7 @@
 """How displays name and colour states and groups, and in which unit they measure time."""
 
 import numbers
+import unicodedata
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from hhmm._conversions import shorten, to_float, to_list
 from hhmm.plotting._figures import OKABE_ITO, state_colors
 
 __all__ = [
+    "as_text",
     "check_few_states",
     "check_frame_rate",
     "check_groups",
@@ -51,11 +53,26 @@ def text_color(background):
     return "black" if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else "white"
 
 
+def as_text(name):
+    r"""Return `name` as a string that fonts can draw.
+
+    Control characters other than the end of a line are replaced by their escapes, for example
+    ``\t``; so are lone surrogates, for example ``\udce9``. Python reads a byte of a file name that
+    is not UTF-8 as a lone surrogate, and matplotlib raises TypeError for it.
+    """
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in ("Cc", "Cs") and character != "\n"
+        else character
+        for character in str(name)
+    )
+
+
 def check_names(names, n, argument, *, default):
     """`names` as a list of n strings; ``default.format(i)`` if None."""
     if names is None:
         return [default.format(i) for i in range(n)]
-    names = [str(name) for name in to_list(names, f"{argument} must hold {n} names")]
+    names = [as_text(name) for name in to_list(names, f"{argument} must hold {n} names")]
     if len(names) != n:
         raise ValueError(f"{argument} must hold {n} names, got {len(names)}")
     return names
@@ -81,7 +98,7 @@ def check_groups(groups, n_recordings):
     if groups is None:
         return [""], np.zeros(n_recordings, dtype=int)
     expectation = f"groups must hold one entry for each of {n_recordings} recordings"
-    groups = [str(group) for group in to_list(groups, expectation)]
+    groups = [as_text(group) for group in to_list(groups, expectation)]
     if len(groups) != n_recordings:
         raise ValueError(f"{expectation}, got {len(groups)}")
     names = list(dict.fromkeys(groups))

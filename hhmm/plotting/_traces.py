@@ -12,6 +12,7 @@ from hhmm.plotting._figures import (
     import_pyplot,
     legend_above,
 )
+from hhmm.plotting._states import as_text
 
 
 class LogJointDisplay:
@@ -145,11 +146,14 @@ class LogJointDisplay:
                 line.set_label(f"chain {chain}")
         elif n_chains > 1:
             self.lines_[0].set_label(f"{n_chains} chains")
+        handles, _ = self.ax_.get_legend_handles_labels()
         self.reference_line_ = None
         if reference is not None:
             self.reference_line_ = self.ax_.axhline(
-                reference, color="0.25", linestyle="--", linewidth=1.2, label=reference_label
+                reference, color="0.25", linestyle="--", linewidth=1.2
             )
+            self.reference_line_.set_label(as_text(reference_label))
+            handles.append(self.reference_line_)
 
         limits, below = _plateau_limits(log_joint, reference, clip_rise)
         self.ax_.set_ylim(limits)
@@ -164,7 +168,7 @@ class LogJointDisplay:
         self.ax_.yaxis.set_major_formatter(lambda value, _: _format_nats(value, decimals))
         _integer_x_axis(self.ax_, n_iter)
         if n_chains > 1 or reference is not None:
-            legend_above(self.ax_)
+            legend_above(self.ax_, handles)
         return self
 
 

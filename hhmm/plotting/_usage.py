@@ -7,7 +7,13 @@ from sklearn.utils import check_scalar
 
 from hhmm._conversions import check_option, shorten, to_array
 from hhmm.metrics import state_usage
-from hhmm.plotting._figures import check_has, figure_and_axes, import_pyplot, legend_above
+from hhmm.plotting._figures import (
+    check_has,
+    figure_and_axes,
+    import_pyplot,
+    legend_above,
+    name_ticks,
+)
 from hhmm.plotting._states import check_groups, check_state_names, group_colors
 
 _MARKERS = "osD^vP*X"
@@ -273,7 +279,7 @@ class StateUsageDisplay:
                 else f"n = {len(part)}",
             )
             handles.append(drawn)
-        self.ax_.set_xticks(np.arange(n_states), names)
+        name_ticks(self.ax_, "x", np.arange(n_states), names)
         if max(map(len, names)) > 3:
             for label in self.ax_.get_xticklabels():
                 label.set(rotation=40, ha="right", rotation_mode="anchor", fontsize="small")

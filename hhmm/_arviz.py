@@ -1,6 +1,7 @@
 """Kept draws as ArviZ takes them, in either of its generations."""
 
 import inspect
+import warnings
 
 import numpy as np
 
@@ -53,6 +54,9 @@ def convert(posterior, *, acceptance, diverging, log_likelihood):
             "X": ["sequence"],
         },
     }
-    if "posterior" in inspect.signature(arviz.from_dict).parameters:  # before ArviZ 1.0
-        return arviz.from_dict(**groups, **labels)
-    return arviz.from_dict(groups, **labels)
+    with warnings.catch_warnings():
+        # ArviZ takes arrays of fewer draws than chains for transposed ones
+        warnings.filterwarnings("ignore", message="More chains")
+        if "posterior" in inspect.signature(arviz.from_dict).parameters:  # before ArviZ 1.0
+            return arviz.from_dict(**groups, **labels)
+        return arviz.from_dict(groups, **labels)

@@ -7,10 +7,11 @@ sweep; one of several chains has a subtask for every chain, with subtasks for it
 
 import threading
 
-import jax
 import numpy as np
 import sklearn
 from sklearn.utils.fixes import parse_version
+
+from hhmm._precision import settings
 
 HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
 
@@ -35,8 +36,8 @@ else:
 class SweepTasks:
     """Tells the callbacks of an estimator about every sweep of every chain.
 
-    Hooks are called under a lock, since chains run in threads, and at the precision of JAX that
-    the caller of the fit has set: what they compute is the user's.
+    Hooks are called under a lock, since chains run in threads, and under the JAX settings of the
+    caller of the fit: what they compute is the user's.
 
     Parameters
     ----------
@@ -46,24 +47,25 @@ class SweepTasks:
     log_joints : list of lists of float
         Log joints of the sweeps that each chain has done before.
     n_iter : int
-    callers_x64 : bool
+    callers_settings : dict
+        As `hhmm._precision.current_settings` returns them.
     fitted_attributes : callable
         Takes a `ChainState`; returns the attributes of an estimator whose fit ended there.
     """
 
     def __init__(
-        self, estimator, X, y, mask, *, log_joints, n_iter, callers_x64, fitted_attributes
+        self, estimator, X, y, mask, *, log_joints, n_iter, callers_settings, fitted_attributes
     ):
         self._estimator = estimator
         self._params = estimator.get_params(deep=False)
         self._data = {"X": X, "y": y, "metadata": {} if mask is None else {"mask": mask}}
-        self._callers_x64 = callers_x64
+        self._callers_settings = callers_settings
         self._fitted_attributes = fitted_attributes
         self._lock = threading.Lock()
         self._log_joints, n_chains = log_joints, len(log_joints)
         self._chains = []
         if getattr(estimator, "_skl_callbacks", []):
-            with jax.enable_x64(callers_x64):
+            with settings(callers_settings):
                 root = estimator._init_callback_context(
                     max_subtasks=n_iter if n_chains == 1 else n_chains,
                     sequential_subtasks=n_chains == 1,
@@ -103,13 +105,13 @@ class SweepTasks:
             self._end(task, fitted_attributes)
 
     def _begin(self, task):
-        with jax.enable_x64(self._callers_x64):
+        with settings(self._callers_settings):
             begun = task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
         self._check_params()
         return begun
 
     def _end(self, task, attributes):
-        with jax.enable_x64(self._callers_x64):
+        with settings(self._callers_settings):
             is_last = task.call_on_fit_task_end(
                 estimator=self._estimator, **self._data, reconstruction_attributes=attributes
             )

@@ -2,6 +2,7 @@
 
 import math
 import reprlib
+import sys
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -21,7 +22,7 @@ def to_array(values, expectation, dtype=None):
     expectation : str
         How the error begins: "X must be ...".
     dtype : dtype of reals, default=None
-        What to convert to; imaginary parts are refused.
+        What to convert to; imaginary parts are refused, missing values become NaN.
 
     Raises
     ------
@@ -34,11 +35,29 @@ def to_array(values, expectation, dtype=None):
             return array
         if array.dtype.kind == "c" or (array.dtype == object and any(map(_is_complex, array.flat))):
             raise TypeError("imaginary parts would be lost")
-        return array.astype(dtype)
+        return fill_missing(array, np.nan).astype(dtype)
     except MemoryError:
         raise
     except Exception as error:
         raise ValueError(f"{expectation}, got {shorten(values)}: {error}") from error
+
+
+def as_objects(values):
+    """Return a list of any objects as a 1-D array, whatever NumPy would take them for."""
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+def fill_missing(array, value):
+    """Replace None, NaN and pandas' missing values in an object array by `value`."""
+    if array.dtype != object:
+        return array
+    pandas = sys.modules.get("pandas")
+    if pandas is not None:
+        missing = pandas.isna(array)
+    else:
+        missing = [x is None or (isinstance(x, float) and math.isnan(x)) for x in array.flat]
+        missing = np.reshape(np.array(missing, bool), array.shape)
+    return np.where(missing, value, array)
 
 
 def to_list(values, expectation):

@@ -1,6 +1,6 @@
 """States as users give them: one sequence, a 2-D array, or a list of sequences.
 
-A negative value, NaN or a masked entry marks a timestep without a state.
+A negative value, NaN, None, pandas' NA or a masked entry marks a timestep without a state.
 """
 
 import numbers
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hhmm._conversions import count_dims, shorten, to_array
+from hhmm._conversions import count_dims, fill_missing, shorten, to_array
 
 # A result with more entries than this was indexed by something that is no state.
 MAX_ENTRIES = 10_000_000
@@ -27,14 +27,12 @@ def read_states(states, name):
     if not isinstance(states, list | tuple):
         states = as_array(states, name)
         if states.ndim == 1 and states.dtype == object:
-            states = list(states)
+            states = list(states)  # of sequences
     if isinstance(states, list | tuple):
         if len(states) and count_dims(states[0]) > 0:
             return _read_list(states, name)
         states = as_array(states, name)
 
-    if states.dtype == object:
-        states = as_array(states.tolist(), name)  # an object array of sequences of equal length
     if states.ndim == 0:
         raise TypeError(
             f"{name} must be an array of integers or a list of 1-D arrays, got a single "
@@ -66,12 +64,16 @@ def _read_list(sequences, name):
 
 
 def as_array(values, name):
-    """`values` as an array, -1 where a masked array is masked; an error names what is none."""
+    """`values` as an array, -1 where an entry is masked or missing; an error names what is none."""
     if isinstance(values, np.ma.MaskedArray):
         # Unsigned integers cannot hold the -1.
         signed = values.astype(np.int64) if values.dtype.kind in "bu" else values
         return signed.filled(-1)
-    return to_array(values, f"{name} must be an array of integers")
+    array = to_array(values, f"{name} must be an array of integers")
+    if array.dtype == object and array.ndim and all(count_dims(value) == 0 for value in array.flat):
+        # a list of plain Python numbers has their type
+        return np.asarray(fill_missing(array, -1).tolist())
+    return array
 
 
 def _integers(states, lengths, name):

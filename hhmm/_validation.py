@@ -7,12 +7,13 @@ looked, so that outputs can mirror it.
 
 import contextlib
 import numbers
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from hhmm._conversions import count_dims, shorten, to_array
+from hhmm._conversions import as_objects, count_dims, fill_missing, shorten, to_array
 from hhmm._types import Params
 
 MISSING = -1
@@ -21,6 +22,12 @@ MAX_SYLLABLES = 46_340
 # of a count that is asked for: what goes over it is a slip, and overflows further on
 MOST = np.iinfo(np.int32).max
 _LARGEST_LABEL = np.iinfo(np.int32).max - 1
+# Shares of labels that never occur above which a fit warns. In simulations a quarter cost nothing,
+# a half cost a state.
+_MOST_UNUSED = 0.1
+_MOST_UNUSED_OF_GIVEN = 0.5
+# of the transitions that there would be without gaps; a fit with fewer warns
+_FEWEST_TRANSITIONS = 0.5
 
 
 class Layout(NamedTuple):
@@ -136,6 +143,20 @@ def count_transitions(sequences):
     return np.array([np.count_nonzero((x[1:] >= 0) & (x[:-1] >= 0)) for x in sequences])
 
 
+def warn_without_transitions(checked, *, stacklevel):
+    """Warn where nothing in X tells the states of a fitted model apart."""
+    if count_transitions(checked.sequences).any():
+        return
+    n_sequences = len(checked.sequences)
+    message = "X has no observed transition, so the results follow from the model alone"
+    if n_sequences > 1 and (checked.layout.n_timesteps == 1).all():
+        message += (
+            f": X is {n_sequences} sequences of one timestep each. If it is one sequence, pass "
+            "[numpy.ravel(X)]"
+        )
+    warnings.warn(message, UserWarning, stacklevel=stacklevel)
+
+
 def check_weights(sample_weight):
     """Weights given by the user as a finite number, or an array of them."""
     weights = to_array(sample_weight, "sample_weight must be numbers, one a sequence", np.float64)
@@ -146,13 +167,51 @@ def check_weights(sample_weight):
     return float(weights) if weights.ndim == 0 else weights
 
 
-def describe_empty(empty, checked):
-    """The warning about sequences without an observed timestep."""
-    shown = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
-    return (
-        f"{len(empty)} of {len(checked.sequences)} sequences have no observed timestep and are "
-        f"left out of the fit: index {shown}"
-    )
+def describe_doubtful_data(checked, n_syllables, empty, *, is_given):
+    """Return warnings about data that can be fitted, but most likely not as they are.
+
+    Parameters
+    ----------
+    checked : Checked
+    n_syllables : int
+    empty : ndarray of int
+        Indices of the sequences without an observed timestep.
+    is_given : bool
+        Whether the user gave `n_syllables`, perhaps for labels of other data.
+
+    Returns
+    -------
+    messages : list of str
+    """
+    sequences = checked.sequences
+    messages = []
+    if len(empty):
+        shown = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
+        messages.append(
+            f"{len(empty)} of {len(sequences)} sequences have no observed timestep and are left "
+            f"out of the fit: index {shown}"
+        )
+    occurs = np.zeros(n_syllables + 1, bool)
+    for sequence in sequences:
+        occurs[sequence] = True  # a missing timestep, -1, is the last entry
+    n_unused = n_syllables - int(occurs[:-1].sum())
+    if n_unused > n_syllables * (_MOST_UNUSED_OF_GIVEN if is_given else _MOST_UNUSED):
+        messages.append(
+            f"{n_unused} of the {n_syllables} labels 0 to {n_syllables - 1} never occur in X. The "
+            "model reserves probability for each of them, and can miss states because of that. "
+            "Number the labels that occur with hhmm.preprocessing.SyllableEncoder"
+        )
+    n_observed = sum(np.count_nonzero(x >= 0) for x in sequences)
+    n_possible = n_observed - (len(sequences) - len(empty))
+    n_transitions = int(count_transitions(sequences).sum())
+    if n_transitions < _FEWEST_TRANSITIONS * n_possible:
+        messages.append(
+            f"X has {n_transitions:,} observed transitions and {n_observed:,} observed timesteps. "
+            "Only transitions, of two observed timesteps in a row, tell states apart; without "
+            f"gaps there would be {n_possible:,}. If each label is an event, leave out the missing "
+            "timesteps between events, so that an event is a timestep"
+        )
+    return messages
 
 
 def check_states(states, layout, lengths, n_states, *, name):
@@ -200,6 +259,9 @@ def check_params(emission_base, emission_biases, trans_probs):
     arrays = []
     for name, value in given.items():
         array = to_array(value, f"{name} must be a 2-D array of numbers", np.float64)
+        if name == "emission_biases" and array.shape == (0,):
+            # of one state, as a list: without a row there is no number of columns
+            array = array.reshape(0, len(arrays[0]) - 1)
         if array.ndim != 2:
             raise ValueError(
                 f"{name} must be a 2-D array of numbers, got {array.ndim}-D: {shorten(value)}"
@@ -248,7 +310,7 @@ def is_list_of_sequences(X):
 def _check_list(X):
     if len(X) == 0:
         raise ValueError("X is an empty list: expected at least one sequence")
-    if all(isinstance(item, numbers.Number) for item in X):
+    if all(isinstance(item, numbers.Number) for item in fill_missing(as_objects(X), np.nan)):
         raise ValueError(
             f"X must be {_EXPECTED}, got a list of {len(X)} numbers. Reshape your data: "
             "wrap a single sequence as [X]"
@@ -307,6 +369,12 @@ def _check_array(estimator, X, mask, reset):
 
 def numeric_array(estimator, X, *, reset=True):
     """X as a 2-D array of numbers, by scikit-learn, which keeps the names of its columns."""
+    if isinstance(X, np.ndarray):
+        X = fill_missing(X, np.nan)
+    elif hasattr(X, "select_dtypes") and X.select_dtypes(["object", "string"]).shape[1]:
+        X = X.astype(object).where(
+            X.notna(), np.nan
+        )  # a pandas DataFrame; scikit-learn fails on NA
     try:
         return validate_data(
             estimator,

@@ -263,7 +263,10 @@ def posterior_summary(model, *, include_biases=False):
     pooled = draws.reshape(-1, len(names))
     with np.errstate(invalid="ignore"):  # an infinite dwell time has no spread
         sd = pooled.std(axis=0, ddof=1) if len(pooled) > 1 else np.full(len(names), np.nan)
-        q5, q95 = np.quantile(pooled, [0.05, 0.95], axis=0)
+        quantiles = np.quantile(pooled, [0.05, 0.95], axis=0)
+        # to interpolate between infinite dwell times gives NaN
+        at_draws = np.quantile(pooled, [0.05, 0.95], axis=0, method="higher")
+        q5, q95 = np.where(np.isnan(quantiles), at_draws, quantiles)
     return PosteriorSummary(
         *(np.array(names), pooled.mean(axis=0), sd, q5, q95),
         *(rhat(draws), ess_bulk(draws), ess_tail(draws)),

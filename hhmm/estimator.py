@@ -25,7 +25,12 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from hhmm import _arviz, _validation
 from hhmm import _memory as memory
-from hhmm._callback_support import CallbackSupportMixin, SweepTasks, with_callbacks
+from hhmm._callback_support import (
+    HAS_CALLBACKS,
+    CallbackSupportMixin,
+    SweepTasks,
+    with_callbacks,
+)
 from hhmm._conversions import check_flag, to_float
 from hhmm._files import absolute
 from hhmm._inference import checkpoint as checkpoints
@@ -38,7 +43,7 @@ from hhmm._interrupts import Interrupts
 from hhmm._model.emissions import params_from_logits
 from hhmm._model.simulate import simulate
 from hhmm._model.transitions import with_a_mode
-from hhmm._precision import double_precision
+from hhmm._precision import current_settings, double_precision
 from hhmm._progress import Progress, tell
 from hhmm._random import key_from_random_state
 from hhmm._types import Params, Priors
@@ -48,6 +53,8 @@ from hhmm.metrics import state_usage
 _STATE_VERSION = 1
 # attributes that only a fit by a sampler has
 _OF_DRAWS = ("posterior_", "emission_acceptance_", "emission_diverging_", "_kept_sweeps")
+# stacklevel of a warning in _fit: over its decorators, fit, and that of fit
+_CALLER_OF_FIT = 6 if HAS_CALLBACKS else 5
 
 
 class EfficientHHMM(
@@ -387,8 +394,10 @@ class EfficientHHMM(
         Warns
         -----
         UserWarning
-            If sequences without an observed timestep are left out; if `checkpoint` could not be
-            written, for example to a full disk: the fit goes on, and the file is as it was.
+            If sequences without an observed timestep are left out. If more than a tenth of the
+            labels never occur in X (more than half, where `n_syllables` is given). If missing
+            timesteps leave fewer than half of the transitions observed. If `checkpoint` could not
+            be written, for example to a full disk: the fit continues, and the file is as it was.
         ConvergenceWarning
             If the fit was interrupted, an emission solve did not converge, the log joint had not
             settled, chains are in different modes, or `max_iter` ended a climb.
@@ -398,7 +407,7 @@ class EfficientHHMM(
             check_scalar(checkpoint_every, "checkpoint_every", Integral, min_val=1)
         with _validation.unchanged_on_error(self):
             warnings_ = self._fit(
-                X, y, mask, checkpoint, checkpoint_every, callers_x64=jax.config.jax_enable_x64
+                X, y, mask, checkpoint, checkpoint_every, callers_settings=current_settings()
             )
         for warning in warnings_:
             warnings.warn(warning, stacklevel=3)
@@ -406,8 +415,8 @@ class EfficientHHMM(
 
     @with_callbacks
     @double_precision
-    def _fit(self, X, y, mask, path, checkpoint_every, *, callers_x64):
-        """Fit; returns what to warn of. `y` and the caller's precision are for callbacks alone."""
+    def _fit(self, X, y, mask, path, checkpoint_every, *, callers_settings):
+        """Fit; returns what to warn of. `y` and the caller's settings are for callbacks alone."""
         if self.emission_sampler == "hmc" and self.emission_solver != "newton":
             raise ValueError(
                 "emission_sampler='hmc' needs the mode itself: expected "
@@ -415,6 +424,10 @@ class EfficientHHMM(
             )
         checked = _validation.check_sequences(self, X, mask=mask, reset=True)
         n_syllables, empty = _validation.check_fit_data(checked, self.n_syllables, self.n_states)
+        for message in _validation.describe_doubtful_data(
+            checked, n_syllables, empty, is_given=self.n_syllables is not None
+        ):
+            warnings.warn(message, UserWarning, stacklevel=_CALLER_OF_FIT)
         is_sampler = self.algorithm == "gibbs"
         n_draws = int(self.n_draws) if is_sampler else 0
         estimate_memory = functools.partial(
@@ -459,7 +472,7 @@ class EfficientHHMM(
                 mask,
                 log_joints=[[] if past is None else [*past.trace.log_joint] for past in pasts],
                 n_iter=n_iter,
-                callers_x64=callers_x64,
+                callers_settings=callers_settings,
                 fitted_attributes=lambda chain: _params_of(chain) | {"n_syllables_": n_syllables},
             )
             run_one = functools.partial(
@@ -485,10 +498,7 @@ class EfficientHHMM(
         if was_interrupted:
             messages = [verdict.describe_interrupt(results, n_iter, n_chains, path)]
         tasks.end({})
-        warnings_ = [ConvergenceWarning(message) for message in messages]
-        if len(empty):
-            warnings_.insert(0, UserWarning(_validation.describe_empty(empty, checked)))
-        return warnings_
+        return [ConvergenceWarning(message) for message in messages]
 
     def _run(self, starts_, run_one, checkpoint, tasks):
         """Run all chains to their end, or to an interrupt: results, and whether there was one."""
@@ -536,6 +546,12 @@ class EfficientHHMM(
         -------
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
             In the form of X; -1 on padding.
+
+        Warns
+        -----
+        UserWarning
+            If X has no observed transition, as a column of shape (n_timesteps, 1) has none: it is
+            n_timesteps sequences of one timestep each. The other methods that take X warn too.
         """
         params, prepared, checked = self._prepare(X, mask)
         return prepared.unpack(decode.viterbi(params, prepared), checked.layout, fill=-1)
@@ -1088,6 +1104,7 @@ class EfficientHHMM(
         """Check X and lay it out for a fitted model: params, prepared, checked."""
         check_is_fitted(self)
         checked = _validation.check_sequences(self, X, mask=mask, reset=False)
+        _validation.warn_without_transitions(checked, stacklevel=5)
         params = self._params()
         n_syllables = len(params.emission_base)
         _validation.check_labels(
@@ -1122,6 +1139,7 @@ def _refuse_beyond_float32(is_bad):
         )
 
 
+@double_precision  # called by hooks, under the caller's settings
 def _params_of(chain):
     """The fitted attributes that the parameters of a chain are."""
     logits = jax.tree.map(np.asarray, chain.logits)

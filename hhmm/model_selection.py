@@ -64,7 +64,7 @@ from hhmm._validation import (
     check_fit_data,
     check_sequences,
     count_transitions,
-    describe_empty,
+    describe_doubtful_data,
 )
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import matched_accuracy, state_durations, state_usage
@@ -165,7 +165,7 @@ def trans_kappa_from_duration(duration, *, n_states, frame_rate=1.0, trans_beta=
         raise ValueError(
             f"duration must be at least {least / rate:.6g} with {k:g} states and frame_rate="
             f"{rate:g}: {least:.6g} timesteps, as long as states last with trans_kappa=0; "
-            f"got {given:g}"
+            f"got {given}"
         )
     return _scalar_or_array(np.maximum(trans_kappa, 0.0))
 
@@ -290,7 +290,7 @@ def scan(
     ConvergenceWarning
         Once, if fits warned of convergence; column ``warnings`` of the table tells which.
     UserWarning
-        If sequences without an observed timestep are left out.
+        If X is doubtful as `hhmm.EfficientHHMM.fit` warns of it.
 
     See Also
     --------
@@ -589,8 +589,9 @@ def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
     checked = check_sequences(model, X, mask=mask, reset=True)
     lengths = np.array([len(sequence) for sequence in checked.sequences])
     n_syllables, empty = check_fit_data(checked, model.n_syllables, 1)
-    if len(empty):
-        warnings.warn(describe_empty(empty, checked), stacklevel=3)
+    is_given = model.n_syllables is not None
+    for message in describe_doubtful_data(checked, n_syllables, empty, is_given=is_given):
+        warnings.warn(message, UserWarning, stacklevel=3)
     points = _make_points(model, param_grid, n_syllables)
     folds = _make_folds(checked.sequences, cv, groups)
     most = max(point.settings["n_states"] for point in points)
@@ -624,6 +625,8 @@ def _make_points(model, param_grid, n_syllables):
         settings["n_syllables"] = n_syllables
         point = _Point(given, settings, _as_text(settings))
         points.setdefault(point.identity, point)
+    if not points:
+        raise ValueError(f"param_grid must hold at least one grid point, got {shorten(param_grid)}")
     return list(points.values())
 
 
@@ -693,7 +696,8 @@ def _fit(task, model, flat, lengths, base_seed, under_way):
             raise
     seconds = time.perf_counter() - began
     for warning in caught:
-        if not issubclass(warning.category, ConvergenceWarning):
+        # scan has warned of the data, which is a UserWarning, once
+        if not issubclass(warning.category, ConvergenceWarning) and warning.category != UserWarning:
             warnings.warn(warning.message, stacklevel=2)
     states = model.predict(test)
     n_states = task.point.settings["n_states"]

@@ -38,7 +38,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hhmm._conversions import shorten, to_array
+from hhmm._conversions import as_objects, fill_missing, shorten, to_array
 from hhmm._validation import (
     MISSING,
     check_labels,
@@ -586,6 +586,8 @@ def _check_states(states, n_runs):
         if isinstance(row, np.ma.MaskedArray):
             row = row.filled(MISSING if row.dtype.kind == "i" else np.nan)
         row = to_array(row, f"{name} must be numbers")
+        if row.dtype == object:
+            row = np.asarray(fill_missing(row, MISSING).tolist())
         if row.dtype.kind not in "iuf" and row.size:
             raise TypeError(f"{name} must be numbers, got dtype {row.dtype}")
         if row.ndim not in (1, 2) or (rows and row.shape[1:] != rows[0].shape[1:]):
@@ -626,7 +628,7 @@ def _form(X):
     if getattr(X, "ndim", None) == 1 and hasattr(X, "to_numpy"):
         X = X.to_numpy()  # a pandas Series, one sequence an item
     if _is_nested(X):
-        rows = np.stack([_as_objects(row) for row in X])
+        rows = np.stack([as_objects(row) for row in X])
         is_number = all(isinstance(label, numbers.Real) for label in rows.flat)
         return to_array(X, _EXPECTED) if is_number else rows, False
     return X, is_list_of_sequences(X)
@@ -650,11 +652,6 @@ def _is_nested(X):
     if not isinstance(X, (list, tuple)) or not all(isinstance(row, (list, tuple)) for row in X):
         return False
     return len({len(row) for row in X}) == 1 and len(X[0]) > 0
-
-
-def _as_objects(values):
-    """A list of any objects as a 1-D array, whatever NumPy would take them for."""
-    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def _check_2d(X):
@@ -706,7 +703,7 @@ def _read_sequence(item, i):
     if hasattr(item, "toarray"):
         raise TypeError(f"X must be dense, but {name} is sparse: pass {name}.toarray()")
     if isinstance(item, (list, tuple)):
-        objects = _as_objects(item)
+        objects = as_objects(item)
         is_number = all(isinstance(label, numbers.Number) for label in item)
         return _simplify(to_array(item, f"{name} must hold labels") if is_number else objects, None)
     mask = np.ma.getmaskarray(item) if isinstance(item, np.ma.MaskedArray) else None
@@ -816,7 +813,7 @@ def _as_labels(labels):
     """Labels as an array, int64 if all are integers."""
     if labels and all(isinstance(label, int) and abs(label) < 2**63 for label in labels):
         return np.array(labels, dtype=np.int64)
-    return _as_objects(labels)
+    return as_objects(labels)
 
 
 def _place(read, position):

@@ -1,6 +1,7 @@
 """What a user gets for bad input: an error, or a warning, that says what was expected."""
 
 import decimal
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -355,7 +356,6 @@ def test_weights_are_checked(fitted, weight, message):
 HOSTILE = {
     "an integer beyond float64": 10**400,
     "an integer too long to write": 10**5000,
-    "a signalling NaN": decimal.Decimal("sNaN"),
     "a complex number": np.complex64(1j),
     "an object": Stubborn(),
 }
@@ -507,3 +507,80 @@ def test_folds_of_other_sequences():
     folds = [([0, 1], [2]), ([0, 2], [1])]
     with pytest.raises(ValueError, match=r"fold 0 of cv must be two 1-D arrays of indices of 2"):
         scan(GOOD, {"n_states": [2]}, estimator=_model(), cv=folds, n_seeds=1)
+
+
+SIMULATED = make_hhmm(20, 300, n_states=3, n_syllables=12, random_state=1)
+
+
+def _warnings_of(call):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    own = [w for w in caught if not issubclass(w.category, ConvergenceWarning)]
+    assert all(w.filename == __file__ for w in own)
+    return [str(w.message) for w in own]
+
+
+@pytest.mark.parametrize(
+    ("X", "n_syllables", "message"),
+    [
+        (SIMULATED.X * 8 + 3, None, "80 of the 92 labels 0 to 91 never occur in X"),
+        (SIMULATED.X + 12, None, "12 of the 24 labels 0 to 23 never occur"),
+        (SIMULATED.X * 2, None, "11 of the 23 labels 0 to 22 never occur"),
+        (SIMULATED.X, 25, "13 of the 25 labels 0 to 24 never occur"),
+        (SIMULATED.X + 1, None, None),  # as MATLAB counts: without consequence
+        (SIMULATED.X, None, None),
+        (SIMULATED.X, 14, None),  # for labels of other data
+    ],
+)
+def test_labels_with_gaps_are_warned_of(X, n_syllables, message):
+    messages = _warnings_of(lambda: _model(n_syllables=n_syllables).fit(list(X)))
+    if message is None:
+        assert messages == []
+    else:
+        assert len(messages) == 1
+        assert message in messages[0]
+        assert "hhmm.preprocessing.SyllableEncoder" in messages[0]
+
+
+def test_the_warning_comes_before_the_work():
+    model = _model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="never occur"):
+            model.fit(SIMULATED.X * 8)
+    assert not hasattr(model, "trans_probs_")
+
+
+def test_scan_warns_of_labels_with_gaps_once():
+    def call():
+        scan(SIMULATED.X[:4] * 8, {"n_states": [1, 2]}, estimator=_model(), cv=2, random_state=0)
+
+    assert sum("never occur" in message for message in _warnings_of(call)) == 1
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_hardly_any_transitions_are_warned_of(every):
+    x = np.full(401 * every, np.nan)
+    x[::every] = SIMULATED.X.ravel()[:401]
+    x[1] = 2.0
+    n_transitions = 2 if every == 2 else 1
+    messages = _warnings_of(lambda: _model().fit([x]))
+    assert len(messages) == 1
+    assert f"X has {n_transitions} observed transitions and 402 observed timesteps" in messages[0]
+    assert "without gaps there would be 401" in messages[0]
+    # short sequences have few transitions, and no gaps
+    assert _warnings_of(lambda: _model().fit(list(SIMULATED.X.reshape(-1, 2)))) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["predict", "predict_proba", "filter_proba", "decode", "sample_states", "score_samples"]
+)
+def test_a_column_is_warned_of(name, fitted_on_list):
+    column = np.arange(300)[:, None] % 3
+    messages = _warnings_of(lambda: getattr(fitted_on_list, name)(column))
+    assert len(messages) == 1
+    assert "X is 300 sequences of one timestep each" in messages[0]
+    assert "[numpy.ravel(X)]" in messages[0]
+    assert _warnings_of(lambda: getattr(fitted_on_list, name)([np.ravel(column)])) == []
+    assert "no observed transition" in _warnings_of(lambda: fitted_on_list.predict([[0, -1, 1]]))[0]

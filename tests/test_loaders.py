@@ -6,6 +6,7 @@ import itertools
 import os
 import stat
 import sys
+import warnings
 import zlib
 
 import h5py
@@ -133,17 +134,65 @@ def test_results_h5(tmp_path):
     assert load_keypoint_moseq(str(tmp_path / "results.h5")).frame_rate is None
 
 
-@pytest.mark.parametrize("dataset", ["syllables_reindexed", "syllables", "syllable"])
+@pytest.mark.parametrize("dataset", ["syllables", "syllable"])
 def test_results_h5_of_every_age(tmp_path, dataset):
     path = write_results(tmp_path / "results.h5", dataset=dataset)
     assert_holds(load_keypoint_moseq(path), SYLLABLES)
 
 
-def test_results_h5_that_has_both_gives_the_reindexed(tmp_path):
-    path = write_results(tmp_path / "results.h5", dataset="syllables_reindexed", syllables=50)
-    data = load_keypoint_moseq(path)
-    assert_holds(data, SYLLABLES)
-    assert "'syllables_reindexed'" in data.source
+# Two calls of keypoint-MoSeq before 0.2 each numbered syllables by frequency: 7 is 0 in the first.
+SOURCES = {"m1": [7, 7, 7, 3], "m3": [3, 3, 3, 7]}
+REINDEXED = {"m1": [0, 0, 0, 1], "m3": [0, 0, 0, 1]}
+
+
+def reindexed_results(path, *, sources=SOURCES):
+    with h5py.File(path, "w") as file:
+        for name, labels in REINDEXED.items():
+            file[f"{name}/syllables_reindexed"] = labels
+            if name in sources:
+                file[f"{name}/syllables"] = sources[name]
+    return path
+
+
+@pytest.mark.filterwarnings("error")
+def test_syllables_are_read_and_not_what_was_renumbered(tmp_path):
+    """The same label means the same syllable in recordings that different calls wrote."""
+    data = load_keypoint_moseq(reindexed_results(tmp_path / "results.h5"))
+    assert_holds(data, SOURCES)
+    assert "'syllables'" in data.source
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for name, labels in SOURCES.items():
+        frame = pd.DataFrame({"syllables reindexed": REINDEXED[name], "syllables": labels})
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    assert_holds(load_keypoint_moseq_csv(folder), SOURCES)
+    rows = [
+        (name, *pair)
+        for name in SOURCES
+        for pair in zip(REINDEXED[name], SOURCES[name], strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["name", "syllables_reindexed", "syllable"])
+    assert_holds(load_moseq_dataframe(table), SOURCES)
+
+
+def test_renumbered_syllables_alone_are_read_with_a_warning(tmp_path):
+    path = reindexed_results(tmp_path / "results.h5", sources={})
+    with pytest.warns(UserWarning, match="may mean different syllables in different rec") as caught:
+        assert_holds(load_keypoint_moseq(path), REINDEXED)
+    assert caught[0].filename == __file__
+    table = pd.DataFrame({"name": ["a", "b"], "syllables_reindexed": [0, 0]})
+    with pytest.warns(UserWarning, match="'syllables_reindexed' is all there is") as caught:
+        load_moseq_dataframe(table)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # one recording is numbered in one way
+        load_moseq_dataframe(table[:1])
+
+
+def test_renumbered_syllables_are_refused_where_some_recordings_have_their_source(tmp_path):
+    path = reindexed_results(tmp_path / "results.h5", sources={"m1": SOURCES["m1"]})
+    with pytest.raises(ValueError, match=r"'m1' has \['syllables', .*; 'm3' has \['syllables_re"):
+        load_keypoint_moseq(path)
 
 
 def test_recordings_are_not_read_by_two_numberings(tmp_path):
@@ -359,7 +408,7 @@ def csv_names(syllables=SYLLABLES):
     return [name.replace("/", "-") for name in syllables]
 
 
-@pytest.mark.parametrize("column", ["syllable", "syllables reindexed", "syllables"])
+@pytest.mark.parametrize("column", ["syllable", "syllables"])
 def test_results_csv(tmp_path, column):
     folder = write_results_csv(tmp_path / "results", column=column)
     (folder / "._mouse3.csv").write_bytes(b"\x00\x05\x16\x07")  # as macOS leaves behind
@@ -384,7 +433,7 @@ def test_results_csv_errors(tmp_path):
     (folder / "c.csv").write_text("centroid x,heading\n1.0,2.0\n")
     with pytest.raises(
         ValueError,
-        match=r"c.csv has no column 'syllables_reindexed' .* columns are 'centroid x', 'heading'",
+        match=r"c.csv has no column 'syllable' .* columns are 'centroid x', 'heading'",
     ):
         load_keypoint_moseq_csv(folder)
     (folder / "c.csv").write_text("syllables reindexed\n1\n")
@@ -429,8 +478,7 @@ def test_rows_may_stand_in_any_order(tmp_path):
 @pytest.mark.parametrize("name", ["session_name", "file_name", "uuid"])
 def test_moseq_dataframe_of_earlier_versions(name):
     table = moseq_df().rename(columns={"name": name})
-    table["syllables_reindexed"] = table["syllable"]
-    table["syllable"] += 50
+    table["syllables_reindexed"] = table["syllable"] + 50
     if name != "uuid":
         table["uuid"] = "4b7f"
     data = load_moseq_dataframe(table.drop(columns="group"))
@@ -452,7 +500,7 @@ def test_gaps_and_repeats_of_frames():
     with pytest.raises(
         ValueError,
         match=r"the table, recording 'a', row 2: frame 4 comes after frame 1 \(row 1\), which "
-        r"leaves out 2. fill_gaps=True",
+        r"leaves out 2. 3 of 4 rows hold the frame after .* fill_gaps=True makes the 2 frames",
     ):
         load_moseq_dataframe(gaps)
     data = load_moseq_dataframe(gaps, fill_gaps=True)
@@ -516,7 +564,7 @@ def test_wrong_cells(tmp_path, kind, column, value, message):
 def test_moseq_dataframe_needs_name_and_syllable():
     for column, message in [
         ("name", "no column 'name' or 'session_name' or 'file_name' or 'uuid'"),
-        ("syllable", "no column 'syllables_reindexed' or .* or 'syllable' or"),
+        ("syllable", "no column 'syllable' or 'syllables' or"),
     ]:
         with pytest.raises(ValueError, match=f"the table has {message}.*: its columns are "):
             load_moseq_dataframe(moseq_df().drop(columns=column))
@@ -702,7 +750,10 @@ def test_csv_separator_column_and_frames(tmp_path):
         (b"", "a.csv is empty"),
         (b"\n\n", "a.csv is empty"),
         (b"syllable,x\n", "a.csv has no rows"),
-        (b"syllable;x\n1;2\n", "a.csv has no column 'syllable': its columns are 'syllable;x'"),
+        (b"syllable;x\n1;2\n", "a.csv has no ',' .* It looks separated by ';': pass sep=';'"),
+        (b"syllable;x, y;z\n1;2,3;4\n", "a.csv has no column.* separated by ';': pass sep=';'"),
+        (b"syllable\tx\n1\t2,5\n", r"looks separated by '\\t': pass sep='\\t'"),
+        (b"x;syllable, s;y\n1,5;2;3,5;1\n", "not a table: .*separated by ';': pass sep=';'"),
         (b"syllable,syllable\n1,2\n", "a.csv has 2 columns 'syllable'"),
         (b"syllable,x\n1,2\nwalk,2\n", "a.csv, row 1: expected an integer syllable .* got 'walk'"),
         (b"syllable,x\n1,2\n1.5,2\n", "a.csv, row 1: expected an integer syllable .* got 1.5"),
@@ -776,7 +827,7 @@ def test_paths_that_are_no_file(tmp_path, loader):
             with pytest.raises(TypeError, match=r"expected a path .* a list of files, got (3|N)"):
                 loader(given, **LOADERS[loader])
     if loader in (load_table, load_moseq_dataframe):
-        with pytest.raises(TypeError, match="takes a path or a pandas DataFrame, got dict"):
+        with pytest.raises(TypeError, match=r"takes a path, or a table of .* got builtins.dict"):
             loader({"name": [1]}, **LOADERS[loader])
 
 
@@ -1127,11 +1178,44 @@ def test_names_stay_in_their_folder(tmp_path, format, name):
 
 
 def test_names_of_other_alphabets(tmp_path):
-    names = ["día 1/ratón", "マウス", "m 2024-01-01 12:30", ".hidden"]
-    save_states(tmp_path / "a.h5", [[0]] * 4, names, syllables=[[1]] * 4)
+    names = ["día 1/ratón", "マウス", "m 2024-01-01 12:30"]
+    save_states(tmp_path / "a.h5", [[0]] * 3, names, syllables=[[1]] * 3)
     assert sorted(load_keypoint_moseq(tmp_path / "a.h5").names) == sorted(names)
-    save_states(tmp_path / "a", [[0]] * 4, names, syllables=[[1]] * 4)
-    assert load_syllable_csv(tmp_path / "a", recursive=True).names == sorted(names[:3])
+    save_states(tmp_path / "a", [[0]] * 3, names, syllables=[[1]] * 3)
+    assert load_syllable_csv(tmp_path / "a", recursive=True).names == sorted(names)
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_that_would_be_hidden_files_come_back(tmp_path):
+    names = [
+        ".x",
+        "%2Ex",
+        "%252Ex",
+        "%",
+        "..x",
+        "._x",
+        ".csv",
+        "a/.b",
+        ".a/b",
+        "%a/.c",
+        "x.",
+        "a.b",
+    ]
+    names += [".hhmm-x", "x.csv", "-", "~", "50%"]
+    states = [np.array([i, i + 1]) for i in range(len(names))]
+    paths = save_states(tmp_path / "a", states, names)
+    assert not any(part.startswith(".") for path in paths for part in path.parts)
+    for path in (tmp_path / "a", tmp_path / "a.h5"):
+        if path.suffix:
+            save_states(path, states, names, syllables=states)
+            read = load_keypoint_moseq(path)
+        else:
+            read = load_syllable_csv(path, syllable="state", recursive=True)
+        assert sorted(read.names) == sorted(names)
+        for name, sequence in zip(read.names, read.sequences, strict=True):
+            np.testing.assert_array_equal(sequence, dict(zip(names, states, strict=True))[name])
+    one_by_one = load_syllable_csv([paths[0]], syllable="state")
+    assert one_by_one.names == names[:1]
 
 
 @pytest.mark.parametrize(
@@ -1455,3 +1539,113 @@ def test_labels_that_cannot_be_compared():
     table = pd.DataFrame({"id": "m", "s": ["a", np.array([1, 2])]})
     with pytest.raises(ValueError, match=r"'m', row 1: expected text or a number in column 's'"):
         load_table(table, recording="id", syllable="s", integer_labels=False)
+
+
+# A table of events as song annotation and BORIS write it: not sorted, times in seconds.
+EVENTS = pd.DataFrame(
+    {
+        "Media": ["b", "a", "a", "b", "a"],
+        "Start (s)": [0.75, 1.5, 0.25, 0.5, 12.0],
+        "Behaviour": [3, 1, 4, 1, 5],
+    }
+)
+
+
+def test_events_are_ordered_by_their_times(tmp_path):
+    path = tmp_path / "events.csv"
+    EVENTS.to_csv(path, index=False)
+    columns = {"recording": "Media", "syllable": "Behaviour", "onset": "Start (s)"}
+    for source in (EVENTS, path):
+        data = load_table(source, **columns)
+        assert_holds(data, {"b": [1, 3], "a": [4, 1, 5]})
+        assert [times.tolist() for times in data.times] == [[0.5, 0.75], [0.25, 1.5, 12.0]]
+        assert data.frames is None
+    path.write_text("syllable,onset\n1,2.5\n2,0.5\n")
+    assert_holds(load_syllable_csv(path, onset="onset"), {"events": [2, 1]})
+    assert load_syllable_csv(path, onset="onset").times[0].tolist() == [0.5, 2.5]
+    with pytest.raises(ValueError, match=r"recording 'b', row 3: expected every time .* in row 0"):
+        load_table(EVENTS.assign(**{"Start (s)": 1.0}), **columns)
+    with pytest.raises(ValueError, match=r"row 0: expected the time of an event, .* got nan"):
+        load_table(EVENTS.assign(**{"Start (s)": np.nan}), **columns)
+    with pytest.raises(ValueError, match="expected frame or onset, got both"):
+        load_table(EVENTS, **columns, frame="Start (s)")
+
+
+def test_events_that_are_given_as_frames_are_recognised():
+    """Times as frame numbers, and every third frame: the error says what each way would do."""
+    columns = {"recording": "Media", "syllable": "Behaviour"}
+    with pytest.raises(ValueError, match=r"integer frame number, got 0.75. If .* onset='Start \("):
+        load_table(EVENTS, **columns, frame="Start (s)")
+    frames = np.append(np.arange(0, 1200, 3), 1198)
+    table = pd.DataFrame({"id": "a", "label": frames % 5, "frame": frames})
+    given = {"recording": "id", "syllable": "label", "frame": "frame"}
+    message = (
+        r"1 of 400 rows hold the frame after that of the row before. fill_gaps=True makes the 798 "
+        r"frames between the 401 rows missing timesteps, and .* onset='frame': rows are sorted"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_table(table, **given)
+    with pytest.warns(UserWarning, match=message) as caught:
+        data = load_table(table, **given, fill_gaps=True)
+    assert caught[0].filename == __file__
+    # fitting it says so again
+    with pytest.warns(UserWarning, match="1 observed transitions and 401 observed timesteps"):
+        EfficientHHMM(2, max_iter=1, init="prior", random_state=0).fit(data.sequences)
+
+
+def test_rows_out_of_the_order_of_a_column_that_was_not_given():
+    with pytest.warns(UserWarning, match=r"recording 'b', row 3: rows are not .*'Start \(s\)'"):
+        data = load_table(EVENTS, recording="Media", syllable="Behaviour")
+    assert_holds(data, {"b": [3, 1], "a": [1, 4, 5]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_table(EVENTS.sort_values("Start (s)"), recording="Media", syllable="Behaviour")
+        # flags are no times
+        flags = EVENTS.rename(columns={"Start (s)": "onset"}).assign(
+            onset=[True, True] + 3 * [False]
+        )
+        load_table(flags, recording="Media", syllable="Behaviour")
+
+
+@pytest.mark.parametrize("kind", ["polars", "pyarrow"])
+def test_tables_of_other_packages(kind):
+    package = pytest.importorskip(kind)
+    pytest.importorskip("pyarrow")
+    columns = {
+        "name": ["a", "a", "a", "b"],
+        "syllable": [3, None, 3, 0],
+        "frame_index": [1, 2, 0, 0],
+        "group": ["x", "x", "x", None],
+    }
+    table = package.DataFrame(columns) if kind == "polars" else package.table(columns)
+    expected = {"a": [3, 3, -1], "b": [0]}
+    data = load_moseq_dataframe(table)
+    assert_holds(data, expected)
+    assert data.groups == ["x", None]
+    data = load_table(table, recording="name", syllable="syllable", frame="frame_index")
+    assert_holds(data, expected)
+    with pytest.raises(TypeError, match=r"table of pandas, polars or pyarrow; got \w+\.\S+"):
+        load_moseq_dataframe(table.lazy() if kind == "polars" else table["name"].type)
+
+
+def test_every_csv_loader_takes_a_separator(tmp_path):
+    (tmp_path / "a.csv").write_text("name;syllable\nm;3\nm;4\n")
+    assert_holds(load_moseq_dataframe(tmp_path / "a.csv", sep=";"), {"m": [3, 4]})
+    assert_holds(load_keypoint_moseq_csv(tmp_path, sep=";"), {"a": [3, 4]})
+    assert_holds(load_syllable_csv(tmp_path, sep=";"), {"a": [3, 4]})
+    for load in (load_moseq_dataframe, load_syllable_csv):
+        with pytest.raises(ValueError, match="looks separated by ';': pass sep=';'"):
+            load(tmp_path / "a.csv")
+    with pytest.raises(ValueError, match="looks separated by ';': pass sep=';'"):
+        load_keypoint_moseq_csv(tmp_path)
+
+
+def test_subfolders_are_advised_for_the_function_that_reads_them(tmp_path):
+    (tmp_path / "inner").mkdir()
+    for folder in (tmp_path, tmp_path / "inner"):
+        (folder / "a.csv").write_text("syllable\n1\n2\n")
+    with pytest.warns(UserWarning, match="Pass recursive=True") as caught:
+        load_syllable_csv(tmp_path)
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="use load_syllable_csv with recursive=True"):
+        load_keypoint_moseq_csv(tmp_path)

@@ -112,7 +112,9 @@ def align(kept, reference, order):
 
 def flat(posterior, chains=slice(None)):
     """The draws of some chains, all by default, as a list of `Params`."""
-    parts = (part[chains].reshape(-1, *part.shape[2:]) for part in posterior[:3])
+    n_draws = posterior.log_joint[chains].size
+    # -1 would be ambiguous: with one state or one syllable, parts have no entry
+    parts = (part[chains].reshape(n_draws, *part.shape[2:]) for part in posterior[:3])
     return [Params(*draw) for draw in zip(*parts, strict=True)]
 
 

@@ -80,10 +80,15 @@ def judge_ascent(algorithm, log_joint, stopped, tol):
     """
     if stopped:
         return Verdict(True, [])
-    gain = log_joint[-1] - log_joint[-2] if len(log_joint) > 1 else np.nan
+    if len(log_joint) == 1:
+        message = (
+            f"{algorithm} did one iteration, which does not show whether it converged. Increase "
+            "max_iter"
+        )
+        return Verdict(False, [message])
     message = (
         f"{algorithm} did not converge in {len(log_joint)} iterations: the last one gained "
-        f"{gain:.3g} nats, expected at most tol={tol:g}. Increase max_iter"
+        f"{log_joint[-1] - log_joint[-2]:.3g} nats, expected at most tol={tol:g}. Increase max_iter"
     )
     return Verdict(False, [message])
 

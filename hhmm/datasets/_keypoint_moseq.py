@@ -29,6 +29,7 @@ from hhmm.datasets._recordings import (
     existing_file,
     integer_labels,
     to_bunch,
+    warn_of_reindexed,
     without_lags,
 )
 from hhmm.datasets._tables import (
@@ -112,8 +113,10 @@ def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000
 
     Notes
     -----
-    Early versions wrote the syllables twice: ``syllables``, and numbered by falling
-    frequency as ``syllables_reindexed``. The latter is read where all recordings have it.
+    Versions before 0.2 wrote the syllables twice: as ``syllables``, and renumbered by frequency
+    as ``syllables_reindexed``. The renumbering was done anew whenever recordings were added, so
+    its labels can differ in meaning between recordings. ``syllables`` is read. Where a file
+    has the renumbered ones alone, they are read with a warning.
 
     References
     ----------
@@ -158,8 +161,10 @@ def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000
     return to_bunch(recordings, frame_rate=frame_rate, origin=origin)
 
 
-@validate_params({"frame_rate": FRAME_RATE, "n_lags": _N_LAGS}, prefer_skip_nested_validation=True)
-def load_keypoint_moseq_csv(folder, *, frame_rate=None, n_lags=0):
+@validate_params(
+    {"frame_rate": FRAME_RATE, "n_lags": _N_LAGS, "sep": [str]}, prefer_skip_nested_validation=True
+)
+def load_keypoint_moseq_csv(folder, *, frame_rate=None, n_lags=0, sep=","):
     """Load the syllables of the ``results`` folder of keypoint-MoSeq, one CSV file a recording.
 
     Parameters
@@ -173,6 +178,8 @@ def load_keypoint_moseq_csv(folder, *, frame_rate=None, n_lags=0):
     n_lags : int, default=0
         Number of frames at the start of each recording to mark as missing; see
         `load_keypoint_moseq`.
+    sep : str, default=","
+        What separates the cells of a file.
 
     Returns
     -------
@@ -213,7 +220,8 @@ def load_keypoint_moseq_csv(folder, *, frame_rate=None, n_lags=0):
         raise NotADirectoryError(
             f"{user} takes a folder, got {folder}. Single files: load_syllable_csv"
         )
-    tables = {name: open_table(path, user=user) for name, path in named_files(folder).items()}
+    files = named_files(folder, user=user)
+    tables = {name: open_table(path, sep=sep, user=user) for name, path in files.items()}
     for table in tables.values():
         choose_column(table, SYLLABLE_NAMES)
     column = common_name(
@@ -227,16 +235,17 @@ def load_keypoint_moseq_csv(folder, *, frame_rate=None, n_lags=0):
 
 
 @validate_params(
-    {"frame_rate": FRAME_RATE, "n_lags": _N_LAGS, "fill_gaps": ["boolean"]},
+    {"frame_rate": FRAME_RATE, "n_lags": _N_LAGS, "sep": [str], "fill_gaps": ["boolean"]},
     prefer_skip_nested_validation=True,
 )
-def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, fill_gaps=False):
+def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, sep=",", fill_gaps=False):
     """Load the syllables of a ``moseq_df.csv``: all recordings, one row a frame.
 
     Parameters
     ----------
-    path_or_dataframe : str, Path or pandas.DataFrame
-        The file, or what ``compute_moseq_df`` of keypoint-MoSeq returns. Columns
+    path_or_dataframe : str, Path or table
+        The file, or what ``compute_moseq_df`` of keypoint-MoSeq returns, as a table of pandas,
+        polars or pyarrow. Columns
         ``name``, ``syllable``, and where there are such, ``frame_index`` and ``group``
         are read; in older files the name is ``session_name``, ``file_name`` or
         ``uuid``, and the syllable ``syllables_reindexed``.
@@ -245,6 +254,8 @@ def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, fill_g
     n_lags : int, default=0
         Number of frames at the start of each recording to mark as missing; see
         `load_keypoint_moseq`.
+    sep : str, default=","
+        What separates the cells of a file.
     fill_gaps : bool, default=False
         What becomes of frames that are left out inside of a recording: with False they
         are refused, with True they become missing timesteps.
@@ -289,8 +300,8 @@ def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, fill_g
     it ended has no onset at its first frame.
 
     Rows of a recording are sorted by ``frame_index``, and a frame that occurs twice is
-    refused. Where a table has both ``syllable`` and ``syllables_reindexed``, the latter
-    is read; it is the same, numbered by falling frequency.
+    refused. Where a table has both ``syllable`` and ``syllables_reindexed``, the former
+    is read: the latter is renumbered by frequency, see `load_keypoint_moseq`.
 
     Examples
     --------
@@ -311,7 +322,7 @@ def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, fill_g
     >>> data.onsets[1]
     array([ True,  True])
     """
-    table = open_table(path_or_dataframe, user="load_moseq_dataframe")
+    table = open_table(path_or_dataframe, sep=sep, user="load_moseq_dataframe")
     columns = Columns(
         syllable=choose_column(table, SYLLABLE_NAMES),
         recording=choose_column(table, _RECORDING_NAMES),
@@ -319,6 +330,9 @@ def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, fill_g
         group=choose_column(table, ["group"], required=False),
     )
     recordings = read_recordings(table, columns, fill_gaps=fill_gaps)
+    warn_of_reindexed(
+        columns.syllable, len(recordings), origin=table.place, kind="column", stacklevel=4
+    )
     recordings = without_lags(recordings, n_lags, origin=table.place)
     origin = f"{table.place}, column {columns.syllable!r}"
     return to_bunch(recordings, frame_rate=frame_rate, origin=origin)

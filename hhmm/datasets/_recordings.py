@@ -5,6 +5,7 @@ become int32, -1 where missing, as everywhere in this package; what is no label 
 refused by an error that says where it stands.
 """
 
+import warnings
 from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +22,13 @@ FRAME_RATE = [Interval(Real, 0, None, closed="neither"), None]
 
 _LARGEST_LABEL = np.iinfo(np.int32).max - 1
 
-# Names under which files hold syllables, the preferred one first. The first two are the same
-# labels as the last, numbered by falling frequency, which is how figures of that time name them.
-SYLLABLE_NAMES = ("syllables_reindexed", "syllables reindexed", "syllable", "syllables")
+# Names under which files hold syllables, the preferred one first.
+_SOURCES = ("syllable", "syllables")
+# The same syllables, renumbered by frequency in every call of keypoint-MoSeq before 0.2: recordings
+# that were written by different calls are numbered differently.
+_REINDEXED = ("syllables_reindexed", "syllables reindexed")
+SYLLABLE_NAMES = (*_SOURCES, *_REINDEXED)
+_ESCAPES = {".": "%2E", "%": "%25"}  # of the first character of a file name
 
 
 class Recording(NamedTuple):
@@ -33,6 +38,7 @@ class Recording(NamedTuple):
     labels: np.ndarray  # (n_timesteps,) int32, -1 where missing; or object, None where missing
     frames: np.ndarray | None  # (n_timesteps,) int64, frame numbers where the file has them
     group: str | None
+    times: np.ndarray | None = None  # (n_timesteps,) float64, in a table of events
 
 
 def existing_file(path):
@@ -43,6 +49,21 @@ def existing_file(path):
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     return path
+
+
+def file_stem(name):
+    """The path, without its ending, of the file of a recording in a folder of files.
+
+    Files and folders whose names begin with a dot are hidden, and loaders skip them. So a dot in
+    front is written as "%2E", as in an address, and a "%" in front as "%25".
+    """
+    return "/".join(_ESCAPES.get(part[:1], part[:1]) + part[1:] for part in name.split("/"))
+
+
+def recording_name(stem):
+    """The inverse of `file_stem`."""
+    plain = {escape: character for character, escape in _ESCAPES.items()}
+    return "/".join(plain.get(part[:3], part[:3]) + part[3:] for part in stem.split("/"))
 
 
 def refuse(wrong, values, locate, expected, *, hint=""):
@@ -85,8 +106,8 @@ def integer_labels(values, locate, *, expected="an integer label (negative or Na
 def common_name(found, *, origin, kind):
     """The name of `SYLLABLE_NAMES` that all recordings have.
 
-    One file may hold the same syllables under two numbers: recordings are not to be read one
-    by this and one by that.
+    One file may hold the same syllables under two numbers, so all recordings are read by one name.
+    Renumbered syllables are read only where no recording has the syllables themselves.
 
     Parameters
     ----------
@@ -97,8 +118,10 @@ def common_name(found, *, origin, kind):
     kind : str
         What the names are of: "dataset" or "column".
     """
-    for name in SYLLABLE_NAMES:
+    has_source = any(name in names for names in found.values() for name in _SOURCES)
+    for name in _SOURCES if has_source else _REINDEXED:
         if all(name in names for names in found.values()):
+            warn_of_reindexed(name, len(found), origin=origin, kind=kind, stacklevel=5)
             return name
     with_any = {
         recording: [name for name in SYLLABLE_NAMES if name in names]
@@ -107,6 +130,19 @@ def common_name(found, *, origin, kind):
     shown = "; ".join(f"{recording!r} has {names}" for recording, names in with_any.items())
     shown = shown if len(shown) <= 300 else shown[:297] + "..."
     raise ValueError(f"{origin}: expected one {kind} of syllables in all recordings, but {shown}")
+
+
+def warn_of_reindexed(name, n_recordings, *, origin, kind, stacklevel):
+    """Warn where labels of several recordings may not mean the same syllables."""
+    if name in _REINDEXED and n_recordings > 1:
+        warnings.warn(
+            f"{origin}: {kind} {name!r} is all there is. keypoint-MoSeq before 0.2 renumbered "
+            "syllables by frequency each time it added recordings, so a label may mean different "
+            "syllables in different recordings. Use it only if all recordings were written at "
+            "once; otherwise load the 'syllables' of results.h5",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def without_lags(recordings, n_lags, *, origin):
@@ -128,12 +164,14 @@ def to_bunch(recordings, *, frame_rate, origin):
     n_missing = sum(int(_is_missing(sequence).sum()) for sequence in sequences)
     groups = [recording.group for recording in recordings]
     has_frames = all(recording.frames is not None for recording in recordings)
+    has_times = all(recording.times is not None for recording in recordings)
     return Bunch(
         sequences=sequences,
         names=[recording.name for recording in recordings],
         frame_rate=None if frame_rate is None else to_float(frame_rate, "frame_rate"),
         groups=groups if any(group is not None for group in groups) else None,
         frames=[recording.frames for recording in recordings] if has_frames else None,
+        times=[recording.times for recording in recordings] if has_times else None,
         onsets=[_onsets(recording, origin) for recording in recordings],
         source=(
             f"{origin}: {len(recordings)} recording(s), {n_timesteps:,} timesteps, "

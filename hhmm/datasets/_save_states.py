@@ -25,7 +25,7 @@ from hhmm._conversions import count_dims, to_array
 from hhmm._extras import import_extra
 from hhmm._files import bring_to_disk, check_parent
 from hhmm._states import read_states
-from hhmm.datasets._recordings import integer_labels
+from hhmm.datasets._recordings import file_stem, integer_labels
 
 _HDF5_SUFFIXES = (".h5", ".hdf5")
 # Datasets of a recording, as they are named in an HDF5 file.
@@ -79,7 +79,9 @@ def save_states(
         after its last state and syllable is padding and left out.
     names : list of str, or str for a 1-D array
         Names of the recordings, as the loaders return them. "/" makes folders within
-        the folder, or nested groups.
+        the folder, or nested groups. In a file name, a "." in front of a part is written as
+        "%2E", since files that begin with a dot are hidden, and a "%" as "%25"; the loaders
+        read them back.
     syllables : array or list, as `states`, default=None
         What the states were inferred from, integers.
     probabilities : array of shape (n_sequences, n_timesteps, n_states), \
@@ -167,7 +169,7 @@ def save_states(
     if path.suffix.lower() == ".csv" or (path.exists() and not path.is_dir()):
         raise ValueError(f"format 'csv' writes one file a recording into a folder, got {path}")
     _check_names(names, [".csv"], ignore_case=True)
-    targets = [path / f"{name}.csv" for name in names]
+    targets = [path / f"{file_stem(name)}.csv" for name in names]
     _check_inside(targets, names, path)
     _check_targets(targets, overwrite)
     check_parent(path)

@@ -8,6 +8,7 @@ plain UTF-8 text: no address is fetched, no archive unpacked, no pattern expande
 import csv
 import math
 import os
+import re
 import warnings
 from collections.abc import Hashable, Iterable
 from pathlib import Path
@@ -24,6 +25,7 @@ from hhmm.datasets._recordings import (
     Recording,
     existing_file,
     integer_labels,
+    recording_name,
     refuse,
     to_bunch,
 )
@@ -31,9 +33,14 @@ from hhmm.datasets._recordings import (
 _BLOCK = 500_000  # rows of a file that are parsed at a time
 # Cells that are read as no number.
 _EMPTY_CELLS = ["", "NaN", "nan", "NA", "N/A", "<NA>", "null", "None"]
+_SEPARATORS = ",;\t|"
+# Names of columns that tell the order of rows.
+_ORDER_NAME = re.compile(r"(frame|onset|start|begin|time|timestamp)s?([ _(\[].*)?", re.IGNORECASE)
 _LARGEST_FRAME = 2**53  # float64 holds all integers up to this
 # More missing timesteps than this for every row, and the frames are something else: times, say.
 _MAX_FILLED = 1000
+# Where fewer rows than this share hold the next frame, a table has a row an event.
+_FEWEST_NEXT = 0.5
 _ENCODE = (
     ". Load labels that are no integers with integer_labels=False and number them by "
     "hhmm.preprocessing.SyllableEncoder"
@@ -57,6 +64,7 @@ class Columns(NamedTuple):
     recording: str | None = None
     frame: str | None = None
     group: str | None = None
+    onset: str | None = None
 
 
 @validate_params(
@@ -64,6 +72,7 @@ class Columns(NamedTuple):
         "recording": [str],
         "syllable": [str],
         "frame": [str, None],
+        "onset": [str, None],
         "group": [str, None],
         "frame_rate": FRAME_RATE,
         "sep": [str],
@@ -78,6 +87,7 @@ def load_table(
     recording,
     syllable,
     frame=None,
+    onset=None,
     group=None,
     frame_rate=None,
     sep=",",
@@ -88,17 +98,23 @@ def load_table(
 
     Parameters
     ----------
-    path_or_dataframe : str, Path or pandas.DataFrame
-        A CSV file in UTF-8 with a header, not compressed; or the table itself.
+    path_or_dataframe : str, Path or table
+        A CSV file in UTF-8 with a header, not compressed; or the table itself, of pandas,
+        polars or pyarrow.
     recording : str
         Column that tells which recording a row belongs to. In a file it is read as
         text, so ``007`` stays "007".
     syllable : str
         Column of labels: integers, negative or empty where missing.
     frame : str, default=None
-        Column of frame numbers, integers. Rows are sorted by it within their
-        recording, and a frame that occurs twice is refused. With None, the rows of a
-        recording are consecutive timesteps in the order in which they stand.
+        Column of frame numbers, integers, for tables with a row a frame. Rows are sorted
+        by it within their recording, and a frame that occurs twice is refused. Without
+        `frame` and `onset`, the rows of a recording are consecutive timesteps in the
+        order in which they stand.
+    onset : str, default=None
+        Column of the times at which events begin, numbers in any unit, for tables with a row an
+        event (song annotation, BORIS). Rows are sorted by it within their recording,
+        and each event is one timestep. A time that occurs twice is refused.
     group : str, default=None
         Column of the experimental group, the same in all rows of a recording.
     frame_rate : float, default=None
@@ -127,6 +143,8 @@ def load_table(
             the list where there is no `group`.
         frames : list of ndarrays of shape (n_timesteps_i,), int64, or None
             Frame number of each timestep; None without `frame`.
+        times : list of ndarrays of shape (n_timesteps_i,), float64, or None
+            When each event begins; None without `onset`.
         onsets : list of ndarrays of shape (n_timesteps_i,), bool
             Where a syllable begins: it is observed, and the timestep before is
             missing, another syllable, or not there.
@@ -143,6 +161,12 @@ def load_table(
         If `path_or_dataframe` is no file.
     ImportError
         Without pandas, which comes with ``pip install "hhmm[io]"``.
+
+    Warns
+    -----
+    UserWarning
+        If rows are not in the order of a column that seems to hold frames or times and that was
+        not given. If `fill_gaps` leaves fewer than half of the transitions observed.
 
     See Also
     --------
@@ -181,7 +205,7 @@ def load_table(
     [array([ 4,  4, -1,  2], dtype=int32), array([0, 1], dtype=int32)]
     """
     table = open_table(path_or_dataframe, sep=sep, user="load_table")
-    columns = Columns(syllable, recording, frame, group)
+    columns = Columns(syllable, recording, frame, group, onset)
     for column in columns:
         if column is not None:
             choose_column(table, [column])
@@ -195,6 +219,7 @@ def load_table(
     {
         "syllable": [str],
         "frame": [str, None],
+        "onset": [str, None],
         "frame_rate": FRAME_RATE,
         "sep": [str],
         "fill_gaps": ["boolean"],
@@ -208,6 +233,7 @@ def load_syllable_csv(
     *,
     syllable="syllable",
     frame=None,
+    onset=None,
     frame_rate=None,
     sep=",",
     fill_gaps=False,
@@ -225,8 +251,8 @@ def load_syllable_csv(
         by name, but for hidden ones.
     syllable : str, default="syllable"
         Column of labels: integers, negative or empty where missing.
-    frame : str, default=None
-        Column of frame numbers; see `load_table`.
+    frame, onset : str, default=None
+        Column of frame numbers, or of times of events; see `load_table`.
     frame_rate : float, default=None
         Timesteps a second; kept beside the data, used by nothing here.
     sep : str, default=","
@@ -280,11 +306,11 @@ def load_syllable_csv(
     user = "load_syllable_csv"
     tables = {
         name: open_table(path, sep=sep, user=user)
-        for name, path in named_files(paths_or_folder, recursive=recursive).items()
+        for name, path in named_files(paths_or_folder, recursive=recursive, user=user).items()
     }
-    columns = Columns(syllable, frame=frame)
+    columns = Columns(syllable, frame=frame, onset=onset)
     for table in tables.values():
-        for column in (syllable, frame):
+        for column in (syllable, frame, onset):
             if column is not None:
                 choose_column(table, [column])
     recordings = []
@@ -296,7 +322,7 @@ def load_syllable_csv(
     return to_bunch(recordings, frame_rate=frame_rate, origin=f"{shown}, column {syllable!r}")
 
 
-def named_files(paths_or_folder, *, recursive=False):
+def named_files(paths_or_folder, *, recursive=False, user):
     """Names of recordings, each with its file, from a file, a list of files or a folder."""
     if not isinstance(paths_or_folder, str | os.PathLike):
         paths = paths_or_folder if isinstance(paths_or_folder, Iterable) else [paths_or_folder]
@@ -309,7 +335,7 @@ def named_files(paths_or_folder, *, recursive=False):
         paths = [existing_file(path) for path in paths]
         names = [path.name for path in paths]
     elif Path(paths_or_folder).is_dir():
-        paths = _csv_files(Path(paths_or_folder), recursive)
+        paths = _csv_files(Path(paths_or_folder), recursive, user)
         names = [path.relative_to(paths_or_folder).as_posix() for path in paths]
     else:
         paths = [existing_file(paths_or_folder)]
@@ -318,14 +344,14 @@ def named_files(paths_or_folder, *, recursive=False):
         raise ValueError(f"expected at least one .csv file, got none in {paths_or_folder}")
     files = {}
     for name, path in zip(names, paths, strict=True):
-        name = name[:-4] if name.lower().endswith(".csv") else name
+        name = recording_name(name[:-4] if name.lower().endswith(".csv") else name)
         if name in files:
             raise ValueError(f"two files give recording {name!r}: {files[name]} and {path}")
         files[name] = path
     return files
 
 
-def _csv_files(folder, recursive):
+def _csv_files(folder, recursive, user):
     def wanted(path):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         return path.suffix.lower() == ".csv" and not hidden and path.is_file()
@@ -340,11 +366,16 @@ def _csv_files(folder, recursive):
             )
     here = [path for path in paths if path.parent == folder]
     if not recursive and len(here) < len(paths):
+        advice = (
+            "Pass recursive=True to read them too"
+            if user == "load_syllable_csv"
+            else "To read them too, use load_syllable_csv with recursive=True"
+        )
         warnings.warn(
             f"{len(paths) - len(here)} of {len(paths)} .csv files lie in subfolders of {folder} "
-            "and are left out: recursive=True reads them too",
+            f"and are left out. {advice}",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return paths if recursive else here
 
@@ -352,20 +383,42 @@ def _csv_files(folder, recursive):
 def open_table(path_or_dataframe, *, sep=",", user):
     """Read the header."""
     pandas = import_extra("pandas", user)
+    if hasattr(path_or_dataframe, "to_pandas"):
+        path_or_dataframe = path_or_dataframe.to_pandas()  # of polars, pyarrow and others
     if isinstance(path_or_dataframe, pandas.DataFrame):
         columns = list(path_or_dataframe.columns)
         return Table("the table", columns, None, sep, path_or_dataframe)
     if not isinstance(path_or_dataframe, str | os.PathLike):
+        kind = type(path_or_dataframe)
         raise TypeError(
-            f"{user} takes a path or a pandas DataFrame, got {type(path_or_dataframe).__name__}"
+            f"{user} takes a path, or a table of pandas, polars or pyarrow; got "
+            f"{kind.__module__}.{kind.__qualname__}"
         )
     path = existing_file(path_or_dataframe)
     if len(sep) != 1:
         raise ValueError(f"sep must be a single character, got {shorten(sep)}")
+    advice = _advise_separator(path, sep)
+    if advice and sep not in _first_line(path):
+        raise ValueError(f"{path} has no {sep!r} in its header{advice}")
     # Two lines, so that a row with more cells than the header is found: pandas would take
     # its first cell for the name of the row, and all others for those of the next column.
     top = _read_csv(path, sep=sep, header=None, nrows=2, dtype=str, keep_default_na=False)
     return Table(str(path), top.iloc[0].tolist(), path, sep, None)
+
+
+def _first_line(path):
+    """The header of a file as text, or its first 100,000 characters."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        return file.readline(100_000)
+
+
+def _advise_separator(path, sep):
+    """Advice to add to an error, if another separator occurs more often in the header."""
+    header = _first_line(path)
+    count, other = max((header.count(other), other) for other in _SEPARATORS)
+    if count <= header.count(sep):
+        return ""
+    return f". It looks separated by {other!r}: pass sep={other!r}"
 
 
 def _read_csv(path, *, columns=None, **options):
@@ -387,7 +440,9 @@ def _read_csv(path, *, columns=None, **options):
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"{path} is empty") from error
     except pd.errors.ParserError as error:
-        raise ValueError(f"{path} is not a table: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        advice = _advise_separator(path, options["sep"])
+        raise ValueError(f"{path} is not a table: {reason}{advice}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in UTF-8: {error}") from error
 
@@ -405,7 +460,8 @@ def choose_column(table, names, *, required=True):
     wanted = " or ".join(map(repr, names))
     shown = ", ".join(repr(column) for column in table.columns[:20])
     more = ", ..." if len(table.columns) > 20 else ""
-    raise ValueError(f"{table.place} has no column {wanted}: its columns are {shown}{more}")
+    advice = "" if table.path is None else _advise_separator(table.path, table.sep)
+    raise ValueError(f"{table.place} has no column {wanted}: its columns are {shown}{more}{advice}")
 
 
 def read_recordings(table, columns, *, name=None, fill_gaps=False, as_integers=True, hint=""):
@@ -427,9 +483,16 @@ def read_recordings(table, columns, *, name=None, fill_gaps=False, as_integers=T
     recordings : list of Recording
         In the order in which they first occur.
     """
+    if columns.frame is not None and columns.onset is not None:
+        raise ValueError(
+            f"{table.place}: expected frame or onset, got both. frame is for a row a frame, onset "
+            "for a row an event"
+        )
     if fill_gaps and columns.frame is None:
         raise ValueError(f"{table.place}: fill_gaps=True needs a column of frame numbers")
-    data = _read(table, columns, as_integers)
+    is_ordered = columns.frame is not None or columns.onset is not None
+    order_names = [] if is_ordered else _order_names(table, columns)
+    data = _read(table, columns, as_integers, order_names)
     if len(data) == 0:
         raise ValueError(f"{table.place} has no rows")
     if columns.recording is None:
@@ -445,24 +508,45 @@ def read_recordings(table, columns, *, name=None, fill_gaps=False, as_integers=T
     groups = [None] * len(names)
     if columns.group is not None:
         groups = _groups(data[columns.group], codes, len(names), locate)
-    frames = None
+    frames = times = None
     order = np.argsort(codes, kind="stable")
     if columns.frame is not None:
-        frames = _frame_numbers(data[columns.frame], locate)
+        frames = _frame_numbers(data[columns.frame], locate, columns)
         order = np.lexsort((frames, codes))
-        _check_frames(frames, codes, order, locate, fill_gaps)
+        _check_frames(frames, codes, order, locate, fill_gaps, columns)
+    if columns.onset is not None:
+        times = _times(data[columns.onset], locate)
+        order = np.lexsort((times, codes))
+        _refuse_twice(times, codes, order, locate, "time")
+    for column in order_names:
+        _warn_of_order(data[column], codes, order, locate)
 
     bounds = np.cumsum(np.bincount(codes))[:-1]
     recordings = []
     for i, rows in enumerate(np.split(order, bounds)):
-        recording_frames = None if frames is None else frames[rows]
-        recordings.append(Recording(names[i], labels[rows], recording_frames, groups[i]))
+        parts = (None if values is None else values[rows] for values in (frames, times))
+        recording_frames, recording_times = parts
+        recordings.append(
+            Recording(names[i], labels[rows], recording_frames, groups[i], recording_times)
+        )
     return _filled(recordings, table.place) if fill_gaps else recordings
 
 
-def _read(table, columns, as_integers):
-    """The columns that are wanted, as a DataFrame."""
-    wanted = [column for column in dict.fromkeys(columns) if column is not None]
+def _order_names(table, columns):
+    """Columns that seem to hold frames or times, besides those that are read as something else."""
+    return [
+        name
+        for name in table.columns
+        if isinstance(name, str)
+        and _ORDER_NAME.fullmatch(name)
+        and name not in columns
+        and table.columns.count(name) == 1
+    ]
+
+
+def _read(table, columns, as_integers, others):
+    """The columns that are wanted and `others`, as a DataFrame."""
+    wanted = [column for column in dict.fromkeys([*columns, *others]) if column is not None]
     if table.data is not None:
         return table.data[wanted]
     text = {columns.recording, columns.group} - {None}
@@ -605,40 +689,94 @@ def _groups(column, codes, n_recordings, locate):
     return [None if code < 0 else str(values[code]) for code in of_recording]
 
 
-def _frame_numbers(column, locate):
+def _frame_numbers(column, locate, columns):
     """Frame numbers (n_rows,), int64."""
     expected = "an integer frame number"
     frames = _numbers(column, locate, expected)
     wrong = ~(np.abs(frames) <= _LARGEST_FRAME) | (frames != np.floor(frames))
-    refuse(wrong, frames, locate, expected)
+    hint = f". If column {columns.frame!r} holds times of events, {_advise_onset(columns)}"
+    refuse(wrong, frames, locate, expected, hint=hint if np.mean(wrong) > 0.5 else "")
     return frames.astype(np.int64)
 
 
-def _check_frames(frames, codes, order, locate, fill_gaps):
-    """Refuse a frame that occurs twice in a recording, and a gap unless it is to be filled."""
-    steps = np.diff(frames[order])
-    steps[codes[order[1:]] != codes[order[:-1]]] = 1
-    if (steps == 0).any():
-        position = int(np.argmax(steps == 0))
+def _advise_onset(columns):
+    return (
+        f"use load_table or load_syllable_csv with onset={columns.frame!r}: rows are sorted by it, "
+        "and each event is one timestep"
+    )
+
+
+def _times(column, locate):
+    """Times of events (n_rows,), float64."""
+    expected = "the time of an event, a finite number"
+    times = _numbers(column, locate, expected)
+    refuse(~np.isfinite(times), times, locate, expected)
+    return times
+
+
+def _warn_of_order(column, codes, order, locate):
+    """Warn where the rows of a recording are not in the order of a column of frames or times."""
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(column):
+        return
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    falls = np.diff(values[order]) < 0
+    falls &= codes[order[1:]] == codes[order[:-1]]
+    if falls.any():
+        row = order[1:][np.argmax(falls)]
+        warnings.warn(
+            f"{locate(row)}: rows are not in the order of column {column.name!r}, and are taken as "
+            f"they stand. To sort them, pass frame={column.name!r} for a row a frame, or "
+            f"onset={column.name!r} for a row an event",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def _refuse_twice(values, codes, order, locate, what):
+    """Refuse a frame or time that occurs twice in a recording."""
+    is_same = (np.diff(values[order]) == 0) & (codes[order[1:]] == codes[order[:-1]])
+    if is_same.any():
+        position = int(np.argmax(is_same))
         first, second = order[position], order[position + 1]
         raise ValueError(
-            f"{locate(second)}: expected every frame of a recording once, but frame "
-            f"{frames[second]} is in row {first} too"
+            f"{locate(second)}: expected every {what} of a recording once, but {what} "
+            f"{values[second]} is in row {first} too"
+        )
+
+
+def _check_frames(frames, codes, order, locate, fill_gaps, columns):
+    """Refuse a frame that occurs twice in a recording, and a gap unless it is to be filled."""
+    _refuse_twice(frames, codes, order, locate, "frame")
+    is_inside = codes[order[1:]] == codes[order[:-1]]
+    steps = np.diff(frames[order])[is_inside]
+    is_table_of_events = np.sum(steps == 1) < _FEWEST_NEXT * len(steps)
+    facts = (
+        f"{np.sum(steps == 1):,} of {len(steps):,} rows hold the frame after that of the row "
+        f"before. fill_gaps=True makes the {np.sum(steps - 1):,} frames between the "
+        f"{len(frames):,} rows missing timesteps"
+    )
+    if is_table_of_events:
+        facts += (
+            ", and the model learns from pairs of observed timesteps alone. If each row is an "
+            f"event, {_advise_onset(columns)}"
         )
     if not fill_gaps and (steps > 1).any():
-        position = int(np.argmax(steps > 1))
+        position = np.flatnonzero(is_inside)[np.argmax(steps > 1)]
         before, after = order[position], order[position + 1]
         raise ValueError(
             f"{locate(after)}: frame {frames[after]} comes after frame {frames[before]} (row "
-            f"{before}), which leaves out {steps[position] - 1}. fill_gaps=True makes frames "
-            "that are left out missing timesteps"
+            f"{before}), which leaves out {frames[after] - frames[before] - 1}. {facts}"
         )
+    if fill_gaps and is_table_of_events:
+        warnings.warn(facts, UserWarning, stacklevel=5)
 
 
 def _filled(recordings, place):
     """Recordings with a timestep for every frame from their first to their last."""
     filled = []
-    for name, labels, frames, group in recordings:
+    for name, labels, frames, group, _ in recordings:
         n_frames = int(frames[-1] - frames[0]) + 1
         if n_frames > _MAX_FILLED * len(frames):
             raise ValueError(

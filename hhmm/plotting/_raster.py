@@ -384,9 +384,7 @@ def _labels_of(values, name):
     """Labels (n_timesteps,) as integers, negative where there is none."""
     shape = to_array(values, f"{name} must be a 1-D array of integers").shape
     if len(shape) != 1 or shape[0] == 0:
-        raise ValueError(
-            f"{name} must be a 1-D array of at least one timestep, got shape {shape}"
-        )
+        raise ValueError(f"{name} must be a 1-D array of at least one timestep, got shape {shape}")
     labels, _, _ = read_states(values, name)
     return labels
 

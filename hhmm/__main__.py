@@ -36,7 +36,7 @@ def main(arguments=None):
     try:
         import matplotlib
     except ImportError:
-        parser.exit(1, 'The demo draws with matplotlib: pip install "hhmm[demo]"\n')
+        parser.exit(1, "The demo draws with matplotlib: pip install matplotlib tqdm\n")
     matplotlib.use("Agg")
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -2,13 +2,8 @@
 
 import importlib
 
-# how to install each, by the extra of this package that it comes with
-_INSTALL = {
-    "arviz": "arviz",
-    "h5py": '"hhmm[io]"',
-    "matplotlib": '"hhmm[demo]"',
-    "pandas": '"hhmm[io]"',
-}
+# the extra of this package that each is part of
+_EXTRAS = {"h5py": "io", "matplotlib": "demo", "pandas": "io"}
 
 
 def import_extra(module, user):
@@ -34,4 +29,7 @@ def import_extra(module, user):
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise ImportError(f"{user} needs {package}: pip install {_INSTALL[package]}") from error
+        extra = (
+            f", or install hhmm with the extra {_EXTRAS[package]!r}" if package in _EXTRAS else ""
+        )
+        raise ImportError(f"{user} needs {package}: pip install {package}{extra}") from error

@@ -83,7 +83,7 @@ class FitMonitor:
         self.records = []
 
     def to_frame(self):
-        """The records as a data frame; needs pandas (``pip install "hhmm[io]"``)."""
+        """The records as a data frame; needs pandas, which is part of the extra ``io``."""
         pd = import_extra("pandas", "to_frame")
         return pd.DataFrame(self.records, columns=["chain", "sweep", "log_joint", "score"])
 

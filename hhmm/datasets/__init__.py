@@ -2,7 +2,7 @@
 
 Loaders of files return recordings as a list of 1-D arrays, which is the X of
 `hhmm.EfficientHHMM`, with their names; `save_states` writes what was inferred under
-the same names. They need pandas and h5py: ``pip install "hhmm[io]"``.
+the same names. They need pandas and h5py, which are the extra ``io``.
 """
 
 from hhmm.datasets._bengalese_finch import load_bengalese_finch

@@ -104,7 +104,7 @@ def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000
     FileNotFoundError, IsADirectoryError
         If `path` is no file.
     ImportError
-        Without h5py, which comes with ``pip install "hhmm[io]"``.
+        Without h5py, which is part of the extra ``io``.
 
     See Also
     --------
@@ -196,7 +196,7 @@ def load_keypoint_moseq_csv(folder, *, frame_rate=None, n_lags=0, sep=","):
     NotADirectoryError
         If `folder` is no folder.
     ImportError
-        Without pandas, which comes with ``pip install "hhmm[io]"``.
+        Without pandas, which is part of the extra ``io``.
 
     See Also
     --------
@@ -287,7 +287,7 @@ def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, sep=",
     FileNotFoundError, IsADirectoryError
         If `path_or_dataframe` is no file.
     ImportError
-        Without pandas, which comes with ``pip install "hhmm[io]"``.
+        Without pandas, which is part of the extra ``io``.
 
     See Also
     --------

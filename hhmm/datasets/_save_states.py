@@ -115,8 +115,7 @@ def save_states(
     TypeError
         If states or syllables are no numbers, names no text, or frames no list.
     ImportError
-        Without pandas (format "csv") or h5py ("h5"), which come with
-        ``pip install "hhmm[io]"``.
+        Without pandas (format "csv") or h5py ("h5"), which are part of the extra ``io``.
 
     See Also
     --------

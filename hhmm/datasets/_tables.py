@@ -160,7 +160,7 @@ def load_table(
     FileNotFoundError, IsADirectoryError
         If `path_or_dataframe` is no file.
     ImportError
-        Without pandas, which comes with ``pip install "hhmm[io]"``.
+        Without pandas, which is part of the extra ``io``.
 
     Warns
     -----
@@ -277,7 +277,7 @@ def load_syllable_csv(
     FileNotFoundError, IsADirectoryError
         If a path is no file.
     ImportError
-        Without pandas, which comes with ``pip install "hhmm[io]"``.
+        Without pandas, which is part of the extra ``io``.
 
     See Also
     --------

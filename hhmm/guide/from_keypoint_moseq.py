@@ -27,13 +27,21 @@ Say which recording is of which:
 
 >>> groups = ["saline" if i % 2 else "drug" for i in range(8)]
 
+Number the labels that occur. keypoint-MoSeq numbers more syllables than an animal shows, and the
+model reserves probability for each label up to the largest. `hhmm.preprocessing.SyllableEncoder`
+renumbers them; ``encoder.categories_[j]`` is the label that j had:
+
+>>> from hhmm.preprocessing import SyllableEncoder
+>>> encoder = SyllableEncoder()
+>>> frames = encoder.fit_transform(data.sequences)
+
 Frames or syllables? keypoint-MoSeq says which syllable every frame is in, and syllables last
 tens of frames. `hhmm.preprocessing.RunCollapser` makes one entry a syllable of that. The order
 of syllables is then what states are found by:
 
 >>> from hhmm.preprocessing import RunCollapser
 >>> collapser = RunCollapser()
->>> X = collapser.fit_transform(data.sequences)
+>>> X = collapser.fit_transform(frames)
 >>> rate = data.frame_rate * sum(map(len, X)) / sum(map(len, data.sequences))  # syllables a second
 >>> 2 < rate < 3
 True
@@ -53,7 +61,7 @@ Fit. States that last about 20 seconds are expected here:
 >>> model = model.set_params(max_iter=4, init="prior")  # for this page to be quick; leave it out
 >>> with warnings.catch_warnings():
 ...     warnings.simplefilter("ignore")  # four sweeps are too few to have settled
-...     states = collapser.expand(model.fit(X).predict(X), data.sequences)
+...     states = collapser.expand(model.fit(X).predict(X), frames)
 >>> len(states), len(states[0])
 (8, 600)
 

@@ -215,9 +215,9 @@ class EfficientHHMM(
     -----
     X is a 2-D array of integers (n_sequences, n_timesteps), or a list of 1-D arrays of
     any lengths; one row or item is one sample. A timestep is missing where its value is
-    negative, NaN, None or pandas' NA, masked in a masked array, or False in `mask`. Missing timesteps at the
-    end are padding: the sequence ends before them. Any other missing timestep is part of the
-    sequence: its state is inferred, and the emissions into and out of it are left out.
+    negative, NaN, None or pandas' NA, masked in a masked array, or False in `mask`. Missing
+    timesteps at the end are padding: the sequence ends before them. Any other missing timestep is
+    part of the sequence: its state is inferred, and the emissions into and out of it are left out.
 
     Parameters, `score` and `score_samples` are computed in float64. Messages of a fit are float32:
     what `log_joint_` records of a sweep is off by at most 1.2e-7 nats a timestep, and typically by

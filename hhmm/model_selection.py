@@ -696,8 +696,8 @@ def _fit(task, model, flat, lengths, base_seed, under_way):
             raise
     seconds = time.perf_counter() - began
     for warning in caught:
-        # scan has warned of the data, which is a UserWarning, once
-        if not issubclass(warning.category, ConvergenceWarning) and warning.category != UserWarning:
+        # of the data, by a UserWarning, scan has warned once
+        if warning.category not in (ConvergenceWarning, UserWarning):
             warnings.warn(warning.message, stacklevel=2)
     states = model.predict(test)
     n_states = task.point.settings["n_states"]

@@ -765,7 +765,7 @@ class TestResult:
         means = frame.groupby("point")["test_score"].mean()
         np.testing.assert_allclose(means, result.summary()["mean_test_score"])
         monkeypatch.setitem(sys.modules, "pandas", None)
-        with pytest.raises(ImportError, match=r'pip install "hhmm\[io\]"'):
+        with pytest.raises(ImportError, match="install hhmm with the extra 'io'"):
             result.to_frame()
 
     def test_repr(self):

@@ -170,7 +170,7 @@ def test_without_matplotlib_the_extra_is_named(name, monkeypatch):
     display = DISPLAYS[name]()
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r'pip install "hhmm\[demo\]"'):
+    with pytest.raises(ImportError, match="install hhmm with the extra 'demo'"):
         display.plot()
 
 
@@ -180,7 +180,7 @@ def test_without_matplotlib_nothing_is_inferred(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     monkeypatch.setattr(model, "predict", None)
     for plot in (RasterDisplay.from_estimator, MatchedConfusionDisplay.from_estimator):
-        with pytest.raises(ImportError, match=r'pip install "hhmm\[demo\]"'):
+        with pytest.raises(ImportError, match="install hhmm with the extra 'demo'"):
             plot(model, [[0, 1]], y_true=[[0, 1]])
 
 

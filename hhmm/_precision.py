@@ -38,6 +38,7 @@ _OF_KERNELS = {
     "transfer_guard_device_to_host": "allow",
     "thread_guard": False,  # chains and groups of lanes run in threads
 }
+_NAMES = [name for name in _OF_KERNELS if hasattr(jax, name)]  # older versions of JAX lack some
 
 _has_computed = False  # in this process, or in the one that it was forked from
 _is_forked = False  # from a process that had computed
@@ -45,9 +46,7 @@ _is_forked = False  # from a process that had computed
 
 def current_settings():
     """Return the caller's values of the settings that `double_precision` overrides, a dict."""
-    # older versions of JAX lack some
-    names = [name for name in _OF_KERNELS if hasattr(jax, name)]
-    return {name: getattr(jax.config, f"jax_{name}") for name in names}
+    return {name: getattr(jax.config, f"jax_{name}") for name in _NAMES}
 
 
 @contextlib.contextmanager
@@ -55,7 +54,8 @@ def settings(values):
     """Run a block under JAX settings, given as `current_settings` returns them."""
     with contextlib.ExitStack() as stack:
         for name, current in current_settings().items():
-            if values[name] != current:
+            # the guards' None means "allow"
+            if (values[name] or "allow") != (current or "allow"):
                 stack.enter_context(getattr(jax, name)(values[name]))
         yield
 

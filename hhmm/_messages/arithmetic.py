@@ -102,10 +102,11 @@ def draw_index(uniform, weights):
     return index
 
 
-def count_cells(cells, n_cells, weights=1):
-    """How often each cell occurs, or the sum of its integer weights, (n_cells,) float64."""
-    # 32 bits end at two years of video at 30 frames a second
-    counts = jnp.zeros(n_cells, jnp.int64).at[cells.reshape(-1)].add(weights, mode="drop")
+def count_cells(cells, n_cells):
+    """How often each cell occurs, (n_cells,) float64."""
+    # 64 bits take 5 % longer for a sweep
+    dtype = jnp.int32 if cells.size <= jnp.iinfo(jnp.int32).max else jnp.int64
+    counts = jnp.zeros(n_cells, dtype).at[cells.reshape(-1)].add(1, mode="drop")
     return counts.astype(jnp.float64)
 
 

@@ -1561,6 +1561,8 @@ def test_events_are_ordered_by_their_times(tmp_path):
         assert_holds(data, {"b": [1, 3], "a": [4, 1, 5]})
         assert [times.tolist() for times in data.times] == [[0.5, 0.75], [0.25, 1.5, 12.0]]
         assert data.frames is None
+    EVENTS.to_csv(path, index=False, sep=";", decimal=",")
+    assert_holds(load_table(path, **columns, sep=";"), {"b": [1, 3], "a": [4, 1, 5]})
     path.write_text("syllable,onset\n1,2.5\n2,0.5\n")
     assert_holds(load_syllable_csv(path, onset="onset"), {"events": [2, 1]})
     assert load_syllable_csv(path, onset="onset").times[0].tolist() == [0.5, 2.5]

@@ -564,6 +564,9 @@ def _read(table, columns, as_integers, others):
     )
     if len(table.columns) > 1 and (data.isna() | (data == "")).any(axis=None):
         _refuse_short_rows(table)
+    if table.sep != ",":  # such files may write 0,25 for 0.25
+        times = [name for name in (columns.onset, *others) if name is not None]
+        data[times] = data[times].replace({",": "."}, regex=True)
     return data
 
 

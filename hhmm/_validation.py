@@ -144,7 +144,7 @@ def count_transitions(sequences):
 
 
 def warn_without_transitions(checked, *, stacklevel):
-    """Warn where nothing in X tells the states of a fitted model apart."""
+    """Warn if X has no observed transition: nothing in it then separates the states."""
     if count_transitions(checked.sequences).any():
         return
     n_sequences = len(checked.sequences)
@@ -207,9 +207,9 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given):
     if n_transitions < _FEWEST_TRANSITIONS * n_possible:
         messages.append(
             f"X has {n_transitions:,} observed transitions and {n_observed:,} observed timesteps. "
-            "Only transitions, of two observed timesteps in a row, tell states apart; without "
-            f"gaps there would be {n_possible:,}. If each label is an event, leave out the missing "
-            "timesteps between events, so that an event is a timestep"
+            "The states are inferred from transitions, which need two observed timesteps in a "
+            f"row; without gaps there would be {n_possible:,}. If each label is an event, leave "
+            "out the missing timesteps between events, so that each event is one timestep"
         )
     return messages
 

@@ -181,7 +181,7 @@ def test_renumbered_syllables_alone_are_read_with_a_warning(tmp_path):
         assert_holds(load_keypoint_moseq(path), REINDEXED)
     assert caught[0].filename == __file__
     table = pd.DataFrame({"name": ["a", "b"], "syllables_reindexed": [0, 0]})
-    with pytest.warns(UserWarning, match="'syllables_reindexed' is all there is") as caught:
+    with pytest.warns(UserWarning, match="'syllables_reindexed' but not the syllables") as caught:
         load_moseq_dataframe(table)
     assert caught[0].filename == __file__
     with warnings.catch_warnings():

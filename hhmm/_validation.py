@@ -26,6 +26,7 @@ _LARGEST_LABEL = np.iinfo(np.int32).max - 1
 # a half cost a state.
 _MOST_UNUSED = 0.1
 _MOST_UNUSED_OF_GIVEN = 0.5
+_RAVEL = "If it is one sequence, pass [numpy.ravel(X)]"
 # of the transitions that there would be without gaps; a fit with fewer warns
 _FEWEST_TRANSITIONS = 0.5
 
@@ -126,6 +127,7 @@ def check_fit_data(checked, n_syllables, n_states):
     if not count_transitions(sequences).any():
         is_array, n_timesteps = checked.layout
         form = f" (n_features={n_timesteps[0]})" if is_array else ""
+        advice = f" {_RAVEL}" if lengths.max() == 1 and len(lengths) > 1 else ""
         reason = (
             "every sequence has a single timestep"
             if lengths.max() == 1
@@ -133,7 +135,7 @@ def check_fit_data(checked, n_syllables, n_states):
         )
         raise ValueError(
             f"X has no observed transition{form}: {reason}. At least one sequence must have two "
-            "observed timesteps in a row"
+            f"observed timesteps in a row.{advice}"
         )
     return int(n_syllables), np.flatnonzero(lengths == 0)
 
@@ -143,18 +145,16 @@ def count_transitions(sequences):
     return np.array([np.count_nonzero((x[1:] >= 0) & (x[:-1] >= 0)) for x in sequences])
 
 
-def warn_without_transitions(checked, *, stacklevel):
-    """Warn if X has no observed transition: nothing in it then separates the states."""
-    if count_transitions(checked.sequences).any():
-        return
+def warn_of_column(checked, *, stacklevel):
+    """Warn of one sequence given as a column: as sequences of one timestep, it says nothing."""
     n_sequences = len(checked.sequences)
-    message = "X has no observed transition, so the results follow from the model alone"
     if n_sequences > 1 and (checked.layout.n_timesteps == 1).all():
-        message += (
-            f": X is {n_sequences} sequences of one timestep each. If it is one sequence, pass "
-            "[numpy.ravel(X)]"
+        warnings.warn(
+            f"X is {n_sequences} sequences of one timestep each, without a transition, so the "
+            f"results follow from the model alone. {_RAVEL}",
+            UserWarning,
+            stacklevel=stacklevel,
         )
-    warnings.warn(message, UserWarning, stacklevel=stacklevel)
 
 
 def check_weights(sample_weight):
@@ -206,8 +206,8 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given):
     n_transitions = int(count_transitions(sequences).sum())
     if n_transitions < _FEWEST_TRANSITIONS * n_possible:
         messages.append(
-            f"X has {n_transitions:,} observed transitions and {n_observed:,} observed timesteps. "
-            "The states are inferred from transitions, which need two observed timesteps in a "
+            f"X has {n_observed:,} observed timesteps but {n_transitions:,} observed "
+            "transition(s). The states are inferred from transitions, which need two observed timesteps in a "
             f"row; without gaps there would be {n_possible:,}. If each label is an event, leave "
             "out the missing timesteps between events, so that each event is one timestep"
         )

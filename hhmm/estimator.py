@@ -551,8 +551,8 @@ class EfficientHHMM(
         Warns
         -----
         UserWarning
-            If X has no observed transition, as a column of shape (n_timesteps, 1) has none: it is
-            n_timesteps sequences of one timestep each. The other methods that take X warn too.
+            If X is several sequences of one timestep each, as a column of shape (n_timesteps, 1)
+            is. The other methods that take X warn too.
         """
         params, prepared, checked = self._prepare(X, mask)
         return prepared.unpack(decode.viterbi(params, prepared), checked.layout, fill=-1)
@@ -1105,7 +1105,7 @@ class EfficientHHMM(
         """Check X and lay it out for a fitted model: params, prepared, checked."""
         check_is_fitted(self)
         checked = _validation.check_sequences(self, X, mask=mask, reset=False)
-        _validation.warn_without_transitions(checked, stacklevel=5)
+        _validation.warn_of_column(checked, stacklevel=5)
         params = self._params()
         n_syllables = len(params.emission_base)
         _validation.check_labels(

@@ -181,9 +181,15 @@ def test_renumbered_syllables_alone_are_read_with_a_warning(tmp_path):
         assert_holds(load_keypoint_moseq(path), REINDEXED)
     assert caught[0].filename == __file__
     table = pd.DataFrame({"name": ["a", "b"], "syllables_reindexed": [0, 0]})
-    with pytest.warns(UserWarning, match="'syllables_reindexed' but not the syllables") as caught:
+    with pytest.warns(UserWarning, match="column 'syllables_reindexed' is read") as caught:
         load_moseq_dataframe(table)
     assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="may mean different syllables"):
+        load_table(table, recording="name", syllable="syllables_reindexed")
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("syllables reindexed\n0\n")
+    with pytest.warns(UserWarning, match="may mean different syllables"):
+        load_syllable_csv(tmp_path, syllable="syllables reindexed")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # one recording is numbered in one way
         load_moseq_dataframe(table[:1])
@@ -500,7 +506,7 @@ def test_gaps_and_repeats_of_frames():
     with pytest.raises(
         ValueError,
         match=r"the table, recording 'a', row 2: frame 4 comes after frame 1 \(row 1\), which "
-        r"leaves out 2. 3 of 4 rows hold the frame after .* fill_gaps=True makes the 2 frames",
+        r"leaves out 2. 3 of 4 rows follow directly .* fill_gaps=True makes the 2 frames",
     ):
         load_moseq_dataframe(gaps)
     data = load_moseq_dataframe(gaps, fill_gaps=True)
@@ -759,8 +765,8 @@ def test_csv_separator_column_and_frames(tmp_path):
         (b"syllable,x\n1,2\n1.5,2\n", "a.csv, row 1: expected an integer syllable .* got 1.5"),
         (b"syllable,x\n1,2\n-inf,2\n", "a.csv, row 1: expected an integer syllable .* got -inf"),
         (b"syllable,x\n" + b"9" * 30 + b",2\n", "a.csv, row 0: expected labels up to"),
-        (b"syllable,x\n0,1,2\n1,1,2\n", "a.csv is not a table: .* Expected 2 fields .* saw 3"),
-        (b"syllable,x\n0,1\n1,1,2\n", "a.csv is not a table: .* Expected 2 fields .* saw 3"),
+        (b"syllable,x\n0,1,2\n1,1,2\n", "a.csv is not a table: Expected 2 fields .* saw 3"),
+        (b"syllable,x\n0,1\n1,1,2\n", "a.csv is not a table: Expected 2 fields .* saw 3"),
         (b'syllable,x\n0,"1\n', "a.csv is not a table: "),
         (b"syllable,x\n1,\xff\n", "a.csv is not text in UTF-8: "),
         (b"\x1f\x8b\x08\x00", "a.csv is not text in UTF-8: "),
@@ -1583,8 +1589,8 @@ def test_events_that_are_given_as_frames_are_recognised():
     table = pd.DataFrame({"id": "a", "label": frames % 5, "frame": frames})
     given = {"recording": "id", "syllable": "label", "frame": "frame"}
     message = (
-        r"1 of 400 rows hold the frame after that of the row before. fill_gaps=True makes the 798 "
-        r"frames between the 401 rows missing timesteps, and .* onset='frame': rows are sorted"
+        r"1 of 400 rows follow directly on the frame before. fill_gaps=True makes the 798 frames "
+        r"between the 401 rows missing timesteps. .* onset='frame': rows are sorted"
     )
     with pytest.raises(ValueError, match=message):
         load_table(table, **given)
@@ -1592,7 +1598,7 @@ def test_events_that_are_given_as_frames_are_recognised():
         data = load_table(table, **given, fill_gaps=True)
     assert caught[0].filename == __file__
     # fitting it says so again
-    with pytest.warns(UserWarning, match="1 observed transitions and 401 observed timesteps"):
+    with pytest.warns(UserWarning, match="401 observed timesteps but 1 observed transition"):
         EfficientHHMM(2, max_iter=1, init="prior", random_state=0).fit(data.sequences)
 
 
@@ -1652,3 +1658,35 @@ def test_subfolders_are_advised_for_the_function_that_reads_them(tmp_path):
     assert caught[0].filename == __file__
     with pytest.warns(UserWarning, match="use load_syllable_csv with recursive=True"):
         load_keypoint_moseq_csv(tmp_path)
+
+
+def test_times_that_are_dates():
+    columns = {"recording": "Media", "syllable": "Behaviour", "onset": "Start (s)"}
+    seconds = EVENTS["Start (s)"]
+    for times in (pd.to_datetime(seconds, unit="s"), pd.to_timedelta(seconds, unit="s")):
+        data = load_table(EVENTS.assign(**{"Start (s)": times}), **columns)
+        assert_holds(data, {"b": [1, 3], "a": [4, 1, 5]})
+        np.testing.assert_allclose([np.ptp(times) for times in data.times], [0.25, 11.75])
+    with pytest.raises(ValueError, match=r"got '00:07'\. Convert text to times first"):
+        load_table(EVENTS.assign(**{"Start (s)": "00:07"}), **columns)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["start_freq", "Start_Hz", "frame_rate", "time_in_state", "tail"])
+def test_columns_that_are_neither_frames_nor_times(name):
+    table = EVENTS.rename(columns={"Start (s)": name})
+    load_table(table, recording="Media", syllable="Behaviour")
+
+
+@pytest.mark.parametrize("name", ["t", "Image index", "onset_s", "start time [ms]", "frame_index"])
+def test_columns_that_are_frames_or_times(name):
+    table = EVENTS.rename(columns={"Start (s)": name})
+    with pytest.warns(UserWarning, match="rows are not in the order of column"):
+        load_table(table, recording="Media", syllable="Behaviour")
+
+
+def test_frames_too_far_apart_to_fill_are_not_advised_to_be_filled():
+    table = pd.DataFrame({"id": "a", "label": [0, 1, 2], "frame": [0, 1, 10**7]})
+    with pytest.raises(ValueError, match="leaves out 9999998") as raised:
+        load_table(table, recording="id", syllable="label", frame="frame")
+    assert "fill_gaps" not in str(raised.value)

@@ -114,4 +114,7 @@ def test_loaders_and_what_they_write(mark, dtype, tmp_path):
     save_states(tmp_path / "a", states, ["a", "b"], syllables=[[4, mark], [2, 4]])
     read = load_syllable_csv(tmp_path / "a", syllable="state")
     assert _rows(read.sequences) == [[0, -1], [1, 0]]
+    probabilities = [np.array([[0.5, 0.5], [mark, mark]], object), np.eye(2)]
+    save_states(tmp_path / "b", states, ["a", "b"], probabilities=probabilities)
+    assert (tmp_path / "b" / "a.csv").read_text().splitlines()[2] == "1,-1,,"
     assert EthogramDisplay(states).plot() is not None

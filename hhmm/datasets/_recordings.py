@@ -136,10 +136,10 @@ def warn_of_reindexed(name, n_recordings, *, origin, kind, stacklevel):
     """Warn where labels of several recordings may not mean the same syllables."""
     if name in _REINDEXED and n_recordings > 1:
         warnings.warn(
-            f"{origin} has the {kind} {name!r} but not the syllables that it was made from. "
-            "keypoint-MoSeq before 0.2 renumbered syllables by frequency each time it added "
-            "recordings, so a label may mean different syllables in different recordings. Use it "
-            "only if all recordings were written at once; otherwise load 'syllables' of results.h5",
+            f"{origin}: the {kind} {name!r} is read. keypoint-MoSeq before 0.2 renumbered "
+            "syllables by frequency each time it added recordings, so a label may mean different "
+            "syllables in different recordings. Use it only if all recordings were written at "
+            "once; otherwise read 'syllable' or 'syllables', from the file that it was made from",
             UserWarning,
             stacklevel=stacklevel,
         )

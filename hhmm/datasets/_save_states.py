@@ -245,6 +245,10 @@ def _probability_rows(probabilities):
         for i, row in enumerate([probabilities] if n_dims == 2 else probabilities)
     ]
     for i, row in enumerate(rows):
+        if row.dtype == object:
+            rows[i] = row = to_array(
+                row, f"probabilities of recording {i}: expected numbers", float
+            )
         if row.ndim != 2 or row.dtype.kind not in "iuf" or row.shape[1] != rows[0].shape[1]:
             raise ValueError(
                 f"probabilities of recording {i}: expected numbers of shape (n_timesteps, "

@@ -28,14 +28,20 @@ from hhmm.datasets._recordings import (
     recording_name,
     refuse,
     to_bunch,
+    warn_of_reindexed,
 )
 
 _BLOCK = 500_000  # rows of a file that are parsed at a time
 # Cells that are read as no number.
 _EMPTY_CELLS = ["", "NaN", "nan", "NA", "N/A", "<NA>", "null", "None"]
 _SEPARATORS = ",;\t|"
-# Names of columns that tell the order of rows.
-_ORDER_NAME = re.compile(r"(frame|onset|start|begin|time|timestamp)s?([ _(\[].*)?", re.IGNORECASE)
+# Names of columns of frames or times, with units, and not of what was measured at a start.
+_ORDER_NAME = re.compile(
+    r"(frame|image)s?([ _](index|idx|number|no|nr|id))?"
+    r"|(t|time|timestamp|onset|start|begin)s?([ _]?(time|frame|sample)s?)?"
+    r"([ _]?[(\[]?(s|secs?|seconds?|ms|min|minutes?|h|hours?|frames?|samples?)[)\]]?)?",
+    re.IGNORECASE,
+)
 _LARGEST_FRAME = 2**53  # float64 holds all integers up to this
 # More missing timesteps than this for every row, and the frames are something else: times, say.
 _MAX_FILLED = 1000
@@ -112,8 +118,9 @@ def load_table(
         `frame` and `onset`, the rows of a recording are consecutive timesteps in the
         order in which they stand.
     onset : str, default=None
-        Column of the times at which events begin, numbers in any unit, for tables with a row an
-        event (song annotation, BORIS). Rows are sorted by it within their recording,
+        Column of the times at which events begin, for tables with a row an event (song annotation,
+        BORIS): numbers in any unit, or dates or time differences of a data frame, which become
+        seconds since the first. Rows are sorted by it within their recording,
         and each event is one timestep. A time that occurs twice is refused.
     group : str, default=None
         Column of the experimental group, the same in all rows of a recording.
@@ -212,6 +219,7 @@ def load_table(
     recordings = read_recordings(
         table, columns, fill_gaps=fill_gaps, as_integers=integer_labels, hint=_ENCODE
     )
+    warn_of_reindexed(syllable, len(recordings), origin=table.place, kind="column", stacklevel=4)
     return to_bunch(recordings, frame_rate=frame_rate, origin=f"{table.place}, column {syllable!r}")
 
 
@@ -319,6 +327,7 @@ def load_syllable_csv(
             table, columns, name=name, fill_gaps=fill_gaps, as_integers=integer_labels, hint=_ENCODE
         )
     shown = paths_or_folder if isinstance(paths_or_folder, str | os.PathLike) else "CSV files"
+    warn_of_reindexed(syllable, len(recordings), origin=shown, kind="column", stacklevel=4)
     return to_bunch(recordings, frame_rate=frame_rate, origin=f"{shown}, column {syllable!r}")
 
 
@@ -390,9 +399,10 @@ def open_table(path_or_dataframe, *, sep=",", user):
         return Table("the table", columns, None, sep, path_or_dataframe)
     if not isinstance(path_or_dataframe, str | os.PathLike):
         kind = type(path_or_dataframe)
+        advice = ". Call its collect() first" if hasattr(path_or_dataframe, "collect") else ""
         raise TypeError(
             f"{user} takes a path, or a table of pandas, polars or pyarrow; got "
-            f"{kind.__module__}.{kind.__qualname__}"
+            f"{kind.__module__}.{kind.__qualname__}{advice}"
         )
     path = existing_file(path_or_dataframe)
     if len(sep) != 1:
@@ -440,7 +450,7 @@ def _read_csv(path, *, columns=None, **options):
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"{path} is empty") from error
     except pd.errors.ParserError as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).replace("Error tokenizing data. C error:", "").split())
         advice = _advise_separator(path, options["sep"])
         raise ValueError(f"{path} is not a table: {reason}{advice}") from error
     except UnicodeDecodeError as error:
@@ -517,7 +527,8 @@ def read_recordings(table, columns, *, name=None, fill_gaps=False, as_integers=T
     if columns.onset is not None:
         times = _times(data[columns.onset], locate)
         order = np.lexsort((times, codes))
-        _refuse_twice(times, codes, order, locate, "time")
+        hint = ". Their order is unknown: change one of the times, or leave one row out"
+        _refuse_twice(times, codes, order, locate, "time", hint=hint)
     for column in order_names:
         _warn_of_order(data[column], codes, order, locate)
 
@@ -710,9 +721,16 @@ def _advise_onset(columns):
 
 
 def _times(column, locate):
-    """Times of events (n_rows,), float64."""
+    """Times of events (n_rows,), float64; of dates the seconds since the first."""
+    import pandas as pd
+
     expected = "the time of an event, a finite number"
-    times = _numbers(column, locate, expected)
+    if pd.api.types.is_datetime64_any_dtype(column):
+        column = column - column.min()
+    if pd.api.types.is_timedelta64_dtype(column):
+        column = column.dt.total_seconds()
+    hint = ". Convert text to times first, by pandas.to_datetime or pandas.to_timedelta"
+    times = _numbers(column, locate, expected, hint=hint)
     refuse(~np.isfinite(times), times, locate, expected)
     return times
 
@@ -721,7 +739,7 @@ def _warn_of_order(column, codes, order, locate):
     """Warn where the rows of a recording are not in the order of a column of frames or times."""
     import pandas as pd
 
-    if pd.api.types.is_bool_dtype(column):
+    if pd.api.types.is_bool_dtype(column):  # onsets of keypoint-MoSeq are flags
         return
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     falls = np.diff(values[order]) < 0
@@ -737,7 +755,7 @@ def _warn_of_order(column, codes, order, locate):
         )
 
 
-def _refuse_twice(values, codes, order, locate, what):
+def _refuse_twice(values, codes, order, locate, what, *, hint=""):
     """Refuse a frame or time that occurs twice in a recording."""
     is_same = (np.diff(values[order]) == 0) & (codes[order[1:]] == codes[order[:-1]])
     if is_same.any():
@@ -745,7 +763,7 @@ def _refuse_twice(values, codes, order, locate, what):
         first, second = order[position], order[position + 1]
         raise ValueError(
             f"{locate(second)}: expected every {what} of a recording once, but {what} "
-            f"{values[second]} is in row {first} too"
+            f"{values[second]} is in row {first} too{hint}"
         )
 
 
@@ -755,15 +773,17 @@ def _check_frames(frames, codes, order, locate, fill_gaps, columns):
     is_inside = codes[order[1:]] == codes[order[:-1]]
     steps = np.diff(frames[order])[is_inside]
     is_table_of_events = np.sum(steps == 1) < _FEWEST_NEXT * len(steps)
-    facts = (
-        f"{np.sum(steps == 1):,} of {len(steps):,} rows hold the frame after that of the row "
-        f"before. fill_gaps=True makes the {np.sum(steps - 1):,} frames between the "
-        f"{len(frames):,} rows missing timesteps"
-    )
+    n_missing = int(np.sum(steps - 1))
+    facts = f"{np.sum(steps == 1):,} of {len(steps):,} rows follow directly on the frame before"
+    if n_missing <= _MAX_FILLED * len(frames):
+        facts += (
+            f". fill_gaps=True makes the {n_missing:,} frames between the {len(frames):,} rows "
+            "missing timesteps"
+        )
     if is_table_of_events:
         facts += (
-            ", and the model learns from pairs of observed timesteps alone. If each row is an "
-            f"event, {_advise_onset(columns)}"
+            ". The model learns from pairs of observed timesteps alone. If each row is an event, "
+            f"{_advise_onset(columns)}"
         )
     if not fill_gaps and (steps > 1).any():
         position = np.flatnonzero(is_inside)[np.argmax(steps > 1)]

@@ -207,9 +207,10 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given):
     if n_transitions < _FEWEST_TRANSITIONS * n_possible:
         messages.append(
             f"X has {n_observed:,} observed timesteps but {n_transitions:,} observed "
-            "transition(s). The states are inferred from transitions, which need two observed timesteps in a "
-            f"row; without gaps there would be {n_possible:,}. If each label is an event, leave "
-            "out the missing timesteps between events, so that each event is one timestep"
+            "transition(s). The states are inferred from transitions, which need two observed "
+            f"timesteps in a row; without gaps there would be {n_possible:,}. If each label is an "
+            "event, leave out the missing timesteps between events, so that each event is one "
+            "timestep"
         )
     return messages
 

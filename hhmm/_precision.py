@@ -54,7 +54,7 @@ def settings(values):
     """Run a block under JAX settings, given as `current_settings` returns them."""
     with contextlib.ExitStack() as stack:
         for name, current in current_settings().items():
-            # the guards' None means "allow"
+            # a guard that is None allows transfers
             if (values[name] or "allow") != (current or "allow"):
                 stack.enter_context(getattr(jax, name)(values[name]))
         yield

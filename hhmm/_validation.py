@@ -31,6 +31,10 @@ _RAVEL = "If it is one sequence, pass [numpy.ravel(X)]"
 _FEWEST_TRANSITIONS = 0.5
 
 
+class DoubtfulDataWarning(UserWarning):
+    """The data can be fitted, but most likely they should be brought to another form first."""
+
+
 class Layout(NamedTuple):
     """The form of the input."""
 

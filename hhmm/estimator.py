@@ -221,8 +221,8 @@ class EfficientHHMM(
 
     Parameters, `score` and `score_samples` are computed in float64. Messages of a fit are float32:
     what `log_joint_` records of a sweep is off by at most 1.2e-7 nats a timestep, and typically by
-    1e-9. JAX settings that change numbers or make JAX raise (precision, random numbers, debugging,
-    promotion, transfer guards) are neither read nor changed: results do not depend on them.
+    1e-9. Results do not depend on the user's JAX settings for precision, random numbers, debugging,
+    promotion and transfer guards, and a fit leaves these settings as they are.
 
     A fit takes about 0.3 GB, 30 bytes a timestep, 16 S (S + K) bytes for each draw that is kept, 40
     + 4 K bytes for each timestep (with "compressed", each run) that messages are passed over, and
@@ -428,7 +428,7 @@ class EfficientHHMM(
         for message in _validation.describe_doubtful_data(
             checked, n_syllables, empty, is_given=self.n_syllables is not None
         ):
-            warnings.warn(message, UserWarning, stacklevel=_CALLER_OF_FIT)
+            warnings.warn(message, _validation.DoubtfulDataWarning, stacklevel=_CALLER_OF_FIT)
         is_sampler = self.algorithm == "gibbs"
         n_draws = int(self.n_draws) if is_sampler else 0
         estimate_memory = functools.partial(

@@ -61,6 +61,7 @@ from hhmm._files import absolute, bring_to_disk, check_file, digest, locked
 from hhmm._interrupts import plain_interrupts
 from hhmm._progress import Bar
 from hhmm._validation import (
+    DoubtfulDataWarning,
     check_fit_data,
     check_sequences,
     count_transitions,
@@ -591,7 +592,7 @@ def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
     n_syllables, empty = check_fit_data(checked, model.n_syllables, 1)
     is_given = model.n_syllables is not None
     for message in describe_doubtful_data(checked, n_syllables, empty, is_given=is_given):
-        warnings.warn(message, UserWarning, stacklevel=3)
+        warnings.warn(message, DoubtfulDataWarning, stacklevel=3)
     points = _make_points(model, param_grid, n_syllables)
     folds = _make_folds(checked.sequences, cv, groups)
     most = max(point.settings["n_states"] for point in points)
@@ -696,8 +697,8 @@ def _fit(task, model, flat, lengths, base_seed, under_way):
             raise
     seconds = time.perf_counter() - began
     for warning in caught:
-        # of the data, by a UserWarning, scan has warned once
-        if warning.category not in (ConvergenceWarning, UserWarning):
+        # scan itself has warned of the data
+        if not issubclass(warning.category, ConvergenceWarning | DoubtfulDataWarning):
             warnings.warn(warning.message, stacklevel=2)
     states = model.predict(test)
     n_states = task.point.settings["n_states"]

@@ -585,3 +585,16 @@ def test_a_column_is_warned_of(name, fitted_on_list):
     assert _warnings_of(lambda: getattr(fitted_on_list, name)([np.ravel(column)])) == []
     # online, the first timestep of a recording
     assert _warnings_of(lambda: getattr(fitted_on_list, name)([[0]])) == []
+
+
+def test_scan_passes_on_other_warnings_of_fits(monkeypatch):
+    """A checkpoint that could not be written, for example."""
+    fit = EfficientHHMM.fit
+
+    def warning_fit(self, X, **kwargs):
+        warnings.warn("the disk is full", UserWarning, stacklevel=2)
+        return fit(self, X, **kwargs)
+
+    monkeypatch.setattr(EfficientHHMM, "fit", warning_fit)
+    with pytest.warns(UserWarning, match="the disk is full"):
+        scan(SIMULATED.X[:4], {"n_states": [2]}, estimator=_model(), cv=2, random_state=0)

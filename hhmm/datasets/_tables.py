@@ -535,10 +535,14 @@ def read_recordings(table, columns, *, name=None, fill_gaps=False, as_integers=T
     bounds = np.cumsum(np.bincount(codes))[:-1]
     recordings = []
     for i, rows in enumerate(np.split(order, bounds)):
-        parts = (None if values is None else values[rows] for values in (frames, times))
-        recording_frames, recording_times = parts
         recordings.append(
-            Recording(names[i], labels[rows], recording_frames, groups[i], recording_times)
+            Recording(
+                names[i],
+                labels[rows],
+                frames=None if frames is None else frames[rows],
+                group=groups[i],
+                times=None if times is None else times[rows],
+            )
         )
     return _filled(recordings, table.place) if fill_gaps else recordings
 

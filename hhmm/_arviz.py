@@ -7,6 +7,7 @@ import numpy as np
 
 from hhmm._extras import import_extra
 from hhmm._model.emissions import logits_from_params
+from hhmm._types import Params
 
 
 def convert(posterior, *, acceptance, diverging, log_likelihood):
@@ -24,13 +25,17 @@ def convert(posterior, *, acceptance, diverging, log_likelihood):
     """
     arviz = import_extra("arviz", "to_arviz")
     n_states, n_syllables = posterior.trans_probs.shape[-1], posterior.emission_base.shape[-2]
-    logits = logits_from_params(posterior.emission_base, posterior.emission_biases)
+    params = Params(*(getattr(posterior, name) for name in Params._fields))
     groups = {
         "posterior": {
             "trans_probs": posterior.trans_probs,
-            "emission_base": posterior.emission_base,
-            "emission_biases": posterior.emission_biases,
-            "emission_logits_bias": logits.biases,
+            **{
+                name: values
+                for name, values in params._asdict().items()
+                if name != "trans_probs" and values is not None
+            },
+            "emission_logits_bias": logits_from_params(params).biases,
+            **(posterior.sigmas or {}),
         },
         "sample_stats": {
             "lp": posterior.log_joint,
@@ -50,6 +55,8 @@ def convert(posterior, *, acceptance, diverging, log_likelihood):
             "trans_probs": ["state", "next_state"],
             "emission_base": ["syllable", "syllable_contrast"],
             "emission_biases": ["state_contrast", "syllable_contrast"],
+            "emission_usage": ["syllable_contrast"],
+            "emission_interactions": ["state_contrast", "syllable", "syllable_contrast"],
             "emission_logits_bias": ["state", "syllable"],
             "X": ["sequence"],
         },

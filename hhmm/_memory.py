@@ -21,6 +21,7 @@ from hhmm._types import RunData
 COMPILER = 0.3e9  # bytes, whatever is fitted
 # of a chain: what is made of each entry of the counts while emissions are solved, and of each pair
 PER_COUNT = 125
+PER_COUNT_OF_INTERACTIONS = 125
 PER_PAIR = 400
 PER_TIMESTEP = 30  # data, and the states as they are given back
 PER_STEP = 40  # of a chain, for each timestep or run that messages are passed over, and
@@ -53,24 +54,27 @@ class Estimate(NamedTuple):
         return COMPILER + sum(self)
 
 
-def estimate(prepared, *, n_timesteps, n_states, n_syllables, n_chains, n_draws):
+def estimate(prepared, *, n_timesteps, terms, n_chains, n_draws):
     """Memory of a fit.
 
     Parameters
     ----------
     prepared : Prepared or None
         None leaves the messages out, before the data are laid out for them.
-    n_timesteps, n_states, n_syllables, n_chains, n_draws : int
+    n_timesteps, n_chains, n_draws : int
+    terms : Terms
 
     Returns
     -------
     estimate : Estimate
     """
     n_at_once = min(n_chains, joblib.effective_n_jobs(-1))
-    n_params = n_syllables**2 + n_states * n_syllables + n_states**2
+    n_states, n_syllables = terms.n_states, terms.n_syllables
+    n_params = n_states**2 + sum(n_syllables * terms.n_rows(term) for term in terms.present)
+    per_count = PER_COUNT + PER_COUNT_OF_INTERACTIONS * ("interactions" in terms.names)
     return Estimate(
         timesteps=PER_TIMESTEP * n_timesteps + n_at_once * _messages(prepared, n_states),
-        counts=n_at_once * (PER_COUNT * n_states + PER_PAIR) * float(n_syllables) ** 2,
+        counts=n_at_once * (per_count * n_states + PER_PAIR) * float(n_syllables) ** 2,
         draws=2 * 8 * n_chains * n_draws * float(n_params),
     )
 

@@ -16,6 +16,8 @@ from hhmm._types import PackedRuns, PackedSequences, Pieces
 # What is known of every timestep is computed in pieces of at most so many: long enough that
 # few messages enter from runs, short enough that there are many lanes.
 MAX_PIECE_LENGTH = 512
+# holding times are kept as so many quantiles a syllable
+N_QUANTILES = 512
 
 
 def find_runs(pairs, starts, n_syllables, max_length):
@@ -52,7 +54,7 @@ def find_runs(pairs, starts, n_syllables, max_length):
     return first, length
 
 
-def pack_runs(sequences, n_syllables, n_powers):
+def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True):
     """Cut sequences into runs and lay those out in lanes.
 
     Parameters
@@ -62,6 +64,8 @@ def pack_runs(sequences, n_syllables, n_powers):
     n_syllables : int
     n_powers : int
         Length of the table of powers: no run has more timesteps.
+    self_transitions : bool
+        As for `pair_codes`. Where False, timesteps that hold a syllable are without emission.
 
     Returns
     -------
@@ -75,7 +79,8 @@ def pack_runs(sequences, n_syllables, n_powers):
     """
     lengths = np.array([len(sequence) for sequence in sequences])
     begin = np.cumsum(lengths) - lengths  # of each sequence among all timesteps
-    pairs, starts = pair_codes(sequences, n_syllables)
+    pairs, starts = pair_codes(sequences, n_syllables, self_transitions=self_transitions)
+    n_rows = n_syllables + 1 if self_transitions else 1
     first, n_timesteps = find_runs(pairs, starts, n_syllables, n_powers)
     sequence = np.repeat(np.arange(len(sequences)), lengths)[first]
     n_runs = np.bincount(sequence, minlength=len(sequences))
@@ -86,7 +91,7 @@ def pack_runs(sequences, n_syllables, n_powers):
     order = np.arange(len(first)) - np.repeat(np.cumsum(n_runs) - n_runs, n_runs)
     place = (run_index.offsets[sequence] + order, run_index.lanes[sequence])
     held = pairs[np.minimum(first + 1, len(pairs) - 1)]
-    row = np.where((n_timesteps == 1) | (held == n_syllables**2), n_syllables, held % n_syllables)
+    row = np.where((n_timesteps == 1) | (held == n_syllables**2), n_rows - 1, held % n_syllables)
     cells = row * n_powers + n_timesteps - 1
     position = piece_index.lanes[sequence] * piece_shape[0] + first - begin[sequence]
 
@@ -98,27 +103,27 @@ def pack_runs(sequences, n_syllables, n_powers):
     no_emission = n_syllables**2
     packed = PackedRuns(
         pairs=lay_out(pairs[first], no_emission, np.int32),
-        cells=lay_out(cells, n_syllables * n_powers, np.int32),
+        cells=lay_out(cells, (n_rows - 1) * n_powers, np.int32),
         starts=lay_out(starts[first], True, bool),
         inside=lay_out(True, False, bool),
         positions=lay_out(position, math.prod(piece_shape), np.int64),
         pair_counts=np.bincount(pairs, minlength=no_emission + 1).astype(np.float64),
-        cell_counts=np.bincount(cells, minlength=(n_syllables + 1) * n_powers)
-        .reshape(n_syllables + 1, n_powers)
+        cell_counts=np.bincount(cells, minlength=n_rows * n_powers)
+        .reshape(n_rows, n_powers)
         .astype(np.float64),
         first_lane=np.uint32(0),
     )
     return packed, run_index, piece_index, piece_shape
 
 
-def cut_pieces(sequences, n_syllables, packed, piece_index, piece_shape):
+def cut_pieces(sequences, n_syllables, packed, piece_index, piece_shape, *, self_transitions=True):
     """Cut sequences into pieces, and say which runs they begin in; see `pack_runs`.
 
     Returns
     -------
     pieces : Pieces, NumPy arrays
     """
-    flat_pairs, flat_starts = pair_codes(sequences, n_syllables)
+    flat_pairs, flat_starts = pair_codes(sequences, n_syllables, self_transitions=self_transitions)
     n_steps, n_pieces = piece_shape
     pairs = np.full(n_steps * n_pieces, n_syllables**2, np.int32)
     starts = np.ones(n_steps * n_pieces, bool)
@@ -162,3 +167,43 @@ def _assign_pieces(lengths):
     lanes = np.cumsum(n_pieces) - n_pieces
     index = PackIndex(lanes, np.zeros_like(lanes), lengths)
     return index, (n_steps, round_up(max(int(n_pieces.sum()), 1)))
+
+
+def holding_times(sequences, n_syllables):
+    """How long syllables are held, for simulations to draw from.
+
+    Parameters
+    ----------
+    sequences : list of 1-D int32 arrays
+        Labels 0 to n_syllables - 1, -1 where missing; at least one is observed.
+    n_syllables : int
+
+    Returns
+    -------
+    table : (n_syllables, N_QUANTILES) int32
+        Quantiles of the lengths of runs, timesteps. Runs that a sequence or a gap cuts off are left
+        out of syllables that have others. A syllable without a run has those of all.
+    """
+    labels, lengths, whole = [], [], []
+    for x in sequences:
+        first = np.flatnonzero(np.diff(x, prepend=-2))
+        label = x[first]
+        observed = label >= 0
+        beside = np.pad(observed, 1)
+        labels.append(label[observed])
+        lengths.append(np.diff(first, append=len(x))[observed])
+        whole.append((beside[:-2] & beside[2:])[observed])
+    labels, lengths, whole = map(np.concatenate, (labels, lengths, whole))
+    by_syllable = []
+    for syllable in range(n_syllables):
+        own = labels == syllable
+        chosen = next(mask for mask in (own & whole, own, whole, labels >= 0) if mask.any())
+        by_syllable.append(lengths[chosen])
+    return quantiles(by_syllable)
+
+
+def quantiles(by_syllable):
+    """A table as of `holding_times`, of the lengths of each syllable."""
+    levels = (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES
+    rows = [np.quantile(values, levels, method="inverted_cdf") for values in by_syllable]
+    return np.array(rows, np.int32)

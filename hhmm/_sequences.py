@@ -26,7 +26,7 @@ class PackIndex(NamedTuple):
     lengths: np.ndarray  # 0 for a sequence without an observed timestep, which is not packed
 
 
-def pack(sequences, n_syllables):
+def pack(sequences, n_syllables, *, self_transitions=True):
     """Lay sequences out in lanes.
 
     Parameters
@@ -34,6 +34,8 @@ def pack(sequences, n_syllables):
     sequences : list of 1-D int32 arrays
         Labels 0 to n_syllables - 1, -1 where missing.
     n_syllables : int
+    self_transitions : bool
+        As for `pair_codes`.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def pack(sequences, n_syllables):
     index : PackIndex
     """
     index, n_steps, n_lanes = assign_lanes([len(sequence) for sequence in sequences])
-    flat_pairs, flat_starts = pair_codes(sequences, n_syllables)
+    flat_pairs, flat_starts = pair_codes(sequences, n_syllables, self_transitions=self_transitions)
     no_emission = n_syllables * n_syllables
     pairs = np.full((n_lanes, n_steps), no_emission, np.int32)
     starts = np.ones((n_lanes, n_steps), bool)
@@ -62,13 +64,20 @@ def pack(sequences, n_syllables):
     return packed, index
 
 
-def pair_codes(sequences, n_syllables):
+def pair_codes(sequences, n_syllables, *, self_transitions=True):
     """Pair codes of all sequences, one after the other.
+
+    Parameters
+    ----------
+    sequences : list of 1-D int32 arrays
+    n_syllables : int
+    self_transitions : bool
+        False where a syllable that follows itself is held, which is no emission.
 
     Returns
     -------
     pairs : (n_timesteps,) int32
-        ``x[t - 1] * n_syllables + x[t]``, or ``n_syllables ** 2`` where either is missing.
+        ``x[t - 1] * n_syllables + x[t]``, or ``n_syllables ** 2`` where there is no emission.
     starts : (n_timesteps,) bool
         Where a sequence begins.
     """
@@ -79,6 +88,8 @@ def pair_codes(sequences, n_syllables):
     pairs = np.full(len(codes), n_syllables * n_syllables, np.int32)
     before, after = codes[:-1], codes[1:]
     emitted = (before >= 0) & (after >= 0) & ~starts[1:]
+    if not self_transitions:
+        emitted &= before != after
     np.copyto(pairs[1:], before * np.int32(n_syllables) + after, where=emitted)
     return pairs, starts
 

@@ -18,33 +18,43 @@ Array = Any  # a NumPy array, a JAX array or a tracer
 
 
 class Params(NamedTuple):
-    """The public parameters of the model."""
+    """The public parameters of the model. Terms that are left out may be None."""
 
     emission_base: Array  # b, (n_syllables, n_syllables - 1)
     emission_biases: Array  # c, (n_states - 1, n_syllables - 1)
     trans_probs: Array  # A, (n_states, n_states), rows sum to 1
+    emission_usage: Array = None  # u, (n_syllables - 1,)
+    emission_interactions: Array = None  # d, (n_states - 1, n_syllables, n_syllables - 1)
 
 
 class EmissionLogits(NamedTuple):
     """The emission parameters in the coordinates that the kernels work in.
 
-    ``base = b Q_S'`` and ``biases = Q_K c Q_S'``. The Helmert bases Q are
-    orthonormal, so this is an isometry between (b, c) and the zero-sum
-    matrices: densities, inner products and Hessians carry over unchanged, and
+    ``base = b Q_S'`` and ``biases = Q_K c Q_S'``, and likewise for the other terms (see
+    `hhmm._model.terms`); a term that is left out is None. The Helmert bases Q are
+    orthonormal, so this is an isometry between the parameters and the zero-sum
+    arrays: densities, inner products and Hessians carry over unchanged, and
     a projection is the subtraction of a mean instead of a matrix product.
     """
 
-    base: Array  # B, (n_syllables, n_syllables), rows sum to 0
-    biases: Array  # C, (n_states, n_syllables), rows and columns sum to 0
+    base: Array = None  # B, (n_syllables, n_syllables), rows sum to 0
+    biases: Array = None  # C, (n_states, n_syllables), rows and columns sum to 0
+    usage: Array = None  # U, (n_syllables,), sums to 0
+    interactions: Array = None  # D, (n_states, n_syllables, n_syllables), sums over j and k are 0
 
 
 class Priors(NamedTuple):
-    """The hyperparameters of the prior; traced, so changing one never recompiles."""
+    """The hyperparameters of the prior; traced, so changing one never recompiles.
+
+    The scale of a term that is left out is not read.
+    """
 
     emission_base_sigma: Array  # standard deviation of the entries of b, ()
     emission_biases_sigma: Array  # standard deviation of the entries of c, ()
     trans_beta: Array  # Dirichlet concentration of every transition, ()
     trans_kappa: Array  # what the diagonal gets on top, ()
+    emission_usage_sigma: Array = 0.0  # standard deviation of the entries of u, ()
+    emission_interactions_sigma: Array = 0.0  # standard deviation of the entries of d, ()
 
 
 class SufficientStats(NamedTuple):
@@ -83,7 +93,9 @@ class PackedRuns(NamedTuple):
     inside: Array  # (n_runs, n_lanes) bool
     positions: Array  # (n_runs, n_lanes) int64: of the first timestep in the array of pieces
     pair_counts: Array  # (n_pairs,) float64, of all timesteps
-    cell_counts: Array  # (n_syllables + 1, n_powers) float64: how often each cell occurs inside
+    # (n_rows, n_powers) float64: how often each cell occurs inside; a row for each syllable that is
+    # held as an emission, and one for no emission
+    cell_counts: Array
     first_lane: Array  # () uint32, as in PackedSequences
 
 
@@ -126,9 +138,16 @@ class EmissionFactors(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """Kept draws, labels aligned; leading axes (n_chains, n_draws)."""
+    """Kept draws, labels aligned; leading axes (n_chains, n_draws).
+
+    Terms that are left out are None. Scales that are not learnt are the same in every draw.
+    """
 
     emission_base: Array  # (n_chains, n_draws, n_syllables, n_syllables - 1)
     emission_biases: Array  # (n_chains, n_draws, n_states - 1, n_syllables - 1)
     trans_probs: Array  # (n_chains, n_draws, n_states, n_states)
     log_joint: Array  # (n_chains, n_draws), nats
+    emission_usage: Array = None  # (n_chains, n_draws, n_syllables - 1)
+    # (n_chains, n_draws, n_states - 1, n_syllables, n_syllables - 1)
+    emission_interactions: Array = None
+    sigmas: dict = None  # by name, (n_chains, n_draws): scales and concentrations that are learnt

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from hhmm._conversions import as_objects, count_dims, fill_missing, shorten, to_array
+from hhmm._runs import quantiles
 from hhmm._types import Params
 
 MISSING = -1
@@ -29,6 +30,14 @@ _MOST_UNUSED_OF_GIVEN = 0.5
 _RAVEL = "If it is one sequence, pass [numpy.ravel(X)]"
 # of the transitions that there would be without gaps; a fit with fewer warns
 _FEWEST_TRANSITIONS = 0.5
+
+
+# timesteps: syllables that are held so long on average are frames rather than events
+LONG_RUN = 3.0
+
+# transitions of a syllable to itself that must be expected by chance before having none means that
+# runs were collapsed
+_FEWEST_BY_CHANCE = 5.0
 
 
 class DoubtfulDataWarning(UserWarning):
@@ -144,9 +153,59 @@ def check_fit_data(checked, n_syllables, n_states):
     return int(n_syllables), np.flatnonzero(lengths == 0)
 
 
-def count_transitions(sequences):
-    """Number of observed transitions of each sequence, (n_sequences,)."""
-    return np.array([np.count_nonzero((x[1:] >= 0) & (x[:-1] >= 0)) for x in sequences])
+def count_transitions(sequences, *, self_transitions=True):
+    """Number of observed transitions of each sequence, (n_sequences,); without those to itself."""
+
+    def count(before, after):
+        observed = (before >= 0) & (after >= 0)
+        return np.count_nonzero(observed if self_transitions else observed & (before != after))
+
+    return np.array([count(x[:-1], x[1:]) for x in sequences])
+
+
+def mean_run_length(sequences):
+    """Mean number of timesteps that a syllable is held; NaN where nothing is observed."""
+    n_observed = sum(int(np.count_nonzero(x >= 0)) for x in sequences)
+    n_held = sum(int(np.count_nonzero((x[1:] == x[:-1]) & (x[1:] >= 0))) for x in sequences)
+    return n_observed / (n_observed - n_held) if n_observed else np.nan
+
+
+def _is_collapsed(sequences):
+    """Whether no syllable follows itself, where some would by chance."""
+    n_used = np.bincount(np.concatenate([x[x >= 0] for x in sequences]))
+    by_chance = np.sum((n_used / n_used.sum()) ** 2) * count_transitions(sequences).sum()
+    return mean_run_length(sequences) == 1 and by_chance >= _FEWEST_BY_CHANCE
+
+
+def resolve_self_transitions(self_transitions, sequences):
+    """Whether a syllable that follows itself is an emission; decides ``"auto"`` by the data.
+
+    Parameters
+    ----------
+    self_transitions : bool or "auto"
+    sequences : list of 1-D int32 arrays
+        With an observed transition.
+
+    Returns
+    -------
+    self_transitions : bool
+
+    Raises
+    ------
+    ValueError
+        If it is False and the syllable never changes.
+    """
+    has_changes = count_transitions(sequences, self_transitions=False).any()
+    if self_transitions == "auto":
+        return not has_changes or not (
+            mean_run_length(sequences) >= LONG_RUN or _is_collapsed(sequences)
+        )
+    if not self_transitions and not has_changes:
+        raise ValueError(
+            "X has no observed change of syllable: self_transitions=False models changes alone. "
+            "At least one sequence must have two different syllables in a row"
+        )
+    return bool(self_transitions)
 
 
 def warn_of_column(checked, *, stacklevel):
@@ -219,6 +278,26 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given):
     return messages
 
 
+def check_holding_times(holding_times, n_syllables):
+    """Check holding times given by the user; returns a table as of `hhmm._runs.holding_times`."""
+    expected = (
+        "holding_times must be numbers of timesteps: one array for all syllables, or a list of "
+        f"{n_syllables} arrays, one a syllable"
+    )
+    try:
+        nested = len(holding_times) > 0 and all(np.ndim(row) == 1 for row in holding_times)
+    except TypeError:
+        raise ValueError(f"{expected}; got {shorten(holding_times)}") from None
+    rows = list(holding_times) if nested else [holding_times] * n_syllables
+    if len(rows) != n_syllables:
+        raise ValueError(f"{expected}; got {len(rows)} arrays")
+    rows = [to_array(row, expected, np.float64).reshape(-1) for row in rows]
+    for i, row in enumerate(rows):
+        if not len(row) or not (np.isfinite(row) & (row >= 1) & (row == np.round(row))).all():
+            raise ValueError(f"{expected}, each an integer >= 1; those of syllable {i} are not")
+    return quantiles(rows)
+
+
 def check_states(states, layout, lengths, n_states, *, name):
     """Check initial states, of the given name, against the form of X.
 
@@ -254,7 +333,9 @@ def check_states(states, layout, lengths, n_states, *, name):
     return checked
 
 
-def check_params(emission_base, emission_biases, trans_probs):
+def check_params(
+    emission_base, emission_biases, trans_probs, emission_usage, emission_interactions
+):
     """Check parameters given by the user; returns `Params`."""
     given = {
         "emission_base": emission_base,
@@ -291,7 +372,23 @@ def check_params(emission_base, emission_biases, trans_probs):
             "the rows of trans_probs must be probabilities that sum to 1, got row sums "
             f"{trans.sum(axis=1)} and smallest entry {trans.min():.3g}"
         )
-    return Params(base, biases, trans)
+    further = {}
+    for name, given, shape in [
+        ("emission_usage", emission_usage, (n_syllables - 1,)),
+        ("emission_interactions", emission_interactions, (n_states - 1, *base.shape)),
+    ]:
+        if given is None:
+            continue
+        value = to_array(given, f"{name} must be an array of numbers", np.float64)
+        if value.shape != shape and not (value.size == 0 and 0 in shape):
+            raise ValueError(
+                f"{name} must have shape {shape} for {n_syllables} syllables and {n_states} "
+                f"states, got {value.shape}"
+            )
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} must be finite, got NaN or infinite entries")
+        further[name] = value.reshape(shape)
+    return Params(base, biases, trans, **further)
 
 
 _EXPECTED = (

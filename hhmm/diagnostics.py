@@ -41,6 +41,7 @@ from sklearn.utils.validation import check_is_fitted
 from hhmm._conversions import check_flag, to_array
 from hhmm._extras import import_extra
 from hhmm._model.emissions import logits_from_params
+from hhmm._types import Params
 
 __all__ = ["PosteriorSummary", "ess_bulk", "ess_tail", "posterior_summary", "rhat"]
 
@@ -208,20 +209,23 @@ def posterior_summary(model, *, include_biases=False):
     Returns
     -------
     summary : PosteriorSummary
-        A row for each of these. The first six do not depend on how states are numbered.
+        A row for each of these. Those before dwell_time do not depend on how states are numbered.
 
-        ====================  ===========================================================
-        log_joint             log p(X | parameters) + log p(parameters), nats
-        emission_base_norm    root of the sum of squares of b, and of B
-        emission_biases_norm  root of the sum of squares of c, and of C
-        mean_staying_prob     mean of the diagonal of A
-        mean_dwell_time       mean length of a stay in a state, over all stays, timesteps
-        usage_entropy         entropy of the stationary distribution of A, nats
-        dwell_time[k]         mean length of a stay in state k, 1 / (1 - A[k, k]), timesteps
-        usage[k]              stationary probability of state k
-        trans_probs[k, l]     A, from state k to state l
-        biases[k, j]          C, what state k adds to the logit of syllable j
-        ====================  ===========================================================
+        ==========================  =====================================================
+        log_joint                   log p(X | parameters) + log p(parameters), nats
+        emission_base_norm          root of the sum of squares of b, and of B
+        emission_biases_norm        root of the sum of squares of c, and of C
+        emission_usage_norm         the same of u, where the model has a usage offset
+        emission_interactions_norm  the same of d, where the model has interactions
+        emission_..._sigma          each scale that is learnt; so trans_beta, trans_kappa
+        mean_staying_prob           mean of the diagonal of A
+        mean_dwell_time             mean length of a stay in a state, over all, timesteps
+        usage_entropy               entropy of the stationary distribution of A, nats
+        dwell_time[k]               mean stay in state k, 1 / (1 - A[k, k]), timesteps
+        usage[k]                    stationary probability of state k
+        trans_probs[k, l]           A, from state k to state l
+        biases[k, j]                C, what state k adds to the logit of syllable j
+        ==========================  =====================================================
 
     Raises
     ------
@@ -275,7 +279,7 @@ def posterior_summary(model, *, include_biases=False):
 
 def _quantities(posterior, include_biases):
     """What `posterior_summary` describes: arrays (n_chains, n_draws, ...) by their names."""
-    b, c, trans_probs = posterior[:3]
+    b, c, trans_probs = posterior.emission_base, posterior.emission_biases, posterior.trans_probs
     n_states = trans_probs.shape[-1]
     # A sum, since 1 - A[k, k] has lost its figures where a state hardly ever ends
     leaving = np.sum(trans_probs * (1 - np.eye(n_states)), axis=-1)
@@ -285,6 +289,7 @@ def _quantities(posterior, include_biases):
             "log_joint": posterior.log_joint,
             "emission_base_norm": np.linalg.norm(b, axis=(-2, -1)),
             "emission_biases_norm": np.linalg.norm(c, axis=(-2, -1)),
+            **_further_quantities(posterior),
             "mean_staying_prob": np.trace(trans_probs, axis1=-2, axis2=-1) / n_states,
             "mean_dwell_time": 1 / np.sum(usage * leaving, axis=-1),
             "usage_entropy": entr(usage).sum(axis=-1),
@@ -293,8 +298,20 @@ def _quantities(posterior, include_biases):
             "trans_probs": trans_probs,
         }
     if include_biases:
-        quantities["biases"] = logits_from_params(b, c).biases
+        params = Params(b, c, trans_probs)
+        quantities["biases"] = logits_from_params(params).biases
     return quantities
+
+
+def _further_quantities(posterior):
+    """Norms of terms that a model may have, and what was learnt of scales."""
+    quantities = {}
+    if posterior.emission_usage is not None:
+        quantities["emission_usage_norm"] = np.linalg.norm(posterior.emission_usage, axis=-1)
+    if posterior.emission_interactions is not None:
+        squares = np.sum(posterior.emission_interactions**2, axis=(-3, -2, -1))
+        quantities["emission_interactions_norm"] = np.sqrt(squares)
+    return quantities | (posterior.sigmas or {})
 
 
 def _stationary_distributions(trans_probs):

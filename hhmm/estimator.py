@@ -32,6 +32,7 @@ from hhmm._callback_support import (
     with_callbacks,
 )
 from hhmm._conversions import check_flag, to_float
+from hhmm._emission_solvers.scales import FIRST_GUESS
 from hhmm._files import absolute
 from hhmm._inference import checkpoint as checkpoints
 from hhmm._inference import decode, draws, starts, verdict
@@ -40,17 +41,21 @@ from hhmm._inference.convergence import agreeing, heights
 from hhmm._inference.prepare import prepare
 from hhmm._inference.run import NEVER, End, run, run_chains
 from hhmm._interrupts import Interrupts
-from hhmm._model.emissions import params_from_logits
+from hhmm._model.emissions import all_params, terms_of, with_zeros
 from hhmm._model.simulate import simulate
+from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, Terms
 from hhmm._model.transitions import with_a_mode
 from hhmm._precision import current_settings, double_precision
 from hhmm._progress import Progress, tell
 from hhmm._random import key_from_random_state
+from hhmm._runs import holding_times as holding_times_of
 from hhmm._types import Params, Priors
 from hhmm.metrics import state_usage
 
 # of the attributes as they are pickled; a change that this version could not read raises it
-_STATE_VERSION = 1
+_STATE_VERSION = 2
+# terms that models of version 0.1 do not have
+_OPTIONAL_TERMS = [term for term in ALL_TERMS if term.name in ("usage", "interactions")]
 # attributes that only a fit by a sampler has
 _OF_DRAWS = ("posterior_", "emission_acceptance_", "emission_diverging_", "_kept_sweeps")
 # stacklevel of a warning in _fit: over its decorators, fit, and that of fit
@@ -260,10 +265,16 @@ class EfficientHHMM(
     _parameter_constraints: ClassVar = {
         "n_states": [Interval(Integral, 1, _validation.MOST, closed="both")],
         "n_syllables": [Interval(Integral, 1, _validation.MAX_SYLLABLES, closed="both"), None],
-        "emission_base_sigma": [Interval(Real, 0, None, closed="neither")],
-        "emission_biases_sigma": [Interval(Real, 0, None, closed="neither")],
-        "trans_beta": [Interval(Real, 0, None, closed="neither")],
-        "trans_kappa": [Interval(Real, 0, None, closed="left")],
+        "emission_usage_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "emission_base_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "emission_biases_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "emission_interactions_sigma": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "self_transitions": ["boolean", StrOptions({"auto"})],
+        "trans_beta": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "trans_kappa": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "algorithm": [StrOptions({"em", "gibbs", "gradient"})],
         "max_iter": [Interval(Integral, 1, _validation.MOST, closed="both")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -296,8 +307,11 @@ class EfficientHHMM(
         n_states=5,
         n_syllables=None,
         *,
+        emission_usage_sigma=0.0,
         emission_base_sigma=1.0,
         emission_biases_sigma=1.0,
+        emission_interactions_sigma=0.0,
+        self_transitions=True,
         trans_beta=1.0,
         trans_kappa=100.0,
         algorithm="gibbs",
@@ -317,8 +331,11 @@ class EfficientHHMM(
     ):
         self.n_states = n_states
         self.n_syllables = n_syllables
+        self.emission_usage_sigma = emission_usage_sigma
         self.emission_base_sigma = emission_base_sigma
         self.emission_biases_sigma = emission_biases_sigma
+        self.emission_interactions_sigma = emission_interactions_sigma
+        self.self_transitions = self_transitions
         self.trans_beta = trans_beta
         self.trans_kappa = trans_kappa
         self.algorithm = algorithm
@@ -429,13 +446,17 @@ class EfficientHHMM(
             checked, n_syllables, empty, is_given=self.n_syllables is not None
         ):
             warnings.warn(message, _validation.DoubtfulDataWarning, stacklevel=_CALLER_OF_FIT)
+        terms = self._terms(
+            int(self.n_states),
+            n_syllables,
+            _validation.resolve_self_transitions(self.self_transitions, checked.sequences),
+        )
         is_sampler = self.algorithm == "gibbs"
         n_draws = int(self.n_draws) if is_sampler else 0
         estimate_memory = functools.partial(
             memory.estimate,
             n_timesteps=int(checked.layout.n_timesteps.sum()),
-            n_states=int(self.n_states),
-            n_syllables=n_syllables,
+            terms=terms,
             n_chains=int(self.n_chains),
             n_draws=n_draws,
         )
@@ -450,8 +471,7 @@ class EfficientHHMM(
         with saved as checkpoint:
             prepared = prepare(
                 checked.sequences,
-                n_syllables,
-                int(self.n_states),
+                terms,
                 self.message_passing,
                 every_timestep=False,
                 n_at_once=n_chains,
@@ -464,6 +484,8 @@ class EfficientHHMM(
                 self.emission_sampler,
                 int(self.emission_gd_iters),
                 prepared.backend,
+                terms,
+                self._learnt(),
             )
             pasts = [None] * n_chains if checkpoint is None else checkpoint.pasts
             tasks = SweepTasks(
@@ -474,12 +496,14 @@ class EfficientHHMM(
                 log_joints=[[] if past is None else [*past.trace.log_joint] for past in pasts],
                 n_iter=n_iter,
                 callers_settings=callers_settings,
-                fitted_attributes=lambda chain: _params_of(chain) | {"n_syllables_": n_syllables},
+                fitted_attributes=lambda chain: (
+                    _params_of(chain)
+                    | {"n_syllables_": n_syllables, "self_transitions_": terms.self_transitions}
+                ),
             )
             run_one = functools.partial(
                 run,
                 prepared=prepared.on_device(),
-                priors=self._priors(),
                 learning_rate=np.float64(to_float(self.emission_gd_lr, "emission_gd_lr")),
                 algorithm=self.algorithm,
                 settings=settings,
@@ -491,11 +515,9 @@ class EfficientHHMM(
                 each_sweep=bool(tasks),
                 tol=NEVER if is_sampler else to_float(self.tol, "tol"),
             )
-            starts_ = self._starts(
-                origin, rng, checkpoint, checked.sequences, prepared, n_syllables, run_one
-            )
+            starts_ = self._starts(origin, rng, checkpoint, checked.sequences, prepared, run_one)
             results, was_interrupted = self._run(starts_, run_one, checkpoint, tasks)
-        messages = self._store(results, checked, prepared, n_syllables)
+        messages = self._store(results, checked, prepared)
         if was_interrupted:
             messages = [verdict.describe_interrupt(results, n_iter, n_chains, path)]
         tasks.end({})
@@ -712,7 +734,9 @@ class EfficientHHMM(
         """
         del y
         params, prepared, checked = self._prepare(X, mask, every_timestep=False)
-        n_observed = _validation.count_transitions(checked.sequences)
+        n_observed = _validation.count_transitions(
+            checked.sequences, self_transitions=prepared.terms.self_transitions
+        )
         if sample_weight is not None:
             sample_weight = _validation.check_weights(sample_weight)
         weight = _check_sample_weight(sample_weight, n_observed, ensure_non_negative=True)
@@ -740,7 +764,10 @@ class EfficientHHMM(
             log p(X | parameters) + log p(parameters), nats.
         """
         log_likelihood = self.score_samples(X, mask=mask).sum()
-        log_prior = decode.params_log_prior(self._params(), self._priors())
+        priors = self._priors(getattr(self, "sigmas_", {}))
+        params = self._params()
+        terms = self._terms(len(self.trans_probs_), self.n_syllables_, self.self_transitions_)
+        log_prior = decode.params_log_prior(with_zeros(params), priors, terms=terms)
         return float(log_likelihood + log_prior)
 
     def transform(self, X, *, mask=None):
@@ -760,7 +787,7 @@ class EfficientHHMM(
         return state_usage(states, n_states=self._n_features_out, per_sequence=True)
 
     @double_precision
-    def sample(self, n_sequences=1, n_timesteps=100, random_state=None):
+    def sample(self, n_sequences=1, n_timesteps=100, random_state=None, *, holding_times=None):
         """Simulate from the fitted model.
 
         Parameters
@@ -769,6 +796,10 @@ class EfficientHHMM(
         n_timesteps : int, default=100
         random_state : int, RandomState or None, default=None
             Seed of the simulation.
+        holding_times : array-like or list of array-like, optional
+            For a model without self-transitions: how long syllables are held, in timesteps, all
+            alike (1-D) or one array a syllable. A time is drawn from them for each syllable
+            that begins. None draws from the runs of the training data.
 
         Returns
         -------
@@ -778,12 +809,16 @@ class EfficientHHMM(
 
         Raises
         ------
+        ValueError
+            If `holding_times` are not positive integers, are given to a model with
+            self-transitions, or are missing for a model made by `from_params`.
         MemoryError
             If that many timesteps take more memory than is free.
         """
         check_is_fitted(self)
         for name, value in [("n_sequences", n_sequences), ("n_timesteps", n_timesteps)]:
             check_scalar(value, name, Integral, min_val=1, max_val=_validation.MOST)
+        params, table = self._params(), self._holding_table(holding_times)
         memory.check_simulation_fits(
             n_timesteps=int(n_sequences) * int(n_timesteps),
             n_states=len(self.trans_probs_),
@@ -791,7 +826,9 @@ class EfficientHHMM(
         )
         syllables, states = simulate(
             key_from_random_state(random_state),
-            self._params(),
+            params,
+            table,
+            terms=terms_of(params, self_transitions=self.self_transitions_),
             n_sequences=int(n_sequences),
             n_timesteps=int(n_timesteps),
         )
@@ -849,7 +886,16 @@ class EfficientHHMM(
         )
 
     @classmethod
-    def from_params(cls, emission_base, emission_biases, trans_probs, **hyperparameters):
+    def from_params(
+        cls,
+        emission_base,
+        emission_biases,
+        trans_probs,
+        *,
+        emission_usage=None,
+        emission_interactions=None,
+        **hyperparameters,
+    ):
         """A fitted model with given parameters, for example published ones.
 
         Parameters
@@ -860,6 +906,11 @@ class EfficientHHMM(
             c, in the Helmert bases.
         trans_probs : array-like of shape (n_states, n_states)
             State transition probabilities, from row to column; rows sum to 1.
+        emission_usage : array-like of shape (n_syllables - 1,), optional
+            u, in the Helmert basis. None is 0.
+        emission_interactions : array-like, optional
+            d, in the Helmert bases, of shape (n_states - 1, n_syllables, n_syllables - 1).
+            None is 0.
         **hyperparameters
             Constructor arguments other than n_states and n_syllables.
 
@@ -886,15 +937,20 @@ class EfficientHHMM(
         >>> model.predict(data.X).shape
         (2, 50)
         """
-        params = _validation.check_params(emission_base, emission_biases, trans_probs)
+        params = _validation.check_params(
+            emission_base, emission_biases, trans_probs, emission_usage, emission_interactions
+        )
         model = cls(
             n_states=len(params.trans_probs),
             n_syllables=len(params.emission_base),
             **hyperparameters,
         )
         model._validate_params()
-        model.emission_base_, model.emission_biases_, model.trans_probs_ = params
-        model.n_syllables_ = len(params.emission_base)
+        model.self_transitions_ = bool(model.self_transitions)  # "auto" has no data to go by
+        terms = terms_of(params, self_transitions=model.self_transitions_)
+        for name, values in with_zeros(params)._asdict().items():
+            setattr(model, f"{name}_", values)
+        model.n_syllables_ = terms.n_syllables
         return model
 
     @property
@@ -905,7 +961,9 @@ class EfficientHHMM(
             raise AttributeError(
                 f"this {type(self).__name__} has no attribute 'syllable_trans_probs_' before fit"
             )
-        return np.asarray(decode.syllable_trans_probs(self._params()))
+        params = self._params()
+        terms = terms_of(params, self_transitions=self.self_transitions_)
+        return np.asarray(decode.syllable_trans_probs(params, terms=terms))
 
     def __getstate__(self):
         state = super().__getstate__()
@@ -917,7 +975,9 @@ class EfficientHHMM(
     def __setstate__(self, state):
         state = dict(state)
         saved_by, here = state.pop("_state_version", None), sklearn.__version__
-        if saved_by != _STATE_VERSION:
+        if saved_by == 1:
+            state = _published(state)
+        elif saved_by != _STATE_VERSION:
             raise ValueError(
                 f"this {type(self).__name__} was saved in version {saved_by} of its form, and this "
                 f"hhmm, {version('hhmm')}, reads version {_STATE_VERSION}: load it with the hhmm "
@@ -953,12 +1013,11 @@ class EfficientHHMM(
         return len(self.trans_probs_)
 
     def _params(self):
-        return Params(
-            *(
-                np.asarray(value, np.float64)
-                for value in (self.emission_base_, self.emission_biases_, self.trans_probs_)
-            )
-        )
+        values = {
+            name: np.asarray(getattr(self, f"{name}_"), np.float64) for name in Params._fields
+        }
+        absent = [term for term in _OPTIONAL_TERMS if not values[term.parameter].any()]
+        return Params(**values | {term.parameter: None for term in absent})
 
     def _draws(self):
         """Parameters of every draw in `posterior_`, of the chains that agree with the best one."""
@@ -986,11 +1045,45 @@ class EfficientHHMM(
         _refuse_beyond_float32(~np.isfinite(log_likelihoods))
         return log_likelihoods
 
-    def _priors(self):
-        """The priors that the algorithm uses."""
-        priors = Priors(
-            *(np.float64(to_float(getattr(self, name), name)) for name in Priors._fields)
+    def _holding_table(self, holding_times):
+        """How long syllables are held in a simulation; None of a model with self-transitions."""
+        if self.self_transitions_:
+            if holding_times is not None:
+                raise ValueError(
+                    "holding_times are for models without self-transitions, and this model has "
+                    "self_transitions_=True"
+                )
+            return None
+        if holding_times is not None:
+            return _validation.check_holding_times(holding_times, self.n_syllables_)
+        if not hasattr(self, "_holding_times"):
+            raise ValueError(
+                "a model without self-transitions that was made by from_params does not know how "
+                "long syllables are held: give holding_times"
+            )
+        return self._holding_times
+
+    def _learnt(self):
+        """Names of the scales and concentrations that are learnt."""
+        return tuple(name for name in Priors._fields if isinstance(getattr(self, name), str))
+
+    def _terms(self, n_states, n_syllables, self_transitions):
+        """The terms of the emissions: those whose scale is not 0."""
+        names = tuple(
+            term.name
+            for term in ALL_TERMS
+            if isinstance(getattr(self, term.sigma), str) or getattr(self, term.sigma) > 0
         )
+        return Terms(n_states, n_syllables, names, self_transitions)
+
+    def _priors(self, learnt=FIRST_GUESS):
+        """The priors that the algorithm uses, with values of what is learnt."""
+
+        def value(name):
+            given = getattr(self, name)
+            return learnt[name] if isinstance(given, str) else to_float(given, name)
+
+        priors = Priors(*(np.float64(value(name)) for name in Priors._fields))
         return priors if self.algorithm == "gibbs" else with_a_mode(priors)
 
     def _origin(self, checked, n_syllables):
@@ -1010,38 +1103,42 @@ class EfficientHHMM(
             init = _validation.check_states(init, checked.layout, lengths, n_states, name="init")
         return init
 
-    def _starts(self, origin, rng, checkpoint, sequences, prepared, n_syllables, run_one):
+    def _starts(self, origin, rng, checkpoint, sequences, prepared, run_one):
         """Where the chains start."""
         settings, n_chains = run_one.keywords["settings"], int(self.n_chains)
-        shapes = {"n_states": int(self.n_states), "n_syllables": n_syllables, "settings": settings}
+        priors = self._priors()
         prepared = prepared if self.algorithm == "gibbs" else None
         pasts = [None] * n_chains
         if checkpoint is not None:
             pasts, rng = checkpoint.pasts, checkpoint.rng(rng)
-        resumed = [past and starts.resumed_start(past, prepared, shapes=shapes) for past in pasts]
+        resumed = [
+            past and starts.resumed_start(past, prepared, priors, settings=settings)
+            for past in pasts
+        ]
         if all(resumed):
             checkpoint.started(rng)
             return resumed
         if isinstance(origin, list) and isinstance(origin[0], End):
-            new = starts.further_starts(rng, origin, prepared, n_chains=n_chains, shapes=shapes)
+            new = starts.further_starts(
+                rng, origin, prepared, priors, n_chains=n_chains, settings=settings
+            )
         else:
             new = starts.new_starts(
                 rng,
                 origin,
                 sequences,
                 prepared,
-                self._priors(),
+                priors,
                 run_one,
                 n_chains=n_chains,
-                shapes=shapes,
             )
         if checkpoint is not None:
             checkpoint.started(rng)
         return [old or start for old, start in zip(resumed, new, strict=True)]
 
-    def _store(self, results, checked, prepared, n_syllables):
+    def _store(self, results, checked, prepared):
         """Set the fitted attributes from the results of all chains; returns what to warn of."""
-        is_sampler = self.algorithm == "gibbs"
+        is_sampler, terms = self.algorithm == "gibbs", prepared.terms
         self.n_iter_ = max(len(result.trace.log_joint) for result in results)
         self.log_joint_ = self._traces(results, "log_joint")
         height = heights(self.log_joint_) if is_sampler else self.log_joint_[:, -1]
@@ -1051,14 +1148,8 @@ class EfficientHHMM(
         if is_sampler:
             states = [prepared.states_by_timestep(chain.states, chain.logits, chain.trans_probs)]
         else:
-            params = Params(*params_from_logits(chain.logits), chain.trans_probs)
-            prepared = prepare(
-                checked.sequences,
-                n_syllables,
-                int(self.n_states),
-                self.message_passing,
-                every_timestep=True,
-            )
+            params = all_params(chain.logits, chain.trans_probs)
+            prepared = prepare(checked.sequences, terms, self.message_passing, every_timestep=True)
             states = decode.viterbi(params, prepared)
         states = prepared.unpack(states, checked.layout, fill=-1)
         flat = np.concatenate([np.ravel(row) for row in states])
@@ -1067,28 +1158,34 @@ class EfficientHHMM(
         new_name = np.append(np.argsort(order), -1).astype(np.int32)  # -1 on padding stays
         is_array = checked.layout.is_array
         self.states_ = new_name[states] if is_array else [new_name[row] for row in states]
-        self.n_syllables_ = n_syllables
+        self.n_syllables_ = terms.n_syllables
+        self.self_transitions_ = terms.self_transitions
+        self._mean_run = _validation.mean_run_length(checked.sequences)
+        if not terms.self_transitions:
+            self._holding_times = holding_times_of(checked.sequences, terms.n_syllables)
         self._ends = [result.end for result in results]
         if is_sampler:
             kept = draws.of_equal_number([(result.kept, result.kept_sweeps) for result in results])
-            self.posterior_ = draws.align([kept for kept, _ in kept], chain, order)
+            learnt = self._learnt()
+            self.posterior_ = draws.align([kept for kept, _ in kept], chain, order, learnt=learnt)
             self._kept_sweeps = np.stack([sweeps for _, sweeps in kept])
-            self.emission_base_, self.emission_biases_, self.trans_probs_ = (
-                part[self.best_chain_].mean(axis=0) for part in self.posterior_[:3]
-            )
+            means = jax.tree.map(lambda part: part[self.best_chain_].mean(axis=0), self.posterior_)
+            params = Params(*(getattr(means, name) for name in Params._fields))
+            self.sigmas_ = self._priors(means.sigmas)._asdict()
             self.emission_acceptance_ = self._traces(results, "emission_acceptance")
             self.emission_diverging_ = self._traces(results, "emission_diverging")
             judged = verdict.judge_chains(self.log_joint_)
         else:
             for name in _OF_DRAWS:
                 vars(self).pop(name, None)  # of an earlier fit by another algorithm
-            self.emission_base_ = np.asarray(params.emission_base)
-            self.emission_biases_, self.trans_probs_ = map(
-                np.asarray, draws.permute(params.emission_biases, params.trans_probs, order)
-            )
+            params = draws.permute(params, order)
+            self.sigmas_ = jax.tree.map(np.asarray, chain.priors)._asdict()
             judged = verdict.judge_ascent(
                 self.algorithm, best.trace.log_joint, best.stopped, self.tol
             )
+        for name, values in with_zeros(params)._asdict().items():
+            setattr(self, f"{name}_", np.asarray(values))
+        self.sigmas_ = {name: float(value) for name, value in self.sigmas_.items()}
         self.converged_ = judged.converged
         vars(self).pop("emission_losses_", None)
         if self.algorithm != "gradient":
@@ -1113,12 +1210,24 @@ class EfficientHHMM(
         )
         prepared = prepare(
             checked.sequences,
-            n_syllables,
-            len(params.trans_probs),
+            terms_of(params, self_transitions=self.self_transitions_),
             self.message_passing,
             every_timestep=every_timestep,
         )
         return params, prepared, checked
+
+
+def _published(state):
+    """The attributes of a model of version 0.1, with what was added since at its meaning there."""
+    state = ADDED_SETTINGS | state
+    if "emission_base_" in state:
+        names = ("emission_base", "emission_biases", "trans_probs")
+        params = with_zeros(Params(**{name: state[f"{name}_"] for name in names}))
+        state |= {f"{name}_": values for name, values in params._asdict().items()}
+        state |= {"self_transitions_": True}
+    if "log_joint_" in state:
+        state["sigmas_"] = {name: float(state[name]) for name in Priors._fields}
+    return state
 
 
 def _checked_probabilities(parts, prepared, checked):
@@ -1143,10 +1252,5 @@ def _refuse_beyond_float32(is_bad):
 @double_precision  # called by hooks, under the caller's settings
 def _params_of(chain):
     """The fitted attributes that the parameters of a chain are."""
-    logits = jax.tree.map(np.asarray, chain.logits)
-    emission_base, emission_biases = params_from_logits(logits)
-    return {
-        "emission_base_": np.asarray(emission_base),
-        "emission_biases_": np.asarray(emission_biases),
-        "trans_probs_": np.asarray(chain.trans_probs),
-    }
+    params = with_zeros(all_params(chain.logits, chain.trans_probs))
+    return {f"{name}_": np.asarray(values) for name, values in params._asdict().items()}

@@ -44,6 +44,7 @@ from hhmm._states import (
     raise_at_first,
     read_states,
 )
+from hhmm._types import Params
 
 __all__ = [
     "LaggedInformation",
@@ -543,12 +544,12 @@ def syllable_preferences(model):
             f"model must be a fitted EfficientHHMM, got {type(model).__name__}: of a pipeline, "
             "give its last step"
         )
-    biases = logits_from_params(model.emission_base_, model.emission_biases_).biases
+    biases = logits_from_params(model._params()).biases
     standard_deviations = np.full(biases.shape, np.nan)
     if hasattr(model, "posterior_"):
-        base, draws = (part[model.best_chain_] for part in model.posterior_[:2])
-        if len(draws) > 1:
-            standard_deviations = logits_from_params(base, draws).biases.std(axis=0, ddof=1)
+        draws = Params(*(part[model.best_chain_] for part in model.posterior_[:3]))
+        if len(draws.trans_probs) > 1:
+            standard_deviations = logits_from_params(draws).biases.std(axis=0, ddof=1)
     return SyllablePreferences(
         biases, standard_deviations, np.argsort(-biases, axis=1, kind="stable")
     )

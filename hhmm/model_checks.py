@@ -39,7 +39,6 @@ from hhmm._lagged_information import lay_out, pair_counts
 from hhmm._markov_paths import draw_paths, draws_from
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
-from hhmm._types import Params
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_durations, state_usage
 
@@ -213,7 +212,9 @@ def posterior_predictive_check(
     observed, replicated = [], []
     for i, (seed_states, seed_replicate) in enumerate(seeds):
         params = draws_[i * len(draws_) // len(seeds)]
-        replicate = _replicate(params, syllables, np.random.RandomState(seed_replicate))
+        replicate = _replicate(
+            params, prepared.terms, syllables, np.random.RandomState(seed_replicate)
+        )
         replicated.append(statistic.compute(*replicate, *sizes))
         if statistic.of_states:
             states = _draw_states(seed_states, params, prepared, checked.layout)
@@ -329,7 +330,7 @@ def _subset(sequences, max_timesteps, rng):
 def _parameter_draws(model):
     """The parameters that replicates are simulated from, a list of `Params`."""
     if not hasattr(model, "posterior_"):
-        return [Params(model.emission_base_, model.emission_biases_, model.trans_probs_)]
+        return [model._params()]
     return draws.flat(model.posterior_, agreeing(model.log_joint_))
 
 
@@ -341,7 +342,7 @@ def _draw_states(seed, params, prepared, layout):
 
 
 @double_precision
-def _replicate(params, syllables, rng):
+def _replicate(params, terms, syllables, rng):
     """Simulate sequences like `syllables`: lists of syllables and of states."""
     lengths = np.array([x.size for x in syllables])
     data = np.concatenate(syllables)
@@ -352,14 +353,20 @@ def _replicate(params, syllables, rng):
     follows = data >= 0  # whether the timestep and the one before are observed
     follows[1:] &= data[:-1] >= 0
     follows[ends - lengths] = False
+    # a syllable that is held is held in the replicate: the data say for how long
+    held = np.zeros(len(data), bool)
+    if not terms.self_transitions:
+        held[1:] = follows[1:] & (data[1:] == data[:-1])
     streams = [
         [draws_from(row, rng).__next__ for row in by_syllable]
-        for by_syllable in np.asarray(decode.syllable_trans_probs(params))
+        for by_syllable in np.asarray(decode.syllable_trans_probs(params, terms=terms))
     ]
     replicate = data.tolist()
     timesteps = np.flatnonzero(follows)
-    for t, state in zip(timesteps.tolist(), states[timesteps].tolist(), strict=True):
-        replicate[t] = streams[state][replicate[t - 1]]()
+    for t, state, is_held in zip(
+        timesteps.tolist(), states[timesteps].tolist(), held[timesteps].tolist(), strict=True
+    ):
+        replicate[t] = replicate[t - 1] if is_held else streams[state][replicate[t - 1]]()
     replicate = np.array(replicate, dtype=np.int32)
     return np.split(replicate, ends[:-1]), np.split(states, ends[:-1])
 

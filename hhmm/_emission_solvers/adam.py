@@ -15,36 +15,43 @@ from hhmm._emission_solvers.objective import (
     conjugate_gradients,
     curvature,
     evaluate,
-    stack,
-    unstack,
 )
 from hhmm._model.emissions import logits_from_params, params_from_logits
+from hhmm._types import Params
 
 
-def solve(counts, priors, start, *, max_iter, learning_rate, tol, right_hand_side):
+def solve(terms, counts, priors, start, *, max_iter, learning_rate, tol, right_hand_side):
     """Take `max_iter` Adam steps from `start`; arguments and returns as `newton.solve`.
 
     `tol` only sets how exactly the decrement is computed; the steps do not depend on it.
     """
     optimizer = optax.adam(learning_rate)
 
+    def point_of(params):
+        return terms.stack(logits_from_params(Params(trans_probs=None, **params)))
+
     def step(carry, _):
         params, state = carry
-        value, gradient, _ = evaluate(counts, priors, stack(logits_from_params(*params)))
-        updates, state = optimizer.update(params_from_logits(unstack(gradient)), state)
+        value, gradient, _ = evaluate(terms, counts, priors, point_of(params))
+        updates, state = optimizer.update(params_from_logits(terms.unstack(gradient)), state)
         return (optax.apply_updates(params, updates), state), value
 
     params = params_from_logits(start)
     (params, _), losses = lax.scan(step, (params, optimizer.init(params)), length=max_iter)
-    mode = logits_from_params(*params)
-    _, gradient, probs = evaluate(counts, priors, stack(mode))
-    hessian = curvature(counts, priors, probs)
+    mode = point_of(params)
+    _, gradient, probs = evaluate(terms, counts, priors, mode)
+    hessian = curvature(terms, counts, priors, probs)
 
     # both systems by one loop, which is compiled once
     def solve_one(_, system):
         right_hand_side, tol, relative_tol, cg_max_iter = system
         solution = conjugate_gradients(
-            hessian, right_hand_side, tol=tol, relative_tol=relative_tol, max_iter=cg_max_iter
+            terms,
+            hessian,
+            right_hand_side,
+            tol=tol,
+            relative_tol=relative_tol,
+            max_iter=cg_max_iter,
         )
         return None, solution
 
@@ -56,4 +63,4 @@ def solve(counts, priors, start, *, max_iter, learning_rate, tol, right_hand_sid
     )
     _, (newton_step, solved) = lax.scan(solve_one, None, systems)
     decrement = 0.5 * jnp.vdot(gradient, newton_step)
-    return Solution(mode, losses, jnp.int32(max_iter), decrement, solved)
+    return Solution(terms.unstack(mode), losses, jnp.int32(max_iter), decrement, solved)

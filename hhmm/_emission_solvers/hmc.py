@@ -49,9 +49,7 @@ from hhmm._emission_solvers.objective import (
     curvature,
     evaluate,
     hessian_product,
-    stack,
     syllable_probs,
-    unstack,
 )
 from hhmm._random import uniforms
 
@@ -96,7 +94,7 @@ def steps(tuning):
     return n_steps, QUARTER_TURN / n_steps
 
 
-def draw(key, counts, priors, current, solve, warming_up, tuning):
+def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     """One step of Hamiltonian Monte Carlo from the current emissions.
 
     Arguments and returns as of `laplace.draw`; `current` without parameters (NaN) counts as being
@@ -104,23 +102,26 @@ def draw(key, counts, priors, current, solve, warming_up, tuning):
     """
     key_velocity, key_uniforms = jax.random.split(key)
     solution = solve(
-        right_hand_side=lambda hessian: draw_with_hessian_covariance(key_velocity, counts, hessian),
+        right_hand_side=lambda hessian: draw_with_hessian_covariance(
+            key_velocity, terms, counts, hessian
+        ),
         tol=MODE_TOL,
     )
-    mode, velocity = stack(solution.mode), solution.solved
-    hessian = curvature(counts, priors, syllable_probs(mode))
+    mode, velocity = terms.stack(solution.mode), solution.solved
+    hessian = curvature(terms, counts, priors, syllable_probs(terms, mode))
     uniform = uniforms(key_uniforms, (2,))
-    start = stack(current) - mode
+    start = terms.stack(current) - mode
     start = jnp.where(jnp.isfinite(start), start, velocity)
     n_steps, size = steps(tuning)
     size = size * (1 + JITTER * (2 * uniform[0] - 1))
 
     def kick_and_rotate(i, carry):
         x, w, first_value, _ = carry
-        value, gradient, _ = evaluate(counts, priors, mode + x)
+        value, gradient, _ = evaluate(terms, counts, priors, mode + x)
         kick = conjugate_gradients(
+            terms,
             hessian,
-            gradient - hessian_product(hessian, x),
+            gradient - hessian_product(terms, hessian, x),
             tol=KICK_TOL,
             relative_tol=KICK_RELATIVE_TOL,
             max_iter=KICK_MAX_ITER,
@@ -137,7 +138,7 @@ def draw(key, counts, priors, current, solve, warming_up, tuning):
     carry = start, velocity, nothing, nothing
     end, last, first_value, last_value = lax.fori_loop(0, n_steps + 1, kick_and_rotate, carry)
     kinetic = lax.map(
-        lambda w: 0.5 * jnp.vdot(w, hessian_product(hessian, w)), jnp.stack([velocity, last])
+        lambda w: 0.5 * jnp.vdot(w, hessian_product(terms, hessian, w)), jnp.stack([velocity, last])
     )
     error = last_value + kinetic[1] - first_value - kinetic[0]
     diverging = ~(error < DIVERGENT)
@@ -146,4 +147,4 @@ def draw(key, counts, priors, current, solve, warming_up, tuning):
     x = jnp.where(warming_up & (acceptance < HOPELESS), solution.solved, x)
     tuned = tune(tuning, acceptance)
     tuning = jax.tree.map(lambda new, old: jnp.where(warming_up, new, old), tuned, tuning)
-    return Draw(unstack(mode + x), solution, acceptance, diverging, tuning)
+    return Draw(terms.unstack(mode + x), solution, acceptance, diverging, tuning)

@@ -6,25 +6,26 @@ parts: for every state k and syllable i, with g standard normal,
 
     sqrt(N[k, i]) (sqrt(P) * g - P (sqrt(P) . g))    ~ Normal(0, N (diag P - P P'))
 
-added to row i of the base and row k of the biases, and for the prior a
-standard normal over sigma. Then x with ``H x = eta`` is a Normal(0, H^-1) draw
-(perturb and optimise: Papandreou & Yuille 2010, NIPS, "Gaussian sampling by
+added to the rows of the terms that this cell counts in (row i of the base, row k of the
+biases), and for the prior a standard normal over sigma. Then x with ``H x = eta`` is a
+Normal(0, H^-1) draw (perturb and optimise: Papandreou & Yuille 2010, NIPS, "Gaussian sampling by
 local perturbations"). The cost is one linear solve, and the covariance is
 H^-1 itself, with nothing added to its diagonal.
 """
 
 import jax.numpy as jnp
 
-from hhmm._emission_solvers.objective import Draw, project, stack, unstack
+from hhmm._emission_solvers.objective import Draw
 from hhmm._random import normals
 
 
-def draw(key, counts, priors, current, solve, warming_up, tuning):
+def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     """Find the mode of the emission logits, and draw around it.
 
     Parameters
     ----------
     key : JAX key
+    terms : Terms
     counts : EmissionCounts
     priors : Priors
     current : EmissionLogits, centred
@@ -43,20 +44,20 @@ def draw(key, counts, priors, current, solve, warming_up, tuning):
     """
     del priors, current, warming_up
     solution = solve(
-        right_hand_side=lambda hessian: draw_with_hessian_covariance(key, counts, hessian)
+        right_hand_side=lambda hessian: draw_with_hessian_covariance(key, terms, counts, hessian)
     )
-    logits = unstack(stack(solution.mode) + solution.solved)
+    logits = terms.unstack(terms.stack(solution.mode) + solution.solved)
     return Draw(logits, solution, acceptance=jnp.ones(()), diverging=jnp.bool(False), tuning=tuning)
 
 
-def draw_with_hessian_covariance(key, counts, hessian):
-    """Draw a centred eta ~ Normal(0, H), (S + K, S)."""
-    n_states, n_syllables = counts.departures.shape
-    n_blocks = n_states * n_syllables
+def draw_with_hessian_covariance(key, terms, counts, hessian):
+    """Draw a centred eta ~ Normal(0, H), (n_rows, S)."""
+    n_blocks = terms.n_states * terms.n_syllables
+    n_rows = len(hessian.precision)
     # one call makes all the noise: of the multinomial parts, then of the prior
-    noise = normals(key, (n_blocks + n_syllables + n_states, n_syllables))
+    noise = normals(key, (n_blocks + n_rows, terms.n_syllables))
     root = jnp.sqrt(hessian.probs) * noise[:n_blocks].reshape(hessian.probs.shape)
     total = root.sum(axis=-1, keepdims=True)
     spread = jnp.sqrt(counts.departures)[..., None] * (root - hessian.probs * total)
-    multinomial = jnp.concatenate([spread.sum(axis=0), spread.sum(axis=1)])
-    return project(multinomial + jnp.sqrt(hessian.precision) * noise[n_blocks:])
+    multinomial = terms.collapse(spread)
+    return terms.project(multinomial + jnp.sqrt(hessian.precision) * noise[n_blocks:])

@@ -28,8 +28,6 @@ from hhmm._emission_solvers.objective import (
     conjugate_gradients,
     curvature,
     evaluate,
-    stack,
-    unstack,
 )
 from hhmm._types import Array
 
@@ -46,9 +44,9 @@ LAST_MAX_ITER = 2000
 class _State(NamedTuple):
     """The iteration: where it stands, and the step it is about to try."""
 
-    point: Array  # (S + K, S)
+    point: Array  # (n_rows, S)
     value: Array  # objective there
-    direction: Array  # (S + K, S)
+    direction: Array  # (n_rows, S)
     slope: Array  # of the objective along the direction, negative
     step: Array  # length along the direction to try next
     n_halvings: Array  # of the present direction
@@ -59,11 +57,12 @@ class _State(NamedTuple):
     finished: Array  # bool: that has been done, and `direction` is its solution
 
 
-def solve(counts, priors, start, *, max_iter, learning_rate, tol, right_hand_side):
+def solve(terms, counts, priors, start, *, max_iter, learning_rate, tol, right_hand_side):
     """Minimise the objective from `start`, then solve one linear system at the mode.
 
     Parameters
     ----------
+    terms : Terms
     counts : EmissionCounts
     priors : Priors
     start : EmissionLogits, centred
@@ -74,7 +73,7 @@ def solve(counts, priors, start, *, max_iter, learning_rate, tol, right_hand_sid
     tol : float
         Half the squared Newton decrement at which to stop, nats.
     right_hand_side : callable
-        Of the `Curvature` at the mode; returns (S + K, S), centred.
+        Of the `Curvature` at the mode; returns (n_rows, S), centred.
 
     Returns
     -------
@@ -86,7 +85,7 @@ def solve(counts, priors, start, *, max_iter, learning_rate, tol, right_hand_sid
     # much of what there is to compile: the first turn evaluates the start, the last one the mode.
     def turn(state):
         candidate = state.point + state.step * state.direction
-        value, gradient, probs = evaluate(counts, priors, candidate)
+        value, gradient, probs = evaluate(terms, counts, priors, candidate)
         enough = state.value + ARMIJO * state.step * state.slope + _slack(value)
         return lax.cond(
             state.at_mode | (value <= enough),
@@ -95,8 +94,9 @@ def solve(counts, priors, start, *, max_iter, learning_rate, tol, right_hand_sid
         )
 
     def advance(state, point, value, gradient, probs):
-        hessian = curvature(counts, priors, probs)
+        hessian = curvature(terms, counts, priors, probs)
         direction = conjugate_gradients(
+            terms,
             hessian,
             lax.cond(state.at_mode, lambda: right_hand_side(hessian), lambda: -gradient),
             tol=jnp.where(state.at_mode, 0, 0.1 * tol),
@@ -135,9 +135,9 @@ def solve(counts, priors, start, *, max_iter, learning_rate, tol, right_hand_sid
         lambda state: ~state.finished,
         turn,
         _State(
-            point=stack(start),
+            point=terms.stack(start),
             value=infinity,
-            direction=jnp.zeros_like(stack(start)),
+            direction=jnp.zeros_like(terms.stack(start)),
             slope=jnp.zeros(()),
             step=jnp.ones(()),
             n_halvings=jnp.int32(0),
@@ -149,7 +149,7 @@ def solve(counts, priors, start, *, max_iter, learning_rate, tol, right_hand_sid
         ),
     )
     return Solution(
-        unstack(state.point), state.losses, state.n_iter, state.decrement, state.direction
+        terms.unstack(state.point), state.losses, state.n_iter, state.decrement, state.direction
     )
 
 

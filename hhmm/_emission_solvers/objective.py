@@ -1,23 +1,22 @@
 """The objective of the emission solvers, its derivatives, and linear solves with its Hessian.
 
-With counts n[k, i, j] of syllable i then j in state k, N = n.sum(-1) and
-P = softmax(B[i] + C[k]), the objective is the negative log posterior
+With counts n[k, i, j] of syllable i then j in state k, N = n.sum(-1), the logits L a sum of terms
+(see `hhmm._model.terms`) and P = softmax(L), the objective is the negative log posterior
 
-    f(B, C) = sum_{k,i} N[k, i] logsumexp(B[i] + C[k]) - sum n[k, i, j] (B[i, j] + C[k, j])
-              - log prior(B, C)
+    f = sum_{k,i} N[k, i] logsumexp(L[k, i]) - sum n[k, i, j] L[k, i, j] - log prior
 
-It is strictly convex. Solvers work on the centred logits (B, C) themselves:
-the Helmert bases are orthonormal, so the gradient in (b, c) is the centred
-gradient in (B, C), and the Hessian products below are the Hessian of (b, c) seen
-in that space. For a direction (U, V), with e = U[i] + V[k],
+It is strictly convex. Solvers work on the centred terms themselves: the Helmert bases are
+orthonormal, so the gradient in the parameters is the centred gradient in the terms, and the
+Hessian products below are the Hessian of the parameters seen in that space. For a direction of
+which the terms sum to e[k, i, :],
 
     r[k, i, :] = N[k, i] (P * e - P (P . e))
 
-is summed over k into the base and over i into the biases, centred, plus the
+is summed back over the axes that each term does not have, and centred, plus the
 prior precisions: O(K S^2) work and memory, and no matrix.
 
-Points, directions and gradients are one array (S + K, S), the rows of B above
-the rows of C, so that solvers are written, and compiled, for one array.
+Points, directions and gradients are one array (n_rows, S), the rows of the terms one below
+the other, so that solvers are written, and compiled, for one array.
 """
 
 from typing import NamedTuple
@@ -27,14 +26,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from hhmm._model.joint import emission_log_prior
-from hhmm._model.simplex import center
 from hhmm._types import Array, EmissionLogits
 
 
 class EmissionCounts(NamedTuple):
-    """The counts as the objective uses them; sufficient for (B, C)."""
+    """The counts as the objective uses them; sufficient for the emissions."""
 
-    totals: Array  # (S + K, S): from i to j in any state, above to j in state k
+    totals: Array  # (n_rows, S): summed over the axes that a term does not have
     departures: Array  # (K, S): N, from i in state k
 
 
@@ -43,7 +41,7 @@ class Curvature(NamedTuple):
 
     probs: Array  # P, (K, S, S)
     weighted: Array  # N * P, (K, S, S)
-    precision: Array  # of the prior, (S + K, 1)
+    precision: Array  # of the prior, (n_rows, 1)
 
 
 class Solution(NamedTuple):
@@ -53,7 +51,7 @@ class Solution(NamedTuple):
     losses: Array  # (max_iter,): f where each iteration begins, nats; NaN after the last
     n_iter: Array  # () int32
     decrement: Array  # (): half the squared Newton decrement at the end, nats
-    solved: Array  # (S + K, S): H^-1 of the right-hand side asked for, H the Hessian at the mode
+    solved: Array  # (n_rows, S): H^-1 of the right-hand side asked for, H the Hessian at the mode
 
 
 class Tuning(NamedTuple):
@@ -73,107 +71,93 @@ class Draw(NamedTuple):
     tuning: Tuning
 
 
-def emission_counts(stats):
-    """Reduce `SufficientStats` to `EmissionCounts`."""
+def emission_counts(terms, stats):
+    """Reduce `SufficientStats` to `EmissionCounts`; held syllables are no emissions."""
     counts = stats.syllable_trans_counts
-    totals = jnp.concatenate([counts.sum(axis=0), counts.sum(axis=1)])
-    return EmissionCounts(totals, counts.sum(axis=2))
+    return EmissionCounts(terms.collapse(counts), counts.sum(axis=2))
 
 
-def stack(logits):
-    """`EmissionLogits` as one array (S + K, S)."""
-    return jnp.concatenate([logits.base, logits.biases])
-
-
-def unstack(point):
-    """One array (S + K, S) as `EmissionLogits`."""
-    n_syllables = point.shape[1]
-    return EmissionLogits(point[:n_syllables], point[n_syllables:])
-
-
-def project(point):
-    """Project (S + K, S) on the centred logits: rows of both, and columns of C, sum to 0."""
-    base, biases = unstack(center(point))
-    return jnp.concatenate([base, center(biases, axis=0)])
-
-
-def prior_precision(priors, n_states, n_syllables):
-    """Precision of the prior by row, (S + K, 1)."""
-    rows = jnp.arange(n_syllables + n_states)[:, None]
-    return jnp.where(
-        rows < n_syllables,
-        priors.emission_base_sigma**-2.0,
-        priors.emission_biases_sigma**-2.0,
+def prior_precision(terms, priors):
+    """Precision of the prior by row, (n_rows, 1)."""
+    return jnp.concatenate(
+        [
+            jnp.full((terms.n_rows(term), 1), getattr(priors, term.sigma) ** -2.0)
+            for term in terms.present
+        ]
     )
 
 
-def syllable_probs(point):
-    """P (K, S, S) at a point (S + K, S).
+def syllable_probs(terms, point):
+    """P (K, S, S) at a point (n_rows, S).
 
     The barrier, here and in `evaluate`, keeps the compiler from repeating the exponentials
     in every expression that uses P: a sweep compiles in 3.2 s instead of 3.7.
     """
-    return lax.optimization_barrier(jax.nn.softmax(_joint_logits(point), axis=-1))
+    return lax.optimization_barrier(jax.nn.softmax(terms.joint_logits(point), axis=-1))
 
 
-def evaluate(counts, priors, point):
+def evaluate(terms, counts, priors, point):
     """Value, gradient and P at a point.
 
     Returns
     -------
     value : () float64, nats
-    gradient : (S + K, S), centred
+    gradient : (n_rows, S), centred
     probs : (K, S, S)
     """
-    logits = _joint_logits(point)
+    logits = terms.joint_logits(point)
     log_partition = jax.nn.logsumexp(logits, axis=-1)
     probs = lax.optimization_barrier(jnp.exp(logits - log_partition[..., None]))
     value = (
         jnp.vdot(counts.departures, log_partition)
         - jnp.vdot(counts.totals, point)
-        - emission_log_prior(unstack(point), priors)
+        - emission_log_prior(terms, point, priors)
     )
-    expected = counts.departures[..., None] * probs
-    expected_totals = jnp.concatenate([expected.sum(axis=0), expected.sum(axis=1)])
-    precision = prior_precision(priors, *counts.departures.shape)
-    return value, project(expected_totals - counts.totals) + precision * point, probs
+    expected_totals = terms.collapse(counts.departures[..., None] * probs)
+    precision = prior_precision(terms, priors)
+    gradient = terms.project(expected_totals - counts.totals) + precision * point
+    return value, gradient, probs
 
 
-def curvature(counts, priors, probs):
+def curvature(terms, counts, priors, probs):
     """`Curvature` at the point where P is `probs`."""
-    precision = prior_precision(priors, *counts.departures.shape)
-    return Curvature(probs, counts.departures[..., None] * probs, precision)
+    weighted = counts.departures[..., None] * probs
+    return Curvature(probs, weighted, prior_precision(terms, priors))
 
 
-def hessian_product(hessian, direction):
-    """The Hessian of f times a centred direction (S + K, S).
+def hessian_diagonal(terms, hessian):
+    """The diagonal of the Hessian of f, not centred, (n_rows, S)."""
+    return terms.collapse(hessian.weighted * (1 - hessian.probs)) + hessian.precision
+
+
+def hessian_product(terms, hessian, direction):
+    """The Hessian of f times a centred direction (n_rows, S).
 
     One scan step a state keeps the work in cache, and the row sums are matrix
     products with a vector of ones, which the CPU vectorises where a reduction
     over the innermost axis is a chain of additions: 0.2 ms for K = 10, S = 100
     against 0.9 ms for the plain expression.
     """
-    base, biases = unstack(direction)
-    ones = jnp.ones(base.shape[1])
+    shared, by_state = terms.parts(direction)
+    ones = jnp.ones(terms.n_syllables)
 
     def one_state(total, inputs):
-        probs, weighted, bias = inputs
-        change = base + bias
+        probs, weighted, of_state = inputs
+        change = sum(of_state, shared)
         mean = (probs * change) @ ones
         product = weighted * (change - mean[:, None])
-        return total + product, product.sum(axis=0)
+        return total + product, terms.sums_of_state(product)
 
-    product_base, product_biases = lax.scan(
-        one_state, jnp.zeros_like(base), (hessian.probs, hessian.weighted, biases)
-    )
-    product = jnp.concatenate([product_base, product_biases])
-    return project(product) + hessian.precision * direction
+    nothing = jnp.zeros(hessian.probs.shape[1:])
+    total, by_state = lax.scan(one_state, nothing, (hessian.probs, hessian.weighted, by_state))
+    product = terms.from_parts(total, by_state)
+    return terms.project(product) + hessian.precision * direction
 
 
-def conjugate_gradients(hessian, right_hand_side, *, tol, relative_tol, max_iter):
+def conjugate_gradients(terms, hessian, right_hand_side, *, tol, relative_tol, max_iter):
     """Solve ``H x = right_hand_side`` by preconditioned conjugate gradients.
 
-    The preconditioner M is the diagonal of H in (B, C), projected. It stops when
+    The preconditioner M is the diagonal of H in the terms, projected. It stops when
     ``r' M^-1 r``, which is about the squared error of x in units of the
     posterior's standard deviation, is at most ``max(tol, relative_tol * b' M^-1 b)``,
     or after `max_iter` products.
@@ -186,17 +170,17 @@ def conjugate_gradients(hessian, right_hand_side, *, tol, relative_tol, max_iter
 
     Parameters
     ----------
+    terms : Terms
     hessian : Curvature
-    right_hand_side : (S + K, S), centred
+    right_hand_side : (n_rows, S), centred
     tol, relative_tol : float
     max_iter : int
 
     Returns
     -------
-    solution : (S + K, S), centred
+    solution : (n_rows, S), centred
     """
-    variance = hessian.weighted * (1 - hessian.probs)
-    diagonal = jnp.concatenate([variance.sum(axis=0), variance.sum(axis=1)]) + hessian.precision
+    diagonal = hessian_diagonal(terms, hessian)
 
     def unfinished(carry):
         _, _, _, rho, i = carry
@@ -204,10 +188,10 @@ def conjugate_gradients(hessian, right_hand_side, *, tol, relative_tol, max_iter
 
     def iterate(carry):
         solution, residual, direction, rho, i = carry
-        product = hessian_product(hessian, direction)
+        product = hessian_product(terms, hessian, direction)
         step = rho / jnp.vdot(direction, product)
         residual = residual - step * product
-        preconditioned = project(residual / diagonal)
+        preconditioned = terms.project(residual / diagonal)
         rho_next = jnp.vdot(residual, preconditioned)
         return (
             solution + step * direction,
@@ -217,14 +201,8 @@ def conjugate_gradients(hessian, right_hand_side, *, tol, relative_tol, max_iter
             i + 1,
         )
 
-    start = project(right_hand_side / diagonal)
+    start = terms.project(right_hand_side / diagonal)
     rho = jnp.vdot(right_hand_side, start)
     goal = jnp.maximum(tol, relative_tol * rho)
     carry = (jnp.zeros_like(start), right_hand_side, start, rho, jnp.int32(0))
     return lax.while_loop(unfinished, iterate, carry)[0]
-
-
-def _joint_logits(point):
-    """B[i, j] + C[k, j], (K, S, S)."""
-    logits = unstack(point)
-    return logits.base + logits.biases[:, None, :]

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 
 from hhmm._emission_solvers.objective import Tuning
 from hhmm._model.joint import log_prior
-from hhmm._types import Array, EmissionLogits, SufficientStats
+from hhmm._model.terms import Terms
+from hhmm._types import Array, EmissionLogits, Priors, SufficientStats
 
 
 class Settings(NamedTuple):
@@ -22,6 +23,8 @@ class Settings(NamedTuple):
     emission_sampler: str
     emission_gd_iters: int
     backend: str  # of message passing
+    terms: Terms  # of the emissions
+    learnt: tuple = ()  # fields of Priors that are learnt, in their order
 
 
 class ChainState(NamedTuple):
@@ -37,6 +40,7 @@ class ChainState(NamedTuple):
     states: Any  # as the backend of message passing draws them; () for EM and gradient
     logits: EmissionLogits  # the last draw, or mode; NaN where there is none
     trans_probs: Array  # the last draw, or mode, (n_states, n_states)
+    priors: Priors  # with the last draw, or estimate, of the scales that are learnt
     mode: EmissionLogits  # where the next emission solve starts
     log_joint: Array  # (), nats
     emission_losses: Array  # (emission_gd_iters,), the last solve's
@@ -48,7 +52,7 @@ class ChainState(NamedTuple):
     optimizer: Any  # what the gradient algorithm carries from step to step; () for the others
 
 
-def sweep(algorithm, key, chain, sequences, priors, learning_rate, warming_up, *, settings):
+def sweep(algorithm, key, chain, sequences, learning_rate, warming_up, *, settings):
     """One sweep: parameters, then states.
 
     Parameters
@@ -59,7 +63,6 @@ def sweep(algorithm, key, chain, sequences, priors, learning_rate, warming_up, *
     chain : ChainState
     sequences : PackedSequences or RunData
         As the backend reads them.
-    priors : Priors
     learning_rate : () float64
         For the solvers that have one.
     warming_up : () bool
@@ -78,7 +81,6 @@ def sweep(algorithm, key, chain, sequences, priors, learning_rate, warming_up, *
             key_emission,
             key_trans,
             chain,
-            priors,
             learning_rate,
             warming_up,
             settings=settings,
@@ -92,7 +94,8 @@ def sweep(algorithm, key, chain, sequences, priors, learning_rate, warming_up, *
         has_states=jnp.bool_(True),
         states=states,
         stats=stats,
-        log_joint=log_likelihood + log_prior(chain.logits, chain.trans_probs, priors),
+        log_joint=log_likelihood
+        + log_prior(settings.terms, chain.logits, chain.trans_probs, chain.priors),
     )
 
 

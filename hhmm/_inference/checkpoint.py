@@ -28,9 +28,12 @@ from hhmm import _files
 from hhmm._emission_solvers.objective import Tuning
 from hhmm._inference.dispatch import Kept, Trace
 from hhmm._inference.run import End, Past
-from hhmm._types import EmissionLogits
+from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, Terms
+from hhmm._types import EmissionLogits, Priors
 
-FORMAT = 1
+FORMAT = 2
+# format 1, of version 0.1, has no scales: they are those of the settings
+_FORMATS = (1, FORMAT)
 _FILE = "hhmm checkpoint"
 _HEADER = "header"
 _LEFT = "The file was left as it was"
@@ -244,7 +247,7 @@ def _read(path, fit, n_chains):
         raise ValueError(f"{path} is damaged: it holds {sorted(by_chain)}. {_LEFT}")
     for i, of_chain in enumerate(by_chain.values()):
         try:
-            pasts.append(_to_past(of_chain, fit.settings) if of_chain else None)
+            pasts.append(_to_past(of_chain, ADDED_SETTINGS | fit.settings) if of_chain else None)
         except _DAMAGED as error:
             raise ValueError(
                 f"{path} is damaged: what it holds of chain {i} does not fit. {_LEFT}"
@@ -282,8 +285,8 @@ def _read_arrays(path):
     header = json.loads(arrays.pop(_HEADER).tobytes().decode())
     if not isinstance(header, dict) or header.get("file") != _FILE:
         raise ValueError("the header is of something else")
-    if header.get("format") != FORMAT:
-        raise ValueError(f"format {header.get('format')}, this hhmm reads format {FORMAT}")
+    if header.get("format") not in _FORMATS:
+        raise ValueError(f"format {header.get('format')}, this hhmm reads formats {_FORMATS}")
     if not all(isinstance(header[name], dict) for name in ("settings", "data", "versions")):
         raise ValueError("the header is not whole")
     if not isinstance(header["max_iter"], int) or not {
@@ -316,7 +319,7 @@ def _to_array(data):
 
 def _check_same(path, header, fit):
     """Refuse a checkpoint of another fit, and say what is different."""
-    there, differences = header["settings"], []
+    there, differences = ADDED_SETTINGS | header["settings"], []
     for name in sorted({*there, *fit.settings}):
         if there.get(name) != fit.settings.get(name):
             differences.append(
@@ -368,10 +371,17 @@ def _flatten(past):
 
 def _to_past(arrays, settings):
     """A `Past` from its arrays by name; ValueError or KeyError where they are not those of one."""
-    zero = EmissionLogits(0, 0)
+    terms = Terms(
+        settings["n_states"],
+        settings["n_syllables"],
+        tuple(term.name for term in ALL_TERMS if settings[term.sigma] != 0),
+    )
+    zero = EmissionLogits(**dict.fromkeys(terms.names, 0))
+    has_scales = any(name.startswith("end.priors") for name in arrays)
+    priors = Priors(*[0] * len(Priors._fields)) if has_scales else None
     template = Past(
-        end=End(0, 0, zero, zero, 0, Tuning(*[0] * len(Tuning._fields))),
-        kept=Kept(zero, 0, 0),
+        end=End(0, 0, zero, zero, 0, Tuning(*[0] * len(Tuning._fields)), priors),
+        kept=Kept(zero, 0, 0, priors),
         kept_sweeps=0,
         trace=Trace(*[0] * len(Trace._fields)),
         emission_losses=0,
@@ -383,12 +393,26 @@ def _to_past(arrays, settings):
     if set(names) != set(arrays):
         raise ValueError(f"arrays {sorted(set(names) ^ set(arrays))}")
     past = jax.tree.unflatten(structure, [arrays[name] for name in names])
-    n_states, n_syllables = settings["n_states"], settings["n_syllables"]
-    parameters = [(n_syllables, n_syllables), (n_states, n_syllables)]
+    n_states = terms.n_states
     (n_kept,), (n_done,) = past.kept_sweeps.shape, past.trace.log_joint.shape
+    if not has_scales:
+        priors = Priors(**{name: np.float64(settings[name]) for name in Priors._fields})
+        each = jax.tree.map(lambda value: np.full(n_kept, value), priors)
+        past = past._replace(
+            end=past.end._replace(priors=priors), kept=past.kept._replace(priors=each)
+        )
     expected = [
-        *zip([*past.end.logits, *past.end.mode], parameters * 2, strict=True),
-        *zip(past.kept.logits, [(n_kept, *shape) for shape in parameters], strict=True),
+        *(
+            (getattr(logits, term.name), (*leading, *terms.shape(term)))
+            for term in terms.present
+            for logits, leading in [
+                (past.end.logits, ()),
+                (past.end.mode, ()),
+                (past.kept.logits, (n_kept,)),
+            ]
+        ),
+        *((value, ()) for value in past.end.priors),
+        *((values, (n_kept,)) for values in past.kept.priors),
         (past.end.trans_probs, (n_states, n_states)),
         (past.kept.trans_probs, (n_kept, n_states, n_states)),
         (past.kept.log_joint, (n_kept,)),

@@ -44,13 +44,13 @@ class Choice(NamedTuple):
     n_powers: int | None
 
 
-def choose(sequences, n_syllables, n_states, message_passing):
+def choose(sequences, terms, message_passing):
     """Choose a backend for sequences.
 
     Parameters
     ----------
     sequences : list of 1-D int32 arrays
-    n_syllables, n_states : int
+    terms : Terms
     message_passing : {"auto", "sequential", "parallel", "compressed"}
 
     Returns
@@ -61,8 +61,10 @@ def choose(sequences, n_syllables, n_states, message_passing):
         message_passing = "parallel"
     if message_passing == "sequential":
         return Choice("sequential", None)
-    pairs, starts = _sequences.pair_codes(sequences, n_syllables)
-    _, lengths = _runs.find_runs(pairs, starts, n_syllables, len(pairs) + 1)
+    pairs, starts = _sequences.pair_codes(
+        sequences, terms.n_syllables, self_transitions=terms.self_transitions
+    )
+    _, lengths = _runs.find_runs(pairs, starts, terms.n_syllables, len(pairs) + 1)
     mean_run = lengths.mean() if len(lengths) else 0
     if message_passing == "auto":
         message_passing = "sequential" if mean_run < MIN_MEAN_RUN else "compressed"
@@ -71,11 +73,12 @@ def choose(sequences, n_syllables, n_states, message_passing):
     )
     if not by_runs:
         return Choice(message_passing, None)
-    n_powers = choose_n_powers(lengths, n_syllables, n_states, len(sequences))
+    n_rows = terms.n_syllables + 1 if terms.self_transitions else 1
+    n_powers = choose_n_powers(lengths, n_rows, terms.n_states, len(sequences))
     return Choice(message_passing, n_powers)
 
 
-def choose_n_powers(lengths, n_syllables, n_states, n_sequences):
+def choose_n_powers(lengths, n_rows, n_states, n_sequences):
     """Length of the table of powers, a power of two.
 
     A longer table takes longer to make, and cuts fewer of the long runs.
@@ -84,12 +87,13 @@ def choose_n_powers(lengths, n_syllables, n_states, n_sequences):
     ----------
     lengths : (n_runs,) int
         Timesteps of each run, uncut.
-    n_syllables, n_states, n_sequences : int
+    n_rows, n_states, n_sequences : int
+        Of rows of the table, of states, of sequences.
     """
     best, lowest = 1, np.inf
     n_powers = 1
     while n_powers <= MAX_POWERS:
-        n_entries = (n_syllables + 1) * n_powers * n_states**2
+        n_entries = n_rows * n_powers * n_states**2
         if 4 * n_entries > MAX_TABLE_BYTES and n_powers > 1:
             break
         n_runs = np.sum(-(-lengths // n_powers))

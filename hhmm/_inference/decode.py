@@ -30,8 +30,9 @@ def log_joint_probs(params, prepared, states):
     states : list of (n_steps, n_lanes) int32 arrays
         As `viterbi` returns them.
     """
+    kernel = functools.partial(_log_joint_probs, params, terms=prepared.terms)
     parts = zip(states, prepared.groups, strict=True)
-    return together(*(functools.partial(_log_joint_probs, params, *part) for part in parts))
+    return together(*(functools.partial(kernel, *part) for part in parts))
 
 
 def smooth(params, prepared):
@@ -51,7 +52,7 @@ def log_normalisers(params, prepared):
 
 def sample(key, params, prepared):
     """One draw of the states from their posterior, (n_steps, n_lanes) int32."""
-    given = params, tabulate(params, with_rounding=True)
+    given = params, tabulate(params, terms=prepared.terms, with_rounding=True)
     kernel = functools.partial(_sample, key, *given, backend=prepared.backend)
     drawn = together(*(functools.partial(kernel, group) for group in prepared.groups))
     return [
@@ -59,35 +60,32 @@ def sample(key, params, prepared):
     ]
 
 
-@jax.jit
-def syllable_trans_probs(params):
+@functools.partial(jax.jit, static_argnames="terms")
+def syllable_trans_probs(params, *, terms):
     """Syllable transition probabilities (n_states, n_syllables, n_syllables)."""
-    logits = logits_from_params(params.emission_base, params.emission_biases)
-    return jnp.exp(syllable_log_probs(logits))
+    return jnp.exp(syllable_log_probs(logits_from_params(params), terms))
 
 
-@jax.jit
-def params_log_prior(params, priors):
+@functools.partial(jax.jit, static_argnames="terms")
+def params_log_prior(params, priors, *, terms):
     """Log prior density of the parameters, ()."""
-    logits = logits_from_params(params.emission_base, params.emission_biases)
-    return log_prior(logits, params.trans_probs, priors)
+    return log_prior(terms, logits_from_params(params), params.trans_probs, priors)
 
 
-@functools.partial(jax.jit, static_argnames=("dtype", "with_rounding"))
-def tabulate(params, *, dtype=jnp.float32, with_rounding=False):
+@functools.partial(jax.jit, static_argnames=("terms", "dtype", "with_rounding"))
+def tabulate(params, *, terms, dtype=jnp.float32, with_rounding=False):
     """Emissions of all pairs, once for all groups; returns `EmissionFactors`.
 
     A compiled function of its own: in the one that reads them, the CPU compiler would move the
     table into the gather, and tabulate again at every timestep. What is lost by rounding is read
     by kernels that count, and not tabulated for others.
     """
-    logits = logits_from_params(params.emission_base, params.emission_biases)
-    factors = emission_factors(logits, dtype=dtype)
+    factors = emission_factors(logits_from_params(params), terms, dtype=dtype)
     return factors if with_rounding else factors._replace(rounding=None)
 
 
 def _message(name, params, prepared, *, dtype=jnp.float32):
-    given = tabulate(params, dtype=dtype), params.trans_probs
+    given = tabulate(params, terms=prepared.terms, dtype=dtype), params.trans_probs
     kernel = functools.partial(_passed, *given, name=name, backend=prepared.backend)
     return together(*(functools.partial(kernel, group) for group in prepared.groups))
 
@@ -100,25 +98,24 @@ def _passed(factors, trans_probs, data, *, name, backend):
 @functools.partial(jax.jit, static_argnames="backend")
 def _sample(key, params, factors, data, *, backend):
     states, _, _ = BACKENDS[backend].sample(key, factors, params.trans_probs, data)
-    return states, logits_from_params(params.emission_base, params.emission_biases)
+    return states, logits_from_params(params)
 
 
-@jax.jit
-def _log_joint_probs(params, states, data):
-    logits = logits_from_params(params.emission_base, params.emission_biases)
+@functools.partial(jax.jit, static_argnames="terms")
+def _log_joint_probs(params, states, data, *, terms):
     sequences = data.pieces.sequences if isinstance(data, RunData) else data
     n_states = params.trans_probs.shape[0]
     # a sequence that goes on in the next lane comes from the end of this one
     previous = jnp.concatenate([jnp.roll(states[-1:], 1, axis=1), states[:-1]])
     log_trans = jnp.log(params.trans_probs)[previous, states]
     log_probs = jnp.where(sequences.starts, -jnp.log(float(n_states)), log_trans)
-    log_probs = log_probs + _log_emissions(logits, sequences, states)
+    log_probs = log_probs + _log_emissions(params, terms, sequences, states)
     return jnp.where(sequences.inside, log_probs, 0)
 
 
-def _log_emissions(logits, sequences, states):
+def _log_emissions(params, terms, sequences, states):
     """log p(x[t] | x[t-1], z[t]) of given states, (n_steps, n_lanes) float64."""
-    log_probs = syllable_log_probs(logits)
+    log_probs = syllable_log_probs(logits_from_params(params), terms)
     n_states = log_probs.shape[0]
     by_pair = jnp.concatenate([log_probs.reshape(n_states, -1), jnp.zeros((n_states, 1))], axis=1)
     return by_pair[states, sequences.pairs]

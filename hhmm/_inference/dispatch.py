@@ -7,6 +7,7 @@ other on a CPU, and a scan keeps one core busy. Both draw the same.
 """
 
 import functools
+import operator
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from hhmm._inference import em, gibbs, gradient
 from hhmm._model.joint import log_prior
 from hhmm._precision import double_precision
 from hhmm._random import key_from_data
-from hhmm._types import Array, EmissionLogits
+from hhmm._types import Array, EmissionLogits, Priors
 
 ALGORITHMS = {"em": em, "gibbs": gibbs, "gradient": gradient}
 # algorithms whose sweeps go back and forth between parameters and states
@@ -39,6 +40,12 @@ class Kept(NamedTuple):
     logits: EmissionLogits
     trans_probs: Array
     log_joint: Array
+    priors: Priors = None  # None in checkpoints of version 0.1
+
+
+def kept_of(chain):
+    """What is kept of a chain after a sweep."""
+    return Kept(*(getattr(chain, name) for name in Kept._fields))
 
 
 class Trace(NamedTuple):
@@ -64,7 +71,6 @@ def fused(
     n_sweeps,
     slots,
     sequences,
-    priors,
     learning_rate,
     n_warm_up,
     tol,
@@ -83,7 +89,6 @@ def fused(
     slots : (MAX_SWEEPS_PER_DISPATCH,) int32
         Where in `draws` each sweep is kept; past its end, it is not.
     sequences : PackedSequences or RunData
-    priors : Priors
     learning_rate : () float64
     n_warm_up : () int32
         Sweeps before this one warm the chain up.
@@ -99,6 +104,8 @@ def fused(
     trace : Trace
     n_done : () int32
         Sweeps done.
+    stopped : () bool
+        Whether the last one gained too little for another one.
     """
 
     def unfinished(carry):
@@ -107,32 +114,39 @@ def fused(
 
     def body(carry):
         i, _, chain, draws, trace = carry
-        before = chain.log_joint
+        before, priors = chain.log_joint, chain.priors
         chain = ALGORITHMS[algorithm].sweep(
             jax.random.fold_in(key, first_sweep + i),
             chain,
             sequences,
-            priors,
             learning_rate,
             first_sweep + i < n_warm_up,
             settings=settings,
         )
         trace = jax.tree.map(lambda all_, new: all_.at[i].set(new), trace, trace_of(chain))
         stops = has_stopped(before, chain.log_joint, tol)
+        if settings.learnt:
+            stops &= ~scales_moved(priors, chain.priors)
         return i + 1, stops, chain, _keep(draws, slots[i], chain), trace
 
     empty = jax.tree.map(
         lambda x: jnp.zeros(MAX_SWEEPS_PER_DISPATCH, jnp.asarray(x).dtype), trace_of(chain)
     )
     carry = jnp.int32(0), jnp.bool_(False), chain, draws, empty
-    n_done, _, chain, draws, trace = lax.while_loop(unfinished, body, carry)
-    return chain, draws, trace, n_done
+    n_done, stopped, chain, draws, trace = lax.while_loop(unfinished, body, carry)
+    return chain, draws, trace, n_done, stopped
 
 
 def has_stopped(before, log_joint, tol):
     """Whether a sweep gained too little for another one to be worth while."""
     gain = log_joint - before
     return (tol >= 0) & ((gain <= tol) | (gain <= ROUNDING * abs(log_joint)))
+
+
+def scales_moved(before, after):
+    """Whether a scale that is learnt has changed: log joints are then not comparable."""
+    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
+    return functools.reduce(operator.or_, (old != new for old, new in pairs))
 
 
 def grouped(
@@ -143,7 +157,6 @@ def grouped(
     n_sweeps,
     slots,
     groups,
-    priors,
     learning_rate,
     n_warm_up,
     tol,
@@ -159,7 +172,7 @@ def grouped(
     # as many as there are groups, so that the first call is like all others
     nothing = jax.tree.map(np.zeros_like, chain.stats)
     stats = (chain.stats, *[nothing] * (len(groups) - 1))
-    recorded, log_joint = [], chain.log_joint
+    recorded, log_joint, stopped = [], chain.log_joint, False
     # what the parameters do not need stays out of the calls; so does the flag, which is the host's
     chain = chain._replace(states=None, has_states=None, stats=None, log_joint=None)
     log_prior_ = None
@@ -170,7 +183,6 @@ def grouped(
             key_trans,
             chain,
             stats,
-            priors,
             learning_rate,
             np.bool_(sweep < n_warm_up),
             algorithm=algorithm,
@@ -197,22 +209,24 @@ def grouped(
         _compiled.add((algorithm, settings, shapes))
     for i in range(n_sweeps):
         key_emission, key_trans, key_states = sweep_keys(key, first_sweep + i)
+        priors = chain.priors
         if has_states:
             chain, log_prior_ = next_params(key_emission, key_trans, first_sweep + i)
         drawn = together(*(functools.partial(next_states, key_states, group) for group in groups))
         states, stats, log_likelihoods = zip(*drawn, strict=True)
         has_states = np.bool_(True)
-        before = log_joint
+        before, moved = log_joint, scales_moved(priors, chain.priors)
         log_joint = sum(map(float, log_likelihoods))
         log_joint += np.nan if log_prior_ is None else float(log_prior_)
         recorded.append(chain._replace(log_joint=log_joint))
-        if has_stopped(before, log_joint, tol):
+        stopped = bool(has_stopped(before, log_joint, tol)) and not moved
+        if stopped:
             break
     trace = []
     for slot, drawn in zip(slots, recorded, strict=False):
         trace.append(jax.tree.map(np.asarray, trace_of(drawn)))
         if slot < len(draws.log_joint):
-            kept = Kept(drawn.logits, drawn.trans_probs, drawn.log_joint)
+            kept = kept_of(drawn)
             jax.tree.map(lambda all_, new, slot=slot: all_.__setitem__(slot, new), draws, kept)
     chain = chain._replace(
         states=states,
@@ -221,16 +235,16 @@ def grouped(
         log_joint=np.float64(log_joint),
     )
     trace = jax.tree.map(lambda *values: np.array(values), *trace)
-    return chain, draws, trace, len(recorded)
+    return chain, draws, trace, len(recorded), stopped
 
 
 @functools.partial(jax.jit, static_argnames="settings")
-def begin_ascent(chain, sequences, priors, *, settings):
+def begin_ascent(chain, sequences, *, settings):
     """A chain of the gradient algorithm, from one that starts at states or at parameters."""
     key = key_from_data(jnp.zeros(2, jnp.uint32))  # EM takes keys as all algorithms do, uses none
     settings = settings._replace(emission_solver="newton")
-    chain = em.sweep(key, chain, sequences, priors, 0.0, False, settings=settings)
-    return gradient.start(chain._replace(log_joint=jnp.nan), priors, chain.stats)
+    chain = em.sweep(key, chain, sequences, 0.0, False, settings=settings)
+    return gradient.start(chain._replace(log_joint=jnp.nan), settings.terms)
 
 
 def together(*calls, n_threads=None, pool="groups"):
@@ -270,16 +284,16 @@ def sweep_keys(key, sweep):
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
 def update_params(
-    key_emission, key_trans, chain, stats, priors, learning_rate, warming_up, *, algorithm, settings
+    key_emission, key_trans, chain, stats, learning_rate, warming_up, *, algorithm, settings
 ):
     """Parameters given the counts of all groups: the chain, and its log prior."""
     chain = chain._replace(stats=jax.tree.map(lambda *parts: sum(parts), *stats))
     chain = ALGORITHMS[algorithm].update_params(
-        key_emission, key_trans, chain, priors, learning_rate, warming_up, settings=settings
+        key_emission, key_trans, chain, learning_rate, warming_up, settings=settings
     )
     # without weak types: with them the next call would compile again
     strong = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), chain._replace(stats=None))
-    return strong, log_prior(chain.logits, chain.trans_probs, priors)
+    return strong, log_prior(settings.terms, chain.logits, chain.trans_probs, chain.priors)
 
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
@@ -293,5 +307,5 @@ def update_states(key_states, logits, trans_probs, group, *, algorithm, settings
 def _keep(draws, slot, chain):
     if len(draws.log_joint) == 0:
         return draws
-    kept = Kept(chain.logits, chain.trans_probs, chain.log_joint)
+    kept = kept_of(chain)
     return jax.tree.map(lambda all_, new: all_.at[slot].set(new, mode="drop"), draws, kept)

@@ -11,9 +11,10 @@ import jax
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hhmm._model.emissions import params_from_logits
+from hhmm._model.emissions import all_params
 from hhmm._model.simplex import helmert_basis
-from hhmm._types import EmissionLogits, Params, Posterior
+from hhmm._model.terms import ALL_TERMS
+from hhmm._types import Params, Posterior
 
 
 def schedule(n_iter, n_draws):
@@ -77,7 +78,7 @@ def of_equal_number(kept):
     return [jax.tree.map(lambda x: x[len(x) - n_draws :], chain) for chain in kept]
 
 
-def align(kept, reference, order):
+def align(kept, reference, order, *, learnt=()):
     """Kept draws as public parameters, their states named as in `reference`, in `order`.
 
     Parameters
@@ -88,6 +89,8 @@ def align(kept, reference, order):
         A chain after its last sweep.
     order : ndarray of shape (n_states,), int
         State ``order[k]`` of the reference is renamed k.
+    learnt : tuple of str
+        Fields of `Priors` to hand on.
 
     Returns
     -------
@@ -97,34 +100,40 @@ def align(kept, reference, order):
 
     def align_chain(kept):
         aligned = []
-        for base, biases, trans_probs in zip(*kept.logits, kept.trans_probs, strict=True):
+        for i, trans_probs in enumerate(kept.trans_probs):
+            logits = jax.tree.map(lambda part, i=i: part[i], kept.logits)
             matched = match_labels(
-                biases, trans_probs, reference.logits.biases, reference.trans_probs, weight
+                logits, trans_probs, reference.logits, reference.trans_probs, weight
             )
-            b, c = params_from_logits(EmissionLogits(base, biases))
-            aligned.append((b, *permute(c, trans_probs, matched[order])))
-        return [np.stack(part) for part in zip(*aligned, strict=True)]
+            aligned.append(permute(all_params(logits, trans_probs), matched[order]))
+        return jax.tree.map(lambda *parts: np.stack(parts), *aligned)
 
-    parts = zip(*map(align_chain, kept), strict=True)
-    log_joint = np.stack([chain.log_joint for chain in kept])
-    return Posterior(*map(np.stack, parts), log_joint=log_joint)
+    params = jax.tree.map(lambda *parts: np.stack(parts), *map(align_chain, kept))
+    return Posterior(
+        **params._asdict(),
+        log_joint=np.stack([chain.log_joint for chain in kept]),
+        sigmas={name: np.stack([getattr(chain.priors, name) for chain in kept]) for name in learnt},
+    )
 
 
 def flat(posterior, chains=slice(None)):
     """The draws of some chains, all by default, as a list of `Params`."""
     n_draws = posterior.log_joint[chains].size
     # -1 would be ambiguous: with one state or one syllable, parts have no entry
-    parts = (part[chains].reshape(n_draws, *part.shape[2:]) for part in posterior[:3])
-    return [Params(*draw) for draw in zip(*parts, strict=True)]
+    params = jax.tree.map(
+        lambda part: part[chains].reshape(n_draws, *part.shape[2:]),
+        Params(*(getattr(posterior, name) for name in Params._fields)),
+    )
+    return [jax.tree.map(lambda part, i=i: part[i], params) for i in range(n_draws)]
 
 
-def match_labels(biases, trans_probs, reference_biases, reference_trans_probs, weight):
+def match_labels(logits, trans_probs, reference_logits, reference_trans_probs, weight):
     """The relabelling that brings a draw closest to a reference draw.
 
     Parameters
     ----------
-    biases, reference_biases : (n_states, n_syllables)
-        C of the draw and of the reference.
+    logits, reference_logits : EmissionLogits
+        Of the draw and of the reference.
     trans_probs, reference_trans_probs : (n_states, n_states)
     weight : (n_states,)
         How much each state of the reference counts.
@@ -134,10 +143,22 @@ def match_labels(biases, trans_probs, reference_biases, reference_trans_probs, w
     order : ndarray of shape (n_states,), int
         State ``order[k]`` of the draw is state k of the reference.
     """
-    distance = np.sum((reference_biases[:, None, :] - biases[None, :, :]) ** 2, axis=-1)
+    own, of_reference = (_by_state(part, len(trans_probs)) for part in (logits, reference_logits))
+    distance = np.array([np.sum((row - own) ** 2, axis=-1) for row in of_reference])
     staying = np.diag(reference_trans_probs)[:, None] - np.diag(trans_probs)[None, :]
     cost = weight[:, None] * (distance + staying**2)
     return linear_sum_assignment(cost)[1]
+
+
+def _by_state(logits, n_states):
+    """What the terms of a state are, all in one row: (n_states, n_values)."""
+    terms = [getattr(logits, term.name) for term in ALL_TERMS if term.by_state]
+    terms = [np.asarray(values) for values in terms if values is not None]
+    if not terms:  # nothing but the transitions tells states apart
+        return np.zeros((n_states, 1))
+    # a syllable after any other one counts as a syllable does
+    scaled = [v if v.ndim == 2 else v / np.sqrt(v.shape[1]) for v in terms]
+    return np.concatenate([values.reshape(n_states, -1) for values in scaled], axis=1)
 
 
 def stationary_distribution(trans_probs):
@@ -149,9 +170,19 @@ def stationary_distribution(trans_probs):
     return solution / solution.sum()
 
 
-def permute(emission_biases, trans_probs, order):
-    """c (..., K-1, S-1) and A (..., K, K) with state ``order[k]`` renamed k."""
+def permute(params, order):
+    """`Params` with state ``order[k]`` renamed k."""
     basis = helmert_basis(len(order))
     # C[order] = Q_K[order] c Q_S', so c becomes Q_K' Q_K[order] c
     rotation = basis.T @ basis[order]
-    return rotation @ emission_biases, trans_probs[..., order, :][..., order]
+
+    def rename(term):
+        values = getattr(params, term.parameter)
+        if values is None or not term.by_state:
+            return values
+        return np.tensordot(rotation, np.asarray(values), 1)
+
+    return Params(
+        trans_probs=np.asarray(params.trans_probs)[order][:, order],
+        **{term.parameter: rename(term) for term in ALL_TERMS},
+    )

@@ -6,25 +6,30 @@ An iteration takes, in this order,
    emission solver;
 2. the mode of the transitions A given the expected state transition counts, a Dirichlet
    density: the concentrations less one, normalised;
-3. the expected counts given all parameters, by the smoother, whose normalisers give
+3. the scales that are learnt, by one iteration of type-II maximum likelihood, see `scales`;
+4. the expected counts given all parameters, by the smoother, whose normalisers give
    log p(x | b, c, A) on the way.
 
 No iteration lowers log p(x | b, c, A) + log p(b, c, A) (Dempster, Laird & Rubin 1977, JRSS B 39,
 section 3; for hidden Markov models Baum, Petrie, Soules & Weiss 1970), up to the rounding of
-messages in float32. No random number is used.
+messages in float32; with scales that are learnt, once these have come to rest. No random number is
+used but the fixed noise of `scales`.
 """
 
 import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from hhmm._emission_solvers import SOLVERS
-from hhmm._emission_solvers.objective import emission_counts, evaluate, stack
+from hhmm._emission_solvers import SOLVERS, scales
+from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
+from hhmm._emission_solvers.objective import emission_counts, evaluate
 from hhmm._inference import chain as chains
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.transitions import trans_mode
+from hhmm._random import key_from_data
 
 # half the squared Newton decrement, in nats, at which the emission mode counts as found
 EMISSION_TOL = 1e-6
@@ -35,28 +40,46 @@ def sweep(*arguments, settings):
     return chains.sweep(sys.modules[__name__], *arguments, settings=settings)
 
 
-def update_params(key_emission, key_trans, chain, priors, learning_rate, warming_up, *, settings):
+def update_params(key_emission, key_trans, chain, learning_rate, warming_up, *, settings):
     """Mode of emissions and transitions given the expected counts; the chain with them."""
     del key_emission, key_trans, warming_up
-    counts = emission_counts(chain.stats)
+    terms, priors, learnt = settings.terms, chain.priors, settings.learnt
+    counts = emission_counts(terms, chain.stats)
     start = chain.mode
+
+    def spread_or_nothing(hessian):
+        if not learnt:
+            return jnp.zeros_like(terms.stack(start))
+        key = key_from_data(np.zeros(2, np.uint32))
+        return draw_with_hessian_covariance(key, terms, counts, hessian)
+
     solution = SOLVERS[settings.emission_solver](
+        terms,
         counts,
         priors,
         start,
         max_iter=settings.emission_gd_iters,
         learning_rate=learning_rate,
         tol=EMISSION_TOL,
-        right_hand_side=lambda hessian: jnp.zeros_like(stack(start)),
+        right_hand_side=spread_or_nothing,
     )
     mode = solution.mode
     if settings.emission_solver == "adam":
         # steps of a fixed size may lead up again; a mode that is no better is not taken
-        after, before = (evaluate(counts, priors, stack(point))[0] for point in (mode, start))
+        after, before = (
+            evaluate(terms, counts, priors, terms.stack(point))[0] for point in (mode, start)
+        )
         mode = jax.tree.map(lambda new, old: jnp.where(after <= before, new, old), mode, start)
+    trans_counts = chain.stats.state_trans_counts
+    trans_probs = trans_mode(trans_counts, priors, chain.trans_probs)
+    if learnt:
+        point = terms.stack(mode)
+        priors = scales.estimate_scales(terms, point, solution.solved, priors, learnt)
+        priors = scales.estimate_concentrations(trans_counts, priors, learnt)
     return chain._replace(
         logits=mode,
-        trans_probs=trans_mode(chain.stats.state_trans_counts, priors, chain.trans_probs),
+        trans_probs=trans_probs,
+        priors=priors,
         mode=mode,
         emission_losses=solution.losses,
         emission_n_iter=solution.n_iter,
@@ -68,6 +91,6 @@ def update_states(key, logits, trans_probs, sequences, *, settings):
     """Expected counts given the parameters: no states, counts, log-likelihood."""
     del key
     stats, log_likelihood = BACKENDS[settings.backend].expected_counts(
-        emission_factors(logits), trans_probs, sequences
+        emission_factors(logits, settings.terms), trans_probs, sequences
     )
     return (), stats, log_likelihood

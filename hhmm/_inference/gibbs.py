@@ -5,18 +5,22 @@ A sweep draws, in this order,
 1. the emissions (b, c) given the syllable transition counts: the mode by the
    emission solver, warm-started at the last sweep's mode, and a draw around it, or from
    the last draw by Hamiltonian Monte Carlo;
-2. the transitions A given the state transition counts, Dirichlet, exactly;
-3. the states given all parameters, by forward filter and backward sampling
+2. the scales of the emissions that are learnt, see `scales`;
+3. the transitions A given the state transition counts, Dirichlet, exactly, after beta and kappa
+   where these are learnt;
+4. the states given all parameters, by forward filter and backward sampling
    (Scott 2002, Journal of the American Statistical Association 97), whose
    normalisers give log p(x | b, c, A) on the way.
 
-The log joint recorded for a sweep is log p(x | b, c, A) + log p(b, c, A).
+The log joint recorded for a sweep is log p(x | b, c, A) + log p(b, c, A), given the scales.
 """
 
 import functools
 import sys
 
-from hhmm._emission_solvers import SAMPLERS, SOLVERS
+import jax
+
+from hhmm._emission_solvers import SAMPLERS, SOLVERS, scales
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference import chain as chains
 from hhmm._messages import BACKENDS
@@ -33,11 +37,13 @@ def sweep(*arguments, settings):
     return chains.sweep(sys.modules[__name__], *arguments, settings=settings)
 
 
-def update_params(key_emission, key_trans, chain, priors, learning_rate, warming_up, *, settings):
+def update_params(key_emission, key_trans, chain, learning_rate, warming_up, *, settings):
     """Draw emissions and transitions given the states of the chain; returns the chain with them."""
-    counts = emission_counts(chain.stats)
+    terms, priors, learnt = settings.terms, chain.priors, settings.learnt
+    counts = emission_counts(terms, chain.stats)
     solve = functools.partial(
         SOLVERS[settings.emission_solver],
+        terms,
         counts,
         priors,
         chain.mode,
@@ -46,12 +52,22 @@ def update_params(key_emission, key_trans, chain, priors, learning_rate, warming
         tol=EMISSION_TOL,
     )
     drawn = SAMPLERS[settings.emission_sampler](
-        key_emission, counts, priors, chain.logits, solve, warming_up, chain.tuning
+        key_emission, terms, counts, priors, chain.logits, solve, warming_up, chain.tuning
     )
+    logits, trans_counts = drawn.logits, chain.stats.state_trans_counts
+    if learnt:
+        # keys of their own: those of the draws above do not depend on what is learnt
+        key_scales, key_concentrations = jax.random.split(jax.random.fold_in(key_trans, 1))
+        point, priors = scales.draw_scales(
+            key_scales, terms, counts, terms.stack(logits), priors, learnt
+        )
+        logits = terms.unstack(point)
+        priors = scales.draw_concentrations(key_concentrations, trans_counts, priors, learnt)
     solution = drawn.solution
     return chain._replace(
-        logits=drawn.logits,
-        trans_probs=draw_trans_probs(key_trans, chain.stats.state_trans_counts, priors),
+        logits=logits,
+        trans_probs=draw_trans_probs(key_trans, trans_counts, priors),
+        priors=priors,
         mode=solution.mode,
         emission_losses=solution.losses,
         emission_n_iter=solution.n_iter,
@@ -64,4 +80,5 @@ def update_params(key_emission, key_trans, chain, priors, learning_rate, warming
 
 def update_states(key, logits, trans_probs, sequences, *, settings):
     """Draw the states given the parameters: states, their counts, log-likelihood."""
-    return BACKENDS[settings.backend].sample(key, emission_factors(logits), trans_probs, sequences)
+    factors = emission_factors(logits, settings.terms)
+    return BACKENDS[settings.backend].sample(key, factors, trans_probs, sequences)

@@ -27,10 +27,8 @@ from hhmm._emission_solvers.objective import (
     curvature,
     emission_counts,
     evaluate,
-    project,
-    stack,
+    hessian_diagonal,
     syllable_probs,
-    unstack,
 )
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
@@ -45,7 +43,7 @@ SMALLEST_PROB = 1e-10
 class Point(NamedTuple):
     """Where L-BFGS stands: parameters over their scale."""
 
-    logits: Array  # (S + K, S)
+    logits: Array  # (n_rows, S)
     trans_logits: Array  # (K, K)
 
 
@@ -57,35 +55,33 @@ class Ascent(NamedTuple):
     state: Any  # optax's
 
 
-def start(chain, priors, stats):
+def start(chain, terms):
     """The chain with the optimiser at its parameters, given expected counts to scale by."""
-    logits = stack(chain.logits)
-    counts = emission_counts(stats)
-    hessian = curvature(counts, priors, syllable_probs(logits))
-    variance = hessian.weighted * (1 - hessian.probs)
-    diagonal = jnp.concatenate([variance.sum(axis=0), variance.sum(axis=1)]) + hessian.precision
+    logits, stats, priors = terms.stack(chain.logits), chain.stats, chain.priors
+    counts = emission_counts(terms, stats)
+    hessian = curvature(terms, counts, priors, syllable_probs(terms, logits))
     alpha = concentrations(stats.state_trans_counts, priors)
     probs = alpha / alpha.sum(axis=1, keepdims=True)
     # a probability of 0 or 1 says nothing of the scale of its logit; nor does that of one state
     trans_variance = alpha.sum(axis=1, keepdims=True) * probs * (1 - probs)
     trans_scale = jnp.where(trans_variance > 0, trans_variance, 1) ** -0.5
-    scale = Point(diagonal**-0.5, trans_scale)
+    scale = Point(hessian_diagonal(terms, hessian) ** -0.5, trans_scale)
     trans_logits = jnp.log(jnp.maximum(chain.trans_probs, SMALLEST_PROB))
     point = Point(logits / scale.logits, trans_logits / scale.trans_logits)
     return chain._replace(optimizer=Ascent(point, scale, _optimizer().init(point)))
 
 
-def sweep(key, chain, sequences, priors, learning_rate, warming_up, *, settings):
+def sweep(key, chain, sequences, learning_rate, warming_up, *, settings):
     """One step of L-BFGS; arguments and returns of `chain.sweep`."""
     del key, learning_rate, warming_up
     point, scale, state = chain.optimizer
-    loss = _loss(scale, sequences, priors, settings.backend)
+    loss = _loss(scale, sequences, chain.priors, settings)
     value, gradient = optax.value_and_grad_from_state(loss)(point, state=state)
     updates, state = _optimizer().update(
         gradient, state, point, value=value, grad=gradient, value_fn=loss
     )
     point = optax.apply_updates(point, updates)
-    logits, trans_probs = _params(point, scale)
+    logits, trans_probs = _params(point, scale, settings.terms)
     return chain._replace(
         has_states=jnp.bool_(True),
         logits=logits,
@@ -100,25 +96,28 @@ def _optimizer():
     return optax.lbfgs()
 
 
-def _params(point, scale):
+def _params(point, scale, terms):
     """`EmissionLogits`, centred, and trans_probs at a point."""
-    logits = unstack(project(point.logits * scale.logits))
+    logits = terms.unstack(terms.project(point.logits * scale.logits))
     return logits, jax.nn.softmax(point.trans_logits * scale.trans_logits, axis=1)
 
 
-def _loss(scale, sequences, priors, backend):
+def _loss(scale, sequences, priors, settings):
     """The negative log joint as a function of a `Point`, with Fisher's identity as gradient."""
 
+    terms = settings.terms
+
     def value_and_gradient(point):
-        logits, trans_probs = _params(point, scale)
-        stats, log_likelihood = BACKENDS[backend].expected_counts(
-            emission_factors(logits), trans_probs, sequences
+        logits, trans_probs = _params(point, scale, terms)
+        stats, log_likelihood = BACKENDS[settings.backend].expected_counts(
+            emission_factors(logits, terms), trans_probs, sequences
         )
-        _, by_logits, _ = evaluate(emission_counts(stats), priors, stack(logits))
+        counts = emission_counts(terms, stats)
+        _, by_logits, _ = evaluate(terms, counts, priors, terms.stack(logits))
         weights = concentrations(stats.state_trans_counts, priors) - 1
         by_trans_logits = weights.sum(axis=1, keepdims=True) * trans_probs - weights
         gradient = Point(by_logits * scale.logits, by_trans_logits * scale.trans_logits)
-        return -(log_likelihood + log_prior(logits, trans_probs, priors)), gradient
+        return -(log_likelihood + log_prior(terms, logits, trans_probs, priors)), gradient
 
     @jax.custom_vjp
     def loss(point):

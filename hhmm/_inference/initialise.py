@@ -5,18 +5,19 @@ given them; ``"random"`` draws every state uniformly; an array of states is take
 is. All of this is small and done once, so it is done in NumPy: nothing to compile.
 """
 
+import jax
 import numpy as np
 from scipy.special import softmax
 
 from hhmm._emission_solvers import hmc
 from hhmm._inference.chain import ChainState
-from hhmm._model.simplex import helmert_basis
+from hhmm._model.emissions import logits_from_params
 from hhmm._model.transitions import SMALLEST_PROB
 from hhmm._sequences import pair_codes
-from hhmm._types import EmissionLogits, SufficientStats
+from hhmm._types import EmissionLogits, Params, SufficientStats
 
 
-def start_from_prior(rng, prepared, priors, *, n_states, n_syllables, settings):
+def start_from_prior(rng, prepared, priors, *, settings):
     """A chain at parameters drawn from the prior.
 
     Parameters
@@ -25,66 +26,77 @@ def start_from_prior(rng, prepared, priors, *, n_states, n_syllables, settings):
     prepared : Prepared or None
         None for algorithms that draw no states.
     priors : Priors
-    n_states, n_syllables : int
     settings : chain.Settings
 
     Returns
     -------
     chain : ChainState
     """
-    to_syllables, to_states = helmert_basis(n_syllables), helmert_basis(n_states)
-    b = priors.emission_base_sigma * rng.standard_normal((n_syllables, n_syllables - 1))
-    c = priors.emission_biases_sigma * rng.standard_normal((n_states - 1, n_syllables - 1))
-    logits = EmissionLogits(b @ to_syllables.T, to_states @ c @ to_syllables.T)
-    alpha = priors.trans_beta + priors.trans_kappa * np.eye(n_states)
+    terms = settings.terms
+    values = {
+        term.parameter: getattr(priors, term.sigma) * rng.standard_normal(terms.param_shape(term))
+        for term in terms.present
+    }
+    missing = {name: None for name in Params._fields if name not in values}
+    logits = jax.tree.map(np.asarray, logits_from_params(Params(**values | missing)))
+    alpha = priors.trans_beta + priors.trans_kappa * np.eye(terms.n_states)
     # in logarithms, by Gamma(a) = Gamma(a + 1) u^(1/a): tiny concentrations underflow otherwise
     uniform = 1 - rng.random_sample(alpha.shape)  # not 0
     log_gamma = np.log(rng.standard_gamma(alpha + 1)) + np.log(uniform) / alpha
     trans_probs = np.maximum(softmax(log_gamma, axis=1), SMALLEST_PROB)
-    return start_from_params(
-        logits,
-        trans_probs,
-        prepared,
-        n_states=n_states,
-        n_syllables=n_syllables,
-        settings=settings,
-    )
+    return start_from_params(logits, trans_probs, prepared, priors, settings=settings)
 
 
-def start_from_params(logits, trans_probs, prepared, *, n_states, n_syllables, settings):
-    """A chain at given parameters, centred logits and A; see `start_from_prior`."""
+def start_from_params(logits, trans_probs, prepared, priors, *, settings):
+    """A chain at given parameters, logits and A; see `start_from_prior`.
+
+    Terms of the fit that the logits do not have start at 0.
+    """
+    terms = settings.terms
     stats = SufficientStats(
-        np.zeros((n_states, n_states)), np.zeros((n_states, n_syllables, n_syllables))
+        np.zeros((terms.n_states, terms.n_states)),
+        np.zeros((terms.n_states, terms.n_syllables, terms.n_syllables)),
     )
-    return _chain(False, stats, prepared, logits, trans_probs, settings)
+    return _chain(False, stats, prepared, with_terms(logits, terms), trans_probs, priors, settings)
 
 
-def start_from_random_states(rng, sequences, prepared, *, n_states, n_syllables, settings):
+def with_terms(logits, terms):
+    """Logits with the terms of a model alone: further ones are dropped, missing ones are 0."""
+
+    def take(term):
+        given = getattr(logits, term.name)
+        return np.zeros(terms.shape(term)) if given is None else given
+
+    return EmissionLogits(**{term.name: take(term) for term in terms.present})
+
+
+def start_from_random_states(rng, sequences, prepared, priors, *, settings):
     """A chain at states drawn uniformly and independently; see `start_from_states`."""
+    n_states = settings.terms.n_states
     states = [rng.randint(n_states, size=len(x), dtype=np.int32) for x in sequences]
-    return start_from_states(
-        states, sequences, prepared, n_states=n_states, n_syllables=n_syllables, settings=settings
-    )
+    return start_from_states(states, sequences, prepared, priors, settings=settings)
 
 
-def start_from_states(states, sequences, prepared, *, n_states, n_syllables, settings):
+def start_from_states(states, sequences, prepared, priors, *, settings):
     """A chain at given states; see `start_from_prior`.
 
     Parameters
     ----------
     states, sequences : lists of 1-D int32 arrays of equal lengths
     """
-    stats = count_states(states, sequences, n_states, n_syllables)
+    terms = settings.terms
+    stats = count_states(states, sequences, terms)
     logits = EmissionLogits(
-        np.full((n_syllables, n_syllables), np.nan), np.full((n_states, n_syllables), np.nan)
+        **{term.name: np.full(terms.shape(term), np.nan) for term in terms.present}
     )
-    trans_probs = np.full((n_states, n_states), 1 / n_states)
-    return _chain(True, stats, prepared, logits, trans_probs, settings)
+    trans_probs = np.full((terms.n_states, terms.n_states), 1 / terms.n_states)
+    return _chain(True, stats, prepared, logits, trans_probs, priors, settings)
 
 
-def count_states(states, sequences, n_states, n_syllables):
+def count_states(states, sequences, terms):
     """Sufficient statistics of states and syllables, lists of 1-D int32 arrays of equal lengths."""
-    pairs, starts = pair_codes(sequences, n_syllables)
+    n_states, n_syllables = terms.n_states, terms.n_syllables
+    pairs, starts = pair_codes(sequences, n_syllables, self_transitions=terms.self_transitions)
     flat = np.concatenate(states)
     steps = (flat[:-1] * n_states + flat[1:])[~starts[1:]]
     emits = pairs < n_syllables**2
@@ -97,7 +109,7 @@ def count_states(states, sequences, n_states, n_syllables):
     )
 
 
-def _chain(has_states, stats, prepared, logits, trans_probs, settings):
+def _chain(has_states, stats, prepared, logits, trans_probs, priors, settings):
     return ChainState(
         has_states=np.bool_(has_states),
         stats=stats,
@@ -105,7 +117,8 @@ def _chain(has_states, stats, prepared, logits, trans_probs, settings):
         logits=logits,
         trans_probs=trans_probs,
         # where the first emission solve starts
-        mode=EmissionLogits(*(np.nan_to_num(part) for part in logits)),
+        priors=priors,
+        mode=jax.tree.map(np.nan_to_num, logits),
         log_joint=np.float64(np.nan),
         emission_losses=np.full(settings.emission_gd_iters, np.nan),
         emission_n_iter=np.int32(0),

@@ -10,6 +10,7 @@ from hhmm import _lanes, _runs, _sequences
 from hhmm._inference import choose
 from hhmm._messages import compressed
 from hhmm._model.emissions import emission_factors
+from hhmm._model.terms import Terms
 from hhmm._types import RunData, RunStates
 
 
@@ -17,11 +18,14 @@ class Prepared(NamedTuple):
     """Sequences as a backend reads them, and where everything lies."""
 
     backend: str  # a key of `hhmm._messages.BACKENDS`
+    terms: Terms  # of the emissions that it is laid out for
     data: Any  # PackedSequences or RunData, NumPy arrays
     groups: tuple  # the lanes of `data` in groups, of the same type, see `hhmm._lanes`
     shape: tuple  # (n_steps, n_lanes) of results for every timestep
     timesteps: _sequences.PackIndex  # where those of each sequence lie in them
-    terms: _sequences.PackIndex  # where the terms of the log-likelihood of each sequence lie
+    likelihood_terms: (
+        _sequences.PackIndex
+    )  # where the terms of the log-likelihood of each sequence lie
 
     def on_device(self):
         """The same, the data put where JAX computes, once for all that use it."""
@@ -40,7 +44,7 @@ class Prepared(NamedTuple):
 
     def sum_terms(self, parts):
         """Sums of the terms of the log-likelihood of all groups, (n_sequences,)."""
-        return _sequences.sum_by_sequence(parts, self.terms)
+        return _sequences.sum_by_sequence(parts, self.likelihood_terms)
 
     def empty_states(self):
         """States of a chain that has none yet."""
@@ -56,21 +60,26 @@ class Prepared(NamedTuple):
             return np.asarray(states)
         changes = np.asarray(
             _change_points(
-                states, logits, trans_probs, self.data, n_positions=self.shape[0] * self.shape[1]
+                states,
+                logits,
+                trans_probs,
+                self.data,
+                terms=self.terms,
+                n_positions=self.shape[0] * self.shape[1],
             )
         )
         last_change = np.maximum.accumulate(np.where(changes >= 0, np.arange(len(changes)), 0))
         return changes[last_change].reshape(self.shape[::-1]).T
 
 
-def prepare(sequences, n_syllables, n_states, message_passing, *, every_timestep, n_at_once=1):
+def prepare(sequences, terms, message_passing, *, every_timestep, n_at_once=1):
     """Choose a backend and lay sequences out for it.
 
     Parameters
     ----------
     sequences : list of 1-D int32 arrays
         Labels 0 to n_syllables - 1, -1 where missing.
-    n_syllables, n_states : int
+    terms : Terms
     message_passing : {"auto", "sequential", "parallel", "compressed"}
     every_timestep : bool
         Whether results for every timestep will be asked for.
@@ -81,24 +90,27 @@ def prepare(sequences, n_syllables, n_states, message_passing, *, every_timestep
     -------
     prepared : Prepared
     """
-    chosen = choose.choose(sequences, n_syllables, n_states, message_passing)
+    chosen = choose.choose(sequences, terms, message_passing)
+    coding = {"self_transitions": terms.self_transitions}
     if chosen.n_powers is None:
-        packed, index = _sequences.pack(sequences, n_syllables)
-        groups = _lanes.split(packed, _lanes.n_groups(packed, n_states, n_at_once))
-        return Prepared(chosen.backend, packed, groups, packed.pairs.shape, index, index)
-    runs, run_index, piece_index, shape = _runs.pack_runs(sequences, n_syllables, chosen.n_powers)
+        packed, index = _sequences.pack(sequences, terms.n_syllables, **coding)
+        groups = _lanes.split(packed, _lanes.n_groups(packed, terms.n_states, n_at_once))
+        return Prepared(chosen.backend, terms, packed, groups, packed.pairs.shape, index, index)
+    runs, run_index, piece_index, shape = _runs.pack_runs(
+        sequences, terms.n_syllables, chosen.n_powers, **coding
+    )
     data = RunData(runs, None)
     if every_timestep:
-        pieces = _runs.cut_pieces(sequences, n_syllables, runs, piece_index, shape)
+        pieces = _runs.cut_pieces(sequences, terms.n_syllables, runs, piece_index, shape, **coding)
         data = data._replace(pieces=pieces)
         groups = (data,)  # pieces enter from runs of any lane
     else:
-        groups = _lanes.split(data, _lanes.n_groups(data, n_states, n_at_once))
-    return Prepared(chosen.backend, data, groups, shape, piece_index, run_index)
+        groups = _lanes.split(data, _lanes.n_groups(data, terms.n_states, n_at_once))
+    return Prepared(chosen.backend, terms, data, groups, shape, piece_index, run_index)
 
 
-@functools.partial(jax.jit, static_argnames="n_positions")
-def _change_points(states, logits, trans_probs, data, *, n_positions):
+@functools.partial(jax.jit, static_argnames=("terms", "n_positions"))
+def _change_points(states, logits, trans_probs, data, *, terms, n_positions):
     return compressed.change_points(
-        states, emission_factors(logits), trans_probs, data, n_positions=n_positions
+        states, emission_factors(logits, terms), trans_probs, data, n_positions=n_positions
     )

@@ -31,15 +31,17 @@ from hhmm._inference.dispatch import (
     begin_ascent,
     fused,
     grouped,
-    has_stopped,
     in_thread,
+    kept_of,
     together,
 )
 from hhmm._inference.draws import already_kept, schedule
-from hhmm._types import Array, EmissionLogits
+from hhmm._types import Array, EmissionLogits, Priors
 
 # a tolerance that stops nothing
 NEVER = -1.0
+# nats: an iteration of EM that gains less ends the learning of scales before the gradient climbs
+SETTLED_LOG_JOINT = 0.1
 # kinds of runs that `compile_ahead` has made
 _kinds_run = set()
 
@@ -53,6 +55,7 @@ class End(NamedTuple):
     mode: EmissionLogits  # where the next emission solve starts
     trans_probs: Array  # (n_states, n_states)
     tuning: Tuning  # of the sampler of the emissions
+    priors: Priors = None  # with the scales that are learnt; None in models of version 0.1
 
 
 class Past(NamedTuple):
@@ -93,7 +96,6 @@ class Result(NamedTuple):
 def run(
     start,
     prepared,
-    priors,
     learning_rate,
     *,
     algorithm,
@@ -113,7 +115,6 @@ def run(
     ----------
     start : Start
     prepared : Prepared
-    priors : Priors
     learning_rate : float
     algorithm : str, a key of ``ALGORITHMS``
     settings : chain.Settings
@@ -150,6 +151,7 @@ def run(
         logits=jax.tree.map(lambda x: np.zeros((n_draws, *x.shape)), chain.logits),
         trans_probs=np.zeros((n_draws, *chain.trans_probs.shape)),
         log_joint=np.zeros(n_draws),
+        priors=jax.tree.map(lambda x: np.zeros(n_draws), chain.priors),
     )
     kept, traces = schedule(n_iter, n_draws), []
     if past is not None:
@@ -173,7 +175,6 @@ def run(
             np.int32(n_sweeps),
             slots,
             sequences,
-            priors,
             learning_rate,
             np.int32(n_warm_up),
             np.float64(tol),
@@ -181,8 +182,10 @@ def run(
             settings=settings,
         )
 
+    if algorithm == "gradient" and settings.learnt and past is None:
+        chain = _with_learnt_scales(key, chain, draws, sequences, settings)
     if algorithm == "gradient":
-        chain = begin_ascent(chain, sequences, priors, settings=settings)
+        chain = begin_ascent(chain, sequences, settings=settings)
         if past is not None:
             structure = jax.tree.structure(chain.optimizer)
             chain = chain._replace(optimizer=jax.tree.unflatten(structure, past.optimizer))
@@ -207,6 +210,7 @@ def run(
                 mode=to_host(chain.mode),
                 trans_probs=np.asarray(chain.trans_probs),
                 tuning=to_host(chain.tuning),
+                priors=to_host(chain.priors),
             ),
             # copied: `grouped` writes to its draws in place
             kept=jax.tree.map(lambda x: np.array(x)[: len(so_far)], draws),
@@ -217,7 +221,7 @@ def run(
             stopped=stopped,
         )
 
-    before, n_dispatches = float(chain.log_joint), 0
+    n_dispatches = 0
     n_sweeps, stopped = 1, past is not None and past.stopped
     saved = done
     while done < n_iter and not stopped:
@@ -225,23 +229,20 @@ def run(
         if save is not None:
             n_now = min(n_now, save_every - done % save_every)
         began = time.perf_counter()
-        chain, draws, trace, n_done = dispatch(
+        chain, draws, trace, n_done, stopped = dispatch(
             chain,
             draws,
             first_sweep + done,
             n_now,
             slots[done : done + MAX_SWEEPS_PER_DISPATCH],
         )
-        n_done = int(n_done)
+        n_done, stopped = int(n_done), bool(stopped)
         trace = jax.tree.map(lambda x, n=n_done: np.asarray(x)[:n], trace)
         seconds = time.perf_counter() - began
-        _check_finite(trace, chain, first_sweep + done, priors, is_saved=save is not None)
+        _check_finite(trace, chain, first_sweep + done, is_saved=save is not None)
         traces.append(trace)
         done += n_done
         n_dispatches += 1
-        before, last = ([before, *trace.log_joint])[-2:]
-        stopped = bool(has_stopped(before, last, tol))
-        before = last
         if save is not None and done % save_every == 0:
             save(past_now())
             saved = done
@@ -260,9 +261,7 @@ def run(
     kept, kept_sweeps = past.kept, past.kept_sweeps
     if n_draws and not len(kept_sweeps):  # ended in the first half
         kept_sweeps = np.array([done - 1])
-        kept = jax.tree.map(
-            lambda x: np.asarray(x)[None], Kept(chain.logits, chain.trans_probs, chain.log_joint)
-        )
+        kept = jax.tree.map(lambda x: np.asarray(x)[None], kept_of(chain))
     if is_grouped:
         chain = chain._replace(
             states=_lanes.join(chain.states, *n_lanes) if n_lanes else chain.states[0]
@@ -275,6 +274,25 @@ def run(
         stopped=stopped,
         end=past.end,
     )
+
+
+def _with_learnt_scales(key, chain, draws, sequences, settings):
+    """A chain after iterations of EM: the gradient climbs at the scales that these estimate."""
+    chain, *_ = fused(
+        key,
+        chain,
+        draws,
+        np.int32(0),
+        np.int32(MAX_SWEEPS_PER_DISPATCH),
+        np.full(MAX_SWEEPS_PER_DISPATCH, len(draws.log_joint), np.int32),
+        sequences,
+        np.float64(0),
+        np.int32(0),
+        np.float64(SETTLED_LOG_JOINT),
+        algorithm="em",
+        settings=settings._replace(emission_solver="newton"),
+    )
+    return chain
 
 
 def compile_ahead(start, run_one):
@@ -369,14 +387,14 @@ def run_chains(starts, run_one, listeners, ends_early):
         raise
 
 
-def _check_finite(trace, chain, first_sweep, priors, *, is_saved):
+def _check_finite(trace, chain, first_sweep, *, is_saved):
     """Raise FloatingPointError where a sweep of a dispatch came to what is no number."""
     finite = np.isfinite(trace.log_joint)
     if not finite.all():
         bad = int(np.argmin(finite))
         raise FloatingPointError(
             f"the log joint of sweep {first_sweep + bad} is {trace.log_joint[bad]}: expected a "
-            f"finite number. {_causes(priors, is_saved)}"
+            f"finite number. {_causes(chain.priors, is_saved)}"
         )
     for name, values in [
         ("emission parameters", chain.logits),
@@ -385,7 +403,7 @@ def _check_finite(trace, chain, first_sweep, priors, *, is_saved):
         if not all(np.isfinite(np.asarray(part)).all() for part in jax.tree.leaves(values)):
             raise FloatingPointError(
                 f"the {name} of sweep {first_sweep + len(finite) - 1} are not finite. "
-                f"{_causes(priors, is_saved)}"
+                f"{_causes(chain.priors, is_saved)}"
             )
 
 

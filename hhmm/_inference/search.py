@@ -20,10 +20,15 @@ Where data are many, the race is run on a part of them: sequences, or stretches 
 at random. The modes that matter there are hundreds of nats apart on a part too. Where most
 syllables do not occur, it is run on those that do: of 1000 syllables, 200 transitions show at most
 200, which takes seconds where all would take an hour, and no start is better for the others.
+
+Scales that are learnt decide which mode is highest, so they are learnt before the race: the best of
+the slow starts, after a few iterations at first guesses, climbs on while its scales are estimated.
+The race is then run at these, by that climb and by new starts.
 """
 
 from typing import NamedTuple
 
+import jax
 import joblib
 import numpy as np
 
@@ -34,7 +39,7 @@ from hhmm._inference.prepare import prepare
 from hhmm._inference.run import Start, run
 from hhmm._model.simplex import center, helmert_basis
 from hhmm._random import key_from_data
-from hhmm._types import EmissionLogits
+from hhmm._types import EmissionLogits, Priors
 
 FAMILIES = ("slow", "sticky", "flat")
 # random starts of each kind: where data are few, and otherwise
@@ -51,6 +56,8 @@ MIN_STRETCHES = 16
 ROUNDS = ((15, lambda n: -(-n // 3)), (40, lambda n: max(min(n, 2), -(-n // 4))))
 # then all that are left run on, in laps; after each, who is too far behind stops
 LAP, N_LAPS = 40, 5
+# iterations in which scales are learnt before the race
+LEARNING = 40
 # an iteration that gains less, in nats, is the last one of a start
 TOL = 0.1
 # iterations over which the pace of a start is measured
@@ -64,6 +71,7 @@ class Finalist(NamedTuple):
     log_joint: float  # of the mode, on the part of the data that was used
     logits: EmissionLogits
     trans_probs: np.ndarray
+    priors: Priors  # with scales that are learnt as they were in the race
 
 
 class _Racer(NamedTuple):
@@ -74,7 +82,7 @@ class _Racer(NamedTuple):
     pace: float  # nats an iteration; 0 where it has come to rest
 
 
-def search(rng, sequences, priors, *, n_states, n_syllables, settings):
+def search(rng, sequences, priors, *, settings):
     """Race starts by MAP-EM.
 
     Parameters
@@ -83,8 +91,7 @@ def search(rng, sequences, priors, *, n_states, n_syllables, settings):
     sequences : list of 1-D int32 arrays
         Labels 0 to n_syllables - 1, -1 where missing.
     priors : Priors
-        With a mode, see `transitions.with_a_mode`.
-    n_states, n_syllables : int
+        With a mode, see `transitions.with_a_mode`; first guesses of what is learnt.
     settings : chain.Settings
 
     Returns
@@ -92,6 +99,7 @@ def search(rng, sequences, priors, *, n_states, n_syllables, settings):
     finalists : list of Finalist
         By falling log joint.
     """
+    n_syllables = settings.terms.n_syllables
     work = _part(rng, sequences, compressed=settings.backend == "compressed")
     # two at least: with one there is nothing to tell states by
     seen = np.union1d(np.concatenate(work), np.arange(min(2, n_syllables)))
@@ -101,32 +109,28 @@ def search(rng, sequences, priors, *, n_states, n_syllables, settings):
     ):  # little to save, and folds that differ in few would compile anew
         seen = np.arange(n_syllables)
     work = [np.where(x < 0, -1, np.searchsorted(seen, x)).astype(np.int32) for x in work]
-    n_all, n_syllables = n_syllables, len(seen)
+    settings = settings._replace(
+        emission_solver="newton",
+        emission_sampler="laplace",
+        terms=settings.terms._replace(n_syllables=len(seen)),
+    )
     n_threads = joblib.effective_n_jobs(-1)
     prepared = prepare(
         work,
-        n_syllables,
-        n_states,
+        settings.terms,
         settings.backend,
         every_timestep=False,
         n_at_once=n_threads,  # cores are for several starts at a time, not for the lanes of one
     ).on_device()
-    shapes = {"n_states": n_states, "n_syllables": n_syllables, "settings": settings}
-    racers = [
-        _Racer(family, chain, np.inf)
-        for family, make in (("slow", _slow), ("sticky", _random), ("flat", _random))
-        for chain in make(rng, family, work, priors, shapes)
-    ]
 
-    def climb(racer, n_iter):
+    def climb(racer, n_iter, learnt=()):
         family, chain, _ = racer
         result = run(
             Start(key_from_data(np.zeros(2, np.uint32)), chain, 0),
             prepared,
-            priors,
             np.float64(0),
             algorithm="em",
-            settings=settings._replace(emission_solver="newton", emission_sampler="laplace"),
+            settings=settings._replace(learnt=learnt),
             n_iter=n_iter,
             n_warm_up=0,
             n_draws=0,
@@ -145,6 +149,17 @@ def search(rng, sequences, priors, *, n_states, n_syllables, settings):
         racers = moved + [racer for racer in racers if racer.pace == 0]
         return sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
 
+    racers = []
+    if settings.learnt:
+        starts = _slow(rng, work, priors, settings, any_length="trans_kappa" in settings.learnt)
+        first, *_ = race([_Racer("slow", chain, np.inf) for chain in starts], ROUNDS[0][0])
+        learning = climb(first._replace(pace=np.inf), LEARNING, settings.learnt)
+        priors = learning.chain.priors
+        racers = [learning._replace(pace=np.inf)]
+    racers += [_Racer("slow", chain, np.inf) for chain in _slow(rng, work, priors, settings)]
+    for family in ("sticky", "flat"):
+        starts = _random(rng, family, work, priors, settings)
+        racers += [_Racer(family, chain, np.inf) for chain in starts]
     for n_iter, keep in ROUNDS:
         racers = race(racers, n_iter)
         families = [[racer for racer in racers if racer.family == f] for f in FAMILIES]
@@ -166,8 +181,9 @@ def search(rng, sequences, priors, *, n_states, n_syllables, settings):
         Finalist(
             family,
             float(chain.log_joint),
-            _with_unseen(chain.logits, seen, n_all),
+            _with_unseen(chain.logits, seen, n_syllables),
             chain.trans_probs,
+            chain.priors,
         )
         for family, chain, _ in sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
     ]
@@ -180,29 +196,53 @@ def _with_unseen(logits, seen, n_syllables):
     """
     if len(seen) == n_syllables:
         return logits
-    base, biases = map(np.asarray, logits)
-    all_base = np.zeros((n_syllables, n_syllables))
-    all_base[seen] = base.min(axis=1, keepdims=True)
-    all_base[np.ix_(seen, seen)] = base
-    all_biases = np.zeros((len(biases), n_syllables))
-    all_biases[:, seen] = biases
-    return EmissionLogits(center(all_base), all_biases)
+
+    def spread(values):
+        """Columns of the syllables seen, among those of all; the others as the rarest one."""
+        rarest = values.min(axis=-1, keepdims=True)
+        spread = np.broadcast_to(rarest, (*values.shape[:-1], n_syllables)).copy()
+        spread[..., seen] = values
+        return center(spread)
+
+    def embed(values, axes):
+        """The same, with 0 for the others, along several axes."""
+        for axis in axes:
+            values = np.moveaxis(values, axis, -1)
+            wider = np.zeros((*values.shape[:-1], n_syllables))
+            wider[..., seen] = values
+            values = np.moveaxis(wider, -1, axis)
+        return values
+
+    logits = jax.tree.map(np.asarray, logits)
+    wider = {}
+    if logits.base is not None:
+        wider["base"] = embed(spread(logits.base), [0])
+    if logits.biases is not None:
+        wider["biases"] = embed(logits.biases, [1])
+    if logits.usage is not None:
+        wider["usage"] = spread(logits.usage)
+    if logits.interactions is not None:
+        wider["interactions"] = embed(logits.interactions, [1, 2])
+    return EmissionLogits(**wider)
 
 
-def _slow(rng, family, sequences, priors, shapes):
-    del family
-    n_states, n_syllables = shapes["n_states"], shapes["n_syllables"]
-    lengths = [len(x) for x in sequences]
-    for length in windows.window_lengths(lengths, priors, n_states):
-        states = windows.window_states(sequences, n_states, n_syllables, length, rng)
-        yield initialise.start_from_states(states, sequences, None, **shapes)
+def _slow(rng, sequences, priors, settings, *, any_length=False):
+    lengths, terms = [len(x) for x in sequences], settings.terms
+    if any_length:
+        tried = windows.all_window_lengths(lengths)
+    else:
+        tried = windows.window_lengths(lengths, priors, terms.n_states)
+    for length in tried:
+        states = windows.window_states(sequences, terms, length, rng)
+        yield initialise.start_from_states(states, sequences, None, priors, settings=settings)
 
 
-def _random(rng, family, sequences, priors, shapes):
-    n_states, n_syllables = shapes["n_states"], shapes["n_syllables"]
+def _random(rng, family, sequences, priors, settings):
+    terms = settings.terms
+    n_states, n_syllables = terms.n_states, terms.n_syllables
     few = sum(map(len, sequences)) <= FEW_TIMESTEPS and n_states * n_syllables**2 <= FEW_CELLS
-    _, probs = windows.markov_chain(sequences, n_syllables)
-    base = center(np.log(probs))
+    _, probs = windows.markov_chain(sequences, n_syllables, self_transitions=terms.self_transitions)
+    base = center(np.log(np.where(probs > 0, probs, 1)))
     to_syllables, to_states = helmert_basis(n_syllables), helmert_basis(n_states)
     alpha = np.ones((n_states, n_states))
     if family == "sticky":
@@ -211,9 +251,14 @@ def _random(rng, family, sequences, priors, shapes):
         c = rng.standard_normal((n_states - 1, n_syllables - 1))
         biases = priors.emission_biases_sigma * to_states @ c @ to_syllables.T
         trans_probs = np.stack([rng.dirichlet(row) for row in alpha])
-        yield initialise.start_from_params(
-            EmissionLogits(base, biases), trans_probs, None, **shapes
-        )
+        logits = EmissionLogits(base, biases)
+        if "biases" not in terms.names and "interactions" in terms.names:
+            # without them all states would be alike, and stay so
+            sigma = priors.emission_interactions_sigma
+            d = rng.standard_normal((n_states - 1, n_syllables, n_syllables - 1))
+            d = np.tensordot(to_states, sigma * d @ to_syllables.T, 1)
+            logits = logits._replace(interactions=d)
+        yield initialise.start_from_params(logits, trans_probs, None, priors, settings=settings)
 
 
 def _part(rng, sequences, *, compressed):

@@ -5,6 +5,7 @@ finalist of the race of ``"windows"``, other draws from the prior, other random 
 and keys are made chain after chain, so the first chain of many is the only one of one.
 """
 
+import jax
 import numpy as np
 
 from hhmm._inference import initialise, search
@@ -15,7 +16,7 @@ from hhmm._random import key_from_data, key_from_random_state
 from hhmm._types import EmissionLogits, Params
 
 
-def new_starts(rng, init, sequences, prepared, priors, run_one, *, n_chains, shapes):
+def new_starts(rng, init, sequences, prepared, priors, run_one, *, n_chains):
     """Starts of chains that are new.
 
     Parameters
@@ -30,33 +31,47 @@ def new_starts(rng, init, sequences, prepared, priors, run_one, *, n_chains, sha
     run_one : functools.partial
         What the starts are for, see `run.run_chains`; compiled while ``"windows"`` races.
     n_chains : int
-    shapes : dict
-        ``n_states``, ``n_syllables`` and ``settings``.
 
     Returns
     -------
     starts : list of run.Start, one a chain
     """
-    if init == "windows" and min(shapes["n_states"], shapes["n_syllables"]) == 1:
+    settings = run_one.keywords["settings"]
+    terms = settings.terms
+    if isinstance(init, str) and init == "windows" and min(terms.n_states, terms.n_syllables) == 1:
         init = "prior"  # there is one mode
     finalists = None
     if isinstance(init, str) and init == "windows":
-        wait = compile_ahead(_flat_start(prepared, **shapes), run_one)
-        finalists = search.search(rng, sequences, with_a_mode(priors), **shapes)
+        wait = compile_ahead(_flat_start(prepared, priors, settings), run_one)
+        finalists = search.search(rng, sequences, with_a_mode(priors), settings=settings)
         wait()
 
     def make(i):
         if finalists is not None:
             start = finalists[i % len(finalists)]
-            return initialise.start_from_params(start.logits, start.trans_probs, prepared, **shapes)
+            # what is learnt goes on from where the race ended
+            learnt = {name: getattr(start.priors, name) for name in settings.learnt}
+            return initialise.start_from_params(
+                start.logits,
+                start.trans_probs,
+                prepared,
+                priors._replace(**learnt),
+                settings=settings,
+            )
         if isinstance(init, Params):
-            logits = logits_from_params(init.emission_base, init.emission_biases)
-            return initialise.start_from_params(logits, init.trans_probs, prepared, **shapes)
+            logits = jax.tree.map(np.asarray, logits_from_params(init))
+            return initialise.start_from_params(
+                logits, init.trans_probs, prepared, priors, settings=settings
+            )
         if not isinstance(init, str):
-            return initialise.start_from_states(init, sequences, prepared, **shapes)
+            return initialise.start_from_states(
+                init, sequences, prepared, priors, settings=settings
+            )
         if init == "random":
-            return initialise.start_from_random_states(rng, sequences, prepared, **shapes)
-        return initialise.start_from_prior(rng, prepared, priors, **shapes)
+            return initialise.start_from_random_states(
+                rng, sequences, prepared, priors, settings=settings
+            )
+        return initialise.start_from_prior(rng, prepared, priors, settings=settings)
 
     starts = []
     for i in range(n_chains):
@@ -65,29 +80,26 @@ def new_starts(rng, init, sequences, prepared, priors, run_one, *, n_chains, sha
     return starts
 
 
-def _flat_start(prepared, *, n_states, n_syllables, settings):
+def _flat_start(prepared, priors, settings):
     """A start at uniform probabilities."""
-    logits = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
+    n_states = settings.terms.n_states
+    trans_probs = np.full((n_states, n_states), 1 / n_states)
     chain = initialise.start_from_params(
-        logits,
-        np.full((n_states, n_states), 1 / n_states),
-        prepared,
-        n_states=n_states,
-        n_syllables=n_syllables,
-        settings=settings,
+        EmissionLogits(), trans_probs, prepared, priors, settings=settings
     )
     return Start(key_from_data(np.zeros(2, np.uint32)), chain, 0)
 
 
-def further_starts(rng, ends, prepared, *, n_chains, shapes):
+def further_starts(rng, ends, prepared, priors, *, n_chains, settings):
     """Starts that go on where chains ended; more chains than there were take other keys.
 
     Parameters
     ----------
     rng : numpy.random.RandomState
     ends : list of run.End
-    prepared, n_chains, shapes
+    prepared, priors, n_chains
         As for `new_starts`.
+    settings : chain.Settings
 
     Returns
     -------
@@ -97,31 +109,37 @@ def further_starts(rng, ends, prepared, *, n_chains, shapes):
     for i in range(n_chains):
         end = ends[i % len(ends)]
         key = key_from_data(end.key) if i < len(ends) else key_from_random_state(rng)
-        starts.append(Start(key, _chain_at(end, prepared, shapes), end.n_sweeps))
+        starts.append(Start(key, _chain_at(end, prepared, priors, settings), end.n_sweeps))
     return starts
 
 
-def resumed_start(past, prepared, *, shapes):
+def resumed_start(past, prepared, priors, *, settings):
     """The start of a chain that goes on in the middle of a run.
 
     Parameters
     ----------
     past : run.Past
-    prepared, shapes
+    prepared, priors
         As for `new_starts`.
+    settings : chain.Settings
 
     Returns
     -------
     start : run.Start
     """
-    chain = _chain_at(past.end, prepared, shapes)
+    chain = _chain_at(past.end, prepared, priors, settings)
     n_losses, n_done = len(past.emission_losses), len(past.trace.log_joint)
     chain.emission_losses[:n_losses] = past.emission_losses
     chain = chain._replace(emission_n_iter=np.int32(n_losses))
     return Start(key_from_data(past.end.key), chain, past.end.n_sweeps - n_done, past)
 
 
-def _chain_at(end, prepared, shapes):
-    """A chain at the parameters where another one ended."""
-    chain = initialise.start_from_params(end.logits, end.trans_probs, prepared, **shapes)
-    return chain._replace(mode=end.mode, tuning=end.tuning)
+def _chain_at(end, prepared, priors, settings):
+    """A chain at the parameters, and the scales that are learnt, where another one ended."""
+    if end.priors is not None:
+        learnt = {name: getattr(end.priors, name) for name in settings.learnt}
+        priors = priors._replace(**learnt)
+    chain = initialise.start_from_params(
+        end.logits, end.trans_probs, prepared, priors, settings=settings
+    )
+    return chain._replace(mode=initialise.with_terms(end.mode, settings.terms), tuning=end.tuning)

@@ -54,24 +54,32 @@ def window_lengths(lengths, priors, n_states):
     return [int(2**e) for e in exponents] or [int(shortest)]
 
 
-def markov_chain(sequences, n_syllables):
+def all_window_lengths(lengths):
+    """Lengths of windows to try where it is not known how long states last: powers of two."""
+    longest = max(int(np.mean(lengths)) // 2, SHORTEST_WINDOW)
+    return [2**e for e in range(int(np.log2(SHORTEST_WINDOW)), int(np.log2(longest)) + 1)]
+
+
+def markov_chain(sequences, n_syllables, *, self_transitions=True):
     """Counts of syllable transitions, and their smoothed probabilities P0, each (S, S)."""
-    pairs, _ = pair_codes(sequences, n_syllables)
+    pairs, _ = pair_codes(sequences, n_syllables, self_transitions=self_transitions)
     counts = np.bincount(pairs, minlength=n_syllables**2 + 1)[:-1].astype(np.float64)
     counts = counts.reshape(n_syllables, n_syllables)
     overall = (counts.sum(axis=0) + SMOOTHING / n_syllables) / (counts.sum() + SMOOTHING)
     smoothed = counts + SMOOTHING * overall
+    if not self_transitions and n_syllables > 1:
+        np.fill_diagonal(smoothed, 0)
     return counts, smoothed / smoothed.sum(axis=1, keepdims=True)
 
 
-def window_states(sequences, n_states, n_syllables, length, rng):
+def window_states(sequences, terms, length, rng):
     """States of every timestep, one to a window.
 
     Parameters
     ----------
     sequences : list of 1-D int32 arrays
         Labels 0 to n_syllables - 1, -1 where missing.
-    n_states, n_syllables : int
+    terms : Terms
     length : int
         Of the windows, in timesteps; the last one of a sequence takes the rest in.
     rng : numpy.random.RandomState
@@ -82,14 +90,15 @@ def window_states(sequences, n_states, n_syllables, length, rng):
     """
     from sklearn.cluster import KMeans  # a tenth of the time that `import hhmm` would take
 
-    counts, probs = markov_chain(sequences, n_syllables)
+    n_states, coding = terms.n_states, {"self_transitions": terms.self_transitions}
+    counts, probs = markov_chain(sequences, terms.n_syllables, **coding)
     window = _window_numbers(sequences, length)
     flat = np.concatenate(window)
     # whether a window is followed by one of the same sequence
     last = np.array([numbers[-1] for numbers in window if len(numbers)])
     followed = np.ones(last[-1] + 1, bool)
     followed[last] = False
-    pairs, _ = pair_codes(sequences, n_syllables)
+    pairs, _ = pair_codes(sequences, terms.n_syllables, **coding)
     whiten = _whitening(counts, probs)
 
     lagged = 0.0

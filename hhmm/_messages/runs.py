@@ -4,9 +4,12 @@ import jax.numpy as jnp
 
 
 def held_pairs(runs):
-    """The pair code of each row of the table: s -> s, and no emission in the last one."""
-    n_syllables = runs.cell_counts.shape[0] - 1
-    return jnp.append(jnp.arange(n_syllables) * (n_syllables + 1), n_syllables**2)
+    """The pair code of each row of the table: s -> s, and no emission in the last one.
+
+    Where a syllable that is held is no emission, the last row is the only one.
+    """
+    n_held = runs.cell_counts.shape[0] - 1
+    return jnp.append(jnp.arange(n_held) * (n_held + 1), len(runs.pair_counts) - 1)
 
 
 def continues(pieces):

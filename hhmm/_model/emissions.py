@@ -1,40 +1,95 @@
-"""Emissions: from the parameters b, c to the syllable transition probabilities.
+"""Emissions: from the parameters to the syllable transition probabilities.
 
-x[t] | x[t-1] = i, z[t] = k  ~  softmax_j(B[i, j] + C[k, j])
-B = b Q_S',  C = Q_K c Q_S'
+x[t] | x[t-1] = i, z[t] = k  ~  softmax_j(L[k, i, j]),  L the sum of the terms (see `terms`)
+B = b Q_S',  C = Q_K c Q_S',  U = u Q_S',  D = Q_K d Q_S'
 """
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hhmm._model.simplex import helmert_basis
+from hhmm._model.terms import ALL_TERMS, PUBLISHED_TERMS, Terms
 from hhmm._precision import log_of_rounding
-from hhmm._types import EmissionFactors, EmissionLogits
+from hhmm._types import EmissionFactors, EmissionLogits, Params
 
 
-def logits_from_params(emission_base, emission_biases):
-    """Raise b (S, S-1) and c (K-1, S-1) to `EmissionLogits` (S, S) and (K, S)."""
-    to_syllables = helmert_basis(emission_base.shape[-2])
-    to_states = helmert_basis(emission_biases.shape[-2] + 1)
-    return EmissionLogits(
-        base=emission_base @ to_syllables.T,
-        biases=to_states @ emission_biases @ to_syllables.T,
+def terms_of(params, *, self_transitions=True):
+    """The `Terms` of `Params`: those that are not None."""
+    return Terms(
+        n_states=params.trans_probs.shape[-1],
+        n_syllables=params.emission_base.shape[-2],
+        names=tuple(t.name for t in ALL_TERMS if getattr(params, t.parameter) is not None),
+        self_transitions=self_transitions,
     )
 
 
+def with_zeros(params, names=tuple(term.name for term in ALL_TERMS)):
+    """`Params` with zeros for the terms among `names` that are None."""
+    given = [getattr(params, term.parameter) for term in ALL_TERMS]
+    n_syllables = next(values for values in given if values is not None).shape[-1] + 1
+    terms = Terms(params.trans_probs.shape[-1], n_syllables)
+    zeros = {
+        term.parameter: np.zeros(terms.param_shape(term))
+        for term in ALL_TERMS
+        if term.name in names and getattr(params, term.parameter) is None
+    }
+    return params._replace(**zeros)
+
+
+def all_params(logits, trans_probs):
+    """`Params` from logits and A: base and biases are 0 where left out, other terms are None."""
+    values = params_from_logits(jax.tree.map(np.asarray, logits))
+    return with_zeros(Params(trans_probs=np.asarray(trans_probs), **values), PUBLISHED_TERMS)
+
+
+def logits_from_params(params):
+    """Raise `Params` to `EmissionLogits`: b (S, S-1) to B (S, S), c (K-1, S-1) to C (K, S), ..."""
+
+    def raise_term(term):
+        values = getattr(params, term.parameter)
+        if values is None:
+            return None
+        if term.by_state:
+            n_states = values.shape[_state_axis(term)] + 1
+            values = _along_states(helmert_basis(n_states), values, term)
+        return values @ helmert_basis(values.shape[-1] + 1).T
+
+    return EmissionLogits(**{term.name: raise_term(term) for term in ALL_TERMS})
+
+
 def params_from_logits(logits):
-    """The inverse of `logits_from_params`: (b, c) of centred logits."""
-    to_syllables = helmert_basis(logits.base.shape[-1])
-    to_states = helmert_basis(logits.biases.shape[-2])
-    return logits.base @ to_syllables, to_states.T @ logits.biases @ to_syllables
+    """The inverse of `logits_from_params`, of centred logits: parameters of terms by name."""
+
+    def lower_term(term):
+        values = getattr(logits, term.name)
+        if values is None:
+            return None
+        if term.by_state:
+            n_states = values.shape[_state_axis(term)]
+            values = _along_states(helmert_basis(n_states).T, values, term)
+        return values @ helmert_basis(values.shape[-1])
+
+    return {term.parameter: lower_term(term) for term in ALL_TERMS}
 
 
-def syllable_log_probs(logits):
+def _state_axis(term):
+    return -3 if term.by_from else -2
+
+
+def _along_states(matrix, values, term):
+    """A matrix times the state axis of a term's array."""
+    if term.by_from:
+        return jnp.einsum("lk,...kij->...lij", matrix, values)
+    return matrix @ values
+
+
+def syllable_log_probs(logits, terms):
     """Log syllable transition probabilities (n_states, n_syllables, n_syllables)."""
-    return jax.nn.log_softmax(logits.base + logits.biases[..., :, None, :], axis=-1)
+    return jax.nn.log_softmax(terms.joint_logits(terms.stack(logits)), axis=-1)
 
 
-def emission_factors(logits, *, dtype=jnp.float32):
+def emission_factors(logits, terms, *, dtype=jnp.float32):
     """Tabulate the emission probability of every syllable pair in every state.
 
     The largest probability among the states is taken out of each pair, in
@@ -45,7 +100,9 @@ def emission_factors(logits, *, dtype=jnp.float32):
     Parameters
     ----------
     logits : EmissionLogits
-        Shapes (n_syllables, n_syllables) and (n_states, n_syllables), float64.
+        float64.
+    terms : Terms
+        Where a syllable that follows itself is held, the factor of that pair is 1.
     dtype : float32 or float64
         Of the factors, and so of the messages that are made of them.
 
@@ -53,7 +110,9 @@ def emission_factors(logits, *, dtype=jnp.float32):
     -------
     factors : EmissionFactors
     """
-    log_probs = syllable_log_probs(logits)
+    log_probs = syllable_log_probs(logits, terms)
+    if not terms.self_transitions:
+        log_probs = jnp.where(jnp.eye(terms.n_syllables, dtype=bool), 0, log_probs)
     n_states = log_probs.shape[0]
     by_pair = log_probs.reshape(n_states, -1)
     log_scale = by_pair.max(axis=0)

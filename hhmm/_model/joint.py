@@ -1,12 +1,11 @@
 """The prior of the parameters, normalised, in nats. Nothing else defines it.
 
-    log p(b, c, A) = log Normal(b; 0, emission_base_sigma^2)
-                   + log Normal(c; 0, emission_biases_sigma^2)
-                   + sum_k log Dirichlet(A[k, :]; trans_beta + trans_kappa e_k)
+    log p(emissions, A) = sum over terms of log Normal(parameters of the term; 0, sigma^2)
+                        + sum_k log Dirichlet(A[k, :]; trans_beta + trans_kappa e_k)
 
 Because the Helmert bases are orthonormal, ``|b|^2 = |B|^2`` and ``|c|^2 = |C|^2``:
-the density of (b, c) is computed from the centred logits, with the dimensions
-of b and c in its constants.
+the density of the parameters is computed from the centred logits, with the dimensions
+of the parameters in its constants.
 """
 
 import jax.numpy as jnp
@@ -15,12 +14,12 @@ from jax.scipy.special import gammaln, xlogy
 from hhmm._model.transitions import concentrations
 
 
-def emission_log_prior(logits, priors):
-    """Log prior density of (b, c), a scalar, from `EmissionLogits`."""
-    n_states, n_syllables = logits.biases.shape
-    return _log_normal(
-        logits.base, priors.emission_base_sigma, n_syllables * (n_syllables - 1)
-    ) + _log_normal(logits.biases, priors.emission_biases_sigma, (n_states - 1) * (n_syllables - 1))
+def emission_log_prior(terms, point, priors):
+    """Log prior density of the emission parameters, a scalar, from a point (n_rows, S)."""
+    return sum(
+        _log_normal(rows, getattr(priors, term.sigma), terms.n_dimensions(term))
+        for term, rows in terms.split(point)
+    )
 
 
 def trans_log_prior(trans_probs, priors):
@@ -37,9 +36,10 @@ def trans_log_prior(trans_probs, priors):
     return log_density.sum()
 
 
-def log_prior(logits, trans_probs, priors):
+def log_prior(terms, logits, trans_probs, priors):
     """Log prior density of all parameters, a scalar."""
-    return emission_log_prior(logits, priors) + trans_log_prior(trans_probs, priors)
+    of_emissions = emission_log_prior(terms, terms.stack(logits), priors)
+    return of_emissions + trans_log_prior(trans_probs, priors)
 
 
 def _log_normal(values, sigma, n_dimensions):

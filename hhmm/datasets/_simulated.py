@@ -9,11 +9,13 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from hhmm._conversions import to_float
 from hhmm._memory import check_simulation_fits
+from hhmm._model.emissions import terms_of, with_zeros
 from hhmm._model.simulate import draw_params, simulate
+from hhmm._model.terms import ALL_TERMS, Terms
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Priors
-from hhmm._validation import MAX_SYLLABLES, MOST
+from hhmm._validation import MAX_SYLLABLES, MOST, check_holding_times
 
 
 @validate_params(
@@ -22,8 +24,11 @@ from hhmm._validation import MAX_SYLLABLES, MOST
         "n_timesteps": [Interval(Integral, 1, MOST, closed="both")],
         "n_states": [Interval(Integral, 1, MOST, closed="both")],
         "n_syllables": [Interval(Integral, 1, MAX_SYLLABLES, closed="both")],
-        "emission_base_sigma": [Interval(Real, 0, None, closed="neither")],
-        "emission_biases_sigma": [Interval(Real, 0, None, closed="neither")],
+        "emission_usage_sigma": [Interval(Real, 0, None, closed="left")],
+        "emission_base_sigma": [Interval(Real, 0, None, closed="left")],
+        "emission_biases_sigma": [Interval(Real, 0, None, closed="left")],
+        "emission_interactions_sigma": [Interval(Real, 0, None, closed="left")],
+        "holding_times": ["array-like", None],
         "trans_beta": [Interval(Real, 0, None, closed="neither")],
         "trans_kappa": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
@@ -37,8 +42,11 @@ def make_hhmm(
     n_states=5,
     n_syllables=20,
     *,
+    emission_usage_sigma=0.0,
     emission_base_sigma=1.0,
     emission_biases_sigma=1.0,
+    emission_interactions_sigma=0.0,
+    holding_times=None,
     trans_beta=1.0,
     trans_kappa=100.0,
     random_state=None,
@@ -51,8 +59,15 @@ def make_hhmm(
     n_timesteps : int, default=1000
     n_states : int, default=5
     n_syllables : int, default=20
-    emission_base_sigma, emission_biases_sigma : float, default=1.0
-        Standard deviations of the emission parameters.
+    emission_usage_sigma : float, default=0.0
+    emission_base_sigma : float, default=1.0
+    emission_biases_sigma : float, default=1.0
+    emission_interactions_sigma : float, default=0.0
+        Standard deviations of the emission parameters. 0 leaves a term out.
+    holding_times : array-like or list of array-like, optional
+        How long syllables are held, in timesteps: all syllables alike (1-D), or one array a
+        syllable. A syllable is then held for a time drawn from its array, the next one is another
+        one, and states move on meanwhile. None draws a syllable at every timestep.
     trans_beta, trans_kappa : float, default=1.0 and 100.0
         Dirichlet concentration of every state transition, and what is added for staying.
     random_state : int, RandomState or None, default=None
@@ -67,9 +82,13 @@ def make_hhmm(
         emission_base : ndarray of shape (n_syllables, n_syllables - 1)
         emission_biases : ndarray of shape (n_states - 1, n_syllables - 1)
         trans_probs : ndarray of shape (n_states, n_states)
+        emission_usage : ndarray of shape (n_syllables - 1,)
+        emission_interactions : ndarray of shape (n_states - 1, n_syllables, n_syllables - 1)
 
     Raises
     ------
+    ValueError
+        If `holding_times` are not positive integers, or not of every syllable; if all scales are 0.
     MemoryError
         If the data or the parameters take more memory than is free.
 
@@ -85,21 +104,36 @@ def make_hhmm(
         n_states=int(n_states),
         n_syllables=int(n_syllables),
     )
+    scales = {
+        "emission_usage_sigma": emission_usage_sigma,
+        "emission_base_sigma": emission_base_sigma,
+        "emission_biases_sigma": emission_biases_sigma,
+        "emission_interactions_sigma": emission_interactions_sigma,
+        "trans_beta": trans_beta,
+        "trans_kappa": trans_kappa,
+    }
+    priors = Priors(**{name: np.float64(to_float(value, name)) for name, value in scales.items()})
+    terms = Terms(
+        int(n_states),
+        int(n_syllables),
+        tuple(term.name for term in ALL_TERMS if scales[term.sigma] > 0),
+        self_transitions=holding_times is None,
+    )
+    if holding_times is not None:
+        holding_times = check_holding_times(holding_times, terms.n_syllables)
     key_params, key_data = jax.random.split(key_from_random_state(random_state))
-    priors = Priors(
-        np.float64(to_float(emission_base_sigma, "emission_base_sigma")),
-        np.float64(to_float(emission_biases_sigma, "emission_biases_sigma")),
-        np.float64(to_float(trans_beta, "trans_beta")),
-        np.float64(to_float(trans_kappa, "trans_kappa")),
-    )
-    params = draw_params(key_params, priors, n_states=int(n_states), n_syllables=int(n_syllables))
+    params = draw_params(key_params, priors, terms=terms)
     syllables, states = simulate(
-        key_data, params, n_sequences=int(n_sequences), n_timesteps=int(n_timesteps)
+        key_data,
+        params,
+        holding_times,
+        terms=terms_of(params, self_transitions=terms.self_transitions),
+        n_sequences=int(n_sequences),
+        n_timesteps=int(n_timesteps),
     )
+    params = with_zeros(params)
     return Bunch(
         X=np.asarray(syllables).T.copy(),
         states=np.asarray(states).T.copy(),
-        emission_base=np.array(params.emission_base),
-        emission_biases=np.array(params.emission_biases),
-        trans_probs=np.array(params.trans_probs),
+        **{name: np.array(values) for name, values in params._asdict().items()},
     )

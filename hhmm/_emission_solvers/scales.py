@@ -1,0 +1,254 @@
+"""Scales that are learnt: the spread of each term of the emissions, beta and kappa.
+
+Drawn, under Gibbs sampling. The scale sigma of a term x of d parameters is a priori half-Cauchy.
+With an auxiliary variable a (Makalic & Schmidt 2016, "A simple sampler for the horseshoe
+estimator", IEEE Signal Processing Letters 23(1)),
+
+    a ~ InvGamma(1, 1 / s^2 + 1 / sigma^2),    sigma^2 ~ InvGamma((d + 1) / 2, 1 / a + |x|^2 / 2)
+
+which moves slowly where the counts say little of x. Therefore it is interwoven with a step that
+rescales x and sigma together (Yu & Meng 2011, "To center or not to center", JCGS 20(3)): given
+x / sigma, log sigma has the density of its prior times the likelihood of the counts, and is drawn
+by slice sampling (Neal 2003, Annals of Statistics 31). Beta and kappa are drawn by slice sampling
+too, with the transitions summed out: given the counts of state transitions, these are
+Dirichlet-multinomial.
+
+Estimated, under EM, by type-II maximum likelihood: sigma^2 is the mean square of x under the
+Normal approximation at its mode, (|mode|^2 + trace of the covariance) / d (MacKay 1992, "Bayesian
+interpolation", Neural Computation 4). The trace is that of one perturb-and-solve draw, made of
+the same noise in every iteration, so that EM comes to rest. Beta and kappa are where the
+Dirichlet-multinomial probability of the expected counts is largest.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.special import gammaln
+
+from hhmm._model.terms import ALL_TERMS
+from hhmm._model.transitions import log_gamma_draw
+from hhmm._random import uniforms
+
+# scale s of the half-Cauchy prior of each thing that may be learnt
+PRIOR_SCALE = {
+    **{term.sigma: 2.0 for term in ALL_TERMS},
+    "trans_beta": 1.0,
+    "trans_kappa": 100.0,
+}
+# where learning begins, and what a term has whose scale is not learnt yet
+FIRST_GUESS = {
+    "emission_base_sigma": 2.0,
+    "emission_biases_sigma": 1.0,
+    "emission_usage_sigma": 2.0,
+    "emission_interactions_sigma": 0.5,
+    "trans_beta": 1.0,
+    "trans_kappa": 100.0,
+}
+# no scale leaves these bounds: at them the term is 0 in effect, or its prior is flat
+BOUNDS = (1e-3, 1e3)
+BOUNDS_OF_CONCENTRATIONS = (1e-3, 1e9)
+# a change of a scale by a smaller factor is no change, so that EM can come to rest
+SETTLED = 0.01
+# of slice sampling on logarithms: steps out, and cuts of the slice, at most
+MAX_STEPS_OUT, MAX_CUTS = 8, 40
+# grids on which EM seeks concentrations, of at least 1 and at least 0
+BETA_GRID = np.geomspace(1, 100, 41)
+KAPPA_GRID = np.append(0, np.geomspace(0.1, 1e7, 81))
+
+
+def draw_scales(key, terms, counts, point, priors, learnt):
+    """Draw the scales of the terms, given the point and jointly with it.
+
+    Parameters
+    ----------
+    key : JAX key
+    terms : Terms
+    counts : EmissionCounts
+    point : (n_rows, S), centred
+        A draw given the counts and the scales.
+    priors : Priors
+    learnt : tuple of str, static
+        Fields of `Priors`.
+
+    Returns
+    -------
+    point : (n_rows, S)
+    priors : Priors
+    """
+    for term, rows in list(terms.split(point)):
+        if term.sigma not in learnt:
+            continue
+        key, key_given, key_joint = jax.random.split(key, 3)
+        sigma = _draw_given_term(
+            key_given, getattr(priors, term.sigma), rows, terms.n_dimensions(term), term.sigma
+        )
+        factor = _draw_factor(key_joint, terms, counts, point, term, sigma)
+        point = point + (factor - 1) * terms.only(point, term)
+        priors = priors._replace(**{term.sigma: sigma * factor})
+    return point, priors
+
+
+def _draw_given_term(key, sigma, rows, n_dimensions, name):
+    """Draw sigma given its term, by way of the auxiliary variable."""
+    key_auxiliary, key_sigma = jax.random.split(key)
+    rate = PRIOR_SCALE[name] ** -2.0 + sigma**-2.0
+    auxiliary = jnp.exp(-log_gamma_draw(key_auxiliary, jnp.ones(()))) * rate
+    rate = 1 / auxiliary + 0.5 * jnp.sum(rows**2)
+    shape = jnp.asarray(0.5 * (n_dimensions + 1))
+    variance = jnp.exp(-log_gamma_draw(key_sigma, shape)) * rate
+    return jnp.clip(jnp.sqrt(variance), *BOUNDS)
+
+
+def _draw_factor(key, terms, counts, point, term, sigma):
+    """Draw the factor by which a term and its scale are rescaled together."""
+    # the logits are linear in the factor: two arrays, and no other work for the terms
+    only = terms.only(point, term)
+    fixed = terms.joint_logits(point - only)
+    moving = terms.summed(only)
+    linear = jnp.vdot(counts.totals, only)
+
+    def log_density(log_factor):
+        factor = jnp.exp(log_factor)
+        log_partition = jax.nn.logsumexp(fixed + factor * moving, axis=-1)
+        log_likelihood = factor * linear - jnp.vdot(counts.departures, log_partition)
+        return log_likelihood + _log_half_cauchy(jnp.log(sigma) + log_factor, term.sigma)
+
+    bounds = tuple(np.log(BOUNDS) - jnp.log(sigma))
+    width = 2 / np.sqrt(max(terms.n_dimensions(term), 1))
+    return jnp.exp(_slice(key, log_density, jnp.zeros(()), width, bounds))
+
+
+def draw_concentrations(key, counts, priors, learnt):
+    """Draw beta and kappa, given counts of state transitions (n_states, n_states), A summed out.
+
+    Parameters
+    ----------
+    key : JAX key
+    counts : (n_states, n_states)
+    priors : Priors
+    learnt : tuple of str, static
+
+    Returns
+    -------
+    priors : Priors
+    """
+    for name in ("trans_beta", "trans_kappa"):
+        if name not in learnt:
+            continue
+        key, key_slice = jax.random.split(key)
+
+        def log_density(log_value, name=name, priors=priors):
+            at = priors._replace(**{name: jnp.exp(log_value)})
+            return log_prob_of_counts(counts, at.trans_beta, at.trans_kappa) + _log_half_cauchy(
+                log_value, name
+            )
+
+        start = jnp.log(jnp.clip(getattr(priors, name), *BOUNDS_OF_CONCENTRATIONS))
+        drawn = _slice(key_slice, log_density, start, 1.0, np.log(BOUNDS_OF_CONCENTRATIONS))
+        priors = priors._replace(**{name: jnp.exp(drawn)})
+    return priors
+
+
+def log_prob_of_counts(counts, beta, kappa):
+    """Dirichlet-multinomial log probability of transition counts, () nats, up to a constant.
+
+    Beta and kappa may have further, leading axes.
+    """
+    n_states = counts.shape[-1]
+    beta, kappa = (jnp.asarray(value)[..., None] for value in (beta, kappa))
+    stay = beta + kappa
+    total = stay + (n_states - 1) * beta
+    of_staying = gammaln(jnp.diagonal(counts) + stay) - gammaln(stay)
+    of_leaving = gammaln(counts + beta[..., None]) - gammaln(beta[..., None])
+    of_leaving = jnp.where(jnp.eye(n_states, dtype=bool), 0, of_leaving).sum(axis=-1)
+    of_rows = gammaln(total) - gammaln(counts.sum(axis=-1) + total)
+    return (of_staying + of_leaving + of_rows).sum(axis=-1)
+
+
+def estimate_scales(terms, mode, spread, priors, learnt):
+    """Type-II maximum likelihood of the scales of terms, one iteration.
+
+    Parameters
+    ----------
+    terms : Terms
+    mode : (n_rows, S)
+    spread : (n_rows, S)
+        A Normal(0, H^-1) draw.
+    priors : Priors
+    learnt : tuple of str, static
+
+    Returns
+    -------
+    priors : Priors
+        A scale that would change by less than `SETTLED` is left as it is.
+    """
+    for (term, rows), (_, around) in zip(terms.split(mode), terms.split(spread), strict=True):
+        if term.sigma not in learnt:
+            continue
+        mean_square = (jnp.sum(rows**2) + jnp.sum(around**2)) / max(terms.n_dimensions(term), 1)
+        priors = _moved(priors, term.sigma, jnp.clip(jnp.sqrt(mean_square), *BOUNDS))
+    return priors
+
+
+def estimate_concentrations(counts, priors, learnt):
+    """Maximum likelihood of beta and kappa given expected counts, one after the other.
+
+    Beta is at least 1, and kappa at least 0: below, the density of A has no mode.
+    """
+    if "trans_kappa" in learnt:
+        log_probs = log_prob_of_counts(counts, priors.trans_beta, KAPPA_GRID)
+        priors = _moved(priors, "trans_kappa", jnp.asarray(KAPPA_GRID)[jnp.argmax(log_probs)])
+    if "trans_beta" in learnt:
+        log_probs = log_prob_of_counts(counts, BETA_GRID, priors.trans_kappa)
+        priors = _moved(priors, "trans_beta", jnp.asarray(BETA_GRID)[jnp.argmax(log_probs)])
+    return priors
+
+
+def _moved(priors, name, value):
+    old = getattr(priors, name)
+    is_settled = jnp.abs(value - old) <= SETTLED * old
+    return priors._replace(**{name: jnp.where(is_settled, old, value)})
+
+
+def _log_half_cauchy(log_value, name):
+    """Log density of the logarithm of a half-Cauchy variable, up to a constant."""
+    ratio = jnp.exp(log_value) / PRIOR_SCALE[name]
+    return log_value - jnp.log1p(ratio**2)
+
+
+def _slice(key, log_density, start, width, bounds):
+    """One step of slice sampling (Neal 2003, figures 3 and 5) on an interval, ()."""
+    noise = uniforms(key, (3 + MAX_CUTS,))
+    level = log_density(start) + jnp.log1p(-noise[0])
+    low, high = bounds
+    left = start - width * noise[1]
+    # the steps out are shared out at random between the two sides, which keeps the step exact
+    n_left = jnp.floor(MAX_STEPS_OUT * noise[2]).astype(jnp.int32)
+
+    def step_out(edge, by, n_steps):
+        def unfinished(carry):
+            edge, i = carry
+            return (i < n_steps) & (edge > low) & (edge < high) & (log_density(edge) > level)
+
+        return lax.while_loop(unfinished, lambda carry: (carry[0] + by, carry[1] + 1), (edge, 0))[0]
+
+    left = jnp.maximum(step_out(left, -width, n_left), low)
+    right = start + width * (1 - noise[1])
+    right = jnp.minimum(step_out(right, width, MAX_STEPS_OUT - 1 - n_left), high)
+
+    def unfinished(carry):
+        _, _, _, accepted, i = carry
+        return ~accepted & (i < MAX_CUTS)
+
+    def cut(carry):
+        left, right, value, _, i = carry
+        value = left + noise[3 + i] * (right - left)
+        accepted = log_density(value) > level
+        left = jnp.where(~accepted & (value < start), value, left)
+        right = jnp.where(~accepted & (value >= start), value, right)
+        return left, right, value, accepted, i + 1
+
+    carry = left, right, start, jnp.bool_(False), jnp.int32(0)
+    _, _, value, accepted, _ = lax.while_loop(unfinished, cut, carry)
+    return jnp.where(accepted, value, start)

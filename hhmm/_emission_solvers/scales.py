@@ -38,8 +38,8 @@ PRIOR_SCALE = {
 }
 # where learning begins, and what a term has whose scale is not learnt yet
 FIRST_GUESS = {
-    "emission_base_sigma": 2.0,
-    "emission_biases_sigma": 1.0,
+    "emission_base_sigma": 3.0,
+    "emission_biases_sigma": 2.0,
     "emission_usage_sigma": 2.0,
     "emission_interactions_sigma": 0.5,
     "trans_beta": 1.0,

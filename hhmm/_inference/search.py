@@ -21,9 +21,10 @@ at random. The modes that matter there are hundreds of nats apart on a part too.
 syllables do not occur, it is run on those that do: of 1000 syllables, 200 transitions show at most
 200, which takes seconds where all would take an hour, and no start is better for the others.
 
-Scales that are learnt decide which mode is highest, so they are learnt before the race: the best of
-the slow starts, after a few iterations at first guesses, climbs on while its scales are estimated.
-The race is then run at these, by that climb and by new starts.
+Scales that are learnt decide which mode is highest, so they are learnt in the race. After its first
+round, which is run at first guesses, the best start of each family learns them, and all go on at
+those of the highest one: log joints at different scales cannot be compared. Each start learns beta
+and kappa for itself, since a few transition probabilities weigh little.
 """
 
 from typing import NamedTuple
@@ -56,8 +57,8 @@ MIN_STRETCHES = 16
 ROUNDS = ((15, lambda n: -(-n // 3)), (40, lambda n: max(min(n, 2), -(-n // 4))))
 # then all that are left run on, in laps; after each, who is too far behind stops
 LAP, N_LAPS = 40, 5
-# iterations in which scales are learnt before the race
-LEARNING = 40
+# iterations in which scales are learnt
+LEARNING = 20
 # an iteration that gains less, in nats, is the last one of a start
 TOL = 0.1
 # iterations over which the pace of a start is measured
@@ -123,7 +124,10 @@ def search(rng, sequences, priors, *, settings):
         n_at_once=n_threads,  # cores are for several starts at a time, not for the lanes of one
     ).on_device()
 
-    def climb(racer, n_iter, learnt=()):
+    concentrations = tuple(name for name in settings.learnt if name.startswith("trans"))
+    learnt_scales = tuple(name for name in settings.learnt if name not in concentrations)
+
+    def climb(racer, n_iter, learnt=concentrations):
         family, chain, _ = racer
         result = run(
             Start(key_from_data(np.zeros(2, np.uint32)), chain, 0),
@@ -149,21 +153,35 @@ def search(rng, sequences, priors, *, settings):
         racers = moved + [racer for racer in racers if racer.pace == 0]
         return sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
 
-    racers = []
-    if settings.learnt:
-        starts = _slow(rng, work, priors, settings, any_length="trans_kappa" in settings.learnt)
-        first, *_ = race([_Racer("slow", chain, np.inf) for chain in starts], ROUNDS[0][0])
-        learning = climb(first._replace(pace=np.inf), LEARNING, settings.learnt)
-        priors = learning.chain.priors
-        racers = [learning._replace(pace=np.inf)]
-    racers += [_Racer("slow", chain, np.inf) for chain in _slow(rng, work, priors, settings)]
-    for family in ("sticky", "flat"):
-        starts = _random(rng, family, work, priors, settings)
-        racers += [_Racer(family, chain, np.inf) for chain in starts]
-    for n_iter, keep in ROUNDS:
+    def with_common_scales(racers):
+        """The best of each family learns scales; all racers go on at those of the highest one."""
+        best = {racer.family: racer for racer in reversed(racers)}
+        calls = [
+            lambda racer=racer: climb(racer, LEARNING, settings.learnt) for racer in best.values()
+        ]
+        learned = together(*calls, n_threads=n_threads, pool="starts")
+        highest = max(learned, key=lambda racer: float(racer.chain.log_joint))
+        scales = {name: getattr(highest.chain.priors, name) for name in learnt_scales}
+        others = [racer for racer in racers if racer is not best[racer.family]]
+        return [
+            racer._replace(
+                chain=racer.chain._replace(priors=racer.chain.priors._replace(**scales)),
+                pace=np.inf,
+            )
+            for racer in [*learned, *others]
+        ]
+
+    racers = [
+        _Racer(family, chain, np.inf)
+        for family, make in (("slow", _slow), ("sticky", _random), ("flat", _random))
+        for chain in make(rng, family, work, priors, settings)
+    ]
+    for i, (n_iter, keep) in enumerate(ROUNDS):
         racers = race(racers, n_iter)
         families = [[racer for racer in racers if racer.family == f] for f in FAMILIES]
         racers = [racer for family in families for racer in family[: keep(len(family))]]
+        if i == 0 and learnt_scales:
+            racers = with_common_scales(racers)
     for lap in range(N_LAPS):
         best = max(float(racer.chain.log_joint) for racer in racers)
         n_left = LAP * (N_LAPS - lap)
@@ -226,9 +244,10 @@ def _with_unseen(logits, seen, n_syllables):
     return EmissionLogits(**wider)
 
 
-def _slow(rng, sequences, priors, settings, *, any_length=False):
+def _slow(rng, family, sequences, priors, settings):
+    del family
     lengths, terms = [len(x) for x in sequences], settings.terms
-    if any_length:
+    if "trans_kappa" in settings.learnt:
         tried = windows.all_window_lengths(lengths)
     else:
         tried = windows.window_lengths(lengths, priors, terms.n_states)

@@ -71,11 +71,12 @@ def update_params(key_emission, key_trans, chain, learning_rate, warming_up, *, 
         )
         mode = jax.tree.map(lambda new, old: jnp.where(after <= before, new, old), mode, start)
     trans_counts = chain.stats.state_trans_counts
-    trans_probs = trans_mode(trans_counts, priors, chain.trans_probs)
     if learnt:
         point = terms.stack(mode)
         priors = scales.estimate_scales(terms, point, solution.solved, priors, learnt)
+        # before the mode: a probability may be 0 where beta is 1, and not where it is more
         priors = scales.estimate_concentrations(trans_counts, priors, learnt)
+    trans_probs = trans_mode(trans_counts, priors, chain.trans_probs)
     return chain._replace(
         logits=mode,
         trans_probs=trans_probs,

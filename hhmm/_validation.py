@@ -38,6 +38,9 @@ LONG_RUN = 3.0
 # transitions of a syllable to itself that must be expected by chance before having none means that
 # runs were collapsed
 _FEWEST_BY_CHANCE = 5.0
+# factor between mean runs of two data sets from which they have another form; and runs needed to say
+_OTHER_RUNS = 2.0
+_FEWEST_RUNS = 20
 
 
 class DoubtfulDataWarning(UserWarning):
@@ -230,7 +233,7 @@ def check_weights(sample_weight):
     return float(weights) if weights.ndim == 0 else weights
 
 
-def describe_doubtful_data(checked, n_syllables, empty, *, is_given):
+def describe_doubtful_data(checked, n_syllables, empty, *, is_given, self_transitions):
     """Return warnings about data that can be fitted, but most likely not as they are.
 
     Parameters
@@ -241,6 +244,8 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given):
         Indices of the sequences without an observed timestep.
     is_given : bool
         Whether the user gave `n_syllables`, perhaps for labels of other data.
+    self_transitions : bool
+        Of the model that is fitted.
 
     Returns
     -------
@@ -275,7 +280,37 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given):
             "event, leave out the missing timesteps between events, so that each event is one "
             "timestep"
         )
+    mean_run = mean_run_length(sequences)
+    if self_transitions and mean_run >= LONG_RUN:
+        messages.append(
+            f"Syllables are held for {mean_run:.1f} timesteps on average. With "
+            "self_transitions=True, states come to explain how long syllables are held instead of "
+            "which syllables are used. Fit with self_transitions=False"
+        )
     return messages
+
+
+def warn_of_other_runs(checked, mean_run, *, stacklevel):
+    """Warn where syllables are held much longer, or shorter, than in the data of the fit.
+
+    Parameters
+    ----------
+    checked : Checked
+    mean_run : float or None
+        Mean number of timesteps that a syllable was held in the data of the fit.
+    """
+    n_observed = sum(int(np.count_nonzero(x >= 0)) for x in checked.sequences)
+    here = mean_run_length(checked.sequences)
+    if mean_run is None or n_observed < _FEWEST_RUNS * here:
+        return
+    if not 1 / _OTHER_RUNS <= here / mean_run <= _OTHER_RUNS:
+        warnings.warn(
+            f"Syllables of X are held for {here:.1f} timesteps on average, those of the training "
+            f"data for {mean_run:.1f}. Bring X to the form that the training data had: the same "
+            "frame rate, and runs of equal syllables collapsed or not as there",
+            DoubtfulDataWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def check_holding_times(holding_times, n_syllables):

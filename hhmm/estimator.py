@@ -442,15 +442,18 @@ class EfficientHHMM(
             )
         checked = _validation.check_sequences(self, X, mask=mask, reset=True)
         n_syllables, empty = _validation.check_fit_data(checked, self.n_syllables, self.n_states)
+        self_transitions = _validation.resolve_self_transitions(
+            self.self_transitions, checked.sequences
+        )
         for message in _validation.describe_doubtful_data(
-            checked, n_syllables, empty, is_given=self.n_syllables is not None
+            checked,
+            n_syllables,
+            empty,
+            is_given=self.n_syllables is not None,
+            self_transitions=self_transitions,
         ):
             warnings.warn(message, _validation.DoubtfulDataWarning, stacklevel=_CALLER_OF_FIT)
-        terms = self._terms(
-            int(self.n_states),
-            n_syllables,
-            _validation.resolve_self_transitions(self.self_transitions, checked.sequences),
-        )
+        terms = self._terms(int(self.n_states), n_syllables, self_transitions)
         is_sampler = self.algorithm == "gibbs"
         n_draws = int(self.n_draws) if is_sampler else 0
         estimate_memory = functools.partial(
@@ -1203,6 +1206,8 @@ class EfficientHHMM(
         check_is_fitted(self)
         checked = _validation.check_sequences(self, X, mask=mask, reset=False)
         _validation.warn_of_column(checked, stacklevel=5)
+        mean_run = getattr(self, "_mean_run", None)
+        _validation.warn_of_other_runs(checked, mean_run, stacklevel=5)
         params = self._params()
         n_syllables = len(params.emission_base)
         _validation.check_labels(

@@ -66,6 +66,7 @@ from hhmm._validation import (
     check_sequences,
     count_transitions,
     describe_doubtful_data,
+    resolve_self_transitions,
 )
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import matched_accuracy, state_durations, state_usage
@@ -590,8 +591,15 @@ def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
     checked = check_sequences(model, X, mask=mask, reset=True)
     lengths = np.array([len(sequence) for sequence in checked.sequences])
     n_syllables, empty = check_fit_data(checked, model.n_syllables, 1)
-    is_given = model.n_syllables is not None
-    for message in describe_doubtful_data(checked, n_syllables, empty, is_given=is_given):
+    # once for all folds: scores of models with and without self-transitions cannot be compared
+    model.self_transitions = resolve_self_transitions(model.self_transitions, checked.sequences)
+    for message in describe_doubtful_data(
+        checked,
+        n_syllables,
+        empty,
+        is_given=model.n_syllables is not None,
+        self_transitions=model.self_transitions,
+    ):
         warnings.warn(message, DoubtfulDataWarning, stacklevel=3)
     points = _make_points(model, param_grid, n_syllables)
     folds = _make_folds(checked.sequences, cv, groups)

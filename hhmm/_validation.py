@@ -38,7 +38,7 @@ LONG_RUN = 3.0
 # transitions of a syllable to itself that must be expected by chance before having none means that
 # runs were collapsed
 _FEWEST_BY_CHANCE = 5.0
-# factor between mean runs of two data sets from which they have another form; and runs needed to say
+# factor between mean runs from which two data sets differ in form; and runs needed to say so
 _OTHER_RUNS = 2.0
 _FEWEST_RUNS = 20
 

@@ -78,8 +78,15 @@ class EfficientHHMM(
 
     where the base B is shared by all states and the bias C[k] moves every row at once:
     (S + K - 1)(S - 1) emission parameters for K states and S syllables, instead of
-    K S (S - 1). States follow a sticky Markov chain. The posterior of all
-    parameters and states is sampled by Gibbs sweeps.
+    K S (S - 1). Two further terms can be added: a usage offset U[j] for syllables that are
+    common whatever came before, and interactions D[k, i, j] for states that also change the order
+    of syllables. States follow a sticky Markov chain. The posterior of all parameters and
+    states is sampled by Gibbs sweeps.
+
+    At the frame rate of a camera a syllable is held for many timesteps, and how long it is held says
+    little about states. With `self_transitions` False, a syllable that follows itself is held: that
+    is no emission, states still move at every timestep, and at a change the softmax is over all
+    other syllables.
 
     Parameters
     ----------
@@ -90,13 +97,22 @@ class EfficientHHMM(
         Number of syllables S, at most 46,340; labels are 0 to S - 1. None takes the
         largest label of the training data plus one. Give it where held-out data may hold
         labels that the training data does not.
-    emission_base_sigma : float, default=1.0
+    emission_usage_sigma : float or "auto", default=0.0
+        Prior standard deviation of the entries of `emission_usage_`. 0 leaves this term out,
+        here and below; "auto" learns the scale from the data.
+    emission_base_sigma : float or "auto", default=1.0
         Prior standard deviation of the entries of `emission_base_`.
-    emission_biases_sigma : float, default=1.0
+    emission_biases_sigma : float or "auto", default=1.0
         Prior standard deviation of the entries of `emission_biases_`.
-    trans_beta : float, default=1.0
+    emission_interactions_sigma : float or "auto", default=0.0
+        Prior standard deviation of the entries of `emission_interactions_`.
+    self_transitions : bool or "auto", default=True
+        Whether a syllable that follows itself is an emission (True), or held (False). "auto" takes
+        False where syllables are held for 3 timesteps or longer on average, and where no syllable
+        ever follows itself, though some would by chance: runs were collapsed.
+    trans_beta : float or "auto", default=1.0
         Dirichlet concentration of every state transition.
-    trans_kappa : float, default=100.0
+    trans_kappa : float or "auto", default=100.0
         Concentration added for staying in a state. States are expected to last
         about ``(trans_kappa + K trans_beta) / ((K - 1) trans_beta)`` timesteps a priori.
     algorithm : {"gibbs", "em", "gradient"}, default="gibbs"
@@ -164,10 +180,20 @@ class EfficientHHMM(
         b, with B = b Q_S' and Q_S the Helmert basis. Mean of the kept draws, or the mode.
     emission_biases_ : ndarray of shape (n_states - 1, n_syllables - 1)
         c, with C = Q_K c Q_S'. Mean of the kept draws, or the mode.
+    emission_usage_ : ndarray of shape (n_syllables - 1,)
+        u, with U = u Q_S'. Mean of the kept draws, or the mode; 0 where the term is left out.
+    emission_interactions_ : ndarray of shape (n_states - 1, n_syllables, n_syllables - 1)
+        d, with D[:, i] = Q_K d[:, i] Q_S'. Mean of the kept draws, or the mode; 0 where the term
+        is left out.
     trans_probs_ : ndarray of shape (n_states, n_states)
         A, state transition probabilities, from row to column. Mean of the kept draws, or the mode.
     syllable_trans_probs_ : ndarray of shape (n_states, n_syllables, n_syllables)
-        P, computed from `emission_base_` and `emission_biases_`.
+        P, computed from the parameters of all terms. Its diagonal is 0 without self-transitions.
+    self_transitions_ : bool
+        Whether a syllable that follows itself is an emission.
+    sigmas_ : dict of float
+        The scales of all terms, and trans_beta and trans_kappa, by their names: as given, or
+        the mean of the kept draws, or the estimate of "em" and "gradient".
     states_ : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
         States of the training data in the form of X, -1 on padding: in the last sweep of
         "gibbs", else the most probable path.
@@ -176,7 +202,8 @@ class EfficientHHMM(
         The chain that `emission_base_`, `emission_biases_`, `trans_probs_`, `states_` and
         `emission_losses_` are of; 0 where there is one.
     log_joint_ : ndarray of shape (n_chains, n_iter_)
-        log p(X | parameters) + log p(parameters) after each sweep or iteration, nats. A climb that
+        log p(X | parameters) + log p(parameters) after each sweep or iteration, nats, given the
+        scales as they are then. A climb that
         ended before others repeats its last value. For "em"
         and "gradient", concentrations of transitions below 1 count as 1 in it, since the
         posterior has no mode otherwise.
@@ -189,9 +216,10 @@ class EfficientHHMM(
         Negative log posterior of the emissions (nats) where each iteration of the last
         emission solve began: flat at the end when it converged. Not with "gradient".
     posterior_ : NamedTuple
-        Kept draws: ``emission_base``, ``emission_biases``, ``trans_probs``, ``log_joint``, each
-        with leading axes (n_chains, number of draws kept). State labels agree across draws and
-        chains.
+        Kept draws: ``emission_base``, ``emission_biases``, ``trans_probs``, ``log_joint``,
+        ``emission_usage`` and ``emission_interactions`` (None where the term is left out), each
+        with leading axes (n_chains, number of draws kept), and ``sigmas``, a dict with the draws
+        of each scale that is learnt. State labels agree across draws and chains.
         With "gibbs" only, as `emission_acceptance_` and `emission_diverging_`.
     n_iter_ : int
         Number of sweeps or iterations done.
@@ -224,6 +252,12 @@ class EfficientHHMM(
     timesteps at the end are padding: the sequence ends before them. Any other missing timestep is
     part of the sequence: its state is inferred, and the emissions into and out of it are left out.
 
+    A scale that is "auto" has a half-Cauchy prior of scale 2 (trans_beta 1, trans_kappa 100). With
+    "gibbs" it is drawn in every sweep [6]_ [7]_; "em" and "gradient" estimate it by type-II maximum
+    likelihood. The race of `init` "windows" learns scales too. The published model
+    has ``emission_usage_sigma=0``, ``emission_interactions_sigma=0``, ``self_transitions=True`` and
+    numbers for the other scales.
+
     Parameters, `score` and `score_samples` are computed in float64. Messages of a fit are float32:
     what `log_joint_` records of a sweep is off by at most 1.2e-7 nats a timestep, and typically by
     1e-9. Results do not depend on the user's JAX settings for precision, random numbers, debugging,
@@ -247,6 +281,10 @@ class EfficientHHMM(
        Monte Carlo, chapter 5.
     .. [5] Dempster, A. P., Laird, N. M. and Rubin, D. B. (1977). Maximum likelihood from
        incomplete data via the EM algorithm. JRSS B 39, section 3.
+    .. [6] Makalic, E. and Schmidt, D. F. (2016). A simple sampler for the horseshoe
+       estimator. IEEE Signal Processing Letters 23(1).
+    .. [7] Yu, Y. and Meng, X.-L. (2011). To center or not to center: that is not the question.
+       Journal of Computational and Graphical Statistics 20(3).
 
     Examples
     --------
@@ -715,6 +753,10 @@ class EfficientHHMM(
     def score(self, X, y=None, *, mask=None, sample_weight=None):
         """Log-likelihood per observed transition: comparable between folds and data sets.
 
+        A model with self-transitions counts every observed transition, and one without counts
+        changes of syllable alone. These are different events: compare scores only between models
+        that have the same `self_transitions_`.
+
         Parameters
         ----------
         X, mask
@@ -1077,6 +1119,11 @@ class EfficientHHMM(
             for term in ALL_TERMS
             if isinstance(getattr(self, term.sigma), str) or getattr(self, term.sigma) > 0
         )
+        if not names:
+            raise ValueError(
+                f"all of {', '.join(term.sigma for term in ALL_TERMS)} are 0, which leaves no "
+                "emission parameter. At least one must be positive or 'auto'"
+            )
         return Terms(n_states, n_syllables, names, self_transitions)
 
     def _priors(self, learnt=FIRST_GUESS):

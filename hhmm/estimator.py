@@ -83,7 +83,7 @@ class EfficientHHMM(
     of syllables. States follow a sticky Markov chain. The posterior of all parameters and
     states is sampled by Gibbs sweeps.
 
-    At the frame rate of a camera a syllable is held for many timesteps, and how long it is held says
+    At the frame rate of a camera a syllable is held for many timesteps, and for how long says
     little about states. With `self_transitions` False, a syllable that follows itself is held: that
     is no emission, states still move at every timestep, and at a change the softmax is over all
     other syllables.

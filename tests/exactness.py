@@ -15,7 +15,12 @@ the rank of the draw among all of the chain, by any statistic, is uniform.
 syllables keep the distribution that they had before.
 
 A syllable after a missing one is drawn uniformly, like the first of a sequence: there the model
-conditions on it.
+conditions on it. Without self-transitions the model conditions on when syllables are held, too.
+That is drawn once, independently at every timestep, and is not drawn again.
+
+Scales that are learnt are drawn from half-Cauchy priors first. The steps of a sweep that draw them
+and the parameters do not commute, so the reversed kernel is not known, and they are tested by
+alternation alone.
 """
 
 import functools
@@ -33,6 +38,7 @@ from hhmm._inference import gibbs, initialise
 from hhmm._inference.chain import Settings
 from hhmm._messages import compressed
 from hhmm._model.emissions import emission_factors
+from hhmm._model.terms import ALL_TERMS
 from hhmm._random import key_from_random_state
 from hhmm._types import Array, EmissionLogits, Priors, RunData, SufficientStats
 from tests import oracles
@@ -45,61 +51,101 @@ ENDS = np.append(STARTS[1:], True)
 MISSING = 0.15  # probability that a timestep is, but for the last of a sequence
 N_SYLLABLES = 3
 N_POWERS = 4  # of the table of powers; longer runs are cut
+HELD = 0.3  # probability that a syllable is, where it can be
 N_ITER = 50  # of the emission solver, at most
-PRIORS = Priors(*map(np.float64, (2.0, 2.0, 0.8, 2.0)))
+PRIORS = Priors(*map(np.float64, (2.0, 2.0, 0.8, 2.0, 1.5, 1.0)))
+# scales of the half-Cauchy priors, as documented
+SCALES = dict.fromkeys(Priors._fields, 2.0) | {"trans_beta": 1.0, "trans_kappa": 100.0}
 
 
 class Joint(NamedTuple):
     """Draws of everything; the leading axis is that of the replicates."""
 
+    priors: Priors
     logits: EmissionLogits
     trans_probs: Array  # (n_replicates, n_states, n_states)
     states: Array  # (n_replicates, N_TIMESTEPS)
     observed: Array  # (n_replicates, N_TIMESTEPS) bool
+    held: (
+        Array  # (n_replicates, N_TIMESTEPS) bool: the syllable is the one before, if that is known
+    )
     syllables: Array  # (n_replicates, N_TIMESTEPS), -1 where missing
 
 
-def draw_joint(rng, n_replicates, n_states):
+def draw_joint(rng, n_replicates, settings):
     """Draw `Joint` from the prior and the model."""
-    to_syllables, to_states = oracles.helmert(N_SYLLABLES), oracles.helmert(n_states)
-    b = rng.standard_normal((n_replicates, N_SYLLABLES, N_SYLLABLES - 1))
-    c = rng.standard_normal((n_replicates, n_states - 1, N_SYLLABLES - 1))
+    terms, n_states = settings.terms, settings.terms.n_states
+    priors = draw_priors(rng, n_replicates, settings.learnt)
     logits = EmissionLogits(
-        PRIORS.emission_base_sigma * b @ to_syllables.T,
-        PRIORS.emission_biases_sigma * to_states @ c @ to_syllables.T,
+        **{
+            term.name: _draw_term(rng, term, terms, getattr(priors, term.sigma))
+            for term in terms.present
+        }
     )
-    alpha = PRIORS.trans_beta + PRIORS.trans_kappa * np.eye(n_states)
-    trans_probs = np.stack([rng.dirichlet(row, size=n_replicates) for row in alpha], axis=1)
+    beta, kappa = priors.trans_beta[:, None, None], priors.trans_kappa[:, None, None]
+    trans_probs = _draw_dirichlet(rng, beta + kappa * np.eye(n_states))
     states = np.zeros((n_replicates, N_TIMESTEPS), np.int32)
     for t, starts in enumerate(STARTS):
         uniform = np.full((n_replicates, n_states), 1 / n_states)
         weights = uniform if starts else _rows(trans_probs, states[:, t - 1])
         states[:, t] = _draw_index(rng, weights)
     observed = (rng.random((n_replicates, N_TIMESTEPS)) > MISSING) | ENDS
-    syllables = draw_syllables(rng, logits, states, observed)
-    return Joint(logits, trans_probs, states, observed, syllables)
+    held = (rng.random(observed.shape) < HELD) & ~STARTS & (not terms.self_transitions)
+    syllables = draw_syllables(rng, logits, states, observed, held, terms)
+    return Joint(priors, logits, trans_probs, states, observed, held, syllables)
 
 
-def draw_syllables(rng, logits, states, observed):
+def draw_priors(rng, n_replicates, learnt):
+    """`PRIORS`, and draws of what is learnt, each (n_replicates,)."""
+    priors = {name: np.full(n_replicates, value) for name, value in PRIORS._asdict().items()}
+    for name in learnt:
+        priors[name] = scipy.stats.halfcauchy(scale=SCALES[name]).rvs(
+            n_replicates, random_state=rng
+        )
+    return Priors(**priors)
+
+
+def _draw_term(rng, term, terms, sigma):
+    """A term of the logits, drawn given its scale (n_replicates,)."""
+    params = rng.standard_normal((len(sigma), *terms.param_shape(term)))
+    params = sigma.reshape(-1, *[1] * (params.ndim - 1)) * params
+    values = params @ oracles.helmert(N_SYLLABLES).T
+    if not term.by_state:
+        return values
+    return np.einsum("kl,nl...->nk...", oracles.helmert(terms.n_states), values)
+
+
+def _draw_dirichlet(rng, alpha):
+    """Draws of concentrations (..., n), however small; no probability is below 1e-17."""
+    log_gamma = np.log(rng.standard_gamma(alpha + 1)) + np.log(rng.random(alpha.shape)) / alpha
+    return np.maximum(scipy.special.softmax(log_gamma, axis=-1), 1e-17)
+
+
+def draw_syllables(rng, logits, states, observed, held, terms):
     """Draw syllables given parameters and states, (n_replicates, N_TIMESTEPS) int32."""
-    log_probs = _log_probs(logits)
+    log_probs = _log_probs(logits, terms)
     syllables = np.full(states.shape, -1, np.int32)
     for t, starts in enumerate(STARTS):
         weights = np.full((len(states), N_SYLLABLES), 1 / N_SYLLABLES)
         if not starts:
-            row = np.exp(_rows(_rows(log_probs, states[:, t]), syllables[:, t - 1]))
+            before = syllables[:, t - 1]
+            row = np.exp(_rows(_rows(log_probs, states[:, t]), before))
+            row = np.where(held[:, t, None], np.eye(N_SYLLABLES)[before], row)
             weights = np.where(observed[:, t - 1, None], row, weights)
         syllables[:, t] = np.where(observed[:, t], _draw_index(rng, weights), -1)
     return syllables
 
 
-def count(states, syllables, n_states):
+def count(states, syllables, terms):
     """Sufficient statistics of each replicate, by the oracle."""
     counts = [
-        oracles.count_transitions(split(x), split(z), n_states, N_SYLLABLES)
+        oracles.count_transitions(split(x), split(z), terms.n_states, N_SYLLABLES)
         for x, z in zip(syllables, states, strict=True)
     ]
-    return SufficientStats(*map(np.array, zip(*counts, strict=True)))
+    trans, counts = map(np.array, zip(*counts, strict=True))
+    if not terms.self_transitions:
+        counts = counts * (1 - np.eye(N_SYLLABLES))
+    return SufficientStats(trans, counts)
 
 
 def split(values):
@@ -107,12 +153,15 @@ def split(values):
     return np.split(values, np.flatnonzero(STARTS)[1:])
 
 
-def pack(syllables, *, by_runs):
+def pack(syllables, kernel):
     """Lay each replicate out as a backend reads it: one pytree with a leading axis."""
-    if not by_runs:
-        packed = [_sequences.pack(split(x), N_SYLLABLES)[0] for x in syllables]
+    coding = {"self_transitions": kernel.settings.terms.self_transitions}
+    if not kernel.by_runs:
+        packed = [_sequences.pack(split(x), N_SYLLABLES, **coding)[0] for x in syllables]
         return jax.tree.map(lambda *parts: np.stack(parts), *packed)
-    packed = [_pad(_runs.pack_runs(split(x), N_SYLLABLES, N_POWERS)[0]) for x in syllables]
+    packed = [
+        _pad(_runs.pack_runs(split(x), N_SYLLABLES, N_POWERS, **coding)[0]) for x in syllables
+    ]
     return RunData(jax.tree.map(lambda *parts: np.stack(parts), *packed), None)
 
 
@@ -127,16 +176,27 @@ def _pad(runs):
     _, shape = _runs._assign_pieces(np.array(LENGTHS))
     return runs._replace(
         pairs=pad(runs.pairs, N_SYLLABLES**2),
-        cells=pad(runs.cells, N_SYLLABLES * N_POWERS),
+        cells=pad(runs.cells, (len(runs.cell_counts) - 1) * N_POWERS),
         starts=pad(runs.starts, True),
         inside=pad(runs.inside, False),
         positions=pad(runs.positions, shape[0] * shape[1]),
     )
 
 
-def _log_probs(logits):
+def _log_probs(logits, terms):
     """Log syllable transition probabilities (n_replicates, n_states, n_syllables, n_syllables)."""
-    return scipy.special.log_softmax(logits.base[:, None] + logits.biases[:, :, None], axis=-1)
+    total = np.zeros((1, terms.n_states, N_SYLLABLES, N_SYLLABLES))
+    if logits.usage is not None:
+        total = total + logits.usage[:, None, None]
+    if logits.base is not None:
+        total = total + logits.base[:, None]
+    if logits.biases is not None:
+        total = total + logits.biases[:, :, None]
+    if logits.interactions is not None:
+        total = total + logits.interactions
+    if not terms.self_transitions:
+        total = np.where(np.eye(N_SYLLABLES, dtype=bool), -1e300, total)
+    return scipy.special.log_softmax(total, axis=-1)
 
 
 def _rows(matrices, index):
@@ -153,7 +213,7 @@ def _draw_index(rng, weights):
 class Kernel(NamedTuple):
     """A Gibbs sweep of many chains at once, as `chain.sweep` takes an algorithm."""
 
-    n_states: int
+    settings: Settings
     by_runs: bool
     params: Any  # `gibbs.update_params`, compiled
     states: Any  # `gibbs.update_states`, compiled
@@ -169,41 +229,50 @@ class Kernel(NamedTuple):
 
         def one(key, chain, data):
             key = jax.random.fold_in(key, number)
-            return chains.sweep(self, key, chain, data, PRIORS, 0.0, False, settings=None)
+            return chains.sweep(self, key, chain, data, 0.0, False, settings=self.settings)
 
         return jax.vmap(one)(keys, chain, data)
 
 
-def make_kernel(n_states, backend, *, by_runs=False, sampler="hmc"):
-    """Kernel of a number of states and a backend; halves that kernels share are compiled once."""
-    return Kernel(n_states, by_runs, usual_params(sampler), usual_states(backend))
+def make_kernel(terms, backend, *, by_runs=False, sampler="hmc", learnt=()):
+    """Kernel of a model and a backend; halves that kernels share are compiled once."""
+    settings = Settings("newton", sampler, N_ITER, backend, terms, learnt)
+    return Kernel(settings, by_runs, usual_params(settings), usual_states(settings))
 
 
-def compile_params(sampler):
+def compile_params(settings):
     """`gibbs.update_params` as it is now."""
-    settings = Settings("newton", sampler, N_ITER, "")
     return jax.jit(functools.partial(gibbs.update_params, settings=settings))
 
 
-def compile_states(backend):
+def compile_states(settings):
     """`gibbs.update_states` as it is now."""
-    settings = Settings("", "", 0, backend)
     return jax.jit(functools.partial(gibbs.update_states, settings=settings))
 
 
-usual_params = functools.cache(compile_params)
-usual_states = functools.cache(compile_states)
+def usual_params(settings):
+    """The same, compiled once for all backends."""
+    return _cached_params(settings._replace(backend=""))
+
+
+def usual_states(settings):
+    """The same, compiled once for all samplers and whatever is learnt."""
+    return _cached_states(settings._replace(emission_sampler="", learnt=()))
+
+
+_cached_params = functools.cache(compile_params)
+_cached_states = functools.cache(compile_states)
 
 
 @functools.cache
-def compile_change_points():
+def compile_change_points(terms):
     """What finds the states of each timestep inside of runs."""
     _, (n_steps, n_pieces) = _runs._assign_pieces(np.array(LENGTHS))
 
     def change_points(chain, data):
         return compressed.change_points(
             chain.states,
-            emission_factors(chain.logits),
+            emission_factors(chain.logits, terms),
             chain.trans_probs,
             data,
             n_positions=n_steps * n_pieces,
@@ -212,24 +281,20 @@ def compile_change_points():
     return jax.jit(jax.vmap(change_points))
 
 
-def start(joint, n_states):
+def start(joint, settings):
     """Chains at draws of everything. Of the states they carry the counts, and no more."""
     n_replicates = len(joint.states)
-    settings = Settings("newton", "", N_ITER, "")
+    logits, priors = jax.tree.map(lambda values: values[0], (joint.logits, joint.priors))
     one = initialise.start_from_params(
-        EmissionLogits(joint.logits.base[0], joint.logits.biases[0]),
-        joint.trans_probs[0],
-        None,
-        n_states=n_states,
-        n_syllables=N_SYLLABLES,
-        settings=settings,
+        logits, joint.trans_probs[0], None, priors, settings=settings
     )
     chain = jax.tree.map(lambda x: np.broadcast_to(x, (n_replicates, *np.shape(x))), one)
     return chain._replace(
         has_states=np.ones(n_replicates, bool),
-        stats=count(joint.states, joint.syllables, n_states),
+        stats=count(joint.states, joint.syllables, settings.terms),
         logits=joint.logits,
         trans_probs=joint.trans_probs,
+        priors=joint.priors,
     )
 
 
@@ -245,11 +310,11 @@ def rank_p_values(kernel, *, n_replicates, n_links, seed):
     drawn by the sweep before.
     """
     rng = np.random.default_rng(seed)
-    joint = draw_joint(rng, n_replicates, kernel.n_states)
-    data = jax.device_put(pack(joint.syllables, by_runs=kernel.by_runs))
+    joint = draw_joint(rng, n_replicates, kernel.settings)
+    data = jax.device_put(pack(joint.syllables, kernel))
     keys = jax.random.split(key_from_random_state(seed), n_replicates)
     n_after = rng.integers(n_links, size=n_replicates)
-    drawn = chain = start(joint, kernel.n_states)
+    drawn = chain = start(joint, kernel.settings)
     values = []
     for number in range(n_links):
         at_draw = n_after == number
@@ -259,7 +324,7 @@ def rank_p_values(kernel, *, n_replicates, n_links, seed):
         chain = chain._replace(states=())
         choose = functools.partial(_choose, number < n_after)
         stats = jax.tree.map(choose, chain.stats, before.stats)
-        value = statistics(chain.logits, chain.trans_probs, stats)
+        value = statistics(kernel.settings, chain, stats)
         values.append(value | {"log joint": np.asarray(chain.log_joint)})
     p_values = {}
     for name in values[0]:
@@ -279,23 +344,23 @@ def alternation_p_values(kernel, *, n_replicates, n_rounds, seed):
     joint distribution. It is compared with fresh draws, four times as many, by the test of
     Kolmogorov and Smirnov, which is conservative where there are ties.
     """
-    rng = np.random.default_rng(seed)
-    joint = draw_joint(rng, n_replicates, kernel.n_states)
+    terms, rng = kernel.settings.terms, np.random.default_rng(seed)
+    joint = draw_joint(rng, n_replicates, kernel.settings)
     keys = jax.random.split(key_from_random_state(seed), n_replicates)
-    chain = start(joint, kernel.n_states)
+    chain = start(joint, kernel.settings)
     for number in range(n_rounds):
-        data = jax.device_put(pack(joint.syllables, by_runs=kernel.by_runs))
+        data = jax.device_put(pack(joint.syllables, kernel))
         chain = kernel.sweep(keys, number, chain._replace(states=()), data)
         logits = jax.tree.map(np.asarray, chain.logits)
         states = paths(kernel, chain, data)
-        syllables = draw_syllables(rng, logits, states, joint.observed)
-        joint = Joint(logits, np.asarray(chain.trans_probs), states, joint.observed, syllables)
-        counts = count(states, syllables, kernel.n_states).syllable_trans_counts
+        syllables = draw_syllables(rng, logits, states, joint.observed, joint.held, terms)
+        joint = joint._replace(states=states, syllables=syllables)
+        counts = count(states, syllables, terms).syllable_trans_counts
         chain = chain._replace(stats=chain.stats._replace(syllable_trans_counts=counts))
-    fresh = draw_joint(rng, 4 * n_replicates, kernel.n_states)
-    fresh_stats = count(fresh.states, fresh.syllables, kernel.n_states)
-    after = statistics(chain.logits, chain.trans_probs, chain.stats)
-    expected = statistics(fresh.logits, fresh.trans_probs, fresh_stats)
+    fresh = draw_joint(rng, 4 * n_replicates, kernel.settings)
+    fresh_stats = count(fresh.states, fresh.syllables, terms)
+    after = statistics(kernel.settings, chain, chain.stats)
+    expected = statistics(kernel.settings, fresh, fresh_stats)
     return {
         name: scipy.stats.ks_2samp(after[name], expected[name], method="asymp").pvalue
         for name in after
@@ -309,7 +374,8 @@ def paths(kernel, chain, data):
         states = np.asarray(chain.states)
         index, _, _ = _sequences.assign_lanes(lengths)
     else:
-        changes = np.asarray(compile_change_points()(chain, data))
+        change_points = compile_change_points(kernel.settings.terms)
+        changes = np.asarray(change_points(chain, data))
         index, (n_steps, n_pieces) = _runs._assign_pieces(lengths)
         last = np.maximum.accumulate(np.where(changes >= 0, np.arange(changes.shape[1]), 0), axis=1)
         states = np.take_along_axis(changes, last, axis=1)
@@ -320,30 +386,41 @@ def paths(kernel, chain, data):
     return by_lane[:, places]
 
 
-def statistics(logits, trans_probs, stats):
-    """What is compared, of parameters and counts; each (n_replicates,)."""
-    base, biases = np.asarray(logits.base), np.asarray(logits.biases)
-    trans_counts, counts = map(np.asarray, stats)
-    log_probs = _log_probs(EmissionLogits(base, biases))
-    values = {
-        "|b|^2": np.sum(base**2, axis=(1, 2)),
-        "b[0]": base[:, 0, 0],
-        "log p(x | z)": np.sum(counts * log_probs, axis=(1, 2, 3)),
-    }
-    if biases.shape[1] == 1:
+def statistics(settings, drawn, stats):
+    """What is compared, of parameters and counts; each (n_replicates,).
+
+    Parameters
+    ----------
+    settings : Settings
+    drawn : ChainState or Joint
+    stats : SufficientStats
+    """
+    terms = settings.terms
+    logits = jax.tree.map(np.asarray, drawn.logits)
+    trans_probs, (trans_counts, counts) = np.asarray(drawn.trans_probs), map(np.asarray, stats)
+    log_probs = np.where(counts > 0, _log_probs(logits, terms), 0)
+    values = {"log p(x | z)": np.sum(counts * log_probs, axis=(1, 2, 3))}
+    for term in ALL_TERMS:
+        part = getattr(logits, term.name)
+        if part is None or (term.by_state and terms.n_states == 1):
+            continue
+        part = part.reshape(len(part), -1)
+        values |= {f"|{term.name}|^2": np.sum(part**2, axis=1), f"{term.name}[0]": part[:, 0]}
+    values |= {name: np.asarray(getattr(drawn.priors, name)) for name in settings.learnt}
+    if terms.n_states == 1:
         return values
-    trans_probs = np.asarray(trans_probs)
-    usage = counts.sum(axis=(2, 3))
     staying = np.einsum("nkk->nk", trans_probs)
-    return values | {
-        "|c|^2": np.sum(biases**2, axis=(1, 2)),
+    values |= {
         "A[0, 0]": staying[:, 0],
         "A[1, 1]": staying[:, 1],
         "trace of A": staying.sum(axis=1),
         "changes": trans_counts.sum(axis=(1, 2)) - np.einsum("nkk->n", trans_counts),
-        "usage . c": np.einsum("nk,nk->n", usage, biases[:, :, 0]),
         "log p(z)": np.sum(trans_counts * np.log(trans_probs), axis=(1, 2)),
     }
+    if logits.biases is not None:
+        usage = counts.sum(axis=(2, 3))
+        values["usage . c"] = np.einsum("nk,nk->n", usage, logits.biases[:, :, 0])
+    return values
 
 
 def adjusted(p_values):

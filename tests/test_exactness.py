@@ -17,6 +17,7 @@ import pytest
 
 from hhmm._emission_solvers import hmc
 from hhmm._messages import compressed, sequential
+from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
 from tests import exactness
 
@@ -44,7 +45,7 @@ alternation_p_values = functools.partial(
 @pytest.mark.parametrize(("n_states", "backend", "by_runs"), CASES)
 @double_precision
 def test_rank_of_a_draw_in_its_chain_is_uniform(n_states, backend, by_runs):
-    kernel = exactness.make_kernel(n_states, backend, by_runs=by_runs)
+    kernel = _kernel(n_states, backend, by_runs=by_runs)
     p_values = rank_p_values(kernel, seed=CASES.index((n_states, backend, by_runs)))
     assert exactness.adjusted(p_values) > BOUND, p_values
 
@@ -52,7 +53,7 @@ def test_rank_of_a_draw_in_its_chain_is_uniform(n_states, backend, by_runs):
 @pytest.mark.parametrize(("n_states", "backend", "by_runs"), ALTERNATED)
 @double_precision
 def test_alternating_with_new_syllables_changes_no_distribution(n_states, backend, by_runs):
-    kernel = exactness.make_kernel(n_states, backend, by_runs=by_runs)
+    kernel = _kernel(n_states, backend, by_runs=by_runs)
     p_values = alternation_p_values(kernel, seed=CASES.index((n_states, backend, by_runs)))
     assert exactness.adjusted(p_values) > BOUND, p_values
 
@@ -124,20 +125,24 @@ PLANTED = {
 @double_precision
 def test_a_planted_error_is_found(monkeypatch, error):
     changes, backend, sampler = PLANTED[error]
-    usual = exactness.make_kernel(2, backend, by_runs=backend == "compressed")
+    usual = _kernel(2, backend, by_runs=backend == "compressed", sampler=sampler)
     for module, name, change in changes:
         monkeypatch.setattr(module, name, functools.partial(change, getattr(module, name)))
     # what is compiled with the error is not kept
     if sampler != "hmc" or changes[0][0] is hmc:
-        kernel = usual._replace(params=exactness.compile_params(sampler))
+        kernel = usual._replace(params=exactness.compile_params(usual.settings))
     else:
-        kernel = usual._replace(states=exactness.compile_states(backend))
+        kernel = usual._replace(states=exactness.compile_states(usual.settings))
     assert exactness.adjusted(rank_p_values(kernel, seed=0)) < FOUND
     assert exactness.adjusted(alternation_p_values(kernel, seed=0)) < FOUND
 
 
 @double_precision
 def test_one_key_for_all_sweeps_is_found():
-    kernel = SameKey(*exactness.make_kernel(2, "sequential"))
+    kernel = SameKey(*_kernel(2, "sequential"))
     assert exactness.adjusted(rank_p_values(kernel, seed=0)) < FOUND
     assert exactness.adjusted(alternation_p_values(kernel, seed=0)) < FOUND
+
+
+def _kernel(n_states, backend, **keywords):
+    return exactness.make_kernel(Terms(n_states, exactness.N_SYLLABLES), backend, **keywords)

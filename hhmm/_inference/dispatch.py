@@ -215,7 +215,8 @@ def grouped(
         drawn = together(*(functools.partial(next_states, key_states, group) for group in groups))
         states, stats, log_likelihoods = zip(*drawn, strict=True)
         has_states = np.bool_(True)
-        before, moved = log_joint, scales_moved(priors, chain.priors)
+        before = log_joint
+        moved = bool(settings.learnt) and scales_moved(priors, chain.priors)
         log_joint = sum(map(float, log_likelihoods))
         log_joint += np.nan if log_prior_ is None else float(log_prior_)
         recorded.append(chain._replace(log_joint=log_joint))

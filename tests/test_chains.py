@@ -17,7 +17,9 @@ from hhmm import EfficientHHMM, _lanes
 from hhmm._inference import convergence, run, verdict
 from hhmm._inference.draws import permute
 from hhmm._inference.prepare import prepare
+from hhmm._model.terms import Terms
 from hhmm._progress import Progress
+from hhmm._types import Params
 from hhmm.datasets import make_hhmm
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -98,7 +100,7 @@ def test_labels_agree_across_chains(data):
     means = model.posterior_.emission_biases.mean(axis=1)
     own = np.linalg.norm(means[0] - means[1])
     for order in ([1, 0, 2], [0, 2, 1], [2, 1, 0], [1, 2, 0], [2, 0, 1]):
-        renamed, _ = permute(means[1], np.eye(3), np.array(order))
+        renamed = permute(Params(None, means[1], np.eye(3)), np.array(order)).emission_biases
         assert own < 0.5 * np.linalg.norm(means[0] - renamed)
 
 
@@ -217,8 +219,7 @@ def test_chains_share_the_cores(n_at_once, n_groups, monkeypatch):
     monkeypatch.setattr(_lanes.joblib, "effective_n_jobs", lambda _: 4)
     prepared = prepare(
         [np.zeros(2_000, np.int32)] * 800,
-        1,
-        3,
+        Terms(n_states=3, n_syllables=1),
         "sequential",
         every_timestep=False,
         n_at_once=n_at_once,

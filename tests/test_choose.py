@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 
 from hhmm._inference.choose import choose
+from hhmm._model.terms import Terms
+
+TERMS = Terms(n_states=2, n_syllables=3)
 
 # mean run of one timestep, of four, of thirty; and nothing at all
 CHANGING = [np.array([0, 1, 2, 0, 2, 1], np.int32)]
@@ -29,7 +32,7 @@ EMPTY = [np.array([], np.int32)]
 )
 def test_choice_on_a_cpu(monkeypatch, message_passing, sequences, backend, by_runs):
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    choice = choose(sequences, 3, 2, message_passing)
+    choice = choose(sequences, TERMS, message_passing)
     assert choice.backend == backend
     assert (choice.n_powers is not None) == by_runs
 
@@ -37,7 +40,7 @@ def test_choice_on_a_cpu(monkeypatch, message_passing, sequences, backend, by_ru
 @pytest.mark.parametrize(("sequences", "by_runs"), [(CHANGING, False), (HELD, True)])
 def test_on_an_accelerator_auto_is_parallel(monkeypatch, sequences, by_runs):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert choose(sequences, 3, 2, "auto").backend == "parallel"
-    assert (choose(sequences, 3, 2, "auto").n_powers is not None) == by_runs
-    assert choose(sequences, 3, 2, "sequential").backend == "sequential"
-    assert choose(sequences, 3, 2, "compressed").backend == "compressed"
+    assert choose(sequences, TERMS, "auto").backend == "parallel"
+    assert (choose(sequences, TERMS, "auto").n_powers is not None) == by_runs
+    assert choose(sequences, TERMS, "sequential").backend == "sequential"
+    assert choose(sequences, TERMS, "compressed").backend == "compressed"

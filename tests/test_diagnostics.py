@@ -16,7 +16,7 @@ import hhmm.diagnostics
 from hhmm import EfficientHHMM
 from hhmm._inference.draws import permute
 from hhmm._model.simplex import helmert_basis
-from hhmm._types import Posterior
+from hhmm._types import Params, Posterior
 from hhmm.diagnostics import ess_bulk, ess_tail, posterior_summary, rhat
 
 with warnings.catch_warnings():
@@ -381,9 +381,10 @@ def test_renaming_states_changes_what_has_their_names_only():
     renamed = model.posterior_
     emission_biases, trans_probs = (np.empty_like(part) for part in renamed[1:3])
     for index in np.ndindex(3, 20):
-        emission_biases[index], trans_probs[index] = permute(
-            renamed.emission_biases[index], renamed.trans_probs[index], rng.permutation(4)
-        )
+        of_draw = Params(None, renamed.emission_biases[index], renamed.trans_probs[index])
+        permuted = permute(of_draw, rng.permutation(4))
+        emission_biases[index] = permuted.emission_biases
+        trans_probs[index] = permuted.trans_probs
     model.posterior_ = renamed._replace(emission_biases=emission_biases, trans_probs=trans_probs)
     after = rows_of(posterior_summary(model))
     assert list(after) == list(before)

@@ -21,13 +21,12 @@ from hhmm._emission_solvers.objective import (
     emission_counts,
     evaluate,
     hessian_product,
-    stack,
-    unstack,
 )
 from hhmm._model.emissions import logits_from_params, params_from_logits
+from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
-from hhmm._types import EmissionLogits, Priors, SufficientStats
+from hhmm._types import EmissionLogits, Params, Priors, SufficientStats
 from tests import oracles
 
 pytestmark = pytest.mark.optimized
@@ -36,6 +35,7 @@ pytestmark = pytest.mark.optimized
 FALSE_ALARM = 1e-4
 TUNING = hmc.first_tuning()
 N_STATES, N_SYLLABLES = 3, 5
+TERMS = Terms(N_STATES, N_SYLLABLES)
 SIGMAS = (0.8, 1.7)
 # what each solver needs to reach the mode from zero on this problem, and how close it comes:
 # at a fixed learning rate Adam ends in a small cycle around the mode
@@ -63,7 +63,7 @@ def problem():
     dense = oracles.EmissionPosterior(counts, *SIGMAS)
     with jax.enable_x64(True):
         stats = SufficientStats(np.zeros((N_STATES, N_STATES)), counts)
-        reduced = jax.tree.map(np.asarray, emission_counts(stats))
+        reduced = jax.tree.map(np.asarray, emission_counts(TERMS, stats))
     return Problem(reduced, Priors(*map(np.float64, (*SIGMAS, 1, 1))), dense, dense.mode())
 
 
@@ -76,18 +76,22 @@ def test_dense_oracle_agrees_with_finite_differences(problem):
 @double_precision
 def test_value_and_gradient_match_the_dense_oracle(problem):
     theta = np.random.default_rng(1).standard_normal(problem.mode.shape)
-    value, gradient, _ = jax.jit(evaluate)(problem.counts, problem.priors, _point(problem, theta))
+    point = _point(problem, theta)
+    evaluate_ = jax.jit(evaluate, static_argnums=0)
+    value, gradient, _ = evaluate_(TERMS, problem.counts, problem.priors, point)
     np.testing.assert_allclose(value, problem.dense.value(theta), rtol=1e-12)
-    np.testing.assert_allclose(_theta(unstack(gradient)), problem.dense.gradient(theta), rtol=1e-9)
+    np.testing.assert_allclose(
+        _theta(TERMS.unstack(gradient)), problem.dense.gradient(theta), rtol=1e-9
+    )
 
 
 @double_precision
 def test_hessian_product_matches_the_dense_hessian(problem):
     rng = np.random.default_rng(2)
     theta, direction = rng.standard_normal((2, *problem.mode.shape))
-    product = hessian_product(_curvature(problem, theta), _point(problem, direction))
+    product = hessian_product(TERMS, _curvature(problem, theta), _point(problem, direction))
     expected = problem.dense.hessian(theta) @ direction
-    np.testing.assert_allclose(_theta(unstack(product)), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(_theta(TERMS.unstack(product)), expected, rtol=1e-9, atol=1e-9)
 
 
 @double_precision
@@ -95,6 +99,7 @@ def test_conjugate_gradients_solve_with_the_hessian(problem):
     rng = np.random.default_rng(3)
     right_hand_side = rng.standard_normal(problem.mode.shape)
     solution = conjugate_gradients(
+        TERMS,
         _curvature(problem, problem.mode),
         _point(problem, right_hand_side),
         tol=0.0,
@@ -102,7 +107,7 @@ def test_conjugate_gradients_solve_with_the_hessian(problem):
         max_iter=500,
     )
     expected = np.linalg.solve(problem.dense.hessian(problem.mode), right_hand_side)
-    np.testing.assert_allclose(_theta(unstack(solution)), expected, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(_theta(TERMS.unstack(solution)), expected, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("solver", sorted(SOLVERS))
@@ -155,6 +160,7 @@ def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
     keys = jax.random.split(key_from_random_state(0), n_draws)
     solve = functools.partial(
         SOLVERS[solver],
+        TERMS,
         problem.counts,
         problem.priors,
         _logits(problem, problem.mode),
@@ -165,7 +171,9 @@ def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
     draw = jax.jit(
         jax.vmap(
             lambda key: (
-                laplace.draw(key, problem.counts, problem.priors, None, solve, False, TUNING).logits
+                laplace.draw(
+                    key, TERMS, problem.counts, problem.priors, None, solve, False, TUNING
+                ).logits
             )
         )
     )
@@ -205,16 +213,17 @@ def test_hmc_draws_from_the_posterior_itself(sampler):
     counts = np.array([[[3.0, 0.0], [1.0, 2.0]], [[0.0, 2.0], [6.0, 1.0]]])
     sigmas, n_chains, n_steps = (2.0, 3.0), 10_000, 30
     dense = oracles.EmissionPosterior(counts, *sigmas)
-    reduced = emission_counts(SufficientStats(None, counts))
+    terms = Terms(2, 2)
+    reduced = emission_counts(terms, SufficientStats(None, counts))
     priors = Priors(*map(np.float64, (*sigmas, 1, 1)))
-    start = logits_from_params(*dense.split(dense.mode()))
+    start = logits_from_params(Params(*dense.split(dense.mode()), None))
     solve = functools.partial(
-        SOLVERS["newton"], reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
+        SOLVERS["newton"], terms, reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
     )
 
     def chain(key):
         def step(current, key):
-            drawn = SAMPLERS[sampler](key, reduced, priors, current, solve, False, TUNING)
+            drawn = SAMPLERS[sampler](key, terms, reduced, priors, current, solve, False, TUNING)
             return drawn.logits, drawn.acceptance
 
         empty = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), start)
@@ -256,16 +265,17 @@ def test_tuning_is_of_the_warm_up_alone_and_finds_its_target():
     """Many parameters and few counts, where steps of the first length are too long."""
     n_states, n_syllables = 8, 60
     counts = np.random.default_rng(0).poisson(0.7, (n_states, n_syllables, n_syllables)) * 1.0
-    reduced = emission_counts(SufficientStats(None, counts))
+    terms = Terms(n_states, n_syllables)
+    reduced = emission_counts(terms, SufficientStats(None, counts))
     priors = Priors(*map(np.float64, (2.0, 2.0, 1, 1)))
     start = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
     solve = functools.partial(
-        SOLVERS["newton"], reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
+        SOLVERS["newton"], terms, reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
     )
 
     @jax.jit
     def step(key, current, warming_up, tuning):
-        return hmc.draw(key, reduced, priors, current, solve, warming_up, tuning)
+        return hmc.draw(key, terms, reduced, priors, current, solve, warming_up, tuning)
 
     current, tuning, acceptance = jax.tree.map(lambda x: x * np.nan, start), TUNING, []
     for i in range(90):
@@ -290,6 +300,7 @@ def test_hmc_far_from_the_mode_comes_back(problem):
     """Counts that the parameters have never seen, as in the first sweeps of a chain."""
     solve = functools.partial(
         SOLVERS["newton"],
+        TERMS,
         problem.counts,
         problem.priors,
         _logits(problem, problem.mode),
@@ -299,7 +310,7 @@ def test_hmc_far_from_the_mode_comes_back(problem):
     )
     step = jax.jit(
         lambda key, current: hmc.draw(
-            key, problem.counts, problem.priors, current, solve, False, TUNING
+            key, TERMS, problem.counts, problem.priors, current, solve, False, TUNING
         )
     )
     current = _logits(problem, np.random.default_rng(0).standard_normal(problem.mode.shape))
@@ -321,17 +332,18 @@ def test_degenerate_sizes(n_states, n_syllables, sampler):
     counts = np.arange(n_states * n_syllables**2, dtype=float)
     counts = counts.reshape(n_states, n_syllables, n_syllables)
     dense = oracles.EmissionPosterior(counts, *SIGMAS)
-    reduced = emission_counts(SufficientStats(None, counts))
+    terms = Terms(n_states, n_syllables)
+    reduced = emission_counts(terms, SufficientStats(None, counts))
     start = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
     priors = Priors(*map(np.float64, (*SIGMAS, 1, 1)))
     solve = functools.partial(
-        SOLVERS["newton"], reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-20
+        SOLVERS["newton"], terms, reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-20
     )
     drawn = SAMPLERS[sampler](
-        key_from_random_state(0), reduced, priors, start, solve, False, TUNING
+        key_from_random_state(0), terms, reduced, priors, start, solve, False, TUNING
     )
     np.testing.assert_allclose(_theta(drawn.solution.mode), dense.mode(), atol=1e-6)
-    assert all(np.isfinite(part).all() for part in drawn.logits)
+    assert all(np.isfinite(part).all() for part in jax.tree.leaves(drawn.logits))
     assert not drawn.diverging
 
 
@@ -348,34 +360,35 @@ def _compiled(solver, max_iter):
     @jax.jit
     def solve(counts, priors, start, learning_rate):
         return SOLVERS[solver](
+            TERMS,
             counts,
             priors,
             start,
             max_iter=max_iter,
             learning_rate=learning_rate,
             tol=1e-20,
-            right_hand_side=lambda hessian: jnp.ones_like(stack(start)),
+            right_hand_side=lambda hessian: jnp.ones_like(TERMS.stack(start)),
         )
 
     return solve
 
 
 def _logits(problem, theta):
-    return logits_from_params(*problem.dense.split(theta))
+    return logits_from_params(Params(*problem.dense.split(theta), None))
 
 
 def _point(problem, theta):
-    return stack(_logits(problem, theta))
+    return TERMS.stack(_logits(problem, theta))
 
 
 def _curvature(problem, theta):
-    _, _, probs = evaluate(problem.counts, problem.priors, _point(problem, theta))
-    return curvature(problem.counts, problem.priors, probs)
+    _, _, probs = evaluate(TERMS, problem.counts, problem.priors, _point(problem, theta))
+    return curvature(TERMS, problem.counts, problem.priors, probs)
 
 
 def _theta(logits):
-    b, c = params_from_logits(EmissionLogits(*map(np.asarray, logits)))
-    return np.r_[np.ravel(b), np.ravel(c)]
+    params = params_from_logits(jax.tree.map(np.asarray, logits))
+    return np.r_[np.ravel(params["emission_base"]), np.ravel(params["emission_biases"])]
 
 
 def _unzip(draws):

@@ -26,10 +26,11 @@ from hhmm._model.emissions import (
     logits_from_params,
     params_from_logits,
 )
+from hhmm._model.terms import Terms
 from hhmm._model.transitions import SMALLEST_PROB, draw_trans_probs, trans_mode
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
-from hhmm._types import EmissionLogits, PackedRuns, Priors, RunData, SufficientStats
+from hhmm._types import EmissionLogits, PackedRuns, Params, Priors, RunData, SufficientStats
 from hhmm.metrics import matched_accuracy
 from tests import long_sequences, oracles
 
@@ -183,10 +184,11 @@ def test_a_tiny_concentration_puts_all_on_one_state_and_on_each_as_often():
     on_device = [
         draw_trans_probs(key_from_random_state(i), np.zeros((n, n)), priors) for i in range(10)
     ]
-    settings = Settings("newton", "laplace", 1, "sequential")
-    shapes = {"n_states": n, "n_syllables": 2, "settings": settings}
+    settings = Settings("newton", "laplace", 1, "sequential", Terms(n, 2))
     on_host = [
-        initialise.start_from_prior(np.random.RandomState(i), None, priors, **shapes).trans_probs
+        initialise.start_from_prior(
+            np.random.RandomState(i), None, priors, settings=settings
+        ).trans_probs
         for i in range(10)
     ]
     for drawn in (np.concatenate(on_device), np.concatenate(on_host)):
@@ -208,15 +210,16 @@ def test_what_is_not_seen_keeps_its_prior():
     n, sigma, priors = 300, 2.0, Priors(2.0, 1.0, 0.7, 3.0)
     counts = np.random.default_rng(0).integers(1, 9, (2, 4, 4)).astype(float)
     counts[:, 3] = 0  # never left; arriving there tells of the biases, and of other rows
-    stats = emission_counts(SufficientStats(None, counts))
+    terms = Terms(2, 4)
+    stats = emission_counts(terms, SufficientStats(None, counts))
     start = EmissionLogits(np.zeros((4, 4)), np.zeros((2, 4)))
     solve = functools.partial(
-        newton.solve, stats, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
+        newton.solve, terms, stats, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
     )
 
     def draw(key):
-        drawn = laplace.draw(key, stats, priors, start, solve, False, None)
-        return params_from_logits(drawn.logits)[0][3]
+        drawn = laplace.draw(key, terms, stats, priors, start, solve, False, None)
+        return params_from_logits(drawn.logits)["emission_base"][3]
 
     keys = jax.random.split(key_from_random_state(0), n)
     unseen = np.ravel(jax.jit(lambda keys: jax.lax.map(draw, keys))(keys))
@@ -233,9 +236,10 @@ def test_counts_of_a_billion():
     counts = 1e9 * np.random.default_rng(0).dirichlet(np.ones(4), (2, 4))
     posterior = oracles.EmissionPosterior(counts, 2.0, 1.0)
     base, biases = posterior.split(posterior.mode())
-    priors = Priors(2.0, 1.0, 1.0, 100.0)
+    terms, priors = Terms(2, 4), Priors(2.0, 1.0, 1.0, 100.0)
     solution = newton.solve(
-        emission_counts(SufficientStats(None, counts)),
+        terms,
+        emission_counts(terms, SufficientStats(None, counts)),
         priors,
         EmissionLogits(np.zeros((4, 4)), np.zeros((2, 4))),
         max_iter=50,
@@ -246,8 +250,8 @@ def test_counts_of_a_billion():
     assert solution.decrement <= 1e-6
     found = params_from_logits(solution.mode)
     # the posterior's standard deviations are about 1e-4
-    np.testing.assert_allclose(found[0], base, atol=1e-7)
-    np.testing.assert_allclose(found[1], biases, atol=1e-7)
+    np.testing.assert_allclose(found["emission_base"], base, atol=1e-7)
+    np.testing.assert_allclose(found["emission_biases"], biases, atol=1e-7)
     visits = 1e9 * np.array([[0.25, 0.75], [1.0, 0.0]])
     drawn = draw_trans_probs(key_from_random_state(0), visits, priors)
     np.testing.assert_allclose(drawn[0], [0.25, 0.75], atol=1e-4)  # seven standard deviations
@@ -280,9 +284,9 @@ def test_runs_of_a_billion_timesteps():
 
     @jax.jit
     def sample(key, runs):
-        logits = logits_from_params(model.emission_base, model.emission_biases)
+        factors = emission_factors(logits_from_params(Params(*model)), Terms(2, 2))
         return BACKENDS["compressed"].sample(
-            key, emission_factors(logits), jnp.asarray(model.trans_probs), RunData(runs, None)
+            key, factors, jnp.asarray(model.trans_probs), RunData(runs, None)
         )
 
     _, stats, log_likelihood = sample(key_from_random_state(0), runs)
@@ -303,12 +307,11 @@ def test_the_race_does_not_see_syllables_that_do_not_occur(monkeypatch):
     x = _sequences("random")[0].astype(np.int32)
     names = np.array([0, 1, 70, 100, 150, 199])
     priors = Priors(*map(np.float64, (1.0, 1.0, 1.0, 100.0)))
-    settings = Settings("newton", "laplace", 100, "sequential")
 
     def race(sequences, n_syllables):
+        settings = Settings("newton", "laplace", 100, "sequential", Terms(2, n_syllables))
         rng = np.random.RandomState(0)
-        shapes = {"n_states": 2, "n_syllables": n_syllables, "settings": settings}
-        return double_precision(search.search)(rng, list(sequences), priors, **shapes)
+        return double_precision(search.search)(rng, list(sequences), priors, settings=settings)
 
     for few, many in zip(race(x, 6), race(names[x].astype(np.int32), 200), strict=True):
         assert few.log_joint == many.log_joint
@@ -331,13 +334,13 @@ def test_the_log_likelihood_of_a_long_sequence(kind, monkeypatch):
     monkeypatch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", 0 if kind == "held" else np.inf)
     model, x = long_sequences.make(kind, 200_000)
     expected = long_sequences.log_likelihood(model, x)
-    factors = emission_factors(logits_from_params(model.emission_base, model.emission_biases))
-    size = model.n_syllables, model.n_states
+    terms = Terms(model.n_states, model.n_syllables)
+    factors = emission_factors(logits_from_params(Params(*model)), terms)
     for backend in sorted(BACKENDS):
         fitted = EfficientHHMM.from_params(*model, message_passing=backend)
         np.testing.assert_allclose(fitted.score_samples([x]), expected, rtol=1e-10)
 
-        prepared = prepare([x], *size, backend, every_timestep=False)
+        prepared = prepare([x], terms, backend, every_timestep=False)
         kernels = BACKENDS[prepared.backend]
         recorded = [
             jax.jit(kernel)(factors, model.trans_probs, prepared.data)[-1]
@@ -367,13 +370,14 @@ def test_expected_counts_of_a_long_constant_sequence():
     n = 400_000
     model = oracles.random_model(np.random.default_rng(0), 2, 3)
     model = model._replace(trans_probs=np.array([[0.9, 0.1], [0.23, 0.77]]))
-    prepared = prepare([np.ones(n, np.int32)], 3, 2, "sequential", every_timestep=False)
+    terms = Terms(n_states=2, n_syllables=3)
+    prepared = prepare([np.ones(n, np.int32)], terms, "sequential", every_timestep=False)
 
     @jax.jit
     def expected_counts(data):
-        logits = logits_from_params(model.emission_base, model.emission_biases)
+        factors = emission_factors(logits_from_params(Params(*model)), terms)
         trans_probs = jnp.asarray(model.trans_probs)
-        return BACKENDS["sequential"].expected_counts(emission_factors(logits), trans_probs, data)
+        return BACKENDS["sequential"].expected_counts(factors, trans_probs, data)
 
     stats, _ = expected_counts(prepared.data)
     np.testing.assert_allclose(stats.state_trans_counts.sum(), n - 1, rtol=2e-6)

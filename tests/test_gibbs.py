@@ -13,15 +13,17 @@ from hhmm._inference.convergence import drift
 from hhmm._inference.prepare import prepare
 from hhmm._messages import sequential
 from hhmm._model.emissions import logits_from_params
+from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
-from hhmm._types import Priors
+from hhmm._types import Params, Priors
 from hhmm.datasets import make_hhmm
 from tests import oracles
 
-SETTINGS = Settings("newton", "laplace", 100, "sequential")
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 10.0)))
 N_STATES, N_SYLLABLES = 2, 4
+TERMS = Terms(N_STATES, N_SYLLABLES)
+SETTINGS = Settings("newton", "laplace", 100, "sequential", TERMS)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def test_counts_match_the_loop(ragged):
         laid_out[offset : offset + length, lane] = row
     count = jax.jit(sequential.count, static_argnames=("n_states", "n_pairs"))
     on_device = count(laid_out, packed, n_states=N_STATES, n_pairs=N_SYLLABLES**2 + 1)
-    on_host = initialise.count_states(states, sequences, N_STATES, N_SYLLABLES)
+    on_host = initialise.count_states(states, sequences, TERMS)
     trans, syllables = oracles.count_transitions(sequences, states, N_STATES, N_SYLLABLES)
     for stats in (on_device, on_host):
         np.testing.assert_array_equal(stats.state_trans_counts, trans)
@@ -58,10 +60,10 @@ def test_counts_match_the_loop(ragged):
 
 
 def _prepare(data):
-    return prepare(list(data.X), N_SYLLABLES, N_STATES, "sequential", every_timestep=False)
+    return prepare(list(data.X), TERMS, "sequential", every_timestep=False)
 
 
-def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0, priors=PRIORS):
+def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0):
     """Run sweeps from states drawn at random; the result and the chain's shapes."""
     prepared = _prepare(data)
     if chain is None:
@@ -69,14 +71,12 @@ def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0, priors=PRIORS):
             np.random.RandomState(0),
             list(data.X),
             prepared,
-            n_states=N_STATES,
-            n_syllables=N_SYLLABLES,
+            PRIORS,
             settings=SETTINGS,
         )
     return run.run(
         run.Start(key_from_random_state(seed), chain, first_sweep),
         prepared,
-        priors,
         np.float64(0.01),
         algorithm="gibbs",
         settings=SETTINGS,
@@ -120,17 +120,16 @@ def test_log_joint_of_a_sweep_is_that_of_its_parameters():
         np.random.RandomState(0),
         list(data.X),
         prepared,
-        n_states=N_STATES,
-        n_syllables=N_SYLLABLES,
+        PRIORS,
         settings=SETTINGS,
     )
     chain = chain._replace(
         has_states=np.bool_(False),
-        logits=logits_from_params(*model[:2]),
+        logits=logits_from_params(Params(*model)),
         trans_probs=model.trans_probs,
     )
     chain = jax.jit(gibbs.sweep, static_argnames="settings")(
-        key_from_random_state(0), chain, prepared.data, PRIORS, 0.0, False, settings=SETTINGS
+        key_from_random_state(0), chain, prepared.data, 0.0, False, settings=SETTINGS
     )
     expected = sum(oracles.log_likelihood(model, x) for x in data.X)
     expected += oracles.log_prior(model, 1.0, 1.0, 1.0, 10.0)
@@ -145,13 +144,11 @@ def test_not_finite_log_joint_is_an_error(data):
         np.random.RandomState(0),
         prepared,
         PRIORS,
-        n_states=N_STATES,
-        n_syllables=N_SYLLABLES,
         settings=SETTINGS,
     )
-    nan_prior = PRIORS._replace(trans_kappa=np.float64(np.nan))
+    chain = chain._replace(priors=PRIORS._replace(trans_kappa=np.float64(np.nan)))
     with pytest.raises(FloatingPointError, match=r"log joint of sweep 0 is nan: expected a finite"):
-        _run(data, n_iter=3, chain=chain, priors=nan_prior)
+        _run(data, n_iter=3, chain=chain)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -232,16 +229,15 @@ def test_alignment_finds_a_planted_permutation(n_states):
     rng = np.random.default_rng(n_states)
     model = oracles.random_model(rng, n_states, 6)
     order = rng.permutation(n_states)
-    c, trans = draws.permute(model.emission_biases, model.trans_probs, order)
-    logits = logits_from_params(model.emission_base, model.emission_biases)
-    permuted = logits_from_params(model.emission_base, c)
+    params = draws.permute(Params(*model), order)
+    logits, permuted = logits_from_params(Params(*model)), logits_from_params(params)
     np.testing.assert_allclose(permuted.biases, logits.biases[order], atol=1e-12)
-    np.testing.assert_array_equal(trans, model.trans_probs[np.ix_(order, order)])
+    np.testing.assert_array_equal(permuted.base, logits.base)
+    np.testing.assert_array_equal(params.trans_probs, model.trans_probs[np.ix_(order, order)])
     noise = 0.01 * rng.standard_normal(logits.biases.shape)
+    noisy = permuted._replace(biases=permuted.biases + noise)
     weight = draws.stationary_distribution(model.trans_probs)
-    found = draws.match_labels(
-        permuted.biases + noise, trans, logits.biases, model.trans_probs, weight
-    )
+    found = draws.match_labels(noisy, params.trans_probs, logits, model.trans_probs, weight)
     np.testing.assert_array_equal(order[found], np.arange(n_states))
 
 

@@ -10,6 +10,7 @@ from hhmm._inference import dispatch, gibbs, initialise
 from hhmm._inference.chain import Settings
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
+from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Params, Priors
@@ -17,6 +18,7 @@ from hhmm.datasets import make_hhmm
 
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 10.0)))
 N_STATES, N_SYLLABLES = 3, 4
+TERMS = Terms(N_STATES, N_SYLLABLES)
 
 
 def _held_sequences(lengths, mean_run, seed=0):
@@ -68,7 +70,7 @@ def test_groups_of_lanes_stop_at_the_same_iteration(monkeypatch):
 def test_groups_of_lanes_change_no_answer_of_a_fitted_model(backend, monkeypatch):
     X = _held_sequences([30, 31, 29, 28, 32], mean_run=10)
     truth = make_hhmm(1, 2, N_STATES, N_SYLLABLES, random_state=1)
-    model = EfficientHHMM.from_params(*(truth[name] for name in Params._fields))
+    model = EfficientHHMM.from_params(*(truth[name] for name in Params._fields[:3]))
     model.set_params(message_passing=backend)
     answers = []
     for n_groups in (1, 2, 3):
@@ -90,13 +92,10 @@ def test_groups_of_lanes_change_no_answer_of_a_fitted_model(backend, monkeypatch
 @pytest.mark.parametrize("n_cores", [1, 4])
 def test_little_or_narrow_data_and_single_cores_are_not_split(n_cores, monkeypatch):
     monkeypatch.setattr(_lanes.joblib, "effective_n_jobs", lambda _: n_cores)
-    large = prepare(
-        [np.zeros(2_000, np.int32)] * 800, 1, N_STATES, "sequential", every_timestep=False
-    )
-    narrow = prepare(
-        [np.zeros(200_000, np.int32)] * 8, 1, N_STATES, "sequential", every_timestep=False
-    )
-    small = prepare([np.zeros(50, np.int32)] * 8, 1, N_STATES, "sequential", every_timestep=False)
+    terms = Terms(N_STATES, n_syllables=1)
+    large = prepare([np.zeros(2_000, np.int32)] * 800, terms, "sequential", every_timestep=False)
+    narrow = prepare([np.zeros(200_000, np.int32)] * 8, terms, "sequential", every_timestep=False)
+    small = prepare([np.zeros(50, np.int32)] * 8, terms, "sequential", every_timestep=False)
     assert [len(prepared.groups) for prepared in (large, narrow, small)] == [n_cores, 1, 1]
 
 
@@ -104,7 +103,7 @@ def test_little_or_narrow_data_and_single_cores_are_not_split(n_cores, monkeypat
 @double_precision
 def test_groups_hold_all_lanes_and_their_counts(backend):
     sequences = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
-    data = prepare(sequences, N_SYLLABLES, N_STATES, backend, every_timestep=False).data
+    data = prepare(sequences, TERMS, backend, every_timestep=False).data
     groups = _lanes.split(data, 2)
     if backend == "compressed":
         data, groups = data.runs, [group.runs for group in groups]
@@ -134,19 +133,14 @@ def test_a_sweep_over_runs_holds_no_array_of_timesteps_by_states():
 
 def _largest_array(sequences, backend):
     """Number of entries of the largest array in a sweep, loops and branches included."""
-    prepared = prepare(sequences, N_SYLLABLES, N_STATES, backend, every_timestep=False)
-    settings = Settings("newton", "laplace", 100, backend)
+    prepared = prepare(sequences, TERMS, backend, every_timestep=False)
+    settings = Settings("newton", "laplace", 100, backend, TERMS)
     chain = initialise.start_from_prior(
-        np.random.RandomState(0),
-        prepared,
-        PRIORS,
-        n_states=N_STATES,
-        n_syllables=N_SYLLABLES,
-        settings=settings,
+        np.random.RandomState(0), prepared, PRIORS, settings=settings
     )
 
     def sweep(key, chain, data):
-        return gibbs.sweep(key, chain, data, PRIORS, 0.0, False, settings=settings)
+        return gibbs.sweep(key, chain, data, 0.0, False, settings=settings)
 
     jaxpr = jax.make_jaxpr(sweep)(key_from_random_state(0), chain, prepared.data)
     return max(_sizes(jaxpr.jaxpr))

@@ -8,17 +8,17 @@ import pytest
 
 from hhmm import EfficientHHMM, _memory
 from hhmm._inference.prepare import prepare
+from hhmm._model.terms import Terms
 from hhmm.datasets import make_hhmm
 
 SIZE = r"[\d,]+\.\d GB"
 
 
 def _estimate(x, n_states=3, n_syllables=4, message_passing="sequential", **counts):
-    prepared = prepare([x], n_syllables, n_states, message_passing, every_timestep=False)
+    terms = Terms(n_states, n_syllables)
+    prepared = prepare([x], terms, message_passing, every_timestep=False)
     counts = {"n_chains": 1, "n_draws": 5, **counts}
-    return _memory.estimate(
-        prepared, n_timesteps=len(x), n_states=n_states, n_syllables=n_syllables, **counts
-    )
+    return _memory.estimate(prepared, n_timesteps=len(x), terms=terms, **counts)
 
 
 def test_runs_take_less_than_timesteps_and_chains_take_more():

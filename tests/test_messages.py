@@ -18,6 +18,7 @@ from hhmm._inference import choose, decode
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS, sequential
 from hhmm._model.emissions import emission_factors, logits_from_params, params_from_logits
+from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Params
@@ -83,8 +84,7 @@ class Backend(NamedTuple):
             patch.setattr(choose, "MAX_POWERS", self.max_powers)
             patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", self.min_mean_run)
             patch.setattr(_runs, "MAX_PIECE_LENGTH", self.max_piece_length)
-            shapes = (model.n_syllables, model.n_states)
-            return prepare(sequences, *shapes, self.name, every_timestep=True)
+            return prepare(sequences, _terms(model), self.name, every_timestep=True)
 
 
 def test_every_backend_is_tested():
@@ -157,16 +157,15 @@ def test_expected_counts_match_enumeration(backend, model):
 @double_precision
 def test_expected_counts_by_blocks_match_enumeration(model, monkeypatch):
     """Blocks that end inside of sequences, between them and past their end."""
-    prepared = prepare(
-        SEQUENCES, model.n_syllables, model.n_states, "sequential", every_timestep=False
-    )
+    terms = _terms(model)
+    prepared = prepare(SEQUENCES, terms, "sequential", every_timestep=False)
     n_steps, n_lanes = prepared.data.pairs.shape
     monkeypatch.setattr(sequential, "BLOCK_CELLS", 3 * n_lanes * model.n_states)
     assert n_steps > 6
 
     @jax.jit
     def kernel(params, data):
-        factors = emission_factors(logits_from_params(*params[:2]))
+        factors = emission_factors(logits_from_params(params), terms)
         return sequential.expected_counts(factors, params.trans_probs, data)
 
     stats, log_likelihood = kernel(Params(*model), prepared.data)
@@ -182,10 +181,11 @@ def test_expected_counts_by_blocks_of_a_long_sequence(monkeypatch):
     """As of one block: what enters a block is scaled, however many timesteps are before it."""
     model = oracles.random_model(np.random.default_rng(5), 3, 3, sigma=1.5)
     x = np.random.default_rng(0).integers(0, 3, 3000).astype(np.int32)
-    prepared = prepare([x], 3, 3, "sequential", every_timestep=False)
+    terms = _terms(model)
+    prepared = prepare([x], terms, "sequential", every_timestep=False)
 
     def kernel(params, data):
-        factors = emission_factors(logits_from_params(*params[:2]))
+        factors = emission_factors(logits_from_params(params), terms)
         return sequential.expected_counts(factors, params.trans_probs, data)
 
     expected = jax.jit(kernel)(Params(*model), prepared.data)
@@ -217,12 +217,13 @@ def test_a_syllable_that_a_state_cannot_hold(whole_backend):
     model = oracles.random_model(np.random.default_rng(5), 3, 3)
     cannot_hold = np.zeros((3, 3))
     cannot_hold[1, 0] = -250.0
-    logits = logits_from_params(model.emission_base, model.emission_biases)
+    logits = logits_from_params(Params(*model))
     biases = np.asarray(logits.biases) + cannot_hold
     biases += biases.mean() - biases.mean(axis=0) - biases.mean(axis=1, keepdims=True)
-    base, biases = params_from_logits(logits._replace(biases=biases))
+    params = params_from_logits(logits._replace(biases=biases))
     swap = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    model = oracles.Model(np.asarray(base), np.asarray(biases), swap)
+    given = (np.asarray(params[name]) for name in ("emission_base", "emission_biases"))
+    model = oracles.Model(*given, swap)
     x = np.array([1, 2, 0, 0, 0, 0, 0, 0, 2, 1], np.int32)
     truth = oracles.LogForwardBackward(model, x)
     for kernel, expected in (
@@ -276,7 +277,7 @@ def test_sequences_sharing_a_lane_do_not_know_of_each_other(backend):
     rng = np.random.default_rng(3)
     model = oracles.random_model(rng, 3, 4)
     long, short, other = (rng.integers(0, 4, n).astype(np.int32) for n in (40, 11, 13))
-    _, short_lane, other_lane = backend.prepare([long, short, other], model).terms.lanes
+    _, short_lane, other_lane = backend.prepare([long, short, other], model).likelihood_terms.lanes
     assert short_lane == other_lane
     together = _by_timestep(decode.smooth, backend, model, [long, short, other])
     alone = _by_timestep(decode.smooth, backend, model, [short])
@@ -446,8 +447,9 @@ def _sample(backend, model, sequences, *, seed):
     """A draw: states, a list of one array a sequence; their counts; the log-likelihood."""
     prepared = backend.prepare(sequences, model)
     key, params = key_from_random_state(seed), Params(*model)
-    states, stats, log_likelihood = _jitted("sample", prepared.backend)(key, params, prepared.data)
-    logits = logits_from_params(*params[:2])
+    kernel = _jitted("sample", prepared.backend, prepared.terms)
+    states, stats, log_likelihood = kernel(key, params, prepared.data)
+    logits = logits_from_params(params)
     states = prepared.states_by_timestep(states, logits, params.trans_probs)
     return _unpack(prepared, states), jax.tree.map(np.asarray, stats), float(log_likelihood)
 
@@ -455,8 +457,12 @@ def _sample(backend, model, sequences, *, seed):
 @double_precision
 def _expected_counts(backend, model, sequences):
     prepared = backend.prepare(sequences, model)
-    kernel = _jitted("expected_counts", prepared.backend)
+    kernel = _jitted("expected_counts", prepared.backend, prepared.terms)
     return jax.tree.map(np.asarray, kernel(Params(*model), prepared.data))
+
+
+def _terms(model):
+    return Terms(model.n_states, model.n_syllables)
 
 
 def _unpack(prepared, values):
@@ -465,13 +471,13 @@ def _unpack(prepared, values):
 
 
 @functools.cache
-def _jitted(name, backend):
+def _jitted(name, backend, terms):
     """A kernel of a backend, of (..., params, data)."""
 
     @jax.jit
     def kernel(*arguments):
         *first, params, data = arguments
-        factors = emission_factors(logits_from_params(*params[:2]))
+        factors = emission_factors(logits_from_params(params), terms)
         return getattr(BACKENDS[backend], name)(*first, factors, params.trans_probs, data)
 
     return kernel

@@ -9,6 +9,7 @@ from hhmm._inference import decode
 from hhmm._model.emissions import logits_from_params, params_from_logits
 from hhmm._model.simplex import helmert_basis
 from hhmm._model.simulate import draw_params, simulate
+from hhmm._model.terms import Terms
 from hhmm._model.transitions import draw_trans_probs, log_gamma_draw
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
@@ -36,12 +37,12 @@ def test_helmert_basis_of_three_by_hand():
 @pytest.mark.parametrize(("n_states", "n_syllables"), [(3, 5), (1, 4), (4, 1), (2, 2)])
 def test_logits_round_trip_and_sum_to_zero(n_states, n_syllables):
     model = oracles.random_model(np.random.default_rng(0), n_states, n_syllables)
-    logits = logits_from_params(model.emission_base, model.emission_biases)
+    logits = logits_from_params(Params(*model))
     for sums in (logits.base.sum(1), logits.biases.sum(0), logits.biases.sum(1)):
         np.testing.assert_allclose(sums, 0, atol=1e-13)
-    b, c = params_from_logits(logits)
-    np.testing.assert_allclose(b, model.emission_base, atol=1e-13)
-    np.testing.assert_allclose(c, model.emission_biases, atol=1e-13)
+    params = params_from_logits(logits)
+    for name in ("emission_base", "emission_biases"):
+        np.testing.assert_allclose(params[name], getattr(model, name), atol=1e-13)
     # an isometry: the prior may be computed on either side
     np.testing.assert_allclose((logits.base**2).sum(), (model.emission_base**2).sum())
     np.testing.assert_allclose((logits.biases**2).sum(), (model.emission_biases**2).sum())
@@ -50,7 +51,7 @@ def test_logits_round_trip_and_sum_to_zero(n_states, n_syllables):
 @double_precision
 def test_syllable_probs_match_the_loop():
     model = oracles.random_model(np.random.default_rng(1), 3, 5)
-    ours = decode.syllable_trans_probs(Params(*model))
+    ours = decode.syllable_trans_probs(Params(*model), terms=Terms(3, 5))
     np.testing.assert_allclose(ours, oracles.syllable_trans_probs(model), rtol=1e-12)
 
 
@@ -59,7 +60,8 @@ def test_syllable_probs_match_the_loop():
 @double_precision
 def test_log_prior_is_normalised(n_states, beta, kappa):
     model = oracles.random_model(np.random.default_rng(2), n_states, 5)
-    ours = decode.params_log_prior(Params(*model), _priors(0.7, 1.3, beta, kappa))
+    priors, terms = _priors(0.7, 1.3, beta, kappa), Terms(n_states, 5)
+    ours = decode.params_log_prior(Params(*model), priors, terms=terms)
     np.testing.assert_allclose(ours, oracles.log_prior(model, 0.7, 1.3, beta, kappa), rtol=1e-12)
 
 
@@ -112,7 +114,11 @@ def simulated():
     with jax.enable_x64(True):
         model = oracles.random_model(np.random.default_rng(6), 3, 4)
         syllables, states = simulate(
-            key_from_random_state(5), Params(*model), n_sequences=2000, n_timesteps=30
+            key_from_random_state(5),
+            Params(*model),
+            terms=Terms(3, 4),
+            n_sequences=2000,
+            n_timesteps=30,
         )
         return model, np.asarray(syllables), np.asarray(states)
 
@@ -147,7 +153,7 @@ def test_simulation_follows_the_syllable_probabilities(simulated):
 @double_precision
 def test_prior_draws_have_the_prior_spread():
     params = draw_params(
-        key_from_random_state(1), _priors(0.5, 3.0, 1.0, 100.0), n_states=41, n_syllables=30
+        key_from_random_state(1), _priors(0.5, 3.0, 1.0, 100.0), terms=Terms(41, 30)
     )
     for values, sigma in [(params.emission_base, 0.5), (params.emission_biases, 3.0)]:
         p_value = scipy.stats.kstest(np.ravel(values), scipy.stats.norm(0, sigma).cdf).pvalue

@@ -19,6 +19,7 @@ from hhmm._messages import (
     sequential,
 )
 from hhmm._model.emissions import emission_factors, logits_from_params
+from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Params
@@ -93,7 +94,7 @@ def over_runs():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choose, "choose_n_powers", lambda *_: 2)
         patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", 0)
-        prepared = prepare(HELD * 50, 3, 3, "parallel", every_timestep=True)
+        prepared = prepare(HELD * 50, Terms(3, 3), "parallel", every_timestep=True)
     return model, prepared, _run_all(compressed, model, prepared.data, seed=4)
 
 
@@ -148,7 +149,7 @@ def test_the_best_path_goes_on_from_block_to_block(monkeypatch):
     x = np.repeat(rng.integers(0, 3, 200), rng.integers(1, 4, 200)).astype(np.int32)
     monkeypatch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", 0)
     monkeypatch.setattr(_runs, "MAX_PIECE_LENGTH", 4)  # within a piece all is found anew
-    prepared = prepare([x], 3, 3, "parallel", every_timestep=True)
+    prepared = prepare([x], Terms(3, 3), "parallel", every_timestep=True)
     n_lanes = prepared.data.runs.pairs.shape[1]
     monkeypatch.setattr(associative, "BLOCK_BYTES", 8 * n_lanes * 3 * 3 * 8)
     states = decode.viterbi(Params(*model), prepared)
@@ -216,9 +217,11 @@ class Results(NamedTuple):
 def _run_all(backend, model, data, *, seed):
     """Everything a backend module gives, compiled anew; NumPy results."""
 
+    terms = Terms(model.n_states, model.n_syllables)
+
     @jax.jit
     def run_all(key, params, data):
-        data = emission_factors(logits_from_params(*params[:2])), params.trans_probs, data
+        data = emission_factors(logits_from_params(params), terms), params.trans_probs, data
         return Results(
             backend.forward_filter(*data),
             backend.log_normalisers(*data),

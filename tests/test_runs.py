@@ -10,6 +10,7 @@ from hhmm import EfficientHHMM, _runs, _sequences
 from hhmm._messages import compressed
 from hhmm._messages.arithmetic import count_cells
 from hhmm._model.emissions import emission_factors
+from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
 from hhmm._types import EmissionLogits, PackedRuns, RunData
 from tests import oracles
@@ -163,7 +164,7 @@ def test_counts_beyond_32_bits_are_exact(kernel):
         first_lane=np.uint32(0),
     )
     trans_probs = np.array([[0.99999, 0.00001], [1.0, 0.0]])
-    factors = emission_factors(EmissionLogits(np.zeros((2, 2)), np.zeros((2, 2))))
+    factors = emission_factors(EmissionLogits(np.zeros((2, 2)), np.zeros((2, 2))), Terms(2, 2))
     key = (jax.random.key(0),) if kernel == "sample" else ()
     arguments = (*key, factors, trans_probs, RunData(runs, None))
     *_, stats, _ = jax.jit(getattr(compressed, kernel))(*arguments)

@@ -6,6 +6,7 @@ import pytest
 from hhmm import EfficientHHMM
 from hhmm._inference import search, windows
 from hhmm._inference.chain import Settings
+from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
 from hhmm._sequences import pair_codes
 from hhmm._types import Priors
@@ -85,7 +86,7 @@ def test_tilts_of_windows_are_those_of_their_timesteps():
 def test_windows_find_regimes():
     rng = np.random.default_rng(0)
     X, states = _regimes(rng, [600, 480, 720, 240] * 5, 3, 6, duration=60)
-    found = windows.window_states(X, 3, 6, 20, np.random.RandomState(0))
+    found = windows.window_states(X, Terms(3, 6), 20, np.random.RandomState(0))
     assert [len(x) for x in found] == [len(x) for x in X]
     # 0.92 where the tilt of every state is known: windows of 20 timesteps are no more certain
     assert matched_accuracy(states, found) > 0.85
@@ -103,7 +104,7 @@ def test_windows_find_regimes():
 )
 def test_any_data_has_window_states(sequences, n_states):
     sequences = [np.array(x, np.int32) for x in sequences]
-    states = windows.window_states(sequences, n_states, 3, 4, np.random.RandomState(0))
+    states = windows.window_states(sequences, Terms(n_states, 3), 4, np.random.RandomState(0))
     assert [len(x) for x in states] == [len(x) for x in sequences]
     assert all(((row >= 0) & (row < n_states)).all() for row in states)
 
@@ -113,7 +114,7 @@ def test_any_data_has_window_states(sequences, n_states):
 def test_windows_that_differ_by_rounding_are_one_kind(length):
     # k-means warned of fewer distinct clusters than it was asked for
     sequence = np.array([0, 1] * 10 + [2] * 100, np.int32)
-    windows.window_states([sequence], 3, 3, length, np.random.RandomState(0))
+    windows.window_states([sequence], Terms(3, 3), length, np.random.RandomState(0))
 
 
 def test_a_part_of_much_data_is_stretches_of_it():
@@ -134,9 +135,7 @@ def test_the_race_ends_with_starts_of_every_family():
         np.random.RandomState(0),
         list(data.X),
         PRIORS,
-        n_states=2,
-        n_syllables=5,
-        settings=Settings("newton", "laplace", 500, "sequential"),
+        settings=Settings("newton", "laplace", 500, "sequential", Terms(2, 5)),
     )
     assert {finalist.family for finalist in finalists} == set(search.FAMILIES)
     joints = [finalist.log_joint for finalist in finalists]
@@ -159,8 +158,9 @@ def test_blocks_of_windows_change_nothing(length, monkeypatch):
     X = [x.astype(np.int32) for x in data.X]
     X[1][30:90] = -1
     X[3:3] = [np.zeros(0, np.int32), np.array([5], np.int32), np.full(9, -1, np.int32)]
-    whole = np.concatenate(windows.window_states(X, 3, 8, length, np.random.RandomState(0)))
+    terms = Terms(3, 8)
+    whole = np.concatenate(windows.window_states(X, terms, length, np.random.RandomState(0)))
     for n_at_once in (1, 2, 7):
         monkeypatch.setattr(windows, "BLOCK_CELLS", 8 * n_at_once)
-        blocks = np.concatenate(windows.window_states(X, 3, 8, length, np.random.RandomState(0)))
+        blocks = np.concatenate(windows.window_states(X, terms, length, np.random.RandomState(0)))
         np.testing.assert_array_equal(blocks, whole)

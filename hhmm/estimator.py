@@ -1217,7 +1217,9 @@ class EfficientHHMM(
         if is_sampler:
             kept = draws.of_equal_number([(result.kept, result.kept_sweeps) for result in results])
             learnt = self._learnt()
-            self.posterior_ = draws.align([kept for kept, _ in kept], chain, order, learnt=learnt)
+            self.posterior_ = draws.align(
+                [kept for kept, _ in kept], chain, order, terms, learnt=learnt
+            )
             self._kept_sweeps = np.stack([sweeps for _, sweeps in kept])
             means = jax.tree.map(lambda part: part[self.best_chain_].mean(axis=0), self.posterior_)
             params = Params(*(getattr(means, name) for name in Params._fields))

@@ -55,7 +55,10 @@ from hhmm._random import uniforms
 
 QUARTER_TURN = np.pi / 2
 FIRST_STEP = np.pi / 6
-MAX_STEPS = 16
+MAX_STEPS = 64
+# share of proposals that go a fraction of the way, in as many steps: accurate where others diverge
+SHORT_SHARE = 0.1
+SHORT_LENGTH = 1 / 8
 TARGET_ACCEPTANCE = 0.8
 # the gain of the n-th proposal of the warm-up is n ** -GAIN_DECAY
 GAIN_DECAY = 0.6
@@ -109,11 +112,12 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     )
     mode, velocity = terms.stack(solution.mode), solution.solved
     hessian = curvature(terms, counts, priors, syllable_probs(terms, mode))
-    uniform = uniforms(key_uniforms, (2,))
+    uniform = uniforms(key_uniforms, (3,))
     start = terms.stack(current) - mode
-    start = jnp.where(jnp.isfinite(start), start, velocity)
+    start = jnp.where(jnp.isfinite(start), start, 0.0)
     n_steps, size = steps(tuning)
-    size = size * (1 + JITTER * (2 * uniform[0] - 1))
+    is_short = uniform[2] < SHORT_SHARE
+    size = size * (1 + JITTER * (2 * uniform[0] - 1)) * jnp.where(is_short, SHORT_LENGTH, 1.0)
 
     def kick_and_rotate(i, carry):
         x, w, first_value, _ = carry
@@ -144,7 +148,8 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     diverging = ~(error < DIVERGENT)
     acceptance = jnp.where(diverging, 0.0, jnp.exp(-jnp.maximum(error, 0.0)))
     x = jnp.where(uniform[1] < acceptance, end, start)
-    x = jnp.where(warming_up & (acceptance < HOPELESS), solution.solved, x)
+    x = jnp.where(warming_up & (acceptance < HOPELESS), 0.0, x)
     tuned = tune(tuning, acceptance)
-    tuning = jax.tree.map(lambda new, old: jnp.where(warming_up, new, old), tuned, tuning)
+    tunes = warming_up & ~is_short
+    tuning = jax.tree.map(lambda new, old: jnp.where(tunes, new, old), tuned, tuning)
     return Draw(terms.unstack(mode + x), solution, acceptance, diverging, tuning)

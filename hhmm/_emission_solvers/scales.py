@@ -41,7 +41,7 @@ FIRST_GUESS = {
     "emission_base_sigma": 3.0,
     "emission_biases_sigma": 2.0,
     "emission_usage_sigma": 2.0,
-    "emission_interactions_sigma": 0.5,
+    "emission_interactions_sigma": 2.0,
     "trans_beta": 1.0,
     "trans_kappa": 100.0,
 }

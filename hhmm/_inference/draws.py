@@ -2,16 +2,15 @@
 
 Permuting the states of a draw changes nothing but their names, so draws are
 aligned to a reference before they are averaged: by the one-to-one
-relabelling that brings their emission biases and transition probabilities closest,
-weighted by how much each state is used (Stephens 2000, "Dealing with label switching in
-mixture models", JRSS B 62(4), with a squared distance on the parameters).
+relabelling that brings their probabilities closest, weighted by how often each is met (Stephens
+2000, "Dealing with label switching in mixture models", JRSS B 62(4), with the Hellinger distance).
 """
 
 import jax
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from hhmm._model.emissions import all_params
+from hhmm._model.emissions import all_params, syllable_log_probs
 from hhmm._model.simplex import helmert_basis
 from hhmm._model.terms import ALL_TERMS
 from hhmm._types import Params, Posterior
@@ -78,7 +77,7 @@ def of_equal_number(kept):
     return [jax.tree.map(lambda x: x[len(x) - n_draws :], chain) for chain in kept]
 
 
-def align(kept, reference, order, *, learnt=()):
+def align(kept, reference, order, terms, *, learnt=()):
     """Kept draws as public parameters, their states named as in `reference`, in `order`.
 
     Parameters
@@ -89,6 +88,7 @@ def align(kept, reference, order, *, learnt=()):
         A chain after its last sweep.
     order : ndarray of shape (n_states,), int
         State ``order[k]`` of the reference is renamed k.
+    terms : Terms
     learnt : tuple of str
         Fields of `Priors` to hand on.
 
@@ -96,14 +96,18 @@ def align(kept, reference, order, *, learnt=()):
     -------
     posterior : Posterior
     """
-    weight = stationary_distribution(reference.trans_probs)
+    probs = syllable_probs(reference.logits, terms)
 
     def align_chain(kept):
         aligned = []
         for i, trans_probs in enumerate(kept.trans_probs):
             logits = jax.tree.map(lambda part, i=i: part[i], kept.logits)
             matched = match_labels(
-                logits, trans_probs, reference.logits, reference.trans_probs, weight
+                syllable_probs(logits, terms),
+                trans_probs,
+                probs,
+                reference.trans_probs,
+                reference.stats,
             )
             aligned.append(permute(all_params(logits, trans_probs), matched[order]))
         return jax.tree.map(lambda *parts: np.stack(parts), *aligned)
@@ -127,38 +131,40 @@ def flat(posterior, chains=slice(None)):
     return [jax.tree.map(lambda part, i=i: part[i], params) for i in range(n_draws)]
 
 
-def match_labels(logits, trans_probs, reference_logits, reference_trans_probs, weight):
+def syllable_probs(logits, terms):
+    """Syllable transition probabilities (n_states, S, S), as an array of NumPy."""
+    return np.exp(np.asarray(syllable_log_probs(logits, terms)))
+
+
+def match_labels(probs, trans_probs, reference_probs, reference_trans_probs, stats):
     """The relabelling that brings a draw closest to a reference draw.
+
+    What is compared are the probabilities of syllables after each other, and of staying, by the
+    squared Hellinger distance between them, each weighted by how often it is met. Logits would not
+    do: those of transitions that never occur are as wide as their prior.
 
     Parameters
     ----------
-    logits, reference_logits : EmissionLogits
-        Of the draw and of the reference.
+    probs, reference_probs : (n_states, n_syllables, n_syllables)
+        P of the draw and of the reference.
     trans_probs, reference_trans_probs : (n_states, n_states)
-    weight : (n_states,)
-        How much each state of the reference counts.
+    stats : SufficientStats
+        Of the states of the reference.
 
     Returns
     -------
     order : ndarray of shape (n_states,), int
         State ``order[k]`` of the draw is state k of the reference.
     """
-    own, of_reference = (_by_state(part, len(trans_probs)) for part in (logits, reference_logits))
-    distance = np.array([np.sum((row - own) ** 2, axis=-1) for row in of_reference])
-    staying = np.diag(reference_trans_probs)[:, None] - np.diag(trans_probs)[None, :]
-    cost = weight[:, None] * (distance + staying**2)
+    departures = stats.syllable_trans_counts.sum(axis=2)
+    # the squared distance of two distributions is 1 minus their Bhattacharyya coefficient
+    by_syllable = np.sqrt(reference_probs).transpose(1, 0, 2) @ np.sqrt(probs).transpose(1, 2, 0)
+    cost = np.einsum("ki,ikl->kl", departures, 1 - by_syllable)
+    stay, reference_stay = np.diag(trans_probs), np.diag(reference_trans_probs)
+    overlap = np.sqrt(np.outer(reference_stay, stay))
+    overlap += np.sqrt(np.outer(1 - reference_stay, 1 - stay).clip(0))
+    cost += stats.state_trans_counts.sum(axis=1)[:, None] * (1 - overlap)
     return linear_sum_assignment(cost)[1]
-
-
-def _by_state(logits, n_states):
-    """What the terms of a state are, all in one row: (n_states, n_values)."""
-    terms = [getattr(logits, term.name) for term in ALL_TERMS if term.by_state]
-    terms = [np.asarray(values) for values in terms if values is not None]
-    if not terms:  # nothing but the transitions tells states apart
-        return np.zeros((n_states, 1))
-    # a syllable after any other one counts as a syllable does
-    scaled = [v if v.ndim == 2 else v / np.sqrt(v.shape[1]) for v in terms]
-    return np.concatenate([values.reshape(n_states, -1) for values in scaled], axis=1)
 
 
 def stationary_distribution(trans_probs):

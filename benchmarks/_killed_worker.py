@@ -41,7 +41,9 @@ def result(model):
         "trans_probs": model.trans_probs_,
     }
     if hasattr(model, "posterior_"):
-        found |= {f"draws_{name}": part for name, part in model.posterior_._asdict().items()}
+        drawn = model.posterior_._asdict()
+        found |= drawn.pop("sigmas")
+        found |= {f"draws_{name}": part for name, part in drawn.items() if part is not None}
     return found
 
 

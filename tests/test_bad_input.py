@@ -175,10 +175,23 @@ def test_mask_with_a_list(fitted_on_list):
         ),
         ({"n_states": 2.0}, r"'n_states' parameter .* must be an int"),
         ({"n_syllables": 0}, r"'n_syllables' parameter .* in the range \[1"),
-        ({"emission_base_sigma": 0}, r"'emission_base_sigma' .* range \(0.0, inf\). Got 0"),
-        ({"emission_biases_sigma": -1.0}, r"'emission_biases_sigma' .* range \(0.0, inf\)"),
+        *(
+            ({name: -1.0}, rf"'{name}' .* range \[0.0, inf\) or a str among {{'auto'}}. Got -1.0")
+            for name in (
+                "emission_usage_sigma",
+                "emission_base_sigma",
+                "emission_biases_sigma",
+                "emission_interactions_sigma",
+            )
+        ),
+        (
+            {"emission_base_sigma": 0, "emission_biases_sigma": 0.0},
+            r"emission_interactions_sigma are 0, .* At least one must be positive or 'auto'",
+        ),
+        ({"emission_usage_sigma": "learn"}, r"'emission_usage_sigma' .* {'auto'}. Got 'learn'"),
+        ({"self_transitions": "no"}, r"'self_transitions' .* {'auto'}.* Got 'no'"),
         ({"trans_beta": 0}, r"'trans_beta' .* range \(0.0, inf\)"),
-        ({"trans_kappa": -1}, r"'trans_kappa' .* range \[0.0, inf\). Got -1"),
+        ({"trans_kappa": -1}, r"'trans_kappa' .* range \[0.0, inf\) .* Got -1"),
         ({"algorithm": "vb"}, r"'algorithm' .* a str among {.*'gibbs'.*}. Got 'vb'"),
         ({"emission_sampler": "nuts"}, r"'emission_sampler' .* a str among {.*'laplace'.*}"),
         (
@@ -227,6 +240,7 @@ def test_warm_start_of_other_shapes():
         model.fit(GOOD)
 
 
+@pytest.mark.filterwarnings("error")
 def test_predictions_where_nothing_is_observed(fitted):
     X = np.full((2, 5), -1)
     assert (fitted.predict(X) == -1).all()

@@ -68,8 +68,10 @@ def test_a_chain_is_the_same_whatever_the_number_of_chains(data, algorithm, init
 def test_fitted_attributes_hold_all_chains(several):
     assert several.log_joint_.shape == (3, 24)
     assert several.emission_acceptance_.shape == several.emission_diverging_.shape == (3, 24)
-    shapes = [part.shape for part in several.posterior_]
+    shapes = [part.shape for part in several.posterior_[:4]]
     assert shapes == [(3, 5, 6, 5), (3, 5, 2, 5), (3, 5, 3, 3), (3, 5)]
+    assert several.posterior_.emission_usage is several.posterior_.emission_interactions is None
+    assert several.posterior_.sigmas == {}
     drawn = several.posterior_.trans_probs.reshape(15, 9)
     assert len(np.unique(drawn, axis=0)) == 15
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,11 +23,14 @@ from sklearn.frozen import FrozenEstimator
 from benchmarks import kills
 from hhmm import EfficientHHMM, _files
 from hhmm._inference import checkpoint, draws, run
+from hhmm._types import Params
 from hhmm.datasets import make_hhmm
 from hhmm.model_selection import scan
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
+FOLDER = Path(__file__).parent / "data"
+KEPT = sorted(FOLDER.glob("checkpoint_*.npz"))
 # fitted attributes that must be equal to the last bit
 FITTED = (
     "emission_base_",
@@ -117,8 +121,8 @@ def test_a_fit_goes_on_wherever_it_started(tmp_path, monkeypatch, data, start):
         ready = clone(model)
         if start == "warm start":
             ready._ends = first._ends
-            for name in ("emission_base_", "emission_biases_", "trans_probs_"):
-                setattr(ready, name, getattr(first, name))
+            for name in Params._fields:
+                setattr(ready, f"{name}_", getattr(first, f"{name}_"))
             ready.set_params(warm_start=True)
         return ready
 
@@ -351,7 +355,7 @@ def _damaged(written):
     yield _npz(without)
     yield _npz(_consistent(without))
     yield _npz({name: a for name, a in arrays.items() if name != "header"})
-    yield _npz(_consistent(arrays, format=2))
+    yield _npz(_consistent(arrays, format=3))
     yield _npz(_consistent(arrays, settings=None))
     yield _npz(_consistent(arrays, max_iter="many"))
     yield _npz(_consistent(arrays, arrays={}))
@@ -421,10 +425,31 @@ def _with_member(written, magic, text):
     return stream.getvalue()
 
 
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore:.*was written elsewhere")
+def test_checkpoints_written_earlier_go_on(tmp_path, path):
+    """Of every format so far: what is recorded in the file is in the fit that goes on from it."""
+    kept = np.load(path)
+    settings = json.loads(kept["header"].tobytes())["settings"]
+    model = EfficientHHMM(**settings, random_state=0, max_iter=11)
+    copied = Path(shutil.copy(path, tmp_path))
+    model.fit(np.load(FOLDER / "model_1.npz")["X"], checkpoint=copied)
+    assert model.n_iter_ == 11
+    np.testing.assert_array_equal(model.log_joint_[0, :8], kept["chain0.trace.log_joint"])
+    assert (model.log_joint_[0, 8:] != model.log_joint_[0, 7]).all()
+    assert model.log_joint_[0, 8:].min() > model.log_joint_[0, 0] - 20
+    header = json.loads(np.load(copied)["header"].tobytes())
+    assert header["format"] == checkpoint.FORMAT
+
+
+def test_a_checkpoint_of_this_format_is_kept():
+    assert FOLDER / f"checkpoint_{checkpoint.FORMAT}.npz" in KEPT
+
+
 def test_nothing_is_pickled(written):
     with np.load(io.BytesIO(written), allow_pickle=False) as archive:
         header = json.loads(archive["header"].tobytes())
-        assert header["format"] == 1
+        assert header["format"] == 2
         assert header["settings"]["trans_kappa"] == 100.0
         assert {name for name in archive.files if name != "header"} == set(header["arrays"])
 

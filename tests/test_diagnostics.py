@@ -339,7 +339,7 @@ def test_summary_of_each_quantity():
     n_states, n_syllables = 4, 5
     draws = {}
     for chain, draw in np.ndindex(3, 20):
-        b, c, trans_probs, log_joint = (part[chain, draw] for part in posterior)
+        b, c, trans_probs, log_joint = (part[chain, draw] for part in posterior[:4])
         base = b @ helmert_basis(n_syllables).T
         biases = helmert_basis(n_states) @ c @ helmert_basis(n_syllables).T
         usage = np.linalg.matrix_power(trans_probs, 4096)[0]

@@ -317,6 +317,8 @@ def _same_predictions(a, b, X):
 
 def _only_numpy(value):
     """True if value holds NumPy arrays and plain Python, and nothing of JAX."""
+    if isinstance(value, dict):
+        return _only_numpy([*value, *value.values()])
     if isinstance(value, (tuple, list)):
         return all(_only_numpy(item) for item in value)
     if value is None or isinstance(value, (bool, int, float, str)):

@@ -55,7 +55,7 @@ def test_models_saved_earlier_predict_what_they_predicted(path):
 
 
 def test_a_model_in_another_form_is_refused(data, monkeypatch):
-    for other in (0, 2, None):
+    for other in (0, 3, None):
         with monkeypatch.context() as patch:
             patch.setattr(estimator, "_STATE_VERSION", other)
             saved = pickle.dumps(_model())

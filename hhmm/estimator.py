@@ -207,6 +207,9 @@ class EfficientHHMM(
         ended before others repeats its last value. For "em"
         and "gradient", concentrations of transitions below 1 count as 1 in it, since the
         posterior has no mode otherwise.
+    log_likelihood_ : ndarray of shape (n_chains, n_iter_)
+        log p(X | parameters) after each sweep or iteration, nats. Chains whose scales are learnt
+        are compared by it: their log joints differ by how wide the scales are.
     emission_acceptance_ : ndarray of shape (n_chains, n_iter_)
         Probability with which the emissions proposed in each sweep were accepted; 1 with
         `emission_sampler` "laplace", which accepts every draw.
@@ -1067,7 +1070,12 @@ class EfficientHHMM(
     def _draws(self):
         """Parameters of every draw in `posterior_`, of the chains that agree with the best one."""
         self._check_draws("average=True")
-        return draws.flat(self.posterior_, agreeing(self.log_joint_))
+        return draws.flat(self.posterior_, self._agreeing_chains())
+
+    def _agreeing_chains(self):
+        """Chains that have settled where the best one has."""
+        learnt = self.posterior_.sigmas
+        return agreeing(self.log_likelihood_ if learnt else self.log_joint_)
 
     def _check_draws(self, what):
         check_is_fitted(self)
@@ -1191,7 +1199,9 @@ class EfficientHHMM(
         is_sampler, terms = self.algorithm == "gibbs", prepared.terms
         self.n_iter_ = max(len(result.trace.log_joint) for result in results)
         self.log_joint_ = self._traces(results, "log_joint")
-        height = heights(self.log_joint_) if is_sampler else self.log_joint_[:, -1]
+        self.log_likelihood_ = self._traces(results, "log_likelihood")
+        compared = self.log_likelihood_ if self._learnt() else self.log_joint_
+        height = heights(compared) if is_sampler else self.log_joint_[:, -1]
         self.best_chain_ = int(np.argmax(height))
         best = results[self.best_chain_]
         chain = best.chain
@@ -1226,7 +1236,7 @@ class EfficientHHMM(
             self.sigmas_ = self._priors(means.sigmas)._asdict()
             self.emission_acceptance_ = self._traces(results, "emission_acceptance")
             self.emission_diverging_ = self._traces(results, "emission_diverging")
-            judged = verdict.judge_chains(self.log_joint_)
+            judged = verdict.judge_chains(compared, bool(learnt))
         else:
             for name in _OF_DRAWS:
                 vars(self).pop(name, None)  # of an earlier fit by another algorithm

@@ -33,8 +33,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hhmm import _validation
 from hhmm._conversions import shorten
-from hhmm._inference import decode, draws
-from hhmm._inference.convergence import agreeing
+from hhmm._inference import decode
 from hhmm._lagged_information import lay_out, pair_counts
 from hhmm._markov_paths import draw_paths, draws_from
 from hhmm._precision import double_precision
@@ -331,7 +330,7 @@ def _parameter_draws(model):
     """The parameters that replicates are simulated from, a list of `Params`."""
     if not hasattr(model, "posterior_"):
         return [model._params()]
-    return draws.flat(model.posterior_, agreeing(model.log_joint_))
+    return model._draws()
 
 
 @double_precision

@@ -43,6 +43,7 @@ class ChainState(NamedTuple):
     priors: Priors  # with the last draw, or estimate, of the scales that are learnt
     mode: EmissionLogits  # where the next emission solve starts
     log_joint: Array  # (), nats
+    log_likelihood: Array  # (), nats, with the states summed out
     emission_losses: Array  # (emission_gd_iters,), the last solve's
     emission_n_iter: Array  # () int32, the last solve's
     emission_decrement: Array  # (), half the squared Newton decrement of the last solve
@@ -94,6 +95,7 @@ def sweep(algorithm, key, chain, sequences, learning_rate, warming_up, *, settin
         has_states=jnp.bool_(True),
         states=states,
         stats=stats,
+        log_likelihood=log_likelihood,
         log_joint=log_likelihood
         + log_prior(settings.terms, chain.logits, chain.trans_probs, chain.priors),
     )

@@ -379,11 +379,14 @@ def _to_past(arrays, settings):
     zero = EmissionLogits(**dict.fromkeys(terms.names, 0))
     has_scales = any(name.startswith("end.priors") for name in arrays)
     priors = Priors(*[0] * len(Priors._fields)) if has_scales else None
+    trace = Trace(*[0] * len(Trace._fields))
+    if not has_scales:
+        trace = trace._replace(log_likelihood=None)
     template = Past(
         end=End(0, 0, zero, zero, 0, Tuning(*[0] * len(Tuning._fields)), priors),
         kept=Kept(zero, 0, 0, priors),
         kept_sweeps=0,
-        trace=Trace(*[0] * len(Trace._fields)),
+        trace=trace,
         emission_losses=0,
         optimizer=(0,) * sum(name.startswith("optimizer.") for name in arrays),
         stopped=0,
@@ -399,7 +402,10 @@ def _to_past(arrays, settings):
         priors = Priors(**{name: np.float64(settings[name]) for name in Priors._fields})
         each = jax.tree.map(lambda value: np.full(n_kept, value), priors)
         past = past._replace(
-            end=past.end._replace(priors=priors), kept=past.kept._replace(priors=each)
+            end=past.end._replace(priors=priors),
+            kept=past.kept._replace(priors=each),
+            # not recorded then; it is only read where scales are learnt
+            trace=past.trace._replace(log_likelihood=past.trace.log_joint),
         )
     expected = [
         *(

@@ -52,6 +52,7 @@ class Trace(NamedTuple):
     """What a dispatch recorded, leading axis (MAX_SWEEPS_PER_DISPATCH,) or shorter."""
 
     log_joint: Array
+    log_likelihood: Array
     emission_decrement: Array
     emission_acceptance: Array
     emission_diverging: Array
@@ -174,7 +175,9 @@ def grouped(
     stats = (chain.stats, *[nothing] * (len(groups) - 1))
     recorded, log_joint, stopped = [], chain.log_joint, False
     # what the parameters do not need stays out of the calls; so does the flag, which is the host's
-    chain = chain._replace(states=None, has_states=None, stats=None, log_joint=None)
+    chain = chain._replace(
+        states=None, has_states=None, stats=None, log_joint=None, log_likelihood=None
+    )
     log_prior_ = None
 
     def next_params(key_emission, key_trans, sweep):
@@ -217,9 +220,9 @@ def grouped(
         has_states = np.bool_(True)
         before = log_joint
         moved = bool(settings.learnt) and scales_moved(priors, chain.priors)
-        log_joint = sum(map(float, log_likelihoods))
-        log_joint += np.nan if log_prior_ is None else float(log_prior_)
-        recorded.append(chain._replace(log_joint=log_joint))
+        log_likelihood = sum(map(float, log_likelihoods))
+        log_joint = log_likelihood + (np.nan if log_prior_ is None else float(log_prior_))
+        recorded.append(chain._replace(log_joint=log_joint, log_likelihood=log_likelihood))
         stopped = bool(has_stopped(before, log_joint, tol)) and not moved
         if stopped:
             break
@@ -234,6 +237,7 @@ def grouped(
         has_states=has_states,
         stats=jax.tree.map(lambda *parts: sum(map(np.asarray, parts)), *stats),
         log_joint=np.float64(log_joint),
+        log_likelihood=np.float64(log_likelihood),
     )
     trace = jax.tree.map(lambda *values: np.array(values), *trace)
     return chain, draws, trace, len(recorded), stopped

@@ -82,12 +82,14 @@ def sweep(key, chain, sequences, learning_rate, warming_up, *, settings):
     )
     point = optax.apply_updates(point, updates)
     logits, trans_probs = _params(point, scale, settings.terms)
+    log_joint = -optax.tree_utils.tree_get(state, "value")
     return chain._replace(
         has_states=jnp.bool_(True),
         logits=logits,
         trans_probs=trans_probs,
         mode=logits,
-        log_joint=-optax.tree_utils.tree_get(state, "value"),
+        log_joint=log_joint,
+        log_likelihood=log_joint - log_prior(settings.terms, logits, trans_probs, chain.priors),
         optimizer=Ascent(point, scale, state),
     )
 

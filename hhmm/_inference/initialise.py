@@ -120,6 +120,7 @@ def _chain(has_states, stats, prepared, logits, trans_probs, priors, settings):
         priors=priors,
         mode=jax.tree.map(np.nan_to_num, logits),
         log_joint=np.float64(np.nan),
+        log_likelihood=np.float64(np.nan),
         emission_losses=np.full(settings.emission_gd_iters, np.nan),
         emission_n_iter=np.int32(0),
         emission_decrement=np.float64(0),

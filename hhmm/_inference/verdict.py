@@ -17,23 +17,25 @@ class Verdict(NamedTuple):
     warnings: list  # of str
 
 
-def judge_chains(log_joint):
+def judge_chains(traces, is_likelihood=False):
     """Whether chains of draws have settled, and in the same mode.
 
     Parameters
     ----------
-    log_joint : (n_chains, n_iter)
+    traces : (n_chains, n_iter)
+        Of the log joint, or of the log-likelihood where scales are learnt.
+    is_likelihood : bool
 
     Returns
     -------
     verdict : Verdict
         Not converged, and without a warning, where there are too few sweeps to tell.
     """
-    n_chains, n_iter = log_joint.shape
-    drifts = [drift(trace) for trace in log_joint]
+    n_chains, n_iter = traces.shape
+    drifts = [drift(trace) for trace in traces]
     if drifts[0] is None:
         return Verdict(False, [])
-    messages = []
+    messages, what = [], "log-likelihood" if is_likelihood else "log joint"
     unsettled = [i for i, change in enumerate(drifts) if not change.settled]
     if unsettled:
         change = max((drifts[i] for i in unsettled), key=lambda change: abs(change.change))
@@ -41,20 +43,20 @@ def judge_chains(log_joint):
         if n_chains > 1:
             which, at_most = f" of chains {_listed(unsettled)}", ", at most"
         messages.append(
-            f"the log joint{which} had not settled after {n_iter} sweeps: it changed by "
+            f"the {what}{which} had not settled after {n_iter} sweeps: it changed by "
             f"{change.change:.1f} nats (standard error {change.standard_error:.1f}) between "
             f"the third and the last quarter of them{at_most}. Increase max_iter, or compare "
             "fits from several values of random_state"
         )
-    agree = agreeing(log_joint)
+    agree = agreeing(traces)
     if len(agree) < n_chains:
         others = np.setdiff1d(np.arange(n_chains), agree)
-        gaps = [-differences(log_joint)[i].change for i in others]
+        gaps = [-differences(traces)[i].change for i in others]
         shown = dict.fromkeys(f"{gap:.1f}" for gap in (min(gaps), max(gaps)))
         messages.append(
             f"chains {_listed(others)} of {n_chains} are not where the best one, chain "
-            f"{np.argmax(heights(log_joint))}, is: over the last quarter of {n_iter} sweeps their "
-            f"log joints were {' to '.join(shown)} nats below. They are in other "
+            f"{np.argmax(heights(traces))}, is: over the last quarter of {n_iter} sweeps their "
+            f"{what}s were {' to '.join(shown)} nats below. They are in other "
             "modes of the posterior, or on their way. The point estimate is of the best chain. "
             "Increase max_iter, or check by other values of random_state that no higher mode is "
             "found"

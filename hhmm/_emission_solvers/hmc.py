@@ -59,7 +59,7 @@ MAX_STEPS = 64
 # share of proposals that go a fraction of the way, in as many steps: accurate where others diverge
 SHORT_SHARE = 0.1
 SHORT_LENGTH = 1 / 8
-TARGET_ACCEPTANCE = 0.8
+TARGET_ACCEPTANCE = 0.65
 # the gain of the n-th proposal of the warm-up is n ** -GAIN_DECAY
 GAIN_DECAY = 0.6
 # every trajectory is up to this fraction shorter or longer
@@ -69,11 +69,12 @@ DIVERGENT = 1000.0
 # a chance of acceptance that a chain near its target does not meet
 HOPELESS = 1e-3
 # Half the squared Newton decrement, in nats, of the mode: it depends on where the solve started,
-# and so on the chain, by less than 1e-6 posterior standard deviations.
-MODE_TOL = 1e-12
+# and so on the chain, by about 1e-5 posterior standard deviations: the step that follows takes it
+# far below this figure.
+MODE_TOL = 1e-8
 # squared error of a kick, in squared posterior standard deviations, and of its squared length
 KICK_TOL = 1e-10
-KICK_RELATIVE_TOL = 1e-4
+KICK_RELATIVE_TOL = 1e-3
 KICK_MAX_ITER = 500
 
 

@@ -9,9 +9,9 @@ estimator", IEEE Signal Processing Letters 23(1)),
 which moves slowly where the counts say little of x. Therefore it is interwoven with a step that
 rescales x and sigma together (Yu & Meng 2011, "To center or not to center", JCGS 20(3)): given
 x / sigma, log sigma has the density of its prior times the likelihood of the counts, and is drawn
-by slice sampling (Neal 2003, Annals of Statistics 31). Beta and kappa are drawn by slice sampling
-too, with the transitions summed out: given the counts of state transitions, these are
-Dirichlet-multinomial.
+by a Metropolis-Hastings step with Newton's step as proposal. Beta and kappa are drawn by slice
+sampling (Neal 2003, Annals of Statistics 31) with the transitions summed out: given the counts of
+state transitions, these are Dirichlet-multinomial.
 
 Estimated, under EM, by type-II maximum likelihood: sigma^2 is the mean square of x under the
 Normal approximation at its mode, (|mode|^2 + trace of the covariance) / d (MacKay 1992, "Bayesian
@@ -28,7 +28,7 @@ from jax.scipy.special import gammaln
 
 from hhmm._model.terms import ALL_TERMS
 from hhmm._model.transitions import log_gamma_draw
-from hhmm._random import uniforms
+from hhmm._random import normals, uniforms
 
 # scale s of the half-Cauchy prior of each thing that may be learnt
 PRIOR_SCALE = {
@@ -50,6 +50,8 @@ BOUNDS = (1e-3, 1e3)
 BOUNDS_OF_CONCENTRATIONS = (1e-3, 1e9)
 # a change of a scale by a smaller factor is no change, so that EM can come to rest
 SETTLED = 0.01
+# of a proposal for the logarithm of a factor: where the density is flat, it is this
+SMALLEST_PRECISION = 0.25
 # of slice sampling on logarithms: steps out, and cuts of the slice, at most
 MAX_STEPS_OUT, MAX_CUTS = 8, 40
 # grids on which EM seeks concentrations, of at least 1 and at least 0
@@ -101,22 +103,53 @@ def _draw_given_term(key, sigma, rows, n_dimensions, name):
 
 
 def _draw_factor(key, terms, counts, point, term, sigma):
-    """Draw the factor by which a term and its scale are rescaled together."""
+    """Draw the factor by which a term and its scale are rescaled together, by one Newton proposal.
+
+    The proposal for the logarithm of the factor is Normal around where Newton's step leads, with
+    the curvature there as precision; so is that of the way back, and a Metropolis-Hastings test
+    makes the step exact.
+    """
     # the logits are linear in the factor: two arrays, and no other work for the terms
     only = terms.only(point, term)
     fixed = terms.joint_logits(point - only)
     moving = terms.summed(only)
     linear = jnp.vdot(counts.totals, only)
+    key_proposal, key_test = jax.random.split(key)
 
-    def log_density(log_factor):
+    def proposal_from(log_factor):
+        """Log density at a factor, and mean and precision of the proposal made there."""
         factor = jnp.exp(log_factor)
-        log_partition = jax.nn.logsumexp(fixed + factor * moving, axis=-1)
-        log_likelihood = factor * linear - jnp.vdot(counts.departures, log_partition)
-        return log_likelihood + _log_half_cauchy(jnp.log(sigma) + log_factor, term.sigma)
+        logits = fixed + factor * moving
+        log_partition = jax.nn.logsumexp(logits, axis=-1)
+        probs = lax.optimization_barrier(jnp.exp(logits - log_partition[..., None]))
+        mean = jnp.sum(probs * moving, axis=-1)
+        variance = jnp.sum(probs * moving**2, axis=-1) - mean**2
+        slope = factor * (linear - jnp.vdot(counts.departures, mean))
+        curvature = factor**2 * jnp.vdot(counts.departures, variance) - slope
+        prior, prior_slope, prior_curvature = _log_half_cauchy(
+            jnp.log(sigma) + log_factor, term.sigma
+        )
+        precision = jnp.maximum(curvature + prior_curvature, SMALLEST_PRECISION)
+        density = factor * linear - jnp.vdot(counts.departures, log_partition) + prior
+        return density, log_factor + (slope + prior_slope) / precision, precision
 
-    bounds = tuple(np.log(BOUNDS) - jnp.log(sigma))
-    width = 2 / np.sqrt(max(terms.n_dimensions(term), 1))
-    return jnp.exp(_slice(key, log_density, jnp.zeros(()), width, bounds))
+    def log_proposal(value, mean, precision):
+        return 0.5 * jnp.log(precision) - 0.5 * precision * (value - mean) ** 2
+
+    noise, uniform = normals(key_proposal, (1,))[0], uniforms(key_test, (1,))[0]
+    old = jnp.zeros(())
+    old_density, mean, precision = proposal_from(old)
+    new = mean + noise / jnp.sqrt(precision)
+    new_density, mean_back, precision_back = proposal_from(new)
+    log_ratio = (
+        new_density
+        - old_density
+        + log_proposal(old, mean_back, precision_back)
+        - log_proposal(new, mean, precision)
+    )
+    inside = (sigma * jnp.exp(new) > BOUNDS[0]) & (sigma * jnp.exp(new) < BOUNDS[1])
+    accepted = inside & (jnp.log1p(-uniform) < log_ratio)
+    return jnp.where(accepted, jnp.exp(new), 1.0)
 
 
 def draw_concentrations(key, counts, priors, learnt):
@@ -140,9 +173,8 @@ def draw_concentrations(key, counts, priors, learnt):
 
         def log_density(log_value, name=name, priors=priors):
             at = priors._replace(**{name: jnp.exp(log_value)})
-            return log_prob_of_counts(counts, at.trans_beta, at.trans_kappa) + _log_half_cauchy(
-                log_value, name
-            )
+            log_prior, *_ = _log_half_cauchy(log_value, name)
+            return log_prob_of_counts(counts, at.trans_beta, at.trans_kappa) + log_prior
 
         start = jnp.log(jnp.clip(getattr(priors, name), *BOUNDS_OF_CONCENTRATIONS))
         drawn = _slice(key_slice, log_density, start, 1.0, np.log(BOUNDS_OF_CONCENTRATIONS))
@@ -212,9 +244,13 @@ def _moved(priors, name, value):
 
 
 def _log_half_cauchy(log_value, name):
-    """Log density of the logarithm of a half-Cauchy variable, up to a constant."""
-    ratio = jnp.exp(log_value) / PRIOR_SCALE[name]
-    return log_value - jnp.log1p(ratio**2)
+    """Log density of the logarithm of a half-Cauchy variable, its slope, and minus its curvature.
+
+    Up to a constant.
+    """
+    square = (jnp.exp(log_value) / PRIOR_SCALE[name]) ** 2
+    share = square / (1 + square)
+    return log_value - jnp.log1p(square), 1 - 2 * share, 4 * share * (1 - share)
 
 
 def _slice(key, log_density, start, width, bounds):

@@ -1,5 +1,6 @@
 """The Gibbs sweep, the loop that drives it, what is kept of it, and when it has settled."""
 
+import itertools
 import types
 
 import jax
@@ -16,7 +17,7 @@ from hhmm._model.emissions import logits_from_params
 from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
-from hhmm._types import Params, Priors
+from hhmm._types import Params, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
 from tests import oracles
 
@@ -234,11 +235,46 @@ def test_alignment_finds_a_planted_permutation(n_states):
     np.testing.assert_allclose(permuted.biases, logits.biases[order], atol=1e-12)
     np.testing.assert_array_equal(permuted.base, logits.base)
     np.testing.assert_array_equal(params.trans_probs, model.trans_probs[np.ix_(order, order)])
-    noise = 0.01 * rng.standard_normal(logits.biases.shape)
-    noisy = permuted._replace(biases=permuted.biases + noise)
-    weight = draws.stationary_distribution(model.trans_probs)
-    found = draws.match_labels(noisy, params.trans_probs, logits, model.trans_probs, weight)
+    noise = 0.01 * rng.standard_normal(params.emission_biases.shape)
+    noisy = oracles.Model(*params[:3])._replace(emission_biases=params.emission_biases + noise)
+    probs, reference_probs = map(oracles.syllable_trans_probs, (noisy, model))
+    found = draws.match_labels(
+        probs, params.trans_probs, reference_probs, model.trans_probs, _counts(rng, n_states, 6)
+    )
     np.testing.assert_array_equal(order[found], np.arange(n_states))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_alignment_is_at_the_smallest_distance(seed):
+    """Squared Hellinger distances, weighted by how often a probability is met; all permutations."""
+    rng = np.random.default_rng(seed)
+    probs, reference_probs = rng.dirichlet(np.full(3, 0.5), (2, 4, 3))
+    trans_probs, reference_trans_probs = rng.dirichlet(np.full(4, 0.5), (2, 4))
+    stats = _counts(rng, 4, 3)
+
+    def distance(order):
+        total = 0.0
+        for k, other in enumerate(order):
+            for i in range(3):
+                n = stats.syllable_trans_counts[k, i].sum()
+                total += n * hellinger(reference_probs[k, i], probs[other, i])
+            stay, own = reference_trans_probs[k, k], trans_probs[other, other]
+            n = stats.state_trans_counts[k].sum()
+            total += n * hellinger(np.array([stay, 1 - stay]), np.array([own, 1 - own]))
+        return total
+
+    def hellinger(p, q):
+        return 0.5 * np.sum((np.sqrt(p) - np.sqrt(q)) ** 2)
+
+    found = draws.match_labels(probs, trans_probs, reference_probs, reference_trans_probs, stats)
+    assert tuple(found) == min(itertools.permutations(range(4)), key=distance)
+
+
+def _counts(rng, n_states, n_syllables):
+    return SufficientStats(
+        rng.poisson(5.0, (n_states, n_states)),
+        rng.poisson(5.0, (n_states, n_syllables, n_syllables)),
+    )
 
 
 def test_stationary_distribution_by_powers():

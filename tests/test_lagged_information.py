@@ -452,7 +452,8 @@ def test_preferences_have_the_spread_of_the_draws():
     model = EfficientHHMM.from_params(*parts)
     draws = rng.normal(size=(2, 6, 2, 3))
     base = np.broadcast_to(model.emission_base_, (2, 6, 4, 3))
-    model.posterior_ = hhmm._types.Posterior(base, draws, None, None)
+    trans_probs = np.broadcast_to(parts[2], (2, 6, 3, 3))
+    model.posterior_ = hhmm._types.Posterior(base, draws, trans_probs, None)
     model.best_chain_ = 1
     expected = [
         biases_by_enumeration(EfficientHHMM.from_params(parts[0], draw, parts[2]))

@@ -14,11 +14,13 @@ from sklearn.pipeline import make_pipeline
 
 import hhmm.model_checks
 from hhmm import EfficientHHMM
+from hhmm._model.terms import Terms
 from hhmm._types import Posterior
 from hhmm.metrics import state_durations
 from hhmm.model_checks import PredictiveCheck, posterior_predictive_check
 
 N_STATES, N_SYLLABLES = 2, 4
+TERMS = Terms(N_STATES, N_SYLLABLES)
 
 
 def make_model(stay=0.95, seed=0):
@@ -69,7 +71,7 @@ def with_gaps(rng, lengths):
 def test_replicates_have_lengths_gaps_and_what_the_model_conditions_on(model):
     syllables = with_gaps(np.random.default_rng(0), [30, 1, 2, 17])
     params, rng = model._params(), np.random.RandomState(0)
-    replicate, states = hhmm.model_checks._replicate(params, syllables, rng)
+    replicate, states = hhmm.model_checks._replicate(params, TERMS, syllables, rng)
     n_differing = 0
     for x, copy, z in zip(syllables, replicate, states, strict=True):
         assert copy.shape == z.shape == x.shape
@@ -85,7 +87,7 @@ def test_replicates_have_lengths_gaps_and_what_the_model_conditions_on(model):
 def test_replicates_follow_the_probabilities_of_the_model(model):
     syllables = with_gaps(np.random.default_rng(1), [300] * 60)
     params, rng = model._params(), np.random.RandomState(1)
-    replicate, states = hhmm.model_checks._replicate(params, syllables, rng)
+    replicate, states = hhmm.model_checks._replicate(params, TERMS, syllables, rng)
     first_states = np.array([z[0] for z in states])
     assert abs(first_states.mean() - 0.5) < 4 * np.sqrt(0.25 / 60)
 
@@ -325,7 +327,8 @@ def test_a_state_without_a_bout_has_no_durations():
 def test_draws_of_the_chains_that_agree_are_used_in_turn(model, recordings, monkeypatch):
     used = []
 
-    def replicate(params, syllables, rng):
+    def replicate(params, terms, syllables, rng):
+        assert terms == TERMS
         used.append(params.trans_probs[0, 0])
         return syllables, [np.zeros(x.size, int) for x in syllables]
 

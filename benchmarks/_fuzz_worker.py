@@ -415,10 +415,13 @@ def _copy(arguments, rng):
 def make_settings(rng):
     """Arguments of the constructor."""
     return SETTINGS | {
+        "emission_usage_sigma": draw(rng, (0.0, 0.0, "auto")),
         "emission_base_sigma": 1.0,
         "emission_biases_sigma": 1.0,
+        "emission_interactions_sigma": draw(rng, (0.0, 0.0, 0.5)),
+        "self_transitions": draw(rng, (True, True, False, "auto")),
         "trans_beta": 1.0,
-        "trans_kappa": 100.0,
+        "trans_kappa": draw(rng, (100.0, 100.0, "auto")),
         "algorithm": draw(rng, ("gibbs", "em")),
         "tol": 1e-4,
         "emission_solver": "newton",
@@ -455,7 +458,7 @@ def _methods():
         )
 
     def of_sample(rng):
-        sizes = {"n_sequences": 1, "n_timesteps": 3, "random_state": 0}
+        sizes = {"n_sequences": 1, "n_timesteps": 3, "random_state": 0, "holding_times": None}
         return {"_model": make_model(rng), **sizes}
 
     yield Target(
@@ -485,6 +488,9 @@ def _of_params(rng):
         "emission_base": model.emission_base_,
         "emission_biases": model.emission_biases_,
         "trans_probs": model.trans_probs_,
+        "emission_usage": draw(rng, (None, model.emission_usage_)),
+        "emission_interactions": draw(rng, (None, model.emission_interactions_)),
+        "self_transitions": draw(rng, (True, True, False)),
         "trans_kappa": 1.0,
     }
 
@@ -668,8 +674,11 @@ def _datasets():
             "n_timesteps": 3,
             "n_states": 2,
             "n_syllables": 3,
+            "emission_usage_sigma": 0.0,
             "emission_base_sigma": 1.0,
             "emission_biases_sigma": 1.0,
+            "emission_interactions_sigma": 0.0,
+            "holding_times": draw(rng, (None, [1, 2, 4], [[1], [2, 3], [4]])),
             "trans_beta": 1.0,
             "trans_kappa": 1.0,
             "random_state": 0,

@@ -12,6 +12,7 @@ from benchmarks._kernels import serve_kernels
 from hhmm import EfficientHHMM
 from hhmm._inference import decode
 from hhmm._inference.prepare import prepare
+from hhmm._model.emissions import terms_of
 from hhmm._precision import double_precision
 from hhmm._types import Params
 
@@ -26,18 +27,12 @@ def load(data, truth):
     """Kernels on sequences that are laid out, and on the device already."""
     X, true = np.load(data), np.load(truth)
     params = Params(true["emission_base"], true["emission_biases"], true["trans_probs"])
-    prepared = prepare(
-        list(X),
-        len(params.emission_base),
-        len(params.trans_probs),
-        "sequential",
-        every_timestep=True,
-    )
+    prepared = prepare(list(X), terms_of(params), "sequential", every_timestep=True)
     on_device = jax.device_put(params), prepared._replace(groups=jax.device_put(prepared.groups))
 
     def to_compare():
         # the estimator's methods run the same entry points
-        model = EfficientHHMM.from_params(*params)
+        model = EfficientHHMM.from_params(*params[:3])
         return {
             "log_likelihoods": model.score_samples(X),
             "smoothed": model.predict_proba(X),

@@ -21,12 +21,19 @@ from hhmm._inference import dispatch, initialise
 from hhmm._inference.chain import Settings
 from hhmm._inference.prepare import prepare
 from hhmm._inference.run import Start, run
+from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Priors
 from hhmm.metrics import matched_accuracy
 
-_hessian_product = jax.jit(objective.hessian_product)
+_hessian_product = jax.jit(objective.hessian_product, static_argnums=0)
+
+
+def published(model):
+    """Terms and priors of a fitted model of base and biases."""
+    sigmas = (np.float64(model.sigmas_[name]) for name in Priors._fields)
+    return Terms(len(model.trans_probs_), model.n_syllables_), Priors(*sigmas)
 
 
 class Chain:
@@ -34,34 +41,23 @@ class Chain:
 
     @double_precision
     def __init__(self, model, X):
-        self._priors = Priors(
-            np.float64(model.emission_base_sigma),
-            np.float64(model.emission_biases_sigma),
-            np.float64(model.trans_beta),
-            np.float64(model.trans_kappa),
-        )
+        terms, priors = published(model)
         self._learning_rate = np.float64(model.emission_gd_lr)
         self._n_draws = model.n_draws
         sequences = list(X)
-        prepared = prepare(
-            sequences,
-            model.n_syllables_,
-            model.n_states,
-            model.message_passing,
-            every_timestep=False,
-        )
+        prepared = prepare(sequences, terms, model.message_passing, every_timestep=False)
         self._settings = Settings(
             emission_solver=model.emission_solver,
             emission_sampler=model.emission_sampler,
             emission_gd_iters=model.emission_gd_iters,
             backend=prepared.backend,
+            terms=terms,
         )
         self._state = initialise.start_from_states(
             list(model.states_),
             sequences,
             prepared,
-            n_states=model.n_states,
-            n_syllables=model.n_syllables_,
+            priors,
             settings=self._settings,
         )._replace(tuning=model._ends[model.best_chain_].tuning)
         self._groups = jax.device_put(prepared.groups)
@@ -78,7 +74,6 @@ class Chain:
         result = run(
             Start(self._key, self._state, self._n_done),
             self._prepared,
-            self._priors,
             self._learning_rate,
             algorithm="gibbs",
             settings=self._settings,
@@ -107,7 +102,6 @@ class Chain:
                 key_trans,
                 chain,
                 self._stats_of_groups(),
-                self._priors,
                 self._learning_rate,
                 np.bool_(False),
                 algorithm="gibbs",
@@ -211,12 +205,13 @@ class Side:
         departures = rng.integers(1, 100, (n_states, n_syllables, 1))
         precision = np.ones((n_syllables + n_states, 1))
         hessian = jax.device_put(objective.Curvature(probs, departures * probs, precision))
-        direction = objective.project(
+        terms = Terms(n_states, n_syllables)
+        direction = terms.project(
             jnp.asarray(rng.standard_normal((n_syllables + n_states, n_syllables)))
         )
 
         def product():
-            _hessian_product(hessian, direction).block_until_ready()
+            _hessian_product(terms, hessian, direction).block_until_ready()
 
         product()  # compiles
         return [seconds_of(product) for _ in range(n_calls)]

@@ -15,8 +15,9 @@ from benchmarks._serve import serve
 from hhmm import EfficientHHMM
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
-from hhmm._model.emissions import emission_factors, logits_from_params
+from hhmm._model.emissions import emission_factors, logits_from_params, terms_of
 from hhmm._precision import double_precision
+from hhmm._types import Params
 from tests import long_sequences
 
 
@@ -37,12 +38,13 @@ def errors(kind, n_timesteps):
     """
     model, x = long_sequences.make(kind, n_timesteps)
     exact = long_sequences.log_likelihood(model, x)
-    factors = emission_factors(logits_from_params(model.emission_base, model.emission_biases))
+    params = Params(*model)
+    factors = emission_factors(logits_from_params(params), terms_of(params))
     scores, recorded = [], []
     for backend in BACKENDS:
         fitted = EfficientHHMM.from_params(*model, message_passing=backend)
         scores.append(fitted.score_samples([x])[0])
-        prepared = prepare([x], model.n_syllables, model.n_states, backend, every_timestep=False)
+        prepared = prepare([x], terms_of(params), backend, every_timestep=False)
         kernels = BACKENDS[prepared.backend]
         draw = functools.partial(kernels.sample, jax.random.key(1))
         for kernel in (draw, kernels.expected_counts):

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._hhmm_worker import Chain
+from benchmarks._hhmm_worker import Chain, published
 from benchmarks._kernels import seconds_of
 from benchmarks._serve import serve
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import SAMPLERS, hmc, newton, objective
 from hhmm._precision import double_precision
-from hhmm._types import Priors, SufficientStats
+from hhmm._types import SufficientStats
 
 
 class Samplers:
@@ -78,20 +78,15 @@ class Draws:
 
     @double_precision
     def __init__(self, model, X, sampler):
-        self._priors = Priors(
-            np.float64(model.emission_base_sigma),
-            np.float64(model.emission_biases_sigma),
-            np.float64(model.trans_beta),
-            np.float64(model.trans_kappa),
-        )
+        terms, self._priors = published(model)
         shape = (model.n_states, model.n_syllables_, model.n_syllables_)
-        self._counts = jax.device_put(
-            objective.emission_counts(SufficientStats(None, count(X, model.states_, shape)))
-        )
+        stats = SufficientStats(None, count(X, model.states_, shape))
+        self._counts = jax.device_put(objective.emission_counts(terms, stats))
         tuning = model._ends[model.best_chain_].tuning
-        self._draw = jax.jit(functools.partial(_draw, sampler=sampler, tuning=tuning))
+        self._draw = jax.jit(functools.partial(_draw, terms, sampler=sampler, tuning=tuning))
         self._keys = (jax.random.key(i) for i in itertools.count())
-        first = jax.jit(_find_and_draw)(next(self._keys), self._counts, self._priors)
+        find_and_draw = jax.jit(functools.partial(_find_and_draw, terms))
+        first = find_and_draw(next(self._keys), self._counts, self._priors)
         self._solution, self._logits = first.solution, first.logits
 
     @double_precision
@@ -109,23 +104,30 @@ def count(X, states, shape):
     return counts
 
 
-def _find_and_draw(key, counts, priors):
-    n_states, n_syllables = counts.departures.shape
-    start = objective.unstack(jnp.zeros((n_syllables + n_states, n_syllables)))
+def _find_and_draw(terms, key, counts, priors):
+    start = terms.unstack(jnp.zeros_like(counts.totals))
     solve = functools.partial(
-        newton.solve, counts, priors, start, max_iter=100, learning_rate=None, tol=hmc.MODE_TOL
+        newton.solve,
+        terms,
+        counts,
+        priors,
+        start,
+        max_iter=100,
+        learning_rate=None,
+        tol=hmc.MODE_TOL,
     )
     return SAMPLERS["laplace"](
-        key, counts, priors, start, solve, np.bool_(False), hmc.first_tuning()
+        key, terms, counts, priors, start, solve, np.bool_(False), hmc.first_tuning()
     )
 
 
-def _draw(key, counts, priors, solution, current, *, sampler, tuning):
+def _draw(terms, key, counts, priors, solution, current, *, sampler, tuning):
     def solve(right_hand_side, tol=None):
         del tol  # there is nothing to look for
-        mode = objective.stack(solution.mode)
-        hessian = objective.curvature(counts, priors, objective.syllable_probs(mode))
+        mode = terms.stack(solution.mode)
+        hessian = objective.curvature(terms, counts, priors, objective.syllable_probs(terms, mode))
         solved = objective.conjugate_gradients(
+            terms,
             hessian,
             right_hand_side(hessian),
             tol=0,
@@ -134,7 +136,8 @@ def _draw(key, counts, priors, solution, current, *, sampler, tuning):
         )
         return solution._replace(solved=solved)
 
-    return SAMPLERS[sampler](key, counts, priors, current, solve, np.bool_(False), tuning).logits
+    drawn = SAMPLERS[sampler](key, terms, counts, priors, current, solve, np.bool_(False), tuning)
+    return drawn.logits
 
 
 if __name__ == "__main__":

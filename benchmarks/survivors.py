@@ -27,8 +27,10 @@ REASONS = {
     ): "a step of 1e-12 is no step either",
     (
         "hhmm/_emission_solvers/newton.py",
-        "def solve(counts, priors, start, *, max_iter, learning_rate, tol, right_hand_side):",
-        "def solve(counts, priors, start, /, max_iter, learning_rate, tol, right_hand_side):",
+        "def solve(terms, counts, priors, start, *, max_iter, learning_rate, tol, "
+        "right_hand_side):",
+        "def solve(terms, counts, priors, start, /, max_iter, learning_rate, tol, "
+        "right_hand_side):",
     ): _CALL,
     (
         "hhmm/_emission_solvers/newton.py",
@@ -67,19 +69,14 @@ REASONS = {
     ): _SYMMETRIC,
     (
         "hhmm/_model/simulate.py",
-        "def simulate(key, params, *, n_sequences, n_timesteps):",
-        "def simulate(key, params, /, n_sequences, n_timesteps):",
+        "def simulate(key, params, holding_times=None, *, terms, n_sequences, n_timesteps):",
+        "def simulate(key, params, holding_times=None, /, terms, n_sequences, n_timesteps):",
     ): _CALL,
     (
         "hhmm/_model/simulate.py",
         "",
-        "def simulate(key, params, *, n_sequences, n_timesteps):",
+        "def simulate(key, params, holding_times=None, *, terms, n_sequences, n_timesteps):",
     ): _JIT,
-    (
-        "hhmm/_model/simulate.py",
-        "n_states = params.trans_probs.shape[0]",
-        "n_states = params.trans_probs.shape[ -1]",
-    ): _SQUARE,
     (
         "hhmm/metrics.py",
         "labels = np.full(contingency.pred_labels.size, -1, dtype=np.int64)",
@@ -133,18 +130,13 @@ REASONS = {
     (
         "hhmm/_model/simulate.py",
         "",
-        "def draw_params(key, priors, *, n_states, n_syllables):",
+        "def draw_params(key, priors, *, terms):",
     ): _JIT,
     (
         "hhmm/_model/simulate.py",
-        "def draw_params(key, priors, *, n_states, n_syllables):",
-        "def draw_params(key, priors, /, n_states, n_syllables):",
+        "def draw_params(key, priors, *, terms):",
+        "def draw_params(key, priors, /, terms):",
     ): _CALL,
-    (
-        "hhmm/_model/emissions.py",
-        "to_syllables = helmert_basis(logits.base.shape[-1])",
-        "to_syllables = helmert_basis(logits.base.shape[- 0])",
-    ): _SQUARE,
     (
         "hhmm/_messages/run_path.py",
         ")[:, 0]",
@@ -209,13 +201,8 @@ REASONS = {
     ): "noticed since by a test of the log prior at other concentrations, written for it",
     (
         "hhmm/_model/emissions.py",
-        "to_syllables = helmert_basis(logits.base.shape[-1])",
-        "to_syllables = helmert_basis(logits.base.shape[+1])",
-    ): _SQUARE,
-    (
-        "hhmm/_model/emissions.py",
-        "def emission_factors(logits, *, dtype=jnp.float32):",
-        "def emission_factors(logits, /, dtype=jnp.float32):",
+        "def emission_factors(logits, terms, *, dtype=jnp.float32):",
+        "def emission_factors(logits, terms, /, dtype=jnp.float32):",
     ): _CALL,
     (
         "hhmm/_messages/run_products.py",

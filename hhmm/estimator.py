@@ -1253,7 +1253,10 @@ class EfficientHHMM(
         if self.algorithm != "gradient":
             self.emission_losses_ = chain.emission_losses[: int(chain.emission_n_iter)]
         decrement = np.concatenate([result.trace.emission_decrement for result in results])
-        return [*judged.warnings, *verdict.judge_solves(decrement, self.emission_solver)]
+        messages = [*judged.warnings, *verdict.judge_solves(decrement, self.emission_solver)]
+        if is_sampler:
+            messages += verdict.judge_acceptance(self.emission_acceptance_)
+        return messages
 
     def _traces(self, results, name):
         """What was recorded a sweep, (n_chains, n_iter_); a chain that stopped repeats its last."""

@@ -8,6 +8,8 @@ from hhmm._inference.convergence import agreeing, differences, drift, heights
 
 # half the squared Newton decrement, in nats, above which an emission solve is reported
 UNCONVERGED_SOLVE = 1e-2
+# mean probability of acceptance below which a chain is reported
+LOWEST_ACCEPTANCE = 0.2
 
 
 class Verdict(NamedTuple):
@@ -62,6 +64,32 @@ def judge_chains(traces, is_likelihood=False):
             "found"
         )
     return Verdict(not messages, messages)
+
+
+def judge_acceptance(acceptance):
+    """Warnings about chains whose proposals for the emissions are rarely accepted.
+
+    Parameters
+    ----------
+    acceptance : (n_chains, n_iter)
+        Probabilities of acceptance.
+
+    Returns
+    -------
+    warnings : list of str
+    """
+    n_iter = acceptance.shape[1]
+    of_chains = acceptance[:, n_iter // 2 :].mean(axis=1)
+    low = np.flatnonzero(of_chains < LOWEST_ACCEPTANCE)
+    if not len(low):
+        return []
+    which = f"chains {_listed(low)}" if len(of_chains) > 1 else "the chain"
+    return [
+        f"in the second half of the sweeps, {which} accepted proposals for the emissions with "
+        f"probability {of_chains[low].min():.2g} on average, expected at least "
+        f"{LOWEST_ACCEPTANCE:g}: the draws hardly move. Increase max_iter, which gives more sweeps "
+        'to tune the steps, or use smaller scales or emission_sampler="laplace"'
+    ]
 
 
 def judge_ascent(algorithm, log_joint, stopped, tol):

@@ -7,7 +7,7 @@ agree most often. Finding it is the linear assignment problem on the table of
 how often a true and a predicted state occur together [1]_, which scipy solves
 by shortest augmenting paths [2]_.
 
-What one state does more than the others is in `syllable_preferences`; whether there
+Which syllables one state uses more than the others is in `syllable_preferences`; whether there
 is anything slow to be found at all, in `lagged_mutual_information`.
 
 States and syllables come in three forms: one sequence as a 1-D array, a 2-D
@@ -29,12 +29,15 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.special import softmax
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm._conversions import check_flag, check_option, shorten
+from hhmm._inference.draws import stationary_distribution
 from hhmm._lagged_information import LaggedInformation, lagged_information, lay_out
 from hhmm._model.emissions import logits_from_params
+from hhmm._model.stationary import syllable_usage
 from hhmm._states import (
     MAX_ENTRIES,
     StateSequences,
@@ -44,6 +47,7 @@ from hhmm._states import (
     raise_at_first,
     read_states,
 )
+from hhmm._validation import check_sequences
 
 __all__ = [
     "LaggedInformation",
@@ -473,20 +477,35 @@ def lagged_mutual_information(
 
 
 class SyllablePreferences(NamedTuple):
-    """What each state adds to the logits of the syllables, against the base all states share."""
+    """Which syllables each state uses more, and which it uses less, than all states together."""
 
     biases: np.ndarray  # C, (n_states, n_syllables), nats; rows and columns sum to 0
     standard_deviations: np.ndarray  # (n_states, n_syllables), of the posterior; NaN without draws
     ranking: np.ndarray  # (n_states, n_syllables) int64: most promoted first, most suppressed last
+    usage_changes: np.ndarray  # (n_states, n_syllables), differences of probabilities
+    usage_change_deviations: np.ndarray  # (n_states, n_syllables), of the posterior, as above
 
 
-def syllable_preferences(model):
-    """Which syllables each state promotes and which it suppresses.
+def syllable_preferences(model, X=None):
+    """Rank the syllables that each state promotes and suppresses.
+
+    Syllables are ranked by how much more often they are used in the state than over all: the
+    change in usage of syllable j in state k is
+
+        usage_changes[k, j] = p(j | k) - p(j),    p(j) = sum_k p(k) p(j | k)
+
+    with p(k) the fraction of time in state k and p(j | k) the fraction of it at syllable j. A
+    rare syllable is used little in any state, so its change is small however large its bias is.
 
     Parameters
     ----------
     model : EfficientHHMM
         A fitted model.
+    X : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
+        Syllables to measure the usage on, in any form that the model takes: p(j | k) is the
+        fraction of the observed timesteps in state k, by ``model.predict(X)``, that have syllable
+        j. If None, the usage is what the parameters of the model lead to in the long run. Give X
+        where sequences are short: which syllables they begin and end with is no part of the model.
 
     Returns
     -------
@@ -501,8 +520,13 @@ def syllable_preferences(model):
             Posterior standard deviations over the kept draws of the chain that the
             point estimate is from; NaN where there are fewer than two draws.
         ranking : ndarray of shape (n_states, n_syllables), int64
-            Syllables by falling bias: ``ranking[k, :3]`` are the three that state k
+            Syllables by falling change in usage: ``ranking[k, :3]`` are the three that state k
             promotes most, ``ranking[k, :-4:-1]`` the three that it suppresses most.
+        usage_changes : ndarray of shape (n_states, n_syllables), float64
+            p(j | k) - p(j). Rows sum to 0. A row is 0 where X has no timestep in the state.
+        usage_change_deviations : ndarray of shape (n_states, n_syllables), float64
+            Posterior standard deviations of `usage_changes`, over the same draws as above; NaN
+            where X is given, since its states are those of the point estimate.
 
     Raises
     ------
@@ -513,10 +537,14 @@ def syllable_preferences(model):
 
     See Also
     --------
-    hhmm.plotting.SyllablePreferenceDisplay : The biases as a picture.
+    hhmm.plotting.SyllablePreferenceDisplay : The changes in usage, or the biases, as a picture.
 
     Notes
     -----
+    The long-run usage is the stationary distribution of the Markov chain of state and syllable
+    together. The usage over all states weights each by its time; a state that takes nearly all of
+    the time therefore has small changes.
+
     The bias of a state is against the mean of all states, whatever their usage, so with
     two states one is the mirror image of the other. The prior pulls the bias of a syllable
     that is hardly ever seen to zero: a bias near zero with a large standard deviation says
@@ -533,6 +561,9 @@ def syllable_preferences(model):
     >>> preferences.biases.round(2)
     array([[-0.08, -1.08,  1.15],
            [ 0.08,  1.08, -1.15]])
+    >>> preferences.usage_changes.round(2)
+    array([[-0.02, -0.3 ,  0.32],
+           [ 0.02,  0.3 , -0.32]])
     >>> preferences.ranking
     array([[2, 0, 1],
            [1, 0, 2]])
@@ -543,15 +574,52 @@ def syllable_preferences(model):
             f"model must be a fitted EfficientHHMM, got {type(model).__name__}: of a pipeline, "
             "give its last step"
         )
-    biases = logits_from_params(model.emission_base_, model.emission_biases_).biases
-    standard_deviations = np.full(biases.shape, np.nan)
+    logits = logits_from_params(model.emission_base_, model.emission_biases_)
+    if X is None:
+        changes = _long_run_usage_changes(*logits, model.trans_probs_)
+    else:
+        changes = _observed_usage_changes(model, X)
+    standard_deviations, change_deviations = np.full((2, *changes.shape), np.nan)
     if hasattr(model, "posterior_"):
-        base, draws = (part[model.best_chain_] for part in model.posterior_[:2])
-        if len(draws) > 1:
-            standard_deviations = logits_from_params(base, draws).biases.std(axis=0, ddof=1)
+        base, biases, trans_probs = (part[model.best_chain_] for part in model.posterior_[:3])
+        if len(biases) > 1:
+            draws = logits_from_params(base, biases)
+            standard_deviations = draws.biases.std(axis=0, ddof=1)
+            if X is None:
+                drawn = map(_long_run_usage_changes, *draws, trans_probs)
+                change_deviations = np.std(list(drawn), axis=0, ddof=1)
     return SyllablePreferences(
-        biases, standard_deviations, np.argsort(-biases, axis=1, kind="stable")
+        biases=logits.biases,
+        standard_deviations=standard_deviations,
+        ranking=np.argsort(-changes, axis=1, kind="stable"),
+        usage_changes=changes,
+        usage_change_deviations=change_deviations,
     )
+
+
+def _long_run_usage_changes(base, biases, trans_probs):
+    """p(j | k) - p(j) of logits (n_syllables, n_syllables) and (n_states, n_syllables)."""
+    of_states = stationary_distribution(np.asarray(trans_probs, float))
+    syllable_trans_probs = softmax(base + biases[:, np.newaxis], axis=-1)
+    usage = syllable_usage(trans_probs, syllable_trans_probs, of_states)
+    return usage - of_states @ usage
+
+
+def _observed_usage_changes(model, X):
+    """p(j | k) - p(j) of observed syllables and predicted states, 0 in states without any."""
+    sequences = check_sequences(model, X, reset=False).sequences
+    states = [row[: len(x)] for row, x in zip(model.predict(X), sequences, strict=True)]
+    syllables, states = np.concatenate(sequences), np.concatenate(states)
+    observed = syllables >= 0
+    counts = np.zeros((len(model.trans_probs_), model.n_syllables_))
+    np.add.at(counts, (states[observed], syllables[observed]), 1)
+    if not counts.any():
+        raise ValueError(
+            f"X must hold an observed syllable, got none in {syllables.size} timesteps"
+        )
+    totals = counts.sum(axis=1, keepdims=True)
+    overall = counts.sum(axis=0) / counts.sum()
+    return np.where(totals > 0, counts / np.maximum(totals, 1) - overall, 0.0)
 
 
 def _check_n_syllables(n_syllables, sequences):

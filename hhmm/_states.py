@@ -12,6 +12,8 @@ from hhmm._conversions import count_dims, fill_missing, shorten, to_array
 
 # A result with more entries than this was indexed by something that is no state.
 MAX_ENTRIES = 10_000_000
+# A state that takes a smaller fraction of the timesteps is unused.
+UNUSED_BELOW = 0.01
 
 
 class StateSequences(NamedTuple):
@@ -129,6 +131,24 @@ def check_n_states(n_states, sequences):
         f"states must hold labels below n_states={n_states}",
     )
     return int(n_states)
+
+
+def find_unused(usage):
+    """Find the states that take less than 1% of the time, or none.
+
+    Parameters
+    ----------
+    usage : ndarray of shape (n_states,)
+        Time in each state, as a fraction or in any other unit.
+
+    Returns
+    -------
+    unused : ndarray of shape (n_states,), bool
+        Where every state takes less than 1%, as more than 100 states can, those without any time.
+    """
+    total = np.sum(usage)
+    unused = usage < UNUSED_BELOW * total
+    return (usage == 0) & (total > 0) if unused.all() else unused
 
 
 def check_entries(n_entries, *, label, name, result):

@@ -47,6 +47,10 @@ class DoubtfulDataWarning(UserWarning):
     """The data can be fitted, but most likely they should be brought to another form first."""
 
 
+class UnusedStatesWarning(UserWarning):
+    """A fit has states that take hardly any of the time."""
+
+
 class Layout(NamedTuple):
     """The form of the input."""
 

@@ -456,7 +456,9 @@ class EfficientHHMM(
             If sequences without an observed timestep are left out. If more than a tenth of the
             labels never occur in X (more than half, where `n_syllables` is given). If missing
             timesteps leave fewer than half of the transitions observed. If `checkpoint` could not
-            be written, for example to a full disk: the fit continues, and the file is as it was.
+            be written, for example to a full disk: the fit continues, and the file is as it was. If
+            states take less than 1% of the timesteps in `states_`: the warning gives the share of
+            each and what to change. A fit that was interrupted is not judged by that.
         ConvergenceWarning
             If the fit was interrupted, an emission solve did not converge, the log joint had not
             settled, chains are in different modes, or `max_iter` ended a climb.
@@ -561,11 +563,12 @@ class EfficientHHMM(
             )
             starts_ = self._starts(origin, rng, checkpoint, checked.sequences, prepared, run_one)
             results, was_interrupted = self._run(starts_, run_one, checkpoint, tasks)
-        messages = self._store(results, checked, prepared)
+        warnings_ = self._store(results, checked, prepared)
         if was_interrupted:
-            messages = [verdict.describe_interrupt(results, n_iter, n_chains, path)]
+            message = verdict.describe_interrupt(results, n_iter, n_chains, path)
+            warnings_ = [ConvergenceWarning(message)]
         tasks.end({})
-        return [ConvergenceWarning(message) for message in messages]
+        return warnings_
 
     def _run(self, starts_, run_one, checkpoint, tasks):
         """Run all chains to their end, or to an interrupt: results, and whether there was one."""
@@ -1256,7 +1259,10 @@ class EfficientHHMM(
         messages = [*judged.warnings, *verdict.judge_solves(decrement, self.emission_solver)]
         if is_sampler:
             messages += verdict.judge_acceptance(self.emission_acceptance_)
-        return messages
+        return [
+            *map(ConvergenceWarning, messages),
+            *map(_validation.UnusedStatesWarning, verdict.describe_unused(usage[order])),
+        ]
 
     def _traces(self, results, name):
         """What was recorded a sweep, (n_chains, n_iter_); a chain that stopped repeats its last."""

@@ -60,8 +60,10 @@ from hhmm._extras import import_extra
 from hhmm._files import absolute, bring_to_disk, check_file, digest, locked
 from hhmm._interrupts import plain_interrupts
 from hhmm._progress import Bar
+from hhmm._states import find_unused
 from hhmm._validation import (
     DoubtfulDataWarning,
+    UnusedStatesWarning,
     check_fit_data,
     check_sequences,
     count_transitions,
@@ -73,8 +75,6 @@ from hhmm.metrics import matched_accuracy, state_durations, state_usage
 
 __all__ = ["ScanResult", "duration_from_trans_kappa", "scan", "trans_kappa_from_duration"]
 
-# A state is used if it takes more than this fraction of the held-out timesteps.
-_USED = 0.01
 # Parameters of the model that do not change what is fitted.
 _MOST_SEEDS = 1_000_000  # the fits are listed before the first one
 _NOT_SETTINGS = ("random_state", "verbose", "warm_start")
@@ -292,7 +292,9 @@ def scan(
     ConvergenceWarning
         Once, if fits warned of convergence; column ``warnings`` of the table tells which.
     UserWarning
-        If X is doubtful as `hhmm.EfficientHHMM.fit` warns of it.
+        If X is doubtful as `hhmm.EfficientHHMM.fit` warns of it. Unused states raise no warning,
+        because a grid may hold too many states on purpose: column ``n_used_states`` counts
+        the used ones.
 
     See Also
     --------
@@ -397,7 +399,7 @@ class ScanResult:
         seconds                that the fit took, compilation included
         median_duration        median length of the bouts of all states predicted for held-out
                                sequences, timesteps; those cut by an end of a sequence count
-        n_used_states          states that take more than 1% of the held-out timesteps
+        n_used_states          states that take at least 1% of the held-out timesteps
         matched_accuracy       mean agreement with the fits from the other seeds to the same
                                fold, on held-out sequences: fraction of timesteps, matched
         adjusted_rand          the same, adjusted Rand index; NaN with one seed
@@ -705,8 +707,10 @@ def _fit(task, model, flat, lengths, base_seed, under_way):
             raise
     seconds = time.perf_counter() - began
     for warning in caught:
-        # scan itself has warned of the data
-        if not issubclass(warning.category, ConvergenceWarning | DoubtfulDataWarning):
+        # scan itself has warned of the data, and has a column for the number of states used
+        if not issubclass(
+            warning.category, ConvergenceWarning | DoubtfulDataWarning | UnusedStatesWarning
+        ):
             warnings.warn(warning.message, stacklevel=2)
     states = model.predict(test)
     n_states = task.point.settings["n_states"]
@@ -722,7 +726,7 @@ def _fit(task, model, flat, lengths, base_seed, under_way):
         "converged": bool(model.converged_),
         "seconds": seconds,
         "median_duration": float(np.median(np.concatenate(state_durations(states)))),
-        "n_used_states": int(np.sum(state_usage(states, n_states=n_states) > _USED)),
+        "n_used_states": int(np.sum(~find_unused(state_usage(states, n_states=n_states)))),
         "warnings": "; ".join(
             str(warning.message)
             for warning in caught

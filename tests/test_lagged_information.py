@@ -9,16 +9,14 @@ import itertools
 import numpy as np
 import pytest
 from scipy.stats import chi2
-from sklearn.exceptions import NotFittedError
 from sklearn.metrics import mutual_info_score
-from sklearn.pipeline import make_pipeline
 
 import hhmm._lagged_information
 from hhmm import EfficientHHMM
 from hhmm._lagged_information import lay_out, markov_surrogate, mutual_information
 from hhmm._markov_paths import draw_paths, draws_from
 from hhmm.datasets import make_hhmm
-from hhmm.metrics import LaggedInformation, lagged_mutual_information, syllable_preferences
+from hhmm.metrics import LaggedInformation, lagged_mutual_information
 
 
 def ragged(seed, n_syllables=4, missing=0.2):
@@ -409,69 +407,3 @@ def test_n_syllables_changes_nothing_but_the_check():
     other = lagged_mutual_information(X, [1, 2], n_syllables=9, n_surrogates=2, random_state=0)
     np.testing.assert_allclose(one.data, other.data, rtol=1e-13)
     np.testing.assert_allclose(one.shuffled, other.shuffled, rtol=1e-13)
-
-
-# Which syllables a state prefers
-
-
-def biases_by_enumeration(model):
-    """C from the syllable transition probabilities: log P[k] centred over states and syllables."""
-    log_probs = np.log(model.syllable_trans_probs_)
-    log_probs = log_probs - log_probs.mean(axis=2, keepdims=True)
-    return (log_probs - log_probs.mean(axis=0)).mean(axis=1)
-
-
-def random_parameters(n_states, n_syllables):
-    rng = np.random.default_rng(0)
-    return (
-        rng.normal(size=(n_syllables, n_syllables - 1)),
-        rng.normal(size=(n_states - 1, n_syllables - 1)),
-        rng.dirichlet(np.ones(n_states), n_states),
-    )
-
-
-def test_preferences_are_what_tells_states_apart():
-    model = EfficientHHMM.from_params(*random_parameters(n_states=3, n_syllables=5))
-    preferences = syllable_preferences(model)
-    np.testing.assert_allclose(preferences.biases, biases_by_enumeration(model), atol=1e-12)
-    odds = model.syllable_trans_probs_[2, :, 4] / model.syllable_trans_probs_[2, :, 1]
-    base = np.exp(np.log(model.syllable_trans_probs_).mean(axis=0))
-    factor = np.exp(preferences.biases[2, 4] - preferences.biases[2, 1])
-    np.testing.assert_allclose(odds / (base[:, 4] / base[:, 1]), factor)
-    assert np.isnan(preferences.standard_deviations).all()
-    ordered = np.take_along_axis(preferences.biases, preferences.ranking, axis=1)
-    assert (np.diff(ordered, axis=1) <= 0).all()
-    np.testing.assert_array_equal(
-        np.sort(preferences.ranking, axis=1), np.tile(np.arange(5), (3, 1))
-    )
-
-
-def test_preferences_have_the_spread_of_the_draws():
-    rng = np.random.default_rng(0)
-    parts = random_parameters(n_states=3, n_syllables=4)
-    model = EfficientHHMM.from_params(*parts)
-    draws = rng.normal(size=(2, 6, 2, 3))
-    base = np.broadcast_to(model.emission_base_, (2, 6, 4, 3))
-    trans_probs = np.broadcast_to(parts[2], (2, 6, 3, 3))
-    model.posterior_ = hhmm._types.Posterior(base, draws, trans_probs, None)
-    model.best_chain_ = 1
-    expected = [
-        biases_by_enumeration(EfficientHHMM.from_params(parts[0], draw, parts[2]))
-        for draw in draws[1]
-    ]
-    np.testing.assert_allclose(
-        syllable_preferences(model).standard_deviations, np.std(expected, axis=0, ddof=1)
-    )
-
-
-def test_preferences_are_of_a_fitted_model():
-    model = EfficientHHMM.from_params(*random_parameters(n_states=2, n_syllables=3))
-    with pytest.raises(TypeError, match="got Pipeline: of a pipeline, give its last step"):
-        syllable_preferences(make_pipeline(model))
-    with pytest.raises(NotFittedError):
-        syllable_preferences(EfficientHHMM(2))
-
-
-def test_preferences_of_one_state_are_none():
-    model = EfficientHHMM.from_params([[0.5], [0.5]], np.empty((0, 1)), [[1.0]])
-    np.testing.assert_array_equal(syllable_preferences(model).biases, [[0.0, 0.0]])

@@ -23,9 +23,9 @@ length is jittered, so that no periodic orbit holds the chain.
 The error of the energy grows with the number of parameters, and falls with the fourth power of
 the length of a step. So while the chain warms up, the length is tuned to a probability of
 acceptance of 0.65 (Beskos, Pillai, Roberts, Sanz-Serna & Stuart 2013, "Optimal tuning of the hybrid
-Monte Carlo algorithm", Bernoulli 19), by stochastic approximation of its logarithm (Robbins & Monro 1951; Andrieu
-& Thoms 2008, "A tutorial on adaptive MCMC", Statistics and Computing 18, section 4.2). From then
-on it is fixed, and every step leaves the posterior invariant.
+Monte Carlo algorithm", Bernoulli 19), by stochastic approximation of its logarithm (Robbins & Monro
+1951; Andrieu & Thoms 2008, "A tutorial on adaptive MCMC", Statistics and Computing 18, section
+4.2). From then on it is fixed, and every step leaves the posterior invariant.
 
 The velocity is the perturb-and-solve draw of `laplace`, and each H^-1 is a run of conjugate
 gradients: H is never formed. Kicks are functions of x alone, however exactly they are

@@ -5,11 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from hhmm._inference.convergence import agreeing, differences, drift, heights
+from hhmm._states import UNUSED_BELOW, find_unused
 
 # half the squared Newton decrement, in nats, above which an emission solve is reported
 UNCONVERGED_SOLVE = 1e-2
 # mean probability of acceptance below which a chain is reported
 LOWEST_ACCEPTANCE = 0.2
+_MOST_LISTED = 10  # states that a warning names one by one
 
 
 class Verdict(NamedTuple):
@@ -173,6 +175,41 @@ def judge_solves(decrement, emission_solver):
         f"the emission solve did not converge in {bad.sum()} of {len(decrement)} sweeps: half "
         f"the squared Newton decrement was still {decrement[bad].max():.3g} nats at worst, "
         f"expected at most {UNCONVERGED_SOLVE:g}. Increase {raise_what}"
+    ]
+
+
+def describe_unused(usage):
+    """Return warnings about states that take hardly any of the time.
+
+    Parameters
+    ----------
+    usage : (n_states,) int
+        Number of timesteps in each state, not increasing: states are numbered so.
+
+    Returns
+    -------
+    warnings : list of str
+    """
+    unused = find_unused(usage)
+    if not unused.any():
+        return []
+    n_states, n_unused, total = len(usage), int(unused.sum()), int(usage.sum())
+    rare, empty = np.flatnonzero(unused & (usage > 0)), np.flatnonzero(usage == 0)
+    parts = [
+        f"state {k} ({usage[k]:,} of them, {usage[k] / total:.2%})" for k in rare[:_MOST_LISTED]
+    ]
+    if len(rare) > _MOST_LISTED:
+        parts.append("...")
+    if len(empty):
+        which = f"state {empty[0]}" if len(empty) == 1 else f"states {empty[0]} to {empty[-1]}"
+        parts.append(f"{which} (none)")
+    n_used = n_states - n_unused
+    return [
+        f"{n_unused} of {n_states} states {'takes' if n_unused == 1 else 'take'} less than "
+        f"{UNUSED_BELOW:.0%} of the {total:,} timesteps: {', '.join(parts)}. Decrease n_states to "
+        f"{n_used}. If there should be more states than {n_used}, compare fits from several values "
+        "of random_state, increase n_chains, or change emission_biases_sigma, the scale by which "
+        "states differ"
     ]
 
 

@@ -79,9 +79,11 @@ def _state_axis(term):
 
 def _along_states(matrix, values, term):
     """A matrix times the state axis of a term's array."""
-    if term.by_from:
-        return jnp.einsum("lk,...kij->...lij", matrix, values)
-    return matrix @ values
+    if not term.by_from:
+        return matrix @ values
+    *leading, n_states, n_from, n_to = values.shape
+    product = matrix @ values.reshape(*leading, n_states, n_from * n_to)
+    return product.reshape(*leading, len(matrix), n_from, n_to)
 
 
 def syllable_log_probs(logits, terms):

@@ -13,11 +13,13 @@ import scipy.stats
 
 
 class Model(NamedTuple):
-    """Parameters as the oracles use them."""
+    """Parameters of the published model as the oracles use them."""
 
     emission_base: np.ndarray  # b
     emission_biases: np.ndarray  # c
     trans_probs: np.ndarray  # A
+
+    self_transitions = True
 
     @property
     def n_states(self):
@@ -26,6 +28,43 @@ class Model(NamedTuple):
     @property
     def n_syllables(self):
         return len(self.emission_base)
+
+    @property
+    def emission_usage(self):
+        return np.zeros(self.n_syllables - 1)
+
+    @property
+    def emission_interactions(self):
+        return np.zeros((self.n_states - 1, self.n_syllables, self.n_syllables - 1))
+
+
+class ModelOfTerms(NamedTuple):
+    """Parameters of a model of all terms; those that are left out are 0."""
+
+    emission_base: np.ndarray  # b
+    emission_biases: np.ndarray  # c
+    trans_probs: np.ndarray  # A
+    emission_usage: np.ndarray  # u
+    emission_interactions: np.ndarray  # d
+    self_transitions: bool
+
+    n_states = Model.n_states
+    n_syllables = Model.n_syllables
+
+
+# terms of the logits: whether they depend on the state, and on the syllable before
+TERMS = {
+    "base": (False, True),
+    "biases": (True, False),
+    "usage": (False, False),
+    "interactions": (True, True),
+}
+
+
+def param_shape(name, n_states, n_syllables):
+    """Shape of the parameters of a term."""
+    by_state, by_from = TERMS[name]
+    return (*[n_states - 1] * by_state, *[n_syllables] * by_from, n_syllables - 1)
 
 
 def random_model(rng, n_states, n_syllables, *, sigma=1.0, zeros=False):
@@ -37,6 +76,19 @@ def random_model(rng, n_states, n_syllables, *, sigma=1.0, zeros=False):
         trans = np.triu(trans)  # left to right: a state once left is never seen again
         trans /= trans.sum(axis=1, keepdims=True)
     return Model(b, c, trans)
+
+
+def random_model_of_terms(
+    rng, n_states, n_syllables, names=tuple(TERMS), *, self_transitions=True, sigma=1.0, zeros=False
+):
+    """Random parameters of some terms, as `random_model` makes those of base and biases."""
+    trans_probs = random_model(rng, n_states, n_syllables, zeros=zeros).trans_probs
+    drawn = {name: rng.standard_normal(param_shape(name, n_states, n_syllables)) for name in TERMS}
+    return ModelOfTerms(
+        **{f"emission_{name}": sigma * (name in names) * drawn[name] for name in TERMS},
+        trans_probs=trans_probs,
+        self_transitions=self_transitions,
+    )
 
 
 def helmert(n):
@@ -51,16 +103,27 @@ def helmert(n):
 
 
 def syllable_trans_probs(model):
-    """P[k, i, j] by a loop."""
+    """P[k, i, j] by a loop; without self-transitions, P[k, i, i] is 0."""
     q_s, q_k = helmert(model.n_syllables), helmert(model.n_states)
     base = model.emission_base @ q_s.T
     biases = q_k @ model.emission_biases @ q_s.T
+    usage = model.emission_usage @ q_s.T
     probs = np.zeros((model.n_states, model.n_syllables, model.n_syllables))
     for k in range(model.n_states):
         for i in range(model.n_syllables):
-            weights = np.exp(base[i] + biases[k])
+            interaction = q_k[k] @ model.emission_interactions[:, i] @ q_s.T
+            weights = np.exp(base[i] + biases[k] + usage + interaction)
+            if not model.self_transitions:
+                weights[i] = 0
             probs[k, i] = weights / weights.sum()
     return probs
+
+
+def emits(sequence, t, *, self_transitions):
+    """Whether there is an emission at a timestep: two syllables are known, and none is held."""
+    if t == 0 or sequence[t - 1] < 0 or sequence[t] < 0:
+        return False
+    return self_transitions or sequence[t - 1] != sequence[t]
 
 
 def path_probs(model, sequence):
@@ -78,7 +141,7 @@ def path_probs(model, sequence):
         prob = 1 / model.n_states
         for t in range(1, len(sequence)):
             prob *= model.trans_probs[path[t - 1], path[t]]
-            if sequence[t - 1] >= 0 and sequence[t] >= 0:
+            if emits(sequence, t, self_transitions=model.self_transitions):
                 prob *= emission[path[t], sequence[t - 1], sequence[t]]
         joint[p] = prob
     return paths, joint
@@ -115,7 +178,7 @@ class LogForwardBackward:
             log_emission = np.log(syllable_trans_probs(model))
         self.log_emission = np.zeros((len(x), n_states))
         for t in range(1, len(x)):
-            if x[t - 1] >= 0 and x[t] >= 0:
+            if emits(x, t, self_transitions=model.self_transitions):
                 self.log_emission[t] = log_emission[:, x[t - 1], x[t]]
         forward = np.zeros((len(x), n_states))
         backward = np.zeros((len(x), n_states))
@@ -151,13 +214,19 @@ def expected_counts(model, sequences):
     for x in sequences:
         paths, joint = path_probs(model, x)
         for path, weight in zip(paths, joint / joint.sum(), strict=True):
-            counts = count_transitions([x], [path], model.n_states, model.n_syllables)
+            counts = count_transitions(
+                [x],
+                [path],
+                model.n_states,
+                model.n_syllables,
+                self_transitions=model.self_transitions,
+            )
             trans += weight * counts[0]
             syllables += weight * counts[1]
     return trans, syllables
 
 
-def count_transitions(sequences, states, n_states, n_syllables):
+def count_transitions(sequences, states, n_states, n_syllables, *, self_transitions=True):
     """Sufficient statistics by a loop over timesteps."""
     trans = np.zeros((n_states, n_states))
     syllables = np.zeros((n_states, n_syllables, n_syllables))
@@ -166,7 +235,7 @@ def count_transitions(sequences, states, n_states, n_syllables):
         length = observed[-1] + 1 if observed else 0
         for t in range(1, length):
             trans[z[t - 1], z[t]] += 1
-            if x[t - 1] >= 0 and x[t] >= 0:
+            if emits(x, t, self_transitions=self_transitions):
                 syllables[z[t], x[t - 1], x[t]] += 1
     return trans, syllables
 
@@ -184,35 +253,58 @@ def log_prior(model, sigma_base, sigma_biases, beta, kappa):
 
 
 class EmissionPosterior:
-    """Negative log posterior of theta = (b, c) given counts, with a dense Hessian."""
+    """Negative log posterior of theta given counts, with a dense Hessian.
 
-    def __init__(self, counts, sigma_base, sigma_biases):
+    Theta are the parameters of the terms whose scale is given, one after the other.
+    """
+
+    def __init__(
+        self,
+        counts,
+        sigma_base=None,
+        sigma_biases=None,
+        sigma_usage=None,
+        sigma_interactions=None,
+        *,
+        self_transitions=True,
+    ):
         self.counts = counts
         n_states, n_syllables, _ = counts.shape
+        sigmas = dict(
+            zip(TERMS, (sigma_base, sigma_biases, sigma_usage, sigma_interactions), strict=True)
+        )
         q_s, q_k = helmert(n_syllables), helmert(n_states)
-        n_base = n_syllables * (n_syllables - 1)
-        n_biases = (n_states - 1) * (n_syllables - 1)
-        self.n_base = n_base
-        self.shapes = (n_syllables, n_syllables - 1), (n_states - 1, n_syllables - 1)
-        # design[k, i] maps theta to the logits B[i] + C[k]
-        self.design = np.zeros((n_states, n_syllables, n_syllables, n_base + n_biases))
-        for k in range(n_states):
-            for i in range(n_syllables):
-                unit = np.zeros(n_syllables)
-                unit[i] = 1
-                self.design[k, i, :, :n_base] = np.kron(unit, q_s)
-                self.design[k, i, :, n_base:] = np.kron(q_k[k], q_s)
-        self.precision = np.r_[np.full(n_base, sigma_base**-2), np.full(n_biases, sigma_biases**-2)]
+        self.shapes, precision, blocks = {}, [], []
+        for name, sigma in sigmas.items():
+            if sigma is None:
+                continue
+            by_state, by_from = TERMS[name]
+            self.shapes[name] = param_shape(name, n_states, n_syllables)
+            precision.append(np.full(np.prod(self.shapes[name], dtype=int), sigma**-2))
+            # block[k, i] maps the parameters of the term to what it adds to the logits [k, i]
+            block = np.zeros((n_states, n_syllables, n_syllables, len(precision[-1])))
+            for k in range(n_states):
+                for i in range(n_syllables):
+                    of_state = q_k[k] if by_state else np.ones(1)
+                    of_from = np.eye(n_syllables)[i] if by_from else np.ones(1)
+                    block[k, i] = np.kron(np.kron(of_state, of_from), q_s)
+            blocks.append(block)
+        self.design = np.concatenate(blocks, axis=-1)
+        self.precision = np.concatenate(precision)
+        # what cannot be: a syllable after itself, where that is no emission
+        self.mask = np.zeros((n_syllables, n_syllables))
+        if not self_transitions:
+            np.fill_diagonal(self.mask, -1e300)
 
     def value(self, theta):
-        logits = self.design @ theta
+        logits = self.design @ theta + self.mask
         log_probs = logits - scipy.special.logsumexp(logits, axis=-1, keepdims=True)
         log_prior = 0.5 * np.sum(np.log(self.precision / (2 * np.pi)) - self.precision * theta**2)
         return -np.sum(self.counts * log_probs) - log_prior
 
     def values(self, thetas):
         """`value` of many, (n, n_params)."""
-        logits = np.einsum("kijd,nd->nkij", self.design, thetas)
+        logits = np.einsum("kijd,nd->nkij", self.design, thetas) + self.mask
         log_partition = scipy.special.logsumexp(logits, axis=-1)
         return (
             np.einsum("nki,ki->n", log_partition, self.counts.sum(axis=-1))
@@ -222,12 +314,12 @@ class EmissionPosterior:
         )
 
     def gradient(self, theta):
-        probs = scipy.special.softmax(self.design @ theta, axis=-1)
+        probs = scipy.special.softmax(self.design @ theta + self.mask, axis=-1)
         residual = self.counts.sum(-1, keepdims=True) * probs - self.counts
         return np.einsum("kijd,kij->d", self.design, residual) + self.precision * theta
 
     def hessian(self, theta):
-        probs = scipy.special.softmax(self.design @ theta, axis=-1)
+        probs = scipy.special.softmax(self.design @ theta + self.mask, axis=-1)
         hessian = np.diag(self.precision)
         for k, i in np.ndindex(self.counts.shape[:2]):
             covariance = np.diag(probs[k, i]) - np.outer(probs[k, i], probs[k, i])
@@ -249,9 +341,10 @@ class EmissionPosterior:
         return theta
 
     def split(self, theta):
-        """theta as (b, c)."""
-        base, biases = np.split(theta, [self.n_base])
-        return base.reshape(self.shapes[0]), biases.reshape(self.shapes[1])
+        """theta as parameters of the terms, (b, c) of the published model."""
+        ends = np.cumsum([np.prod(shape, dtype=int) for shape in self.shapes.values()])
+        parts = zip(np.split(theta, ends[:-1]), self.shapes.values(), strict=True)
+        return tuple(part.reshape(shape) for part, shape in parts)
 
 
 def chi_square_p_value(observed, expected):

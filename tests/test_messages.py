@@ -3,9 +3,6 @@
 Every test runs for every backend: a new one is a row of ``BACKENDS``.
 """
 
-import functools
-from typing import NamedTuple
-
 import hmmlearn._hmmc
 import jax
 import numpy as np
@@ -18,12 +15,9 @@ from hhmm._inference import choose, decode
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS, sequential
 from hhmm._model.emissions import emission_factors, logits_from_params, params_from_logits
-from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
 from hhmm._types import Params
-from hhmm._validation import Layout
-from tests import oracles
+from tests import backends, oracles
 
 # chance that a correct sampler fails one of the statistical tests below; seeds are fixed
 FALSE_ALARM = 1e-4
@@ -59,49 +53,21 @@ MODELS = {
 }
 
 
-# over timesteps or over runs; as they come, and with everything so short that it is cut
-CUT = {"max_powers": 2, "max_piece_length": 3}
-VARIANTS = {
-    "sequential": ("sequential", {}),
-    "parallel": ("parallel", {"min_mean_run": np.inf}),
-    "parallel, runs": ("parallel", {"min_mean_run": 0}),
-    "parallel, runs cut": ("parallel", {"min_mean_run": 0, **CUT}),
-    "compressed": ("compressed", {}),
-    "compressed, cut": ("compressed", CUT),
-}
-
-
-class Backend(NamedTuple):
-    """A backend, and the lengths that it works with."""
-
-    name: str
-    max_powers: int = 64
-    max_piece_length: int = 512
-    min_mean_run: float = choose.MIN_MEAN_RUN_PARALLEL
-
-    def prepare(self, sequences, model):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(choose, "MAX_POWERS", self.max_powers)
-            patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", self.min_mean_run)
-            patch.setattr(_runs, "MAX_PIECE_LENGTH", self.max_piece_length)
-            return prepare(sequences, _terms(model), self.name, every_timestep=True)
-
-
 def test_every_backend_is_tested():
-    assert {name for name, _ in VARIANTS.values()} == set(BACKENDS)
+    assert {name for name, _ in backends.VARIANTS.values()} == set(BACKENDS)
 
 
-@pytest.fixture(params=sorted(VARIANTS))
+@pytest.fixture(params=sorted(backends.VARIANTS))
 def backend(request):
-    name, lengths = VARIANTS[request.param]
-    return Backend(name, **lengths)
+    name, lengths = backends.VARIANTS[request.param]
+    return backends.Backend(name, **lengths)
 
 
-@pytest.fixture(params=sorted(name for name in VARIANTS if "cut" not in name))
+@pytest.fixture(params=sorted(name for name in backends.VARIANTS if "cut" not in name))
 def whole_backend(request):
     """For witnesses from outside, and long sequences: what is cut is compared with enumeration."""
-    name, lengths = VARIANTS[request.param]
-    return Backend(name, **lengths)
+    name, lengths = backends.VARIANTS[request.param]
+    return backends.Backend(name, **lengths)
 
 
 @pytest.fixture(params=sorted(MODELS), scope="module")
@@ -111,8 +77,8 @@ def model(request):
 
 
 def test_filter_and_log_likelihood_match_enumeration(backend, model):
-    filtered = _by_timestep(decode.forward_filter, backend, model, SEQUENCES)
-    log_likelihoods = _log_likelihoods(backend, model, SEQUENCES)
+    filtered = backends.by_timestep(decode.forward_filter, backend, model, SEQUENCES)
+    log_likelihoods = backends.log_likelihoods(backend, model, SEQUENCES)
     for x, ours, log_likelihood in zip(SEQUENCES, filtered, log_likelihoods, strict=True):
         np.testing.assert_allclose(ours, oracles.filtered(model, x), rtol=1e-5, atol=1e-6)
         expected = oracles.log_likelihood(model, x)
@@ -120,13 +86,13 @@ def test_filter_and_log_likelihood_match_enumeration(backend, model):
 
 
 def test_smoother_matches_enumeration(backend, model):
-    smoothed = _by_timestep(decode.smooth, backend, model, SEQUENCES)
+    smoothed = backends.by_timestep(decode.smooth, backend, model, SEQUENCES)
     for x, ours in zip(SEQUENCES, smoothed, strict=True):
         np.testing.assert_allclose(ours, oracles.smoothed(model, x), rtol=1e-5, atol=1e-6)
 
 
 def test_viterbi_matches_enumeration(backend, model):
-    states, log_probs = _by_timestep(_best_path, backend, model, SEQUENCES)
+    states, log_probs = backends.by_timestep(backends.best_path, backend, model, SEQUENCES)
     for x, path, log_prob in zip(SEQUENCES, states, log_probs, strict=True):
         paths, joint = oracles.path_probs(model, x)
         np.testing.assert_allclose(log_prob.sum(), np.log(joint.max()), rtol=1e-12, atol=1e-12)
@@ -135,7 +101,7 @@ def test_viterbi_matches_enumeration(backend, model):
 
 
 def test_sampler_log_likelihood_and_counts(backend, model):
-    states, stats, log_likelihood = _sample(backend, model, SEQUENCES, seed=0)
+    states, stats, log_likelihood = backends.sample(backend, model, SEQUENCES, seed=0)
     expected = sum(oracles.log_likelihood(model, x) for x in SEQUENCES)
     np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6, atol=1e-6)
     trans, syllables = oracles.count_transitions(
@@ -146,7 +112,7 @@ def test_sampler_log_likelihood_and_counts(backend, model):
 
 
 def test_expected_counts_match_enumeration(backend, model):
-    stats, log_likelihood = _expected_counts(backend, model, SEQUENCES)
+    stats, log_likelihood = backends.expected_counts(backend, model, SEQUENCES)
     trans, syllables = oracles.expected_counts(model, SEQUENCES)
     np.testing.assert_allclose(stats.state_trans_counts, trans, rtol=1e-6, atol=2e-6)
     np.testing.assert_allclose(stats.syllable_trans_counts, syllables, rtol=1e-6, atol=2e-6)
@@ -157,7 +123,7 @@ def test_expected_counts_match_enumeration(backend, model):
 @double_precision
 def test_expected_counts_by_blocks_match_enumeration(model, monkeypatch):
     """Blocks that end inside of sequences, between them and past their end."""
-    terms = _terms(model)
+    terms = backends.terms_of(model)
     prepared = prepare(SEQUENCES, terms, "sequential", every_timestep=False)
     n_steps, n_lanes = prepared.data.pairs.shape
     monkeypatch.setattr(sequential, "BLOCK_CELLS", 3 * n_lanes * model.n_states)
@@ -181,7 +147,7 @@ def test_expected_counts_by_blocks_of_a_long_sequence(monkeypatch):
     """As of one block: what enters a block is scaled, however many timesteps are before it."""
     model = oracles.random_model(np.random.default_rng(5), 3, 3, sigma=1.5)
     x = np.random.default_rng(0).integers(0, 3, 3000).astype(np.int32)
-    terms = _terms(model)
+    terms = backends.terms_of(model)
     prepared = prepare([x], terms, "sequential", every_timestep=False)
 
     def kernel(params, data):
@@ -201,11 +167,11 @@ def test_every_run_has_a_path_where_all_leave_their_first_state():
     model = oracles.random_model(np.random.default_rng(5), 2, 3)
     model = model._replace(trans_probs=np.array([[0.0, 1.0], [1.0, 0.0]]))
     x = np.repeat(np.arange(16) % 2, 4).astype(np.int32)
-    backend = Backend("compressed")
+    backend = backends.Backend("compressed")
     runs = backend.prepare([x], model).data.runs
     assert runs.inside.all()
     assert runs.inside.size == 16
-    (states,), stats, _ = _sample(backend, model, [x], seed=0)
+    (states,), stats, _ = backends.sample(backend, model, [x], seed=0)
     np.testing.assert_array_equal(np.diff(states) != 0, True)
     np.testing.assert_array_equal(
         stats.state_trans_counts, [[0, 32], [31, 0]][:: 1 - 2 * states[0]]
@@ -230,11 +196,11 @@ def test_a_syllable_that_a_state_cannot_hold(whole_backend):
         (decode.forward_filter, truth.filtered),
         (decode.smooth, truth.smoothed),
     ):
-        found = _by_timestep(kernel, whole_backend, model, [x])[0]
+        found = backends.by_timestep(kernel, whole_backend, model, [x])[0]
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    found = _log_likelihoods(whole_backend, model, [x])
+    found = backends.log_likelihoods(whole_backend, model, [x])
     np.testing.assert_allclose(found, [truth.log_likelihood], rtol=1e-10)
-    _, stats, log_likelihood = _sample(whole_backend, model, [x], seed=0)
+    _, stats, log_likelihood = backends.sample(whole_backend, model, [x], seed=0)
     assert stats.state_trans_counts[2, 2] == len(x) - 1
     np.testing.assert_allclose(log_likelihood, truth.log_likelihood, rtol=1e-6)
 
@@ -262,7 +228,7 @@ def test_sampler_draws_whole_paths_from_their_posterior(backend, name):
         )
     ]
     sequences = [x for x in kinds for _ in range(n_draws)]
-    states, _, _ = _sample(backend, model, sequences, seed=1)
+    states, _, _ = backends.sample(backend, model, sequences, seed=1)
     for i, x in enumerate(kinds):
         copies = np.stack(states[i * n_draws : (i + 1) * n_draws])
         code = copies @ n_states ** np.arange(len(x))[::-1]
@@ -279,8 +245,8 @@ def test_sequences_sharing_a_lane_do_not_know_of_each_other(backend):
     long, short, other = (rng.integers(0, 4, n).astype(np.int32) for n in (40, 11, 13))
     _, short_lane, other_lane = backend.prepare([long, short, other], model).likelihood_terms.lanes
     assert short_lane == other_lane
-    together = _by_timestep(decode.smooth, backend, model, [long, short, other])
-    alone = _by_timestep(decode.smooth, backend, model, [short])
+    together = backends.by_timestep(decode.smooth, backend, model, [long, short, other])
+    alone = backends.by_timestep(decode.smooth, backend, model, [short])
     np.testing.assert_allclose(together[1], alone[0], atol=1e-6)
 
 
@@ -289,7 +255,7 @@ def test_rare_syllables_do_not_underflow(backend):
     rng = np.random.default_rng(0)
     model = oracles.random_model(rng, 2, 3, sigma=150.0)
     sequences = [np.array([i, j], np.int32) for i in range(3) for j in range(3)]
-    log_likelihoods = _log_likelihoods(backend, model, sequences)
+    log_likelihoods = backends.log_likelihoods(backend, model, sequences)
     expected = [oracles.log_likelihood(model, x) for x in sequences]
     assert min(expected) < -88
     np.testing.assert_allclose(log_likelihoods, expected, rtol=1e-6)
@@ -301,8 +267,8 @@ def test_forward_and_viterbi_match_hmmlearn(whole_backend, n_states):
     rng = np.random.default_rng(n_states)
     model = oracles.random_model(rng, n_states, 6)
     sequences = [rng.integers(0, 6, 400).astype(np.int32) for _ in range(3)]
-    log_likelihoods = _log_likelihoods(whole_backend, model, sequences)
-    states, log_probs = _by_timestep(_best_path, whole_backend, model, sequences)
+    log_likelihoods = backends.log_likelihoods(whole_backend, model, sequences)
+    states, log_probs = backends.by_timestep(backends.best_path, whole_backend, model, sequences)
     start = np.full(n_states, 1 / n_states)
     for i, x in enumerate(sequences):
         emission = _emission_by_timestep(model, x)
@@ -318,7 +284,7 @@ def test_smoother_matches_dynamax(whole_backend):
     rng = np.random.default_rng(2)
     model = oracles.random_model(rng, 4, 5)
     x = rng.integers(0, 5, 300).astype(np.int32)
-    smoothed = _by_timestep(decode.smooth, whole_backend, model, [x])[0]
+    smoothed = backends.by_timestep(decode.smooth, whole_backend, model, [x])[0]
     with jax.enable_x64(True):
         posterior = inference.hmm_smoother(
             np.full(4, 0.25), model.trans_probs, np.log(_emission_by_timestep(model, x))
@@ -344,9 +310,9 @@ def test_a_long_chain_that_cannot_turn_back_does_not_underflow(whole_backend):
         state = np.searchsorted([2_000, 4_000, 7_000], t, side="right") % 3
         x[t] = rng.choice(5, p=probs[state, x[t - 1]])
     truth = oracles.LogForwardBackward(model, x)
-    found = _log_likelihoods(whole_backend, model, [x])
+    found = backends.log_likelihoods(whole_backend, model, [x])
     np.testing.assert_allclose(found, [truth.log_likelihood], rtol=1e-7)
-    smoothed = _by_timestep(decode.smooth, whole_backend, model, [x])[0]
+    smoothed = backends.by_timestep(decode.smooth, whole_backend, model, [x])[0]
     np.testing.assert_allclose(smoothed, truth.smoothed, rtol=1e-4, atol=1e-6)
 
 
@@ -383,21 +349,21 @@ def test_any_runs_any_model(sequences, seed, kind):
         for module in (_runs, _sequences):
             patch.setattr(module, "round_up", lambda n: 192 if n > 16 else 16)
         for name, min_mean_run in (*((name, np.inf) for name in BACKENDS), ("parallel", 0)):
-            _check_against_float64(Backend(name, 4, 16, min_mean_run), model, sequences)
+            _check_against_float64(backends.Backend(name, 4, 16, min_mean_run), model, sequences)
 
 
 def _check_against_float64(backend, model, sequences):
     truths = [oracles.LogForwardBackward(model, x) if len(x) else None for x in sequences]
-    log_likelihoods = _log_likelihoods(backend, model, sequences)
+    log_likelihoods = backends.log_likelihoods(backend, model, sequences)
     expected = [truth.log_likelihood if truth else 0 for truth in truths]
     # float32 rounds the normaliser of every timestep, also of those that observe nothing
     atol = np.finfo(np.float32).eps * (10 + sum(map(len, sequences)))
     np.testing.assert_allclose(log_likelihoods, expected, rtol=1e-6, atol=atol)
-    filtered = _by_timestep(decode.forward_filter, backend, model, sequences)
-    smoothed = _by_timestep(decode.smooth, backend, model, sequences)
-    states, log_probs = _by_timestep(_best_path, backend, model, sequences)
-    draw, stats, log_likelihood = _sample(backend, model, sequences, seed=0)
-    means, log_likelihood_too = _expected_counts(backend, model, sequences)
+    filtered = backends.by_timestep(decode.forward_filter, backend, model, sequences)
+    smoothed = backends.by_timestep(decode.smooth, backend, model, sequences)
+    states, log_probs = backends.by_timestep(backends.best_path, backend, model, sequences)
+    draw, stats, log_likelihood = backends.sample(backend, model, sequences, seed=0)
+    means, log_likelihood_too = backends.expected_counts(backend, model, sequences)
     for total in (log_likelihood, log_likelihood_too):
         np.testing.assert_allclose(total, sum(expected), rtol=1e-6, atol=atol)
     for i, truth in enumerate(truths):
@@ -419,68 +385,6 @@ def _check_against_float64(backend, model, sequences):
             if x[t - 1] >= 0 and x[t] >= 0:
                 by_state[:, x[t - 1], x[t]] += truth.smoothed[t]
     np.testing.assert_allclose(means.syllable_trans_counts, by_state, rtol=1e-5, atol=1e-5)
-
-
-def _best_path(params, prepared):
-    states = decode.viterbi(params, prepared)
-    return states + decode.log_joint_probs(params, prepared, states)
-
-
-@double_precision
-def _by_timestep(kernel, backend, model, sequences):
-    """Results of `decode` for every timestep, a list of one array a sequence each."""
-    prepared = backend.prepare(sequences, model)
-    results = kernel(Params(*model), prepared)
-    unpacked = [_unpack(prepared, part) for part in jax.tree.leaves(results)]
-    return unpacked[0] if len(unpacked) == 1 else unpacked
-
-
-@double_precision
-def _log_likelihoods(backend, model, sequences):
-    """One a sequence."""
-    prepared = backend.prepare(sequences, model)
-    return prepared.sum_terms(decode.log_normalisers(Params(*model), prepared))
-
-
-@double_precision
-def _sample(backend, model, sequences, *, seed):
-    """A draw: states, a list of one array a sequence; their counts; the log-likelihood."""
-    prepared = backend.prepare(sequences, model)
-    key, params = key_from_random_state(seed), Params(*model)
-    kernel = _jitted("sample", prepared.backend, prepared.terms)
-    states, stats, log_likelihood = kernel(key, params, prepared.data)
-    logits = logits_from_params(params)
-    states = prepared.states_by_timestep(states, logits, params.trans_probs)
-    return _unpack(prepared, states), jax.tree.map(np.asarray, stats), float(log_likelihood)
-
-
-@double_precision
-def _expected_counts(backend, model, sequences):
-    prepared = backend.prepare(sequences, model)
-    kernel = _jitted("expected_counts", prepared.backend, prepared.terms)
-    return jax.tree.map(np.asarray, kernel(Params(*model), prepared.data))
-
-
-def _terms(model):
-    return Terms(model.n_states, model.n_syllables)
-
-
-def _unpack(prepared, values):
-    lengths = prepared.timesteps.lengths
-    return prepared.unpack([values], Layout(False, lengths), fill=-1)
-
-
-@functools.cache
-def _jitted(name, backend, terms):
-    """A kernel of a backend, of (..., params, data)."""
-
-    @jax.jit
-    def kernel(*arguments):
-        *first, params, data = arguments
-        factors = emission_factors(logits_from_params(params), terms)
-        return getattr(BACKENDS[backend], name)(*first, factors, params.trans_probs, data)
-
-    return kernel
 
 
 def _emission_by_timestep(model, x):

@@ -1,0 +1,114 @@
+"""What the tests of message passing ask of every backend: a new one is a row of ``VARIANTS``."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pytest
+
+from hhmm import _runs
+from hhmm._inference import choose, decode
+from hhmm._inference.prepare import prepare
+from hhmm._messages import BACKENDS
+from hhmm._model import emissions
+from hhmm._model.emissions import emission_factors, logits_from_params
+from hhmm._precision import double_precision
+from hhmm._random import key_from_random_state
+from hhmm._types import Params
+from hhmm._validation import Layout
+
+# over timesteps or over runs; as they come, and with everything so short that it is cut
+CUT = {"max_powers": 2, "max_piece_length": 3}
+VARIANTS = {
+    "sequential": ("sequential", {}),
+    "parallel": ("parallel", {"min_mean_run": np.inf}),
+    "parallel, runs": ("parallel", {"min_mean_run": 0}),
+    "parallel, runs cut": ("parallel", {"min_mean_run": 0, **CUT}),
+    "compressed": ("compressed", {}),
+    "compressed, cut": ("compressed", CUT),
+}
+
+
+class Backend(NamedTuple):
+    """A backend, and the lengths that it works with."""
+
+    name: str
+    max_powers: int = 64
+    max_piece_length: int = 512
+    min_mean_run: float = choose.MIN_MEAN_RUN_PARALLEL
+
+    def prepare(self, sequences, model):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(choose, "MAX_POWERS", self.max_powers)
+            patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", self.min_mean_run)
+            patch.setattr(_runs, "MAX_PIECE_LENGTH", self.max_piece_length)
+            return prepare(sequences, terms_of(model), self.name, every_timestep=True)
+
+
+def best_path(params, prepared):
+    states = decode.viterbi(params, prepared)
+    return states + decode.log_joint_probs(params, prepared, states)
+
+
+@double_precision
+def by_timestep(kernel, backend, model, sequences):
+    """Results of `decode` for every timestep, a list of one array a sequence each."""
+    prepared = backend.prepare(sequences, model)
+    results = kernel(params_of(model), prepared)
+    unpacked = [_unpack(prepared, part) for part in jax.tree.leaves(results)]
+    return unpacked[0] if len(unpacked) == 1 else unpacked
+
+
+@double_precision
+def log_likelihoods(backend, model, sequences):
+    """One a sequence."""
+    prepared = backend.prepare(sequences, model)
+    return prepared.sum_terms(decode.log_normalisers(params_of(model), prepared))
+
+
+@double_precision
+def sample(backend, model, sequences, *, seed):
+    """A draw: states, a list of one array a sequence; their counts; the log-likelihood."""
+    prepared = backend.prepare(sequences, model)
+    key, params = key_from_random_state(seed), params_of(model)
+    kernel = _jitted("sample", prepared.backend, prepared.terms)
+    states, stats, log_likelihood = kernel(key, params, prepared.data)
+    logits = logits_from_params(params)
+    states = prepared.states_by_timestep(states, logits, params.trans_probs)
+    return _unpack(prepared, states), jax.tree.map(np.asarray, stats), float(log_likelihood)
+
+
+@double_precision
+def expected_counts(backend, model, sequences):
+    prepared = backend.prepare(sequences, model)
+    kernel = _jitted("expected_counts", prepared.backend, prepared.terms)
+    return jax.tree.map(np.asarray, kernel(params_of(model), prepared.data))
+
+
+def params_of(model):
+    """`Params` of a model of the oracles."""
+    return Params(*model[: len(Params._fields)])
+
+
+def terms_of(model):
+    """`Terms` of a model of the oracles."""
+    return emissions.terms_of(params_of(model), self_transitions=model.self_transitions)
+
+
+def _unpack(prepared, values):
+    lengths = prepared.timesteps.lengths
+    return prepared.unpack([values], Layout(False, lengths), fill=-1)
+
+
+@functools.cache
+def _jitted(name, backend, terms):
+    """A kernel of a backend, of (..., params, data)."""
+
+    @jax.jit
+    def kernel(*arguments):
+        *first, params, data = arguments
+        factors = emission_factors(logits_from_params(params), terms)
+        return getattr(BACKENDS[backend], name)(*first, factors, params.trans_probs, data)
+
+    return kernel

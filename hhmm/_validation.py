@@ -51,6 +51,10 @@ class UnusedStatesWarning(UserWarning):
     """A fit has states that take hardly any of the time."""
 
 
+class ShortStatesWarning(UserWarning):
+    """A fit has states that last about as long as its syllables."""
+
+
 class Layout(NamedTuple):
     """The form of the input."""
 

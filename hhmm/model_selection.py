@@ -63,6 +63,7 @@ from hhmm._progress import Bar
 from hhmm._states import find_unused
 from hhmm._validation import (
     DoubtfulDataWarning,
+    ShortStatesWarning,
     UnusedStatesWarning,
     check_fit_data,
     check_sequences,
@@ -709,7 +710,8 @@ def _fit(task, model, flat, lengths, base_seed, under_way):
     for warning in caught:
         # scan itself has warned of the data, and has a column for the number of states used
         if not issubclass(
-            warning.category, ConvergenceWarning | DoubtfulDataWarning | UnusedStatesWarning
+            warning.category,
+            ConvergenceWarning | DoubtfulDataWarning | UnusedStatesWarning | ShortStatesWarning,
         ):
             warnings.warn(warning.message, stacklevel=2)
     states = model.predict(test)

@@ -11,6 +11,10 @@ from hhmm._states import UNUSED_BELOW, find_unused
 UNCONVERGED_SOLVE = 1e-2
 # mean probability of acceptance below which a chain is reported
 LOWEST_ACCEPTANCE = 0.2
+# states that last less than so many times what syllables are held for are reported; where they
+# change at least so often
+SHORT_STATES = 1.5
+_FEWEST_CHANGES = 50
 _MOST_LISTED = 10  # states that a warning names one by one
 
 
@@ -210,6 +214,33 @@ def describe_unused(usage):
         f"{n_used}. If there should be more states than {n_used}, compare fits from several values "
         "of random_state, increase n_chains, or change emission_biases_sigma, the scale by which "
         "states differ"
+    ]
+
+
+def describe_short(states, mean_run):
+    """Return warnings about states that change about as often as syllables do.
+
+    Parameters
+    ----------
+    states : list of 1-D arrays, or 2-D array
+        -1 on padding.
+    mean_run : float
+        Mean number of timesteps that a syllable is held.
+
+    Returns
+    -------
+    warnings : list of str
+    """
+    rows = [row[row >= 0] for row in map(np.asarray, states)]
+    n_timesteps = sum(map(len, rows))
+    n_changes = sum(int(np.count_nonzero(row[1:] != row[:-1])) for row in rows)
+    mean_bout = n_timesteps / (n_changes + sum(len(row) > 0 for row in rows))
+    if n_changes < _FEWEST_CHANGES or mean_bout >= SHORT_STATES * mean_run:
+        return []
+    return [
+        f"states last {mean_bout:.1f} timesteps on average, about as long as syllables, which are "
+        f"held for {mean_run:.1f}: they are no slow states. If slow states are what you look for, "
+        'increase trans_kappa, set it to "auto", or decrease n_states'
     ]
 
 

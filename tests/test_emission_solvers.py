@@ -246,12 +246,12 @@ def test_hmc_draws_from_the_posterior_itself(sampler):
 def test_tuning_by_hand():
     """Two proposals, accepted with probability 0.3 and 1; the length, and the steps it makes."""
     tuning = hmc.tune(hmc.tune(TUNING, 0.3), 1.0)
-    expected = np.log(np.pi / 6) + (0.3 - 0.8) + 2**-0.6 * (1 - 0.8)
+    expected = np.log(np.pi / 6) + (0.3 - 0.65) + 2**-0.6 * (1 - 0.65)
     np.testing.assert_allclose(tuning.log_step, expected)
     assert tuning.n_tuned == 2
     n_steps, size = hmc.steps(tuning)
-    assert n_steps == np.ceil(np.pi / 2 / np.exp(expected)) == 5
-    np.testing.assert_allclose(size, np.pi / 10)
+    assert n_steps == np.ceil(np.pi / 2 / np.exp(expected)) == 4
+    np.testing.assert_allclose(size, np.pi / 8)
     assert hmc.steps(TUNING)[0] == 3
     for acceptance, n_steps in ((0.0, hmc.MAX_STEPS), (1.0, 1)):
         tuning = TUNING
@@ -284,8 +284,10 @@ def test_tuning_is_of_the_warm_up_alone_and_finds_its_target():
             jax.tree.map(np.testing.assert_array_equal, drawn.tuning, tuning)
         current, tuning = drawn.logits, drawn.tuning
         acceptance.append(float(drawn.acceptance))
-    assert tuning.n_tuned == 60
-    assert 0.6 < np.mean(acceptance[60:]) < 0.97
+    # short proposals, one in ten, tune nothing
+    lowest, highest = scipy.stats.binom(60, 0.9).interval(1 - FALSE_ALARM)
+    assert lowest <= tuning.n_tuned <= highest
+    assert 0.45 < np.mean(acceptance[60:]) < 0.85
     untuned = np.mean(
         [
             float(step(key_from_random_state(i), current, False, TUNING).acceptance)
@@ -309,14 +311,15 @@ def test_hmc_far_from_the_mode_comes_back(problem):
         tol=1e-6,
     )
     step = jax.jit(
-        lambda key, current: hmc.draw(
-            key, TERMS, problem.counts, problem.priors, current, solve, False, TUNING
+        lambda key, current, warming_up, tuning: hmc.draw(
+            key, TERMS, problem.counts, problem.priors, current, solve, warming_up, tuning
         )
     )
     current = _logits(problem, np.random.default_rng(0).standard_normal(problem.mode.shape))
-    values = [problem.dense.value(_theta(current))]
+    values, tuning = [problem.dense.value(_theta(current))], TUNING
     for i in range(30):
-        current = step(key_from_random_state(i), current).logits
+        drawn = step(key_from_random_state(i), current, i < 15, tuning)
+        current, tuning = drawn.logits, drawn.tuning
         values.append(problem.dense.value(_theta(current)))
     n_params = len(problem.mode)
     assert values[0] > problem.dense.value(problem.mode) + 50 * n_params
@@ -342,7 +345,9 @@ def test_degenerate_sizes(n_states, n_syllables, sampler):
     drawn = SAMPLERS[sampler](
         key_from_random_state(0), terms, reduced, priors, start, solve, False, TUNING
     )
-    np.testing.assert_allclose(_theta(drawn.solution.mode), dense.mode(), atol=1e-6)
+    # that of hmc depends on where the solve started by about 1e-5 standard deviations
+    atol = {"hmc": 1e-5, "laplace": 1e-6}[sampler]
+    np.testing.assert_allclose(_theta(drawn.solution.mode), dense.mode(), atol=atol)
     assert all(np.isfinite(part).all() for part in jax.tree.leaves(drawn.logits))
     assert not drawn.diverging
 

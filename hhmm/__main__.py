@@ -10,7 +10,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from hhmm import EfficientHHMM, __version__
 from hhmm.datasets import load_bengalese_finch, make_hhmm
@@ -124,17 +123,25 @@ def run_song(out):
         f"2. Real song: a Bengalese finch, {len(train)} songs to fit, {len(test)} held out, "
         "9 syllables"
     )
-    print("Each number of states: one fit of 200 sweeps (trans_kappa=1).\n")
+    print('Each number of states: one fit of 200 sweeps, all scales "auto".\n')
     print(f"{'model':<36}{'held-out nats per transition':>30}{'fit (s)':>10}")
     print(f"{'first-order Markov chain':<36}{_markov_chain_score(train, test):>30.3f}")
     models = {}
     for n_states in SONG_STATES:
         began = time.perf_counter()
         model = EfficientHHMM(
-            n_states, n_syllables=9, trans_kappa=1.0, max_iter=200, random_state=0
+            n_states,
+            n_syllables=9,
+            emission_usage_sigma="auto",
+            emission_base_sigma="auto",
+            emission_biases_sigma="auto",
+            trans_beta="auto",
+            trans_kappa="auto",
+            max_iter=200,
+            random_state=0,
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore")
             models[n_states] = model.fit(train)
         seconds = time.perf_counter() - began
         score = models[n_states].score(test)

@@ -131,15 +131,15 @@ class EfficientHHMM(
         Iterations of the emission solver a sweep: at most for "newton", exactly for "adam".
     emission_gd_lr : float, default=1e-2
         Learning rate of "adam"; not used by "newton".
-    emission_sampler : {"laplace", "hmc"}, default="laplace"
-        How emissions are drawn given the counts. "laplace" is a normal approximation at
-        the mode with the inverse Hessian as covariance. "hmc" is exact: Hamiltonian Monte
-        Carlo with that Hessian as metric, its steps tuned in the first half of the sweeps. It
-        wants `emission_solver` "newton". Take it where data are few. With 155 timesteps of 4
-        syllables, the norm of the true emissions lies above 6 of 10 laplace draws, where it
-        should lie above 5; fitted to 456 songs of 13 syllables, hmc predicts other songs better at
-        every number of states, by 0.003 to 0.008 nats a transition. A sweep takes 1.1 times
-        as long with hmc for 20 syllables, 1.6 times for 100.
+    emission_sampler : {"auto", "hmc", "laplace"}, default="auto"
+        How emissions are drawn given the counts. "hmc" is exact: Hamiltonian Monte Carlo with the
+        Hessian at the mode as metric, its steps tuned in the first half of the sweeps. It needs
+        `emission_solver` "newton". "laplace" is a normal approximation at the mode with the inverse
+        Hessian as covariance. It is far from the posterior where scales are wide: on songs
+        of 13 syllables, with scales learnt and 8 states, other songs are predicted at -0.525 nats a
+        transition by hmc, and at -0.601 by laplace. A sweep with hmc takes 1.1 times as long for
+        20 syllables and 1.3 times for 100, and longer where scales are wide. "auto" takes "hmc",
+        or "laplace" with `emission_solver` "adam".
     message_passing : {"auto", "sequential", "compressed", "parallel"}, default="auto"
         How messages are passed over time. All are exact. "sequential" goes timestep by
         timestep. "compressed" goes run by run, a run being a syllable and the timesteps
@@ -322,7 +322,7 @@ class EfficientHHMM(
         "emission_solver": [StrOptions({"newton", "adam"})],
         "emission_gd_iters": [Interval(Integral, 1, _validation.MOST, closed="both")],
         "emission_gd_lr": [Interval(Real, 0, None, closed="neither")],
-        "emission_sampler": [StrOptions({"laplace", "hmc"})],
+        "emission_sampler": [StrOptions({"auto", "hmc", "laplace"})],
         "message_passing": [StrOptions({"auto", "sequential", "parallel", "compressed"})],
         "init": [
             StrOptions({"windows", "prior", "random"}),
@@ -361,7 +361,7 @@ class EfficientHHMM(
         emission_solver="newton",
         emission_gd_iters=500,
         emission_gd_lr=1e-2,
-        emission_sampler="laplace",
+        emission_sampler="auto",
         message_passing="auto",
         init="windows",
         n_chains=1,
@@ -529,7 +529,7 @@ class EfficientHHMM(
             tell(f"about {needed.total / 1e9:.1f} GB of memory are needed", self.verbose)
             settings = Settings(
                 self.emission_solver,
-                self.emission_sampler,
+                self._emission_sampler(),
                 int(self.emission_gd_iters),
                 prepared.backend,
                 terms,
@@ -1120,6 +1120,12 @@ class EfficientHHMM(
                 "long syllables are held: give holding_times"
             )
         return self._holding_times
+
+    def _emission_sampler(self):
+        """The name of the sampler, not "auto"."""
+        if self.emission_sampler != "auto":
+            return self.emission_sampler
+        return "hmc" if self.emission_solver == "newton" else "laplace"
 
     def _learnt(self):
         """Names of the scales and concentrations that are learnt."""

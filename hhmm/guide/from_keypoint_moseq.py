@@ -35,35 +35,34 @@ renumbers them; ``encoder.categories_[j]`` is the label that j had:
 >>> encoder = SyllableEncoder()
 >>> frames = encoder.fit_transform(data.sequences)
 
-Frames or syllables? keypoint-MoSeq says which syllable every frame is in, and syllables last
-tens of frames. `hhmm.preprocessing.RunCollapser` makes one entry a syllable of that. The order
-of syllables is then what states are found by:
+keypoint-MoSeq says which syllable every frame is in, and syllables last tens of frames. For how
+long says little about states, so a syllable that follows itself is best taken as held:
+``self_transitions=False``. States then last so many frames, and so many seconds.
 
->>> from hhmm.preprocessing import RunCollapser
->>> collapser = RunCollapser()
->>> X = collapser.fit_transform(frames)
->>> rate = data.frame_rate * sum(map(len, X)) / sum(map(len, data.sequences))  # syllables a second
->>> 2 < rate < 3
-True
-
-A fit to frames works too, and goes run by run. How long syllables are held is then part of what
-it explains, and of every frame: where holding times are not geometric, states may come to mean
-"long" and "short" and change within a second. Whichever you take, see how long the states last
-that come out.
-
-Fit. States that last about 20 seconds are expected here:
+Fit. The scales and how long states last are learnt from the data:
 
 >>> import warnings
 >>> from hhmm import EfficientHHMM
->>> from hhmm.model_selection import trans_kappa_from_duration
->>> kappa = trans_kappa_from_duration(20, n_states=2, frame_rate=rate)
->>> model = EfficientHHMM(n_states=2, trans_kappa=kappa, random_state=0)
+>>> model = EfficientHHMM(
+...     n_states=2,
+...     self_transitions=False,
+...     emission_usage_sigma="auto",
+...     emission_base_sigma="auto",
+...     emission_biases_sigma="auto",
+...     trans_beta="auto",
+...     trans_kappa="auto",
+...     random_state=0,
+... )
 >>> model = model.set_params(max_iter=4, init="prior")  # for this page to be quick; leave it out
 >>> with warnings.catch_warnings():
 ...     warnings.simplefilter("ignore")  # four sweeps are too few to have settled
-...     states = collapser.expand(model.fit(X).predict(X), frames)
+...     states = model.fit(frames).predict(frames)
 >>> len(states), len(states[0])
 (8, 600)
+
+To fit runs instead of frames, collapse them with `hhmm.preprocessing.RunCollapser`: its `expand`
+brings states back to frames. What is known of how long states last beforehand can be given as
+`trans_kappa`, by `hhmm.model_selection.trans_kappa_from_duration`.
 
 With `verbose=1` a fit shows how far it is; a `ConvergenceWarning` says when it should go on.
 

@@ -1,0 +1,464 @@
+"""Every list of terms of the logits, with and without self-transitions, against dense oracles.
+
+The oracles write a model of any terms as one linear map from its parameters to the logits, in
+NumPy. A new term is a row of ``oracles.TERMS``.
+"""
+
+import functools
+import itertools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+
+from hhmm._emission_solvers import hmc, laplace, newton
+from hhmm._emission_solvers.objective import (
+    conjugate_gradients,
+    curvature,
+    emission_counts,
+    evaluate,
+    hessian_diagonal,
+    hessian_product,
+    syllable_probs,
+)
+from hhmm._inference import draws
+from hhmm._model.emissions import (
+    emission_factors,
+    logits_from_params,
+    params_from_logits,
+    syllable_log_probs,
+    terms_of,
+)
+from hhmm._model.joint import log_prior
+from hhmm._model.simulate import draw_params
+from hhmm._model.terms import ALL_TERMS, Terms
+from hhmm._precision import double_precision
+from hhmm._random import key_from_random_state
+from hhmm._types import Params, Priors, SufficientStats
+from tests import oracles
+
+# chance that a correct sampler fails a statistical test, all combinations together; fixed seeds
+FALSE_ALARM = 1e-4
+N_STATES, N_SYLLABLES = 3, 4
+SIGMAS = {"base": 0.8, "biases": 1.7, "usage": 1.1, "interactions": 0.6}
+BETA, KAPPA = 0.7, 4.0
+PRIORS = Priors(
+    **{f"emission_{name}_sigma": np.float64(sigma) for name, sigma in SIGMAS.items()},
+    trans_beta=np.float64(BETA),
+    trans_kappa=np.float64(KAPPA),
+)
+COMBINATIONS = [
+    (names, self_transitions)
+    for n in range(1, 5)
+    for names in itertools.combinations(oracles.TERMS, n)
+    for self_transitions in (True, False)
+]
+
+
+class Case(NamedTuple):
+    """A combination of terms, counts, and the oracle."""
+
+    terms: Terms
+    counts: np.ndarray  # (n_states, n_syllables, n_syllables)
+    dense: oracles.EmissionPosterior
+
+    @property
+    def n_params(self):
+        return len(self.dense.precision)
+
+    def params(self, theta):
+        """`Params` of a flat theta; terms that are left out are None."""
+        parts = dict(zip(self.dense.shapes, self.dense.split(theta), strict=True))
+        given = {f"emission_{name}": parts.get(name) for name in oracles.TERMS}
+        return Params(**given, trans_probs=np.full((self.terms.n_states,) * 2, np.nan))
+
+    def point(self, theta):
+        return self.terms.stack(logits_from_params(self.params(theta)))
+
+    def theta(self, point):
+        """The parameters of a point, flat."""
+        params = params_from_logits(self.terms.unstack(np.asarray(point)))
+        return np.concatenate([np.ravel(params[f"emission_{name}"]) for name in self.terms.names])
+
+
+def make_case(names, self_transitions, n_states=N_STATES, n_syllables=N_SYLLABLES):
+    """Counts of very different sizes, among them a syllable that a state never meets."""
+    rng = np.random.default_rng(0)
+    shape = n_states, n_syllables, n_syllables
+    counts = rng.poisson(rng.gamma(0.3, 60.0, size=shape)).astype(float)
+    counts[-1, -1] = 0
+    if not self_transitions:
+        counts[:, np.arange(n_syllables), np.arange(n_syllables)] = 0
+    sigmas = {f"sigma_{name}": SIGMAS[name] for name in names}
+    dense = oracles.EmissionPosterior(counts, **sigmas, self_transitions=self_transitions)
+    return Case(Terms(n_states, n_syllables, names, self_transitions), counts, dense)
+
+
+@pytest.fixture(
+    params=COMBINATIONS,
+    ids=lambda case: "+".join(case[0]) + ("" if case[1] else ", held"),
+)
+def case(request):
+    return make_case(*request.param)
+
+
+def test_all_terms_are_tested():
+    assert [term.name for term in ALL_TERMS] == list(oracles.TERMS)
+    assert [(term.by_state, term.by_from) for term in ALL_TERMS] == list(oracles.TERMS.values())
+
+
+@pytest.mark.parametrize("self_transitions", [True, False])
+def test_dense_oracle_agrees_with_finite_differences(self_transitions):
+    """Gradients by differences of values, Hessians by differences of gradients."""
+    case = make_case(tuple(oracles.TERMS), self_transitions)
+    dense, theta = case.dense, 0.3 * np.random.default_rng(1).standard_normal(case.n_params)
+    numeric = scipy.optimize.approx_fprime(theta, dense.value, 1e-6)
+    np.testing.assert_allclose(dense.gradient(theta), numeric, rtol=1e-3, atol=1e-2)
+    numeric = scipy.optimize.approx_fprime(theta, dense.gradient, 1e-6)
+    np.testing.assert_allclose(dense.hessian(theta), numeric, rtol=1e-3, atol=1e-2)
+
+
+# Points
+
+
+@double_precision
+def test_a_point_is_the_rows_of_its_terms(case):
+    terms, rng = case.terms, np.random.default_rng(2)
+    assert sum(terms.n_dimensions(term) for term in terms.present) == case.n_params
+    logits = terms.unstack(rng.standard_normal((_n_rows(terms), N_SYLLABLES)))
+    point = terms.stack(logits)
+    assert point.shape == (_n_rows(terms), N_SYLLABLES)
+    for term in ALL_TERMS:
+        values = getattr(logits, term.name)
+        assert (values is None) == (term.name not in terms.names)
+        if values is None:
+            continue
+        assert values.shape == terms.shape(term)
+        assert terms.param_shape(term) == oracles.param_shape(term.name, N_STATES, N_SYLLABLES)
+        only = terms.unstack(terms.only(point, term))
+        for other in terms.names:
+            expected = getattr(logits, other) * (other == term.name)
+            np.testing.assert_array_equal(getattr(only, other), expected)
+
+
+@double_precision
+def test_joint_logits_are_the_sum_of_the_terms(case):
+    """Entry by entry."""
+    terms, rng = case.terms, np.random.default_rng(3)
+    logits = terms.unstack(rng.standard_normal((_n_rows(terms), N_SYLLABLES)))
+    summed = np.asarray(terms.summed(terms.stack(logits)))
+    joint = np.asarray(terms.joint_logits(terms.stack(logits)))
+    for k, i, j in np.ndindex(summed.shape):
+        expected = 0.0
+        if logits.usage is not None:
+            expected += logits.usage[j]
+        if logits.base is not None:
+            expected += logits.base[i, j]
+        if logits.biases is not None:
+            expected += logits.biases[k, j]
+        if logits.interactions is not None:
+            expected += logits.interactions[k, i, j]
+        np.testing.assert_allclose(summed[k, i, j], expected, atol=1e-12)
+        if i == j and not terms.self_transitions:
+            assert joint[k, i, j] < -1e20
+        else:
+            assert joint[k, i, j] == summed[k, i, j]
+
+
+@double_precision
+def test_collapse_is_the_transpose_of_the_sum(case):
+    """<collapse(A), x> = <A, sum of the terms of x>, for an A and an x without structure."""
+    terms, rng = case.terms, np.random.default_rng(4)
+    point = rng.standard_normal((_n_rows(terms), N_SYLLABLES))
+    array = rng.standard_normal((N_STATES, N_SYLLABLES, N_SYLLABLES))
+    collapsed = terms.collapse(array)
+    assert collapsed.shape == point.shape
+    np.testing.assert_allclose(
+        np.vdot(collapsed, point), np.vdot(array, terms.summed(point)), rtol=1e-10
+    )
+    _, by_state = terms.parts(collapsed)
+    for k, matrix in enumerate(array):
+        for part, values in zip(by_state, terms.sums_of_state(matrix), strict=True):
+            np.testing.assert_allclose(part[k], values, atol=1e-12)
+
+
+@double_precision
+def test_project_is_the_projection_on_what_parameters_reach(case):
+    """Against the dense projection on the columns of the Helmert bases, which is symmetric."""
+    terms, n_rows = case.terms, _n_rows(case.terms)
+    reached = np.stack([np.ravel(case.point(unit)) for unit in np.eye(case.n_params)], axis=1)
+    np.testing.assert_allclose(reached.T @ reached, np.eye(case.n_params), atol=1e-12)
+    units = np.eye(n_rows * N_SYLLABLES).reshape(-1, n_rows, N_SYLLABLES)
+    projected = np.stack([np.ravel(terms.project(unit)) for unit in units], axis=1)
+    np.testing.assert_allclose(projected, reached @ reached.T, atol=1e-12)
+    np.testing.assert_allclose(projected @ projected, projected, atol=1e-12)
+
+
+# Parameters and logits
+
+
+@double_precision
+def test_parameters_and_logits_are_inverse(case):
+    theta = np.random.default_rng(5).standard_normal(case.n_params)
+    params = case.params(theta)
+    logits = logits_from_params(params)
+    lowered = params_from_logits(logits)
+    q_s, q_k = oracles.helmert(N_SYLLABLES), oracles.helmert(N_STATES)
+    for name, (by_state, _) in oracles.TERMS.items():
+        given, found = getattr(params, f"emission_{name}"), getattr(logits, name)
+        if name not in case.terms.names:
+            assert found is None
+            assert lowered[f"emission_{name}"] is None
+            continue
+        expected = given @ q_s.T
+        if by_state:
+            expected = np.einsum("kl,l...->k...", q_k, expected)
+            np.testing.assert_allclose(found.sum(axis=0), 0, atol=1e-12)
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+        np.testing.assert_allclose(found.sum(axis=-1), 0, atol=1e-12)
+        np.testing.assert_allclose(lowered[f"emission_{name}"], given, atol=1e-12)
+    again = logits_from_params(Params(**lowered, trans_probs=None))
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-12), again, logits)
+
+
+@double_precision
+def test_probabilities_and_their_table(case):
+    """Held syllables have probability 0 as emissions, and factor 1 as timesteps."""
+    terms, theta = case.terms, np.random.default_rng(6).standard_normal(case.n_params)
+    params = case.params(theta)
+    if {"base", "biases"} <= set(terms.names):  # which `Params` always have elsewhere
+        assert terms_of(params, self_transitions=terms.self_transitions) == terms
+    values = {name: value for name, value in params._asdict().items() if value is not None}
+    model = oracles.random_model_of_terms(
+        np.random.default_rng(6), N_STATES, N_SYLLABLES, (), self_transitions=terms.self_transitions
+    )._replace(**values)
+    expected = oracles.syllable_trans_probs(model)
+    logits = logits_from_params(params)
+    np.testing.assert_allclose(np.exp(syllable_log_probs(logits, terms)), expected, rtol=1e-12)
+    if not terms.self_transitions:
+        np.testing.assert_array_equal(np.einsum("kii->ki", expected), 0)
+        expected[:, np.arange(N_SYLLABLES), np.arange(N_SYLLABLES)] = 1
+    factors = emission_factors(logits, terms, dtype=jnp.float64)
+    table = np.asarray(factors.relative) * np.exp(factors.log_scale)[:, None]
+    np.testing.assert_allclose(table[:-1].T, expected.reshape(N_STATES, -1), rtol=1e-12)
+    np.testing.assert_array_equal(table[-1], 1)
+
+
+@double_precision
+def test_log_prior_is_that_of_the_parameters(case):
+    """Through scipy.stats, entry by entry of the parameters."""
+    rng = np.random.default_rng(7)
+    theta = rng.standard_normal(case.n_params)
+    params = case.params(theta)._replace(trans_probs=rng.dirichlet(np.ones(N_STATES), N_STATES))
+    expected = sum(
+        scipy.stats.dirichlet(BETA + KAPPA * unit).logpdf(row)
+        for unit, row in zip(np.eye(N_STATES), params.trans_probs, strict=True)
+    )
+    for name in case.terms.names:
+        values = getattr(params, f"emission_{name}")
+        expected += scipy.stats.norm(0, SIGMAS[name]).logpdf(values).sum()
+    found = log_prior(case.terms, logits_from_params(params), params.trans_probs, PRIORS)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@double_precision
+def test_prior_draws_have_the_spread_of_their_term(case):
+    """Kolmogorov and Smirnov for each term; Bonferroni over all combinations."""
+    terms = case.terms._replace(n_states=5, n_syllables=14)
+    params = draw_params(key_from_random_state(8), PRIORS, terms=terms)
+    for name in oracles.TERMS:
+        values = getattr(params, f"emission_{name}")
+        if name not in terms.names:
+            assert values is None or not values.any()
+            continue
+        assert values.shape == oracles.param_shape(name, 5, 14)
+        normal = scipy.stats.norm(0, SIGMAS[name])
+        p_value = scipy.stats.kstest(np.ravel(values), normal.cdf).pvalue
+        assert p_value > FALSE_ALARM / (4 * len(COMBINATIONS))
+
+
+# The objective
+
+
+@double_precision
+def test_value_gradient_and_hessian(case):
+    """Against the dense oracle, and the gradient against central differences of the value too."""
+    terms, dense, rng = case.terms, case.dense, np.random.default_rng(9)
+    theta, direction = rng.standard_normal((2, case.n_params))
+    reduced = emission_counts(terms, SufficientStats(None, case.counts))
+
+    @jax.jit
+    def derivatives(point, direction):
+        value, gradient, probs = evaluate(terms, reduced, PRIORS, point)
+        hessian = curvature(terms, reduced, PRIORS, probs)
+        product = hessian_product(terms, hessian, direction)
+        return value, gradient, probs, product, hessian_diagonal(terms, hessian)
+
+    value, gradient, probs, product, diagonal = derivatives(
+        case.point(theta), case.point(direction)
+    )
+    np.testing.assert_allclose(value, dense.value(theta), rtol=1e-12)
+    np.testing.assert_allclose(case.theta(gradient), dense.gradient(theta), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(terms.project(gradient), gradient, atol=1e-9)
+    np.testing.assert_allclose(probs, syllable_probs(terms, case.point(theta)), rtol=1e-12)
+    slope = (dense.value(theta + 1e-5 * direction) - dense.value(theta - 1e-5 * direction)) / 2e-5
+    np.testing.assert_allclose(np.vdot(gradient, case.point(direction)), slope, rtol=1e-5)
+    expected = dense.hessian(theta) @ direction
+    np.testing.assert_allclose(case.theta(product), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(terms.project(product), product, atol=1e-8)
+    np.testing.assert_allclose(diagonal, _loop_over_diagonal(case, probs), rtol=1e-9)
+
+
+def _loop_over_diagonal(case, probs):
+    """Second derivatives by the entries of a point, as if they were not centred."""
+    terms, departures = case.terms, case.counts.sum(axis=2)
+    rows = []
+    for name in terms.names:
+        by_state, by_from = oracles.TERMS[name]
+        for k in range(N_STATES) if by_state else [slice(None)]:
+            for i in range(N_SYLLABLES) if by_from else [slice(None)]:
+                p, n = np.asarray(probs)[k, i], departures[k, i]
+                summed = (n[..., None] * p * (1 - p)).reshape(-1, N_SYLLABLES).sum(axis=0)
+                rows.append(summed + SIGMAS[name] ** -2)
+    return np.array(rows)
+
+
+@double_precision
+def test_the_mode_has_no_gradient_and_draws_have_its_covariance(case):
+    """Newton from zero, and Laplace draws around the mode that it ends at.
+
+    2,000 draws are whitened: with z = L' (x - mode), L L' = H, each entry of the mean of z and of
+    z z' is asymptotically normal with known variance. Bonferroni over entries and combinations.
+    """
+    terms, dense, n_draws = case.terms, case.dense, 2000
+    reduced = emission_counts(terms, SufficientStats(None, case.counts))
+    start = terms.unstack(jnp.zeros((_n_rows(terms), N_SYLLABLES)))
+
+    @jax.jit
+    def draw_all(keys):
+        solution = _find_mode(terms, reduced, start)
+        hessian = curvature(
+            terms, reduced, PRIORS, syllable_probs(terms, terms.stack(solution.mode))
+        )
+
+        def solve_at_the_mode(right_hand_side):
+            solved = conjugate_gradients(
+                terms,
+                hessian,
+                right_hand_side(hessian),
+                tol=0.0,
+                relative_tol=newton.LAST_RELATIVE_TOL,
+                max_iter=newton.LAST_MAX_ITER,
+            )
+            return solution._replace(solved=solved)
+
+        def draw(key):
+            drawn = laplace.draw(
+                key, terms, reduced, PRIORS, start, solve_at_the_mode, False, hmc.first_tuning()
+            )
+            return terms.stack(drawn.logits)
+
+        return terms.stack(solution.mode), jax.vmap(draw)(keys)
+
+    mode, points = draw_all(jax.random.split(key_from_random_state(10), n_draws))
+    mode = case.theta(mode)
+    np.testing.assert_allclose(dense.gradient(mode), 0, atol=1e-6)
+    np.testing.assert_allclose(mode, dense.mode(), atol=1e-8)
+    thetas = np.array([case.theta(point) for point in np.asarray(points)])
+    white = (thetas - mode) @ np.linalg.cholesky(dense.hessian(mode))
+    scale = np.sqrt(np.where(np.eye(case.n_params), 2.0, 1.0) / n_draws)
+    z_covariance = (white.T @ white / n_draws - np.eye(case.n_params)) / scale
+    z_mean = white.mean(axis=0) * np.sqrt(n_draws)
+    n_tests = len(COMBINATIONS) * case.n_params * (case.n_params + 3)
+    bound = scipy.stats.norm.isf(FALSE_ALARM / n_tests)
+    assert np.abs(z_mean).max() < bound
+    assert np.abs(z_covariance).max() < bound
+
+
+@double_precision
+def test_linear_systems_of_terms_that_undo_each_other(case):
+    """What one term can say as well as another: counts are many, and priors are wide."""
+    terms, rng = case.terms, np.random.default_rng(11)
+    counts = 100 * case.counts
+    wide = {f"sigma_{name}": 30.0 for name in terms.names}
+    dense = oracles.EmissionPosterior(counts, **wide, self_transitions=terms.self_transitions)
+    priors = Priors(
+        **dict.fromkeys((f"emission_{name}_sigma" for name in oracles.TERMS), 30.0),
+        trans_beta=1.0,
+        trans_kappa=1.0,
+    )
+    reduced = emission_counts(terms, SufficientStats(None, counts))
+    theta, right_hand_side = rng.standard_normal((2, case.n_params))
+
+    @jax.jit
+    def solve(point, right_hand_side):
+        hessian = curvature(terms, reduced, priors, syllable_probs(terms, point))
+        return conjugate_gradients(
+            terms, hessian, right_hand_side, tol=0.0, relative_tol=1e-24, max_iter=2000
+        )
+
+    solution = solve(case.point(theta), case.point(right_hand_side))
+    expected = np.linalg.solve(dense.hessian(theta), right_hand_side)
+    np.testing.assert_allclose(case.theta(solution), expected, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("self_transitions", [True, False])
+@pytest.mark.parametrize(("n_states", "n_syllables"), [(1, 3), (2, 2), (1, 2)])
+@double_precision
+def test_smallest_sizes_of_all_terms(n_states, n_syllables, self_transitions):
+    """Terms without an entry; and syllables that have one successor each, with nothing to learn."""
+    case = make_case(tuple(oracles.TERMS), self_transitions, n_states, n_syllables)
+    terms, theta = case.terms, np.random.default_rng(12).standard_normal(case.n_params)
+    reduced = emission_counts(terms, SufficientStats(None, case.counts))
+
+    @jax.jit
+    def solve(point):
+        value, gradient, _ = evaluate(terms, reduced, PRIORS, point)
+        solution = _find_mode(terms, reduced, terms.unstack(point))
+        return value, gradient, terms.stack(solution.mode)
+
+    value, gradient, mode = solve(case.point(theta))
+    np.testing.assert_allclose(value, case.dense.value(theta), rtol=1e-12)
+    np.testing.assert_allclose(case.theta(gradient), case.dense.gradient(theta), atol=1e-9)
+    np.testing.assert_allclose(case.theta(mode), case.dense.mode(), atol=1e-8)
+
+
+@double_precision
+def test_states_are_renamed_in_every_term(case):
+    rng, order = np.random.default_rng(13), np.array([2, 0, 1])
+    params = case.params(rng.standard_normal(case.n_params))
+    params = params._replace(trans_probs=rng.dirichlet(np.ones(N_STATES), N_STATES))
+    renamed = draws.permute(params, order)
+    np.testing.assert_array_equal(renamed.trans_probs, params.trans_probs[np.ix_(order, order)])
+    before, after = logits_from_params(params), logits_from_params(renamed)
+    for name, (by_state, _) in oracles.TERMS.items():
+        expected, found = getattr(before, name), getattr(after, name)
+        assert (found is None) == (expected is None)
+        if found is not None:
+            expected = expected[order] if by_state else expected
+            np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def _find_mode(terms, reduced, start):
+    return newton.solve(
+        terms,
+        reduced,
+        PRIORS,
+        start,
+        max_iter=50,
+        learning_rate=0.0,
+        tol=1e-20,
+        right_hand_side=lambda _: jnp.zeros_like(terms.stack(start)),
+    )
+
+
+def _n_rows(terms):
+    n_rows = 0
+    for name in terms.names:
+        by_state, by_from = oracles.TERMS[name]
+        n_rows += (terms.n_states if by_state else 1) * (terms.n_syllables if by_from else 1)
+    return n_rows

@@ -747,14 +747,15 @@ def test_preferences_measured_on_data():
     assert np.abs(display.values - syllable_preferences(model).usage_changes).max() > 1e-3
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.12, 0.014])
 @pytest.mark.parametrize(("n_states", "named"), [(1, False), (2, True), (5, True), (10, False)])
-def test_preferences_can_be_read_in_a_column(n_states, named):
+def test_preferences_can_be_read_in_a_column(n_states, named, scale):
     rng = np.random.default_rng(0)
-    biases = rng.normal(size=(n_states, 20))
+    biases = scale * rng.normal(size=(n_states, 20))
     names = [f"syllable {j}" for j in range(20)] if named else None
     display = SyllablePreferenceDisplay(
         biases,
-        standard_deviations=0.1 * np.ones(biases.shape),
+        standard_deviations=0.1 * scale * np.ones(biases.shape),
         syllable_names=names,
         state_names=[STATE_NAMES[k % 5] for k in range(n_states)],
     ).plot()

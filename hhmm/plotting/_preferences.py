@@ -1,5 +1,6 @@
 """Display of which syllables each state promotes and suppresses."""
 
+import math
 from numbers import Integral
 
 import numpy as np
@@ -237,6 +238,7 @@ class SyllablePreferenceDisplay:
 
         reach = np.abs(values[self.states_]) + np.nan_to_num(errors[self.states_])
         reach = 1.08 * reach.max() if reach.any() else 1.0
+        tick = _round_down(reach)
         what, unit = _LABELS[self.kind]
         label = what + ("" if np.isnan(errors).all() else " ± posterior s.d.") + unit
         note = left_out_note(n_states - n_panels)
@@ -264,7 +266,7 @@ class SyllablePreferenceDisplay:
             panel.set_title(state_names[state], fontsize="small", **LITERAL)
             panel.tick_params(labelsize="x-small")
             panel.tick_params(axis="y", length=0)
-            panel.locator_params(axis="x", nbins=4)
+            panel.set_xticks([-tick, 0, tick], [f"\N{MINUS SIGN}{tick:g}", "0", f"{tick:g}"])
             panel.spines[["left", "right", "top"]].set_visible(False)
             if ax is not None and position + n_columns >= n_panels:
                 lines = label, note if position == n_panels - 1 else ""
@@ -309,3 +311,9 @@ class SyllablePreferenceDisplay:
                 f"{errors.shape}"
             )
         return values, errors, usage
+
+
+def _round_down(value):
+    """The largest number of one digit 1, 2, 3 or 5 that is not above `value`."""
+    decade = 10.0 ** math.floor(math.log10(value))
+    return max(digit * decade for digit in (1, 2, 3, 5) if digit == 1 or digit * decade <= value)

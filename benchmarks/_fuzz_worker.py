@@ -792,14 +792,15 @@ def _pictures():
         | ({"rows": [("a", STATES[0]), ("p{}", np.full((6, 2), 0.5))], "start": 0} | colors),
         plots.ScanDisplay: {"summary": material().scan.summary(), "frame_rate": 10.0, "axes": None},
         plots.StateGraphDisplay: {"trans_probs": two, "usage": [0.4, 0.6], "ax": None}
-        | ({"min_probability": 0.1} | named),
+        | ({"min_probability": 0.1, "unused_states": False} | named),
         plots.StateTransitionDisplay: {"trans_probs": two, "include_values": True}
         | (scale | colors),
         plots.StateUsageDisplay: {"usage": two, "groups": ["x", "y"], "ax": None} | (usage | named),
-        plots.SyllablePreferenceDisplay: {"biases": two - 0.5, "standard_deviations": two}
+        plots.SyllablePreferenceDisplay: {"values": two - 0.5, "standard_deviations": two}
+        | {"kind": "bias", "usage": [0.4, 0.6], "unused_states": False}
         | ({"syllable_names": None, "n_top": 1, "ax": None} | named),
         plots.SyllableTransitionDisplay: {"syllable_trans_probs": np.stack([two, two])}
-        | (scale | colors),
+        | ({"usage": [0.4, 0.6], "differences": False} | scale | colors),
     }
     computed = {
         plots.AlignmentDisplay.from_estimators: (
@@ -833,7 +834,8 @@ def _pictures():
         plots.StateGraphDisplay: {"X": X, "state_names": None},
         plots.StateTransitionDisplay: {},
         plots.StateUsageDisplay: {"X": X, "groups": None, "state_names": None},
-        plots.SyllablePreferenceDisplay: {"syllable_names": None, "state_names": None, "n_top": 1},
+        plots.SyllablePreferenceDisplay: {"X": X, "kind": "bias", "n_top": 1}
+        | {"syllable_names": None, "state_names": None},
         plots.SyllableTransitionDisplay: {},
     }
     pictures = [

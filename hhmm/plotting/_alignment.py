@@ -26,7 +26,8 @@ class AlignmentDisplay:
     left, and its state of the second, on the right. Matched states have one colour, and the
     states of the second fit stand in the order of those that they match: where fits agree,
     bands run straight across. A state that splits in the other fit is seen at once, which a
-    score does not tell. Both fits keep their numbers.
+    score does not tell. Both fits keep their numbers. States that take less than 1% of the time
+    of their fit are grey.
 
     Parameters
     ----------
@@ -224,13 +225,19 @@ class AlignmentDisplay:
         height = min(7.0, 1.0 + 0.4 * max(n_first, n_second))
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, max(2.4, height)))
         fractions = counts / counts.sum()
-        colors = state_colors(plt, max(n_first, int(mapping.max()) + 1))
+        n_colors = max(n_first, int(mapping.max()) + 1)
+        of_first, of_second = np.zeros((2, n_colors))
+        of_first[:n_first] = fractions.sum(axis=1)
+        of_second[mapping] = fractions.sum(axis=0)
+        colors, colors_second = (state_colors(plt, n_colors, u) for u in (of_first, of_second))
         order = np.argsort(mapping, kind="stable")
         tops_first = _tops(fractions.sum(axis=1), np.arange(n_first))
         tops_second = _tops(fractions.sum(axis=0), order)
         self.bars_ = (
             self._bars(0.0, tops_first, fractions.sum(axis=1), colors),
-            self._bars(1.0, tops_second, fractions.sum(axis=0), [colors[k] for k in mapping]),
+            self._bars(
+                1.0, tops_second, fractions.sum(axis=0), [colors_second[k] for k in mapping]
+            ),
         )
         self.bands_ = {}
         left, right = tops_first.copy(), tops_second.copy()

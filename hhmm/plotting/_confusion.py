@@ -12,6 +12,7 @@ from hhmm.plotting._figures import (
     check_has,
     colormap,
     figure_and_axes,
+    gray_ticks,
     import_pyplot,
 )
 from hhmm.plotting._heat_maps import (
@@ -21,6 +22,7 @@ from hhmm.plotting._heat_maps import (
     label_cells,
     write_cells,
 )
+from hhmm.plotting._states import check_usage
 
 
 class MatchedConfusionDisplay:
@@ -34,6 +36,10 @@ class MatchedConfusionDisplay:
 
     accuracy : float, default=None
         Fraction of all timesteps that agree, for the title.
+
+    true_usage, inferred_usage : array of shape (n_labels,), default=None
+        Fraction of time in each true and in each inferred state, matched. The numbers of states
+        that take less than 1% are grey. If None, none is.
 
     Attributes
     ----------
@@ -62,9 +68,11 @@ class MatchedConfusionDisplay:
     ['.90', '.10', '0', '1']
     """
 
-    def __init__(self, confusion_matrix, *, accuracy=None):
+    def __init__(self, confusion_matrix, *, accuracy=None, true_usage=None, inferred_usage=None):
         self.confusion_matrix = confusion_matrix
         self.accuracy = accuracy
+        self.true_usage = true_usage
+        self.inferred_usage = inferred_usage
 
     @classmethod
     def from_estimator(cls, estimator, X, y_true, *, ax=None, cmap="viridis", include_values=None):
@@ -132,7 +140,13 @@ class MatchedConfusionDisplay:
         'matched accuracy 0.750'
         """
         confusion_matrix = matched_confusion_matrix(y_true, y_pred, normalize="true")
-        display = cls(confusion_matrix, accuracy=matched_accuracy(y_true, y_pred))
+        counts = matched_confusion_matrix(y_true, y_pred)
+        display = cls(
+            confusion_matrix,
+            accuracy=matched_accuracy(y_true, y_pred),
+            true_usage=counts.sum(axis=1) / counts.sum(),
+            inferred_usage=counts.sum(axis=0) / counts.sum(),
+        )
         return display.plot(ax, cmap=cmap, include_values=include_values)
 
     def plot(self, ax=None, *, cmap="viridis", include_values=None):
@@ -168,6 +182,8 @@ class MatchedConfusionDisplay:
                 'matched_confusion_matrix(..., normalize="true") gives them'
             )
         n_labels = len(confusion)
+        true_usage = check_usage(self.true_usage, n_labels, "true_usage")
+        inferred_usage = check_usage(self.inferred_usage, n_labels, "inferred_usage")
         side = min(12.0, max(2.4, 0.48 * n_labels))
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (side + 1.7, side + 0.8))
         occurs = confusion.any(axis=1)
@@ -182,6 +198,8 @@ class MatchedConfusionDisplay:
         if self.accuracy is not None:
             self.ax_.set_title(f"matched accuracy {accuracy:.3f}")
         label_cells(self.ax_, n_labels)
+        gray_ticks(self.ax_.yaxis, true_usage)
+        gray_ticks(self.ax_.xaxis, inferred_usage)
         self.figure_.colorbar(self.image_, ax=self.ax_, label="fraction of true state", aspect=25)
         texts = [
             [format_probability(fraction, 2) if occurs[i] else "" for fraction in row]

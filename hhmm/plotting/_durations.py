@@ -6,6 +6,7 @@ import numpy as np
 
 from hhmm._conversions import check_option, shorten, to_array, to_list
 from hhmm._states import check_n_states, read_states
+from hhmm.metrics import state_usage
 from hhmm.plotting._figures import (
     check_has,
     figure_and_axes,
@@ -14,7 +15,7 @@ from hhmm.plotting._figures import (
     state_colors,
 )
 from hhmm.plotting._heat_maps import check_probabilities
-from hhmm.plotting._states import check_state_names, time_unit
+from hhmm.plotting._states import check_state_names, check_usage, time_unit
 
 
 class DurationDisplay:
@@ -27,6 +28,8 @@ class DurationDisplay:
 
     In the model, durations are geometric: with probability A[k, k] a bout goes on for another
     timestep. Dashed lines show that expectation.
+
+    States that take less than 1% of the time are grey.
 
     Parameters
     ----------
@@ -44,6 +47,9 @@ class DurationDisplay:
 
     frame_rate : float, default=None
         Timesteps a second, for an axis in seconds, minutes or hours.
+
+    usage : array of shape (n_states,), default=None
+        Fraction of time in each state. If None, it is that of the bouts in `durations`.
 
     Attributes
     ----------
@@ -83,13 +89,21 @@ class DurationDisplay:
     """
 
     def __init__(
-        self, durations, *, ended=None, trans_probs=None, state_names=None, frame_rate=None
+        self,
+        durations,
+        *,
+        ended=None,
+        trans_probs=None,
+        state_names=None,
+        frame_rate=None,
+        usage=None,
     ):
         self.durations = durations
         self.ended = ended
         self.trans_probs = trans_probs
         self.state_names = state_names
         self.frame_rate = frame_rate
+        self.usage = usage
 
     @classmethod
     def from_estimator(
@@ -203,6 +217,7 @@ class DurationDisplay:
             trans_probs=trans_probs,
             state_names=state_names,
             frame_rate=frame_rate,
+            usage=state_usage(states, n_states=n_states),
         ).plot(ax)
 
     def plot(self, ax=None):
@@ -220,6 +235,9 @@ class DurationDisplay:
         plt = import_pyplot()
         durations, ended, trans_probs = self._checked()
         n_states = len(durations)
+        usage = np.array([part.sum() for part in durations])
+        if self.usage is not None:
+            usage = check_usage(self.usage, n_states)
         names = check_state_names(self.state_names, n_states, default="state {}")
         longest = max(int(part.max()) for part in durations if part.size)
         unit, unit_name = time_unit(longest, self.frame_rate)
@@ -227,7 +245,7 @@ class DurationDisplay:
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, 3.0))
         smallest = 1.0
         self.lines_, self.expected_lines_ = [], None if trans_probs is None else []
-        for state, color in enumerate(state_colors(plt, n_states)):
+        for state, color in enumerate(state_colors(plt, n_states, usage)):
             self.lines_.append(None)
             if durations[state].size:
                 x, survival = _survival(durations[state], ended[state])

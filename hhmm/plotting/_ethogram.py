@@ -28,6 +28,8 @@ _LONGEST_NAME = 20
 class EthogramDisplay:
     """States of many recordings over time, a row of colours each.
 
+    States that take less than 1% of the time in all recordings together are grey.
+
     Where there are more timesteps than the picture has columns (2,000), a column
     shows the state that takes most of its time.
 
@@ -36,7 +38,7 @@ class EthogramDisplay:
     states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
         States, integers, of one recording a row or item; negative where there is
-        none, which is drawn grey, and at the end, which is left white.
+        none, which is drawn light grey, and at the end, which is left white.
 
     names : list of n_sequences str, default=None
         Names of the recordings; numbers if None. Longer ones than 20 characters
@@ -245,7 +247,8 @@ class EthogramDisplay:
             self.ax_.set_ylabel("recording")
         # the layout needs to know the names, the legend the layout, and rows how high they are
         name_ticks(self.ax_, "y", np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
-        colors = state_colors(plt, n_states)
+        usage = np.bincount(sequences.states[sequences.states >= 0], minlength=n_states)
+        colors = state_colors(plt, n_states, usage)
         patches = [
             Patch(color=color, label=name) for color, name in zip(colors, state_names, strict=True)
         ]

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hhmm._conversions import shorten
 from hhmm._extras import import_extra
+from hhmm._states import find_unused
 
 OKABE_ITO = (
     "#0072B2",  # blue
@@ -22,6 +23,7 @@ OKABE_ITO = (
     "#000000",  # black
 )
 MISSING_COLOR = "0.85"
+UNUSED_COLOR = "0.55"  # of states that take less than 1% of the time
 LITERAL = {"parse_math": False, "usetex": False}  # a dollar sign in a name is no mathematics
 
 
@@ -68,14 +70,51 @@ def colormap(plt, cmap):
     return plt.get_cmap(cmap)
 
 
-def state_colors(plt, n_colors):
-    """As many colours as there are states, as different as can be had."""
+def state_colors(plt, n_colors, usage=None):
+    """As many colours as there are states, as different as can be had; grey for unused states.
+
+    Parameters
+    ----------
+    plt : module
+        matplotlib.pyplot.
+    n_colors : int
+        Number of states.
+    usage : ndarray of shape (n_colors,), default=None
+        Time in each state, in any unit. If None, no state is treated as unused.
+
+    Returns
+    -------
+    colors : list of n_colors matplotlib colours
+        The colour of a used state does not depend on `usage`.
+    """
     if n_colors <= len(OKABE_ITO):
-        return list(OKABE_ITO[:n_colors])
-    if n_colors <= 20:
-        pairs = plt.get_cmap("tab20").colors
-        return [*pairs[::2], *pairs[1::2]][:n_colors]
-    return list(plt.get_cmap("turbo")(np.linspace(0.0, 1.0, n_colors)))
+        colors = list(OKABE_ITO[:n_colors])
+    elif n_colors <= 20:
+        pairs = list(plt.get_cmap("tab20").colors)
+        pairs[14:16] = OKABE_ITO[:-3:-1]  # both are grey, the colour of unused states
+        colors = [*pairs[::2], *pairs[1::2]][:n_colors]
+    else:
+        colors = list(plt.get_cmap("turbo")(np.linspace(0.0, 1.0, n_colors)))
+    if usage is not None:
+        for state in np.flatnonzero(find_unused(usage)):
+            colors[state] = UNUSED_COLOR
+    return colors
+
+
+def gray_ticks(axis, usage):
+    """Write the labels of unused states in grey, on an axis whose ticks stand at states.
+
+    Parameters
+    ----------
+    axis : matplotlib Axis
+        With ticks at some of 0, ..., n_states - 1.
+    usage : ndarray of shape (n_states,)
+        Time in each state, in any unit.
+    """
+    unused = find_unused(usage)
+    for location, tick in zip(axis.get_majorticklocs(), axis.get_major_ticks(), strict=True):
+        if unused[int(location)]:
+            tick.label1.set_color(UNUSED_COLOR)
 
 
 def legend_above(ax, handles=None, *, title=None):

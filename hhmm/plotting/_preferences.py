@@ -1,30 +1,55 @@
 """Display of which syllables each state promotes and suppresses."""
 
+import math
 from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_scalar
 
-from hhmm._conversions import to_array
+from hhmm._conversions import check_option, to_array
+from hhmm._states import find_unused
 from hhmm.metrics import syllable_preferences
-from hhmm.plotting._figures import LITERAL, OKABE_ITO, check_has, import_pyplot, name_ticks
-from hhmm.plotting._states import check_names, check_state_names
+from hhmm.plotting._figures import (
+    LITERAL,
+    OKABE_ITO,
+    UNUSED_COLOR,
+    check_axes,
+    check_has,
+    import_pyplot,
+    name_ticks,
+)
+from hhmm.plotting._states import (
+    check_names,
+    check_state_names,
+    check_usage,
+    drawn_states,
+    left_out_note,
+    usage_of,
+)
 from hhmm.plotting._transitions import _figure_and_panels
 
 _PROMOTED, _SUPPRESSED = OKABE_ITO[0], OKABE_ITO[5]
+_LABELS = {"usage_change": ("change in usage", ""), "bias": ("bias", " (log odds)")}
 
 
 class SyllablePreferenceDisplay:
     """Which syllables each state promotes and which it suppresses, a panel a state.
 
-    Bars are entries of the bias C of the model, for each state the largest and the smallest:
-    what being in the state adds to the log odds of a syllable, whichever syllable was before.
-    Syllables with bars to the right are promoted, those with bars to the left suppressed.
+    Bars are changes in usage, for each state the largest and the smallest: how much larger the
+    fraction of time at a syllable is in the state than in all states together. They can be
+    entries of the bias C of the model instead: what being in the state adds to the log odds of a
+    syllable, whichever syllable was before. Syllables with bars to the right are promoted, those
+    with bars to the left suppressed.
+
+    States that take less than 1% of the time are left out, unless `plot` is asked for them.
 
     Parameters
     ----------
-    biases : array of shape (n_states, n_syllables)
-        C, nats.
+    values : array of shape (n_states, n_syllables)
+        Changes in usage, or C in nats.
+
+    kind : {"usage_change", "bias"}, default="usage_change"
+        What `values` are, for the label of the axis.
 
     standard_deviations : array of shape (n_states, n_syllables), default=None
         Posterior standard deviations, for error bars; NaN where there is none.
@@ -35,15 +60,21 @@ class SyllablePreferenceDisplay:
     state_names : list of n_states str, default=None
         Names of the states; "state 0" and so on if None.
 
+    usage : array of shape (n_states,), default=None
+        Fraction of time in each state; equal if None.
+
     Attributes
     ----------
-    shown_ : list of n_states ndarrays of shape (n_bars,), int64
-        Syllables of the bars of each state, from top to bottom.
+    states_ : ndarray of shape (n_panels,), int64
+        The states that are drawn.
 
-    bars_ : list of n_states matplotlib BarContainer
+    shown_ : list of n_panels ndarrays of shape (n_bars,), int64
+        Syllables of the bars of each of `states_`, from top to bottom.
+
+    bars_ : list of n_panels matplotlib BarContainer
         The bars.
 
-    axes_ : ndarray of shape (n_states,) of matplotlib Axes
+    axes_ : ndarray of shape (n_panels,) of matplotlib Axes
         The panels.
 
     ax_ : matplotlib Axes
@@ -60,32 +91,63 @@ class SyllablePreferenceDisplay:
     --------
     >>> from hhmm.plotting import SyllablePreferenceDisplay
     >>> display = SyllablePreferenceDisplay(
-    ...     [[1.0, -0.7, -0.3, 0.0], [-1.0, 0.7, 0.3, 0.0]],
+    ...     [[0.4, -0.3, -0.1, 0.0], [-0.4, 0.3, 0.1, 0.0]],
     ...     syllable_names=["run", "rear", "groom", "pause"],
     ... ).plot(n_top=1)
     >>> [[display.syllable_names[j] for j in shown] for shown in display.shown_]
     [['run', 'rear'], ['rear', 'run']]
     """
 
-    def __init__(self, biases, *, standard_deviations=None, syllable_names=None, state_names=None):
-        self.biases = biases
+    def __init__(
+        self,
+        values,
+        *,
+        kind="usage_change",
+        standard_deviations=None,
+        syllable_names=None,
+        state_names=None,
+        usage=None,
+    ):
+        self.values = values
+        self.kind = kind
         self.standard_deviations = standard_deviations
         self.syllable_names = syllable_names
         self.state_names = state_names
+        self.usage = usage
 
     @classmethod
-    def from_estimator(cls, estimator, *, syllable_names=None, state_names=None, ax=None, n_top=3):
-        """Plot the biases of a fitted model, with their posterior standard deviations.
+    def from_estimator(
+        cls,
+        estimator,
+        X=None,
+        *,
+        kind="usage_change",
+        syllable_names=None,
+        state_names=None,
+        ax=None,
+        n_top=3,
+        unused_states=False,
+    ):
+        """Plot ``syllable_preferences(estimator, X)``, with posterior standard deviations.
 
         Parameters
         ----------
         estimator : EfficientHHMM
             A fitted model.
 
+        X : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
+            Syllables to measure the changes in usage and the time in each state on, by
+            ``estimator.predict(X)``. If None, the changes are those in the long run, and the time
+            is that of ``estimator.states_``, or also that in the long run for a model made from
+            parameters. Changes that are measured have no standard deviations.
+
+        kind : {"usage_change", "bias"}, default="usage_change"
+            What to plot: changes in usage, or biases.
+
         syllable_names, state_names
             See the class.
 
-        ax, n_top
+        ax, n_top, unused_states
             See `plot`.
 
         Returns
@@ -107,73 +169,91 @@ class SyllablePreferenceDisplay:
         """
         check_has(estimator, "emission_biases_")
         import_pyplot()
-        biases, standard_deviations, _ = syllable_preferences(estimator)
+        check_option(kind, "kind", tuple(_LABELS))
+        preferences = syllable_preferences(estimator, X)
+        values, standard_deviations = preferences.usage_changes, preferences.usage_change_deviations
+        if kind == "bias":
+            values, standard_deviations = preferences.biases, preferences.standard_deviations
         return cls(
-            biases,
+            values,
+            kind=kind,
             standard_deviations=standard_deviations,
             syllable_names=syllable_names,
             state_names=state_names,
-        ).plot(ax, n_top=n_top)
+            usage=usage_of(estimator, X),
+        ).plot(ax, n_top=n_top, unused_states=unused_states)
 
-    def plot(self, ax=None, *, n_top=3):
+    def plot(self, ax=None, *, n_top=3, unused_states=False):
         """Draw the panels.
 
         Parameters
         ----------
-        ax : matplotlib Axes or array of n_states matplotlib Axes, default=None
-            Where to draw; a single axes is divided into panels. A new figure if
-            None.
+        ax : matplotlib Axes or array of n_panels or n_states matplotlib Axes, default=None
+            Where to draw; a single axes is divided into panels. Of one axes for each state, those
+            of states that are left out are turned off. A new figure if None.
 
         n_top : int, default=3
             How many promoted and how many suppressed syllables to show of each state; all if
             there are no more than twice as many.
+
+        unused_states : bool, default=False
+            Whether to draw states that take less than 1% of the time, in grey. If False, a note
+            says how many are left out.
 
         Returns
         -------
         self : SyllablePreferenceDisplay
         """
         plt = import_pyplot()
-        biases, errors = self._checked()
+        values, errors, usage = self._checked()
         check_scalar(n_top, "n_top", Integral, min_val=1)
-        n_states, n_syllables = biases.shape
+        n_states, n_syllables = values.shape
         syllable_names = check_names(
             self.syllable_names, n_syllables, "syllable_names", default="{}"
         )
         state_names = check_state_names(self.state_names, n_states, default="state {}")
-        ranking = np.argsort(-biases, axis=1, kind="stable")
+        unused = find_unused(usage)
+        self.states_ = drawn_states(usage, unused_states)
+        n_panels = self.states_.size
+        ranking = np.argsort(-values[self.states_], axis=1, kind="stable")
         if n_syllables > 2 * n_top:
             ranking = np.hstack([ranking[:, :n_top], ranking[:, -n_top:]])
         self.shown_ = list(ranking)
 
-        n_columns = min(n_states, 2 if max(map(len, syllable_names)) > 4 or n_states < 3 else 3)
-        n_rows = -(-n_states // n_columns)
+        n_columns = min(n_panels, 2 if max(map(len, syllable_names)) > 4 or n_panels < 3 else 3)
+        n_rows = -(-n_panels // n_columns)
         if ax is None:
             size = (3.4, 0.7 + n_rows * (0.4 + 0.14 * ranking.shape[1]))
             self.figure_ = plt.figure(figsize=size, layout="constrained")
             grid = self.figure_.subplots(n_rows, n_columns, squeeze=False).ravel()
-            for panel in grid[n_states:]:
+            for panel in grid[n_panels:]:
                 panel.set_axis_off()
-            self.axes_ = grid[:n_states]
+            self.axes_ = grid[:n_panels]
         else:
+            ax = self._panels_of_drawn(ax, n_states)
             self.figure_, self.axes_ = _figure_and_panels(
-                plt, ax, n_states, n_rows, n_columns, panel_size=1.2
+                plt, ax, n_panels, n_rows, n_columns, panel_size=1.2
             )
         self.ax_ = self.axes_[0]
 
-        reach = 1.08 * np.max(np.abs(biases) + np.nan_to_num(errors))
-        reach = reach if reach > 0 else 1.0
-        label = "bias (log odds)" if np.isnan(errors).all() else "bias ± posterior s.d. (log odds)"
+        reach = np.abs(values[self.states_]) + np.nan_to_num(errors[self.states_])
+        reach = 1.08 * reach.max() if reach.any() else 1.0
+        tick = _round_down(reach)
+        what, unit = _LABELS[self.kind]
+        label = what + ("" if np.isnan(errors).all() else " ± posterior s.d.") + unit
+        note = left_out_note(n_states - n_panels)
         if ax is None:
-            self.figure_.supxlabel(label, fontsize="small")
+            self.figure_.supxlabel("\n".join(filter(None, (label, note))), fontsize="small")
         self.bars_ = []
-        for state, panel in enumerate(self.axes_):
-            shown = self.shown_[state]
-            values, spread = biases[state, shown], errors[state, shown]
+        for position, (state, panel) in enumerate(zip(self.states_, self.axes_, strict=True)):
+            shown = self.shown_[position]
+            widths, spread = values[state, shown], errors[state, shown]
+            colors = [_PROMOTED if width > 0 else _SUPPRESSED for width in widths]
             bars = panel.barh(
                 np.arange(shown.size),
-                values,
+                widths,
                 xerr=None if np.isnan(spread).all() else spread,
-                color=[_PROMOTED if value > 0 else _SUPPRESSED for value in values],
+                color=UNUSED_COLOR if unused[state] else colors,
                 error_kw={"elinewidth": 0.9, "ecolor": "0.35"},
             )
             self.bars_.append(bars)
@@ -186,30 +266,54 @@ class SyllablePreferenceDisplay:
             panel.set_title(state_names[state], fontsize="small", **LITERAL)
             panel.tick_params(labelsize="x-small")
             panel.tick_params(axis="y", length=0)
-            panel.locator_params(axis="x", nbins=4)
+            panel.set_xticks([-tick, 0, tick], [f"\N{MINUS SIGN}{tick:g}", "0", f"{tick:g}"])
             panel.spines[["left", "right", "top"]].set_visible(False)
-            if ax is not None and state + n_columns >= n_states:
-                panel.set_xlabel(label, fontsize="small")
-            if self.syllable_names is None and state % n_columns == 0:
+            if ax is not None and position + n_columns >= n_panels:
+                lines = label, note if position == n_panels - 1 else ""
+                panel.set_xlabel("\n".join(filter(None, lines)), fontsize="small")
+            if self.syllable_names is None and position % n_columns == 0:
                 panel.set_ylabel("syllable", fontsize="small")
         return self
 
+    def _panels_of_drawn(self, ax, n_states):
+        """`ax`, without the axes of states that are left out if it has one for each state."""
+        if not isinstance(ax, np.ndarray | list | tuple):
+            return ax
+        panels = to_array(ax, f"ax must be {n_states} matplotlib Axes").ravel()
+        if panels.size != n_states:
+            return panels
+        for panel in np.delete(panels, self.states_):
+            check_axes(panel, "each of ax")
+            panel.set_axis_off()
+        return panels[self.states_]
+
     def _checked(self):
-        """Biases and standard deviations, (n_states, n_syllables); NaN where there are none."""
-        biases = to_array(self.biases, "biases must be an array of numbers", float)
-        if biases.ndim != 2 or biases.size == 0 or not np.isfinite(biases).all():
+        """Values and standard deviations (n_states, n_syllables), NaN where there are none; usage.
+
+        The usage has shape (n_states,).
+        """
+        check_option(self.kind, "kind", tuple(_LABELS))
+        values = to_array(self.values, "values must be an array of numbers", float)
+        if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
             raise ValueError(
-                "biases must be finite and have shape (n_states, n_syllables), got shape "
-                f"{biases.shape}"
+                "values must be finite and have shape (n_states, n_syllables), got shape "
+                f"{values.shape}"
             )
+        usage = check_usage(self.usage, len(values))
         if self.standard_deviations is None:
-            return biases, np.full(biases.shape, np.nan)
+            return values, np.full(values.shape, np.nan), usage
         errors = to_array(
             self.standard_deviations, "standard_deviations must be an array of numbers", float
         )
-        if errors.shape != biases.shape or (errors < 0).any():
+        if errors.shape != values.shape or (errors < 0).any():
             raise ValueError(
-                f"standard_deviations must be >= 0 and have shape {biases.shape}, got shape "
+                f"standard_deviations must be >= 0 and have shape {values.shape}, got shape "
                 f"{errors.shape}"
             )
-        return biases, errors
+        return values, errors, usage
+
+
+def _round_down(value):
+    """The largest number of one digit 1, 2, 3 or 5 that is not above `value`."""
+    decade = 10.0 ** math.floor(math.log10(value))
+    return max(digit * decade for digit in (1, 2, 3, 5) if digit == 1 or digit * decade <= value)

@@ -21,13 +21,15 @@ from hhmm.plotting._figures import (
     name_ticks,
     state_colors,
 )
-from hhmm.plotting._states import as_text, check_few_states
+from hhmm.plotting._states import as_text, check_few_states, check_usage
 
 _LAST = 2**53  # timestep that float64, in which positions are, tells from the next
 
 
 class RasterDisplay:
     """One recording over time: syllables, and below them states in rows of colour.
+
+    States that take less than 1% of the time are grey.
 
     Parameters
     ----------
@@ -50,6 +52,9 @@ class RasterDisplay:
 
     start : int, default=0
         Timestep of the first value.
+
+    usage : array of shape (n_labels,), default=None
+        Fraction of time in each of `state_labels`. If None, it is the mean over `rows`.
 
     Attributes
     ----------
@@ -75,12 +80,15 @@ class RasterDisplay:
     ['syllable', 'true', 'Viterbi']
     """
 
-    def __init__(self, syllables, rows=(), *, n_syllables=None, state_labels=None, start=0):
+    def __init__(
+        self, syllables, rows=(), *, n_syllables=None, state_labels=None, start=0, usage=None
+    ):
         self.syllables = syllables
         self.rows = rows
         self.n_syllables = n_syllables
         self.state_labels = state_labels
         self.start = start
+        self.usage = usage
 
     @classmethod
     def from_estimator(
@@ -98,6 +106,9 @@ class RasterDisplay:
         cmap="viridis",
     ):
         """Infer the states of one sequence and plot them below its syllables.
+
+        Grey states take less than 1% of the time in all sequences of `X`, by
+        ``estimator.predict(X)``; if `y_true` is given, less than 1% on average over both.
 
         Parameters
         ----------
@@ -177,11 +188,16 @@ class RasterDisplay:
         mapping = np.arange(n_states)
         labels = mapping
         rows = []
-        predicted = None
+        predicted = estimator.predict(X)
+        usage = state_usage(predicted, n_states=n_states)
         if y_true is not None:
-            predicted = estimator.predict(X)
             mapping = _one_to_one(match_states(y_true, predicted), n_states)
-            labels = np.union1d(mapping, np.flatnonzero(state_usage(y_true)))
+            true_usage = state_usage(y_true)
+            labels = np.union1d(mapping, np.flatnonzero(true_usage))
+            by_label = np.zeros((2, int(labels.max()) + 1))
+            by_label[0, mapping] = usage
+            by_label[1, : true_usage.size] = true_usage
+            usage = by_label.mean(axis=0)[labels]
             states, lengths, _ = read_states(y_true, "y_true")
             true = np.split(states, np.cumsum(lengths)[:-1])[index]
             known = np.full(n_timesteps, -1)
@@ -196,8 +212,6 @@ class RasterDisplay:
                 continue
             if kind == "sampled":
                 states = estimator.sample_states([syllables], random_state=random_state)[0]
-            elif predicted is None:
-                states = estimator.predict([syllables])[0]
             else:
                 states = predicted[index]
             name = {"viterbi": "Viterbi", "sampled": "sampled"}[kind]
@@ -209,6 +223,7 @@ class RasterDisplay:
             n_syllables=estimator.n_syllables_,
             state_labels=labels,
             start=start,
+            usage=usage,
         )
         return display.plot(ax, cmap=cmap)
 
@@ -241,6 +256,10 @@ class RasterDisplay:
         check_scalar(n_syllables, "n_syllables", Integral, min_val=1, max_val=MAX_SYLLABLES)
         rows = self._checked_rows(syllables)
         labels = self._labels(rows)
+        if self.usage is None:
+            usage = _mean_usage(rows, labels)
+        else:
+            usage = check_usage(self.usage, labels.size)
         cmap = colormap(plt, cmap)
 
         heights = [1.0] + [1.0 if v.ndim == 1 else max(1.0, 0.55 * labels.size) for _, v in rows]
@@ -251,7 +270,7 @@ class RasterDisplay:
         bottom = tops[-1] + heights[-1]
         label_every = _label_step(self.ax_, bottom, heights, labels.size)
 
-        colors = state_colors(plt, labels.size)
+        colors = state_colors(plt, labels.size, usage)
         state_cmap = ListedColormap(colors).with_extremes(bad=MISSING_COLOR)
         probability_cmap = plt.get_cmap("Greys").with_extremes(bad=MISSING_COLOR)
         syllable_cmap = cmap.resampled(n_syllables)
@@ -351,6 +370,20 @@ class RasterDisplay:
                         f"rows must hold states of state_labels, got {unknown[0]} in {name!r}"
                     )
         return labels
+
+
+def _mean_usage(rows, labels):
+    """Time in each state, (n_labels,): the sum over rows of its fraction of the time."""
+    usage = np.zeros(labels.size)
+    for _, values in rows:
+        if values.ndim == 1:
+            counts = np.bincount(
+                np.searchsorted(labels, values[values >= 0]), minlength=labels.size
+            )
+            usage += counts / max(counts.sum(), 1)
+        else:
+            usage += np.nan_to_num(values).mean(axis=0)
+    return usage
 
 
 def _small_colorbar(image, top, height, bottom, ticks, label):

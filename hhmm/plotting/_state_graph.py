@@ -1,12 +1,12 @@
 """Display of the transitions between states as a graph."""
 
+import itertools
 import math
 from numbers import Real
 
 import numpy as np
 
-from hhmm._conversions import shorten, to_array
-from hhmm._inference.draws import stationary_distribution
+from hhmm._conversions import shorten
 from hhmm._lagged_information import lay_out, pair_counts
 from hhmm._states import check_n_states, read_states
 from hhmm.metrics import state_usage
@@ -19,7 +19,15 @@ from hhmm.plotting._figures import (
     state_colors,
 )
 from hhmm.plotting._heat_maps import as_matrix
-from hhmm.plotting._states import check_few_states, check_state_names, text_color
+from hhmm.plotting._states import (
+    check_few_states,
+    check_state_names,
+    check_usage,
+    drawn_states,
+    left_out_note,
+    text_color,
+    usage_of,
+)
 
 _KEY = (0.1, 0.5, 1.0)  # probabilities that the legend shows the width of
 
@@ -30,7 +38,8 @@ class StateGraphDisplay:
     The area of a circle is the time spent in its state, but for a smallest one. The width and
     the darkness of an arrow are the probability that the state at its tail is followed by the
     state at its head when it ends: staying, which would hide all else in a sticky model, is
-    left out.
+    left out. States that take less than 1% of the time are left out too, unless `plot` is asked
+    for them.
 
     Parameters
     ----------
@@ -48,9 +57,12 @@ class StateGraphDisplay:
     ----------
     next_probs_ : ndarray of shape (n_states, n_states)
         Probability of each next state when a state ends; rows sum to 1, or to 0 for a state that
-        never ends.
+        never ends. States that are left out are included.
 
-    circles_ : list of n_states matplotlib Circle
+    states_ : ndarray of shape (n_drawn,), int64
+        The states that are drawn.
+
+    circles_ : list of n_states matplotlib Circle, or None for a state that is left out
         The states, clockwise from the top.
 
     arrows_ : dict of matplotlib FancyArrowPatch
@@ -87,7 +99,16 @@ class StateGraphDisplay:
         self.state_names = state_names
 
     @classmethod
-    def from_estimator(cls, estimator, X=None, *, state_names=None, ax=None, min_probability=0.1):
+    def from_estimator(
+        cls,
+        estimator,
+        X=None,
+        *,
+        state_names=None,
+        ax=None,
+        min_probability=0.1,
+        unused_states=False,
+    ):
         """Plot ``estimator.trans_probs_``.
 
         Parameters
@@ -97,12 +118,13 @@ class StateGraphDisplay:
 
         X : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
             Syllables to measure the time in each state on, by ``estimator.predict(X)``. If None,
-            it is what the transition probabilities lead to in the long run.
+            it is that of ``estimator.states_``; for a model made from parameters, which has none,
+            what the transition probabilities lead to in the long run.
 
         state_names
             See the class.
 
-        ax, min_probability
+        ax, min_probability, unused_states
             See `plot`.
 
         Returns
@@ -124,18 +146,21 @@ class StateGraphDisplay:
         """
         check_has(estimator, "trans_probs_")
         import_pyplot()
-        trans_probs = estimator.trans_probs_
-        if X is None:
-            usage = stationary_distribution(trans_probs)
-        else:
-            usage = state_usage(estimator.predict(X), n_states=len(trans_probs))
-        return cls(trans_probs, usage=usage, state_names=state_names).plot(
-            ax, min_probability=min_probability
+        usage = usage_of(estimator, X)
+        return cls(estimator.trans_probs_, usage=usage, state_names=state_names).plot(
+            ax, min_probability=min_probability, unused_states=unused_states
         )
 
     @classmethod
     def from_predictions(
-        cls, states, *, n_states=None, state_names=None, ax=None, min_probability=0.1
+        cls,
+        states,
+        *,
+        n_states=None,
+        state_names=None,
+        ax=None,
+        min_probability=0.1,
+        unused_states=False,
     ):
         """Count the transitions of given states and plot.
 
@@ -151,7 +176,7 @@ class StateGraphDisplay:
         state_names
             See the class.
 
-        ax, min_probability
+        ax, min_probability, unused_states
             See `plot`.
 
         Returns
@@ -178,10 +203,10 @@ class StateGraphDisplay:
         counts = pair_counts(lay_out(sequences.states, sequences.lengths, n_states), 1)
         usage = state_usage(states, n_states=n_states)
         return cls(counts, usage=usage, state_names=state_names).plot(
-            ax, min_probability=min_probability
+            ax, min_probability=min_probability, unused_states=unused_states
         )
 
-    def plot(self, ax=None, *, min_probability=0.1):
+    def plot(self, ax=None, *, min_probability=0.1, unused_states=False):
         """Draw the graph.
 
         Parameters
@@ -191,6 +216,10 @@ class StateGraphDisplay:
 
         min_probability : float, default=0.1
             Arrows of smaller probability are left out.
+
+        unused_states : bool, default=False
+            Whether to draw states that take less than 1% of the time, in grey. If False, a note
+            says how many are left out.
 
         Returns
         -------
@@ -209,24 +238,27 @@ class StateGraphDisplay:
             raise ValueError(
                 f"min_probability must be between 0 and 1, got {shorten(min_probability)}"
             )
+        self.states_ = drawn_states(usage, unused_states)
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, 3.4))
-        angles = math.pi / 2 - 2 * math.pi * np.arange(n_states) / n_states
+        n_drawn = self.states_.size
+        angles = math.pi / 2 - 2 * math.pi * np.arange(n_drawn) / n_drawn
         centers = np.column_stack([np.cos(angles), np.sin(angles)])
-        largest = min(0.36, 0.62 * math.sin(math.pi / n_states)) if n_states > 1 else 0.36
-        radii = largest * np.sqrt(np.maximum(usage / usage.max(), 0.09))
+        largest = min(0.36, 0.62 * math.sin(math.pi / n_drawn)) if n_drawn > 1 else 0.36
+        radii = largest * np.sqrt(np.maximum(usage[self.states_] / usage.max(), 0.09))
 
-        self.circles_ = []
-        for center, radius, color in zip(centers, radii, state_colors(plt, n_states), strict=True):
-            circle = Circle(center, radius, facecolor=color, edgecolor="white", zorder=3)
-            self.circles_.append(self.ax_.add_patch(circle))
+        colors = state_colors(plt, n_states, usage)
+        self.circles_ = [None] * n_states
+        for state, center, radius in zip(self.states_, centers, radii, strict=True):
+            circle = Circle(center, radius, facecolor=colors[state], edgecolor="white", zorder=3)
+            self.circles_[state] = self.ax_.add_patch(circle)
         self.arrows_ = {}
-        for i, j in np.ndindex(n_states, n_states):
+        for i, j in itertools.product(self.states_.tolist(), repeat=2):
             probability = self.next_probs_[i, j]
             if probability == 0 or probability < min_probability:
                 continue
             arrow = FancyArrowPatch(
-                centers[i],
-                centers[j],
+                self.circles_[i].center,
+                self.circles_[j].center,
                 connectionstyle="arc3,rad=0.16",
                 arrowstyle="-|>",
                 mutation_scale=7 + 7 * probability,
@@ -239,7 +271,17 @@ class StateGraphDisplay:
                 zorder=1 + probability,
             )
             self.arrows_[i, j] = self.ax_.add_patch(arrow)
-        self._label(names, centers, radii)
+        self._label([names[state] for state in self.states_], centers, radii)
+        if n_drawn < n_states:
+            self.ax_.text(
+                0.5,
+                0.0,
+                left_out_note(n_states - n_drawn),
+                transform=self.ax_.transAxes,
+                ha="center",
+                va="top",
+                fontsize="small",
+            )
         self.ax_.set_aspect("equal")
         self.ax_.set_axis_off()
         key = [
@@ -256,13 +298,7 @@ class StateGraphDisplay:
                 "trans_probs must hold probabilities or counts, got values from "
                 f"{probs.min():g} to {probs.max():g}"
             )
-        expectation = f"usage must hold {len(probs)} fractions of time, not all of them 0"
-        usage = np.ones(len(probs))
-        if self.usage is not None:
-            usage = to_array(self.usage, expectation, float)
-        fractions = np.isfinite(usage) & (usage >= 0)
-        if usage.shape != (len(probs),) or not fractions.all() or not usage.any():
-            raise ValueError(f"{expectation}, got {shorten(usage)}")
+        usage = check_usage(self.usage, len(probs))
         others = probs * (1 - np.eye(len(probs)))
         totals = others.sum(axis=1, keepdims=True)
         self.next_probs_ = np.divide(others, totals, out=np.zeros_like(others), where=totals > 0)
@@ -270,7 +306,8 @@ class StateGraphDisplay:
 
     def _label(self, names, centers, radii):
         """Names beside the circles, or numbers in them; limits that leave room for them."""
-        for name, center, radius, circle in zip(names, centers, radii, self.circles_, strict=True):
+        circles = [self.circles_[state] for state in self.states_]
+        for name, center, radius, circle in zip(names, centers, radii, circles, strict=True):
             if self.state_names is None:
                 color = text_color(circle.get_facecolor())
                 self.ax_.text(*center, name, ha="center", va="center", color=color, zorder=4)

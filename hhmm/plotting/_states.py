@@ -5,7 +5,10 @@ import unicodedata
 
 import numpy as np
 
-from hhmm._conversions import shorten, to_float, to_list
+from hhmm._conversions import check_flag, shorten, to_array, to_float, to_list
+from hhmm._inference.draws import stationary_distribution
+from hhmm._states import find_unused
+from hhmm.metrics import state_usage
 from hhmm.plotting._figures import OKABE_ITO, state_colors
 
 __all__ = [
@@ -15,9 +18,13 @@ __all__ = [
     "check_groups",
     "check_names",
     "check_state_names",
+    "check_usage",
+    "drawn_states",
     "group_colors",
+    "left_out_note",
     "text_color",
     "time_unit",
+    "usage_of",
 ]
 
 _MOST_STATES = 200
@@ -91,6 +98,45 @@ def check_state_names(names, n_states, argument="state_names", *, default):
     """Names of states, which must be few enough to draw."""
     check_few_states(n_states)
     return check_names(names, n_states, argument, default=default)
+
+
+def check_usage(usage, n_states, name="usage"):
+    """`usage` as floats of shape (n_states,), not all of them 0; equal if None."""
+    if usage is None:
+        return np.ones(n_states)
+    expectation = f"{name} must hold {n_states} fractions of time, not all of them 0"
+    usage = to_array(usage, expectation, float)
+    fractions = np.isfinite(usage) & (usage >= 0)
+    if usage.shape != (n_states,) or not fractions.all() or not usage.any():
+        raise ValueError(f"{expectation}, got {shorten(usage)}")
+    return usage
+
+
+def usage_of(estimator, X=None):
+    """Return the fraction of time in each state of a fitted model, (n_states,).
+
+    It is that of ``estimator.predict(X)``. If X is None, it is that of the states of the fit; for
+    a model made from parameters, which has none, what they lead to in the long run.
+    """
+    n_states = len(estimator.trans_probs_)
+    if X is not None:
+        return state_usage(estimator.predict(X), n_states=n_states)
+    if hasattr(estimator, "states_"):
+        return state_usage(estimator.states_, n_states=n_states)
+    return stationary_distribution(estimator.trans_probs_)
+
+
+def drawn_states(usage, unused_states):
+    """Return the states to draw, increasing: all, or without those that `find_unused` finds."""
+    check_flag(unused_states, "unused_states")
+    return np.arange(len(usage)) if unused_states else np.flatnonzero(~find_unused(usage))
+
+
+def left_out_note(n_left_out):
+    """Return how many states a display leaves out, as text; empty if it draws all."""
+    if n_left_out == 0:
+        return ""
+    return f"{n_left_out} unused state{'s' if n_left_out > 1 else ''} left out"
 
 
 def check_groups(groups, n_recordings):

@@ -4,8 +4,17 @@ import math
 
 import numpy as np
 
-from hhmm._conversions import check_option, to_array
-from hhmm.plotting._figures import check_axes, check_has, colormap, figure_and_axes, import_pyplot
+from hhmm._conversions import check_flag, check_option, to_array
+from hhmm._states import find_unused
+from hhmm.plotting._figures import (
+    UNUSED_COLOR,
+    check_axes,
+    check_has,
+    colormap,
+    figure_and_axes,
+    gray_ticks,
+    import_pyplot,
+)
 from hhmm.plotting._heat_maps import (
     as_matrix,
     check_include_values,
@@ -14,7 +23,7 @@ from hhmm.plotting._heat_maps import (
     label_cells,
     write_cells,
 )
-from hhmm.plotting._states import check_few_states
+from hhmm.plotting._states import check_few_states, check_usage, usage_of
 
 # Probabilities below this share one colour of a logarithmic scale.
 SMALLEST_COLORED = 1e-4
@@ -31,6 +40,10 @@ class StateTransitionDisplay:
     ----------
     trans_probs : array of shape (n_states, n_states)
         Transition probabilities A, from state (row) to state (column).
+
+    usage : array of shape (n_states,), default=None
+        Fraction of time in each state; equal if None. The numbers of states that take less than
+        1% are grey.
 
     Attributes
     ----------
@@ -54,14 +67,18 @@ class StateTransitionDisplay:
     ['.990', '.010', '.002', '.998']
     """
 
-    def __init__(self, trans_probs):
+    def __init__(self, trans_probs, *, usage=None):
         self.trans_probs = trans_probs
+        self.usage = usage
 
     @classmethod
     def from_estimator(
         cls, estimator, *, ax=None, cmap="viridis", color_scale="log", include_values=None
     ):
         """Plot ``estimator.trans_probs_``.
+
+        The time in each state is that of ``estimator.states_``; for a model made from parameters,
+        which has none, what the transition probabilities lead to in the long run.
 
         Parameters
         ----------
@@ -89,7 +106,7 @@ class StateTransitionDisplay:
         'to state'
         """
         check_has(estimator, "trans_probs_")
-        return cls(estimator.trans_probs_).plot(
+        return cls(estimator.trans_probs_, usage=usage_of(estimator)).plot(
             ax, cmap=cmap, color_scale=color_scale, include_values=include_values
         )
 
@@ -122,12 +139,15 @@ class StateTransitionDisplay:
         check_include_values(include_values)
         cmap = colormap(plt, cmap)
         n_states = len(trans_probs)
+        usage = check_usage(self.usage, n_states)
         side = min(12.0, max(2.4, 0.52 * n_states))
         self.figure_, self.ax_ = figure_and_axes(plt, ax, (side + 1.7, side + 0.6))
         norm = _probability_norm(trans_probs, color_scale)
         self.image_ = self.ax_.imshow(trans_probs, cmap=cmap, norm=norm, interpolation="nearest")
         self.ax_.set(xlabel="to state", ylabel="from state")
         label_cells(self.ax_, n_states)
+        gray_ticks(self.ax_.xaxis, usage)
+        gray_ticks(self.ax_.yaxis, usage)
         _probability_colorbar(self.image_, self.ax_, trans_probs.min())
         decimals = _informative_decimals(trans_probs)
         texts = [[format_probability(p, decimals) for p in row] for row in trans_probs]
@@ -138,11 +158,18 @@ class StateTransitionDisplay:
 class SyllableTransitionDisplay:
     """Heat maps of the syllable transition probabilities, one panel a state.
 
+    With ``plot(differences=True)``, panels show what a state changes in the order of syllables:
+    its probabilities less their mean over states, weighted by the time in each state.
+
     Parameters
     ----------
     syllable_trans_probs : array of shape (n_states, n_syllables, n_syllables)
         Probability in a state (first axis) of going from a syllable (second) to
         a syllable (third).
+
+    usage : array of shape (n_states,), default=None
+        Fraction of time in each state; equal if None. The titles of states that take less than 1%
+        are grey.
 
     Attributes
     ----------
@@ -167,19 +194,23 @@ class SyllableTransitionDisplay:
     ['state 0', 'state 1']
     """
 
-    def __init__(self, syllable_trans_probs):
+    def __init__(self, syllable_trans_probs, *, usage=None):
         self.syllable_trans_probs = syllable_trans_probs
+        self.usage = usage
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, cmap="viridis", color_scale="log"):
+    def from_estimator(cls, estimator, *, ax=None, cmap=None, color_scale="log", differences=False):
         """Plot ``estimator.syllable_trans_probs_``.
+
+        The time in each state is that of ``estimator.states_``; for a model made from parameters,
+        which has none, what the transition probabilities lead to in the long run.
 
         Parameters
         ----------
         estimator : EfficientHHMM
             A fitted model.
 
-        ax, cmap, color_scale
+        ax, cmap, color_scale, differences
             See `plot`.
 
         Returns
@@ -200,9 +231,11 @@ class SyllableTransitionDisplay:
         2
         """
         check_has(estimator, "syllable_trans_probs_")
-        return cls(estimator.syllable_trans_probs_).plot(ax, cmap=cmap, color_scale=color_scale)
+        return cls(estimator.syllable_trans_probs_, usage=usage_of(estimator)).plot(
+            ax, cmap=cmap, color_scale=color_scale, differences=differences
+        )
 
-    def plot(self, ax=None, *, cmap="viridis", color_scale="log"):
+    def plot(self, ax=None, *, cmap=None, color_scale="log", differences=False):
         """Draw the panels.
 
         Parameters
@@ -211,11 +244,15 @@ class SyllableTransitionDisplay:
             Where to draw; a single axes is divided into panels. A new figure if
             None.
 
-        cmap : str or matplotlib Colormap, default="viridis"
-            Colours of the probabilities.
+        cmap : str or matplotlib Colormap, default=None
+            Colours; "viridis" of probabilities and "RdBu_r" of differences if None.
 
         color_scale : {"log", "linear"}, default="log"
-            Scale of the colours.
+            Scale of the colours of probabilities. That of differences is always linear.
+
+        differences : bool, default=False
+            Whether to show the probabilities of each state less their mean over states, weighted
+            by `usage`.
 
         Returns
         -------
@@ -232,8 +269,12 @@ class SyllableTransitionDisplay:
             )
         check_probabilities(probs, "syllable_trans_probs")
         check_option(color_scale, "color_scale", ("log", "linear"))
+        check_flag(differences, "differences")
         n_states, n_syllables, _ = probs.shape
         check_few_states(n_states)
+        usage = check_usage(self.usage, n_states)
+        if cmap is None:
+            cmap = "RdBu_r" if differences else "viridis"
         cmap = colormap(plt, cmap)
         n_rows = 1 if n_states <= 3 else max(2, round(math.sqrt(n_states / 2)))
         n_columns = -(-n_states // n_rows)
@@ -246,12 +287,18 @@ class SyllableTransitionDisplay:
 
         panel_inches = self.ax_.get_window_extent().width / self.figure_.dpi
         label_size = "medium" if panel_inches > 1.2 else "x-small"
-        norm = _probability_norm(probs, color_scale)
+        if differences:
+            shown = probs - np.tensordot(usage / usage.sum(), probs, 1)
+            norm = _difference_norm(shown)
+        else:
+            shown, norm = probs, _probability_norm(probs, color_scale)
+        unused = find_unused(usage)
         self.images_ = []
         for state, panel in enumerate(self.axes_):
-            image = panel.imshow(probs[state], cmap=cmap, norm=norm, interpolation="nearest")
+            image = panel.imshow(shown[state], cmap=cmap, norm=norm, interpolation="nearest")
             self.images_.append(image)
-            panel.set_title(f"state {state}", fontsize="medium")
+            color = {"color": UNUSED_COLOR} if unused[state] else {}
+            panel.set_title(f"state {state}", fontsize="medium", **color)
             label_cells(panel, n_syllables, max_labels=6)
             panel.tick_params(labelsize=label_size)
             if own_grid and state + n_columns < n_states:
@@ -262,7 +309,15 @@ class SyllableTransitionDisplay:
                 panel.tick_params(labelleft=False)
             else:
                 panel.set_ylabel("from syllable", fontsize=label_size)
-        _probability_colorbar(self.images_[0], list(self.axes_), probs.min())
+        if differences:
+            self.figure_.colorbar(
+                self.images_[0],
+                ax=list(self.axes_),
+                label="change in transition probability",
+                aspect=25,
+            )
+        else:
+            _probability_colorbar(self.images_[0], list(self.axes_), probs.min())
         return self
 
 
@@ -308,6 +363,14 @@ def _probability_norm(probs, color_scale):
     smallest = float(probs[probs > 0].min())
     smallest = max(SMALLEST_COLORED, 10.0 ** math.floor(math.log10(smallest)))
     return LogNorm(min(smallest, largest / 10), largest, clip=True)
+
+
+def _difference_norm(differences):
+    """The matplotlib norm from differences to colours, with 0 in the middle."""
+    from matplotlib.colors import Normalize
+
+    largest = float(np.abs(differences).max()) or 1.0
+    return Normalize(-largest, largest)
 
 
 def _probability_colorbar(image, ax, smallest):

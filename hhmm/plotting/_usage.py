@@ -10,6 +10,7 @@ from hhmm.metrics import state_usage
 from hhmm.plotting._figures import (
     check_has,
     figure_and_axes,
+    gray_ticks,
     import_pyplot,
     legend_above,
     name_ticks,
@@ -21,6 +22,8 @@ _MARKERS = "osD^vP*X"
 
 class StateUsageDisplay:
     """Fraction of time in each state: every recording, and mean and error of each group.
+
+    The names of states that take less than 1% of the time, on average over recordings, are grey.
 
     Parameters
     ----------
@@ -280,6 +283,8 @@ class StateUsageDisplay:
             )
             handles.append(drawn)
         name_ticks(self.ax_, "x", np.arange(n_states), names)
+        observed = usage[~np.isnan(usage).any(axis=1)]
+        gray_ticks(self.ax_.xaxis, observed.sum(axis=0))
         if max(map(len, names)) > 3:
             for label in self.ax_.get_xticklabels():
                 label.set(rotation=40, ha="right", rotation_mode="anchor", fontsize="small")

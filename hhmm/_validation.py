@@ -309,7 +309,7 @@ def warn_of_other_runs(checked, mean_run, *, stacklevel):
     """
     n_observed = sum(int(np.count_nonzero(x >= 0)) for x in checked.sequences)
     here = mean_run_length(checked.sequences)
-    if mean_run is None or n_observed < _FEWEST_RUNS * here:
+    if mean_run is None or not n_observed >= _FEWEST_RUNS * here:  # NaN where there are none
         return
     if not 1 / _OTHER_RUNS <= here / mean_run <= _OTHER_RUNS:
         warnings.warn(

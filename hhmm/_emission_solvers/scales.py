@@ -55,8 +55,8 @@ SMALLEST_PRECISION = 0.25
 # of slice sampling on logarithms: steps out, and cuts of the slice, at most
 MAX_STEPS_OUT, MAX_CUTS = 8, 40
 # grids on which EM seeks concentrations, of at least 1 and at least 0
-BETA_GRID = np.geomspace(1, 100, 41)
-KAPPA_GRID = np.append(0, np.geomspace(0.1, 1e7, 81))
+BETA_GRID = np.geomspace(1, 100, 16)
+KAPPA_GRID = np.append(0, np.geomspace(0.1, 1e7, 41))
 
 
 def draw_scales(key, terms, counts, point, priors, learnt):

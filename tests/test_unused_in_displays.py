@@ -94,8 +94,8 @@ def test_no_used_state_looks_unused_or_missing():
     for n_states in range(1, 41):
         for color in state_colors(plt, n_states, np.ones(n_states)):
             for gray in (UNUSED_COLOR, MISSING_COLOR):
-                assert np.abs(np.array(to_rgb(color)) - to_rgb(gray)).max() > 0.15, n_states
-    assert np.abs(np.array(to_rgb(UNUSED_COLOR)) - to_rgb(MISSING_COLOR)).max() > 0.15
+                assert np.abs(np.array(to_rgb(color)) - to_rgb(gray)).max() > 0.13, n_states
+    assert np.abs(np.array(to_rgb(UNUSED_COLOR)) - to_rgb(MISSING_COLOR)).max() > 0.13
 
 
 def test_ethogram():

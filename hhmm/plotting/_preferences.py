@@ -86,6 +86,8 @@ class SyllablePreferenceDisplay:
     See Also
     --------
     hhmm.metrics.syllable_preferences : All of it as numbers.
+    SyllableTransitionDisplay : With ``differences=True``, what each state changes in the order of
+        syllables. States can differ in it and use all syllables equally often.
 
     Examples
     --------

@@ -194,6 +194,7 @@ NAN = float("nan")
         (LogJointDisplay, {"clip_rise": "no"}, TypeError, "clip_rise must be an instance of"),
         (MatchedConfusionDisplay, {"confusion_matrix": [[NAN]]}, ValueError, "finite numbers"),
         (MatchedConfusionDisplay, {"accuracy": "high"}, TypeError, "accuracy must be an instance"),
+        (MatchedConfusionDisplay, {"true_usage": [1.0]}, ValueError, "true_usage must hold 2 fr"),
         (MatchedConfusionDisplay, {"include_values": "no"}, TypeError, "include_values must be"),
         (RasterDisplay, {"rows": [("true",)]}, ValueError, r"pairs .*, got \('true',\)"),
         (RasterDisplay, {"rows": 5}, TypeError, "rows must be pairs of a label and an array"),
@@ -225,6 +226,12 @@ NAN = float("nan")
         (StateUsageDisplay, {"confidence_level": "high"}, TypeError, "confidence_level must be"),
         (StateUsageDisplay, {"state_names": 5}, TypeError, "state_names must hold 2 names, got 5"),
         (StateUsageDisplay, {"groups": 5}, TypeError, "groups must hold one entry .*, got 5"),
+        (
+            SyllablePreferenceDisplay,
+            {"standard_deviations": TWO + np.inf},
+            ValueError,
+            "must be >= 0 and finite",
+        ),
         (SyllablePreferenceDisplay, {"ax": [1, 2]}, TypeError, "each of ax must be .*, got "),
         (
             SyllableTransitionDisplay,

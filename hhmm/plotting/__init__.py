@@ -12,6 +12,10 @@ States are coloured with the palette of Okabe and Ito [1]_, which readers with
 any kind of colour vision can tell apart, as long as it has enough colours; groups with
 another one, the muted scheme of Tol [2]_, so that no group looks like a state.
 
+States that take less than 1% of the time, or none, are grey: where they are drawn, and where
+their number or name is written. `StateGraphDisplay` and `SyllablePreferenceDisplay` leave them out
+and say so, unless ``unused_states=True``.
+
 References
 ----------
 .. [1] Okabe, M. and Ito, K. (2008). Color universal design (CUD): how to make

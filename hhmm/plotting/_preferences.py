@@ -41,7 +41,7 @@ class SyllablePreferenceDisplay:
     syllable, whichever syllable was before. Syllables with bars to the right are promoted, those
     with bars to the left suppressed.
 
-    States that take less than 1% of the time are left out, unless `plot` is asked for them.
+    States that take less than 1% of the time are left out, unless ``unused_states=True`` is given.
 
     Parameters
     ----------
@@ -86,6 +86,8 @@ class SyllablePreferenceDisplay:
     See Also
     --------
     hhmm.metrics.syllable_preferences : All of it as numbers.
+    SyllableTransitionDisplay : With ``differences=True``, what each state changes in the order of
+        syllables. States can differ in it and use all syllables equally often.
 
     Examples
     --------
@@ -305,10 +307,10 @@ class SyllablePreferenceDisplay:
         errors = to_array(
             self.standard_deviations, "standard_deviations must be an array of numbers", float
         )
-        if errors.shape != values.shape or (errors < 0).any():
+        if errors.shape != values.shape or (errors < 0).any() or np.isinf(errors).any():
             raise ValueError(
-                f"standard_deviations must be >= 0 and have shape {values.shape}, got shape "
-                f"{errors.shape}"
+                f"standard_deviations must be >= 0 and finite, and have shape {values.shape}, got "
+                f"shape {errors.shape}"
             )
         return values, errors, usage
 

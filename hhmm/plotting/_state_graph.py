@@ -38,8 +38,8 @@ class StateGraphDisplay:
     The area of a circle is the time spent in its state, but for a smallest one. The width and
     the darkness of an arrow are the probability that the state at its tail is followed by the
     state at its head when it ends: staying, which would hide all else in a sticky model, is
-    left out. States that take less than 1% of the time are left out too, unless `plot` is asked
-    for them.
+    left out. States that take less than 1% of the time are left out too, unless
+    ``unused_states=True`` is given.
 
     Parameters
     ----------

@@ -544,7 +544,9 @@ def syllable_preferences(model, X=None):
     -----
     The long-run usage is the stationary distribution of the Markov chain of state and syllable
     together. The usage over all states weights each by its time; a state that takes nearly all of
-    the time therefore has small changes.
+    the time therefore has small changes. Without self-transitions the long-run usage counts how
+    often a syllable begins, since how long it is held is no part of the model; with X, timesteps
+    are counted.
 
     The bias of a state is against the mean of all states, whatever their usage, so with
     two states one is the mirror image of the other. The prior pulls the bias of a syllable

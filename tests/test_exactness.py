@@ -13,6 +13,7 @@ import functools
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from hhmm._emission_solvers import hmc
@@ -32,8 +33,10 @@ CASES = [
 ]
 # over runs the states inside of them are asked for as well, by the same code in both backends
 ALTERNATED = CASES[:-1]
+# scales of base and biases so wide that the emissions are far from normal given their counts
+WIDE = (4.0, 10.0)
 FALSE_ALARM = 1e-3
-BOUND = FALSE_ALARM / (len(CASES) + len(ALTERNATED))
+BOUND = FALSE_ALARM / (len(CASES) + len(ALTERNATED) + 2 * len(WIDE))
 FOUND = 1e-6  # p-value that a planted error stays below
 
 rank_p_values = functools.partial(exactness.rank_p_values, n_replicates=500, n_links=5)
@@ -55,6 +58,21 @@ def test_rank_of_a_draw_in_its_chain_is_uniform(n_states, backend, by_runs):
 def test_alternating_with_new_syllables_changes_no_distribution(n_states, backend, by_runs):
     kernel = _kernel(n_states, backend, by_runs=by_runs)
     p_values = alternation_p_values(kernel, seed=CASES.index((n_states, backend, by_runs)))
+    assert exactness.adjusted(p_values) > BOUND, p_values
+
+
+@pytest.mark.parametrize(
+    "test", [rank_p_values, alternation_p_values], ids=["ranks", "alternation"]
+)
+@pytest.mark.parametrize("sigma", WIDE)
+@double_precision
+def test_sweeps_under_wide_priors_are_exact(monkeypatch, sigma, test):
+    """The same two tests, of more replicates: errors are small where steps are accurate."""
+    priors = exactness.PRIORS._replace(
+        emission_base_sigma=np.float64(sigma), emission_biases_sigma=np.float64(sigma)
+    )
+    monkeypatch.setattr(exactness, "PRIORS", priors)
+    p_values = test(_kernel(2, "sequential"), n_replicates=2000, seed=0)
     assert exactness.adjusted(p_values) > BOUND, p_values
 
 

@@ -463,7 +463,8 @@ class EfficientHHMM(
             average and `self_transitions` is True.
         ConvergenceWarning
             If the fit was interrupted, an emission solve did not converge, the log joint had not
-            settled, chains are in different modes, or `max_iter` ended a climb.
+            settled, chains are in different modes or rarely accept emissions, or `max_iter` ended a
+            climb.
         """
         if checkpoint is not None:
             checkpoint = absolute(checkpoint, "checkpoint")

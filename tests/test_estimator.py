@@ -18,7 +18,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from hhmm import EfficientHHMM
-from hhmm.datasets import make_hhmm
+from hhmm._emission_solvers import hmc
+from hhmm._inference import dispatch, verdict
+from hhmm.datasets import load_bengalese_finch, make_hhmm
 from hhmm.metrics import matched_accuracy
 from tests import oracles
 
@@ -421,9 +423,54 @@ def test_hmc_records_its_acceptance_and_leaves_a_start_far_away():
     assert model.emission_acceptance_.shape == model.emission_diverging_.shape == (1, 30)
     assert model.emission_acceptance_[0, 15:].mean() > 0.6
     assert not model.emission_diverging_.any()
-    other = EfficientHHMM(2, 5, max_iter=30, random_state=0, init="prior").fit(data.X)
+    other = EfficientHHMM(
+        2, 5, emission_sampler="laplace", max_iter=30, random_state=0, init="prior"
+    ).fit(data.X)
     assert (other.emission_acceptance_ == 1).all()
     assert len(np.unique(model.posterior_.emission_base[0, :, 0, 0])) > 5
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_hmc_is_not_stuck_under_wide_priors():
+    """Songs with 5 states at scales where steps of the first length are never accepted.
+
+    Chains of a version that had at most 16 steps and that was rescued at a Laplace draw accepted
+    none of the proposals in the second half.
+    """
+    songs = load_bengalese_finch().sequences[:200]
+    model = EfficientHHMM(
+        5,
+        emission_base_sigma=25.0,
+        emission_biases_sigma=10.0,
+        trans_kappa=1.0,
+        emission_sampler="hmc",
+        init="prior",
+        n_chains=2,
+        max_iter=60,
+        random_state=0,
+    ).fit(songs)
+    assert model.emission_acceptance_[:, 30:].mean(axis=1).min() > 0.4
+    assert model.emission_diverging_[:, 30:].mean() < 0.1
+
+
+@pytest.mark.parametrize("n_chains", [1, 2])
+def test_a_chain_that_rarely_accepts_is_warned_of(data, monkeypatch, n_chains):
+    """Errors of the energy are made so large that the first chain cannot accept."""
+    acceptance = np.full((n_chains, 40), 0.7)
+    acceptance[0, 20:] = 0.05
+    which = "the chain" if n_chains == 1 else "chains 0"
+    (message,) = verdict.judge_acceptance(acceptance)
+    assert f"{which} accepted proposals for the emissions with probability 0.05" in message
+    assert not verdict.judge_acceptance(acceptance[:, ::-1])
+
+    monkeypatch.setattr(hmc, "DIVERGENT", -np.inf)
+    dispatch.fused.clear_cache()
+    model = EfficientHHMM(
+        2, emission_sampler="hmc", init="prior", n_chains=n_chains, max_iter=4, random_state=0
+    )
+    with pytest.warns(ConvergenceWarning, match="accepted proposals .* with probability 0 on"):
+        model.fit(data.X)
+    dispatch.fused.clear_cache()  # what was compiled here accepts nothing
 
 
 def test_hmc_without_newton_is_refused():

@@ -1,0 +1,592 @@
+"""Scales that are learnt: exact draws under Gibbs sampling, type-II maximum likelihood under EM.
+
+A step that draws from a distribution is tested by its stationarity: values are drawn from the
+distribution itself, by a table of its distribution function that is made here in NumPy, and have it
+still after one step. A step that is reversible takes as many values from any region to another as
+back. Sweeps as a whole are tested by alternation with new syllables, see `exactness`.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.special
+import scipy.stats
+
+from hhmm import EfficientHHMM
+from hhmm._emission_solvers import laplace, newton, scales
+from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
+from hhmm._emission_solvers.objective import emission_counts
+from hhmm._inference import gibbs, initialise, search
+from hhmm._inference.chain import Settings
+from hhmm._model.terms import Terms
+from hhmm._precision import double_precision
+from hhmm._random import key_from_random_state
+from hhmm._types import EmissionLogits, Priors, SufficientStats
+from hhmm.datasets import make_hhmm
+from tests import exactness, oracles
+
+# chance that a correct sampler fails one of the statistical tests below; seeds are fixed
+FALSE_ALARM = 1e-4
+FOUND = 1e-6  # p-value that a planted error stays below
+N_VALUES = 5000  # of a test of stationarity
+ALL = tuple(oracles.TERMS)
+SIGMAS = {name: f"emission_{name}_sigma" for name in ALL}
+CONCENTRATIONS = ("trans_beta", "trans_kappa")
+PRIORS = Priors(*map(np.float64, (1.5, 0.7, 0.8, 12.0, 1.1, 0.4)))
+
+
+# Sweeps as a whole
+
+PUBLISHED = ("base", "biases")
+CASES = {
+    "base, biases, transitions": (
+        Terms(2, exactness.N_SYLLABLES),
+        (SIGMAS["base"], SIGMAS["biases"], *CONCENTRATIONS),
+    ),
+    "usage, interactions, held": (
+        Terms(2, exactness.N_SYLLABLES, ALL, self_transitions=False),
+        (SIGMAS["usage"], SIGMAS["interactions"]),
+    ),
+}
+alternation_p_values = functools.partial(
+    exactness.alternation_p_values, n_replicates=800, n_rounds=4
+)
+
+
+def _kernel(case):
+    terms, learnt = CASES[case]
+    return exactness.make_kernel(terms, "sequential", learnt=learnt)
+
+
+@pytest.mark.parametrize("case", CASES)
+@double_precision
+def test_alternating_with_new_syllables_changes_no_distribution(case):
+    """Of scales, parameters, states and syllables; Bonferroni over statistics and cases."""
+    p_values = alternation_p_values(_kernel(case), seed=0)
+    assert set(CASES[case][1]) <= set(p_values)
+    assert exactness.adjusted(p_values) > FALSE_ALARM / len(CASES), p_values
+
+
+def _with_another_prior(log_half_cauchy, log_value, name):
+    """Flat in the logarithm where the true one is flat in the scale."""
+    value, slope, curvature = log_half_cauchy(log_value, name)
+    return value - log_value, slope - 1, curvature
+
+
+def _with_a_dimension_less(draw, key, sigma, rows, n_dimensions, name):
+    return draw(key, sigma, rows, n_dimensions - 1, name)
+
+
+def _with_fixed_concentrations(draw, key, counts, priors):
+    return draw(key, counts, priors._replace(trans_beta=0.8, trans_kappa=2.0))
+
+
+PLANTED = {
+    "another prior": (scales, "_log_half_cauchy", _with_another_prior),
+    "a dimension less": (scales, "_draw_given_term", _with_a_dimension_less),
+    "transitions at other concentrations": (
+        gibbs,
+        "draw_trans_probs",
+        _with_fixed_concentrations,
+    ),
+}
+
+
+@pytest.mark.parametrize("error", PLANTED)
+@double_precision
+def test_a_planted_error_is_found(monkeypatch, error):
+    module, name, change = PLANTED[error]
+    usual = _kernel("base, biases, transitions")
+    monkeypatch.setattr(module, name, functools.partial(change, getattr(module, name)))
+    # what is compiled with the error is not kept
+    kernel = usual._replace(params=exactness.compile_params(usual.settings))
+    assert exactness.adjusted(alternation_p_values(kernel, seed=0)) < FOUND
+
+
+# One step at a time
+
+
+class Table(NamedTuple):
+    """A distribution on an interval, by its density on a fine grid."""
+
+    grid: np.ndarray
+    cumulative: np.ndarray
+
+    def draw(self, rng, n):
+        return np.interp(rng.random(n), self.cumulative, self.grid)
+
+    def cdf(self, values):
+        return np.interp(values, self.grid, self.cumulative)
+
+
+def make_table(log_density, low, high, n=20_001):
+    """`Table` of a log density on [low, high], up to a constant; vectorised over the grid."""
+    grid = np.linspace(low, high, n)
+    log_values = log_density(grid)
+    values = np.exp(log_values - log_values.max())
+    cumulative = scipy.integrate.cumulative_simpson(values, x=grid, initial=0)
+    return Table(grid, cumulative / cumulative[-1])
+
+
+def check_stationary(table, before, after, *, reversible=True):
+    """The distribution is kept, some values moved, and moves are balanced where reversible."""
+    after = np.asarray(after)
+    assert scipy.stats.kstest(after, table.cdf).pvalue > FALSE_ALARM
+    assert np.mean(after != before) > 0.1
+    assert abs(np.corrcoef(table.cdf(before), table.cdf(after))[0, 1]) < 0.95
+    if not reversible:
+        return
+    # Bowker's test of symmetry of the moves between tenths of the distribution
+    tenths = [np.minimum((10 * table.cdf(x)).astype(int), 9) for x in (before, after)]
+    moves = np.zeros((10, 10))
+    np.add.at(moves, tuple(tenths), 1)
+    pairs = np.triu(moves + moves.T, 1) >= 10
+    statistic = ((moves - moves.T)[pairs] ** 2 / (moves + moves.T)[pairs]).sum()
+    assert scipy.stats.chi2.sf(statistic, pairs.sum()) > FALSE_ALARM
+
+
+def log_half_cauchy(log_value, scale):
+    """Log density of the logarithm of a half-Cauchy variable."""
+    return scipy.stats.halfcauchy(scale=scale).logpdf(np.exp(log_value)) + log_value
+
+
+DENSITIES = {
+    # log density, bounds
+    "normal": (lambda x: -0.5 * (x - 0.3) ** 2 / 4, (-30.0, 30.0)),
+    "narrow": (lambda x: -0.5 * (x - 0.3) ** 2 / 1e-4, (-30.0, 30.0)),
+    # of more widths than there are steps out
+    "wide": (lambda x: -0.5 * x**2 / 25, (-100.0, 100.0)),
+    "cut off": (lambda x: -0.5 * (x + 1) ** 2, (-1.5, 0.2)),
+    "two modes": (lambda x: jnp.logaddexp(-2 * (x - 2) ** 2, -2 * (x + 2) ** 2), (-9.0, 9.0)),
+}
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+@double_precision
+def test_slice_sampling_keeps_a_density(name):
+    log_density, (low, high) = DENSITIES[name]
+    table = make_table(lambda x: np.asarray(log_density(x)), low, high, n=200_001)
+    before = table.draw(np.random.default_rng(0), N_VALUES)
+
+    @jax.jit
+    def step(keys, starts):
+        def one(key, start):
+            return scales._slice(key, log_density, start, 1.0, (low, high))
+
+        return jax.vmap(one)(keys, starts)
+
+    after = step(jax.random.split(key_from_random_state(0), N_VALUES), before)
+    assert low <= np.min(after) <= np.max(after) <= high
+    check_stationary(table, before, after)
+
+
+@double_precision
+def test_a_scale_given_its_term():
+    """p(sigma | x) is proportional to the half-Cauchy prior times sigma^-d exp(-|x|^2/2sigma^2)."""
+    rows = np.random.default_rng(1).normal(0, 0.8, (3, 4))
+    n_dimensions, square = 7, np.sum(rows**2)
+    table = make_table(
+        lambda x: log_half_cauchy(x, 2.0) - n_dimensions * x - 0.5 * square * np.exp(-2 * x), -4, 6
+    )
+    before = table.draw(np.random.default_rng(0), N_VALUES)
+
+    @jax.jit
+    def step(keys, sigmas):
+        return jax.vmap(
+            lambda key, sigma: scales._draw_given_term(
+                key, sigma, rows, n_dimensions, SIGMAS["base"]
+            )
+        )(keys, sigmas)
+
+    keys = jax.random.split(key_from_random_state(1), N_VALUES)
+    check_stationary(table, before, np.log(step(keys, np.exp(before))))
+
+
+@pytest.mark.parametrize("self_transitions", [True, False])
+@pytest.mark.parametrize("name", ALL)
+@double_precision
+def test_a_scale_rescaled_with_its_term(name, self_transitions):
+    """Given x / sigma, log sigma has its prior times the likelihood of the counts.
+
+    Without self-transitions, too. Chains start at draws from that density.
+    """
+    terms = Terms(3, 4, ALL, self_transitions)
+    rng = np.random.default_rng(2)
+    counts = rng.poisson(2.0, (3, 4, 4)).astype(float)
+    if not self_transitions:
+        counts *= 1 - np.eye(4)
+    posterior = oracles.EmissionPosterior(counts, 1, 1, 1, 1, self_transitions=self_transitions)
+    theta = 0.5 * rng.standard_normal(len(posterior.precision))
+    own = np.concatenate([np.full(np.prod(s), n == name) for n, s in posterior.shapes.items()])
+    fixed, moving = posterior.design @ np.where(own, 0, theta), posterior.design @ (own * theta)
+
+    def log_density(log_sigma):
+        """Of the scale of a term that is theta where the scale is 1."""
+        logits = fixed + np.exp(log_sigma)[:, None, None, None] * moving + posterior.mask
+        log_probs = logits - scipy.special.logsumexp(logits, axis=-1, keepdims=True)
+        log_likelihood = np.sum(np.where(counts > 0, counts * log_probs, 0), axis=(1, 2, 3))
+        return log_likelihood + log_half_cauchy(log_sigma, 2.0)
+
+    table = make_table(log_density, -7, 6)
+    before = table.draw(rng, N_VALUES)
+    reduced = emission_counts(terms, SufficientStats(None, counts))
+    term = next(term for term in terms.present if term.name == name)
+    point = _point(terms, posterior, theta)
+
+    @jax.jit
+    def step(keys, log_sigmas):
+        def one(key, log_sigma):
+            sigma = jnp.exp(log_sigma)
+            scaled = point + (sigma - 1) * terms.only(point, term)
+            factor = scales._draw_factor(key, terms, reduced, scaled, term, sigma)
+            return log_sigma + jnp.log(factor)
+
+        return jax.vmap(one)(keys, log_sigmas)
+
+    after = step(jax.random.split(key_from_random_state(2), N_VALUES), before)
+    check_stationary(table, before, after)
+
+
+def _point(terms, posterior, theta):
+    """The point of a flat theta of `oracles.EmissionPosterior`, by its own Helmert bases."""
+    rows = []
+    to_syllables, to_states = oracles.helmert(terms.n_syllables), oracles.helmert(terms.n_states)
+    for name, params in zip(posterior.shapes, posterior.split(theta), strict=True):
+        values = params @ to_syllables.T
+        if oracles.TERMS[name][0]:
+            values = np.einsum("kl,l...->k...", to_states, values)
+        rows.append(values.reshape(-1, terms.n_syllables))
+    return np.concatenate(rows)
+
+
+@double_precision
+def test_only_what_is_learnt_is_drawn():
+    terms, rng = Terms(2, 3, ALL), np.random.default_rng(3)
+    counts = emission_counts(terms, SufficientStats(None, rng.poisson(3.0, (2, 3, 3)) * 1.0))
+    point = terms.project(rng.standard_normal((2 * 3 + 3 + 2 + 1, 3)))
+    learnt = (SIGMAS["biases"], "trans_kappa")
+
+    @jax.jit
+    def draw(key):
+        of_concentrations = scales.draw_concentrations(key, np.eye(2), PRIORS, learnt)
+        return scales.draw_scales(key, terms, counts, point, PRIORS, learnt), of_concentrations
+
+    (moved, priors), of_concentrations = draw(key_from_random_state(0))
+    before, after = terms.unstack(point), terms.unstack(moved)
+    for name in ("base", "usage", "interactions"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+    factor = np.asarray(after.biases / before.biases)
+    np.testing.assert_allclose(factor, factor[0, 0], rtol=1e-9)
+    assert priors.emission_biases_sigma != PRIORS.emission_biases_sigma
+    assert priors._replace(emission_biases_sigma=PRIORS.emission_biases_sigma) == PRIORS
+    assert of_concentrations.trans_kappa != PRIORS.trans_kappa
+    assert of_concentrations._replace(trans_kappa=PRIORS.trans_kappa) == PRIORS
+
+
+# Concentrations
+
+
+def _log_multinomial_coefficients(counts):
+    return np.sum(
+        scipy.special.gammaln(counts.sum(axis=-1) + 1)
+        - scipy.special.gammaln(counts + 1).sum(axis=-1)
+    )
+
+
+@pytest.mark.parametrize(("beta", "kappa"), [(0.3, 0.0), (1.0, 100.0), (5.0, 2.0), (1e-3, 1e5)])
+@pytest.mark.parametrize("n_states", [2, 4])
+@double_precision
+def test_log_prob_of_counts_is_dirichlet_multinomial(n_states, beta, kappa):
+    """By scipy, row by row; the coefficients of the multinomial are left out."""
+    counts = np.random.default_rng(4).poisson(4.0, (n_states, n_states))
+    counts[-1] = 0  # a state that is never left
+    rows = beta + kappa * np.eye(n_states)
+    expected = sum(
+        scipy.stats.dirichlet_multinomial(alpha, row.sum()).logpmf(row)
+        for alpha, row in zip(rows, counts, strict=True)
+    ) - _log_multinomial_coefficients(counts)
+    found = scales.log_prob_of_counts(counts.astype(float), beta, kappa)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@double_precision
+def test_log_prob_of_counts_integrates_the_transitions_out():
+    """Two states: the integral over A[k, k], by quadrature."""
+    counts, beta, kappa = np.array([[5.0, 2.0], [1.0, 9.0]]), 1.3, 4.0
+    expected = 0.0
+    for stays, leaves in [(5, 2), (9, 1)]:
+        prior = scipy.stats.beta(beta + kappa, beta)
+        integral, _ = scipy.integrate.quad(
+            lambda a, n=stays, m=leaves, prior=prior: a**n * (1 - a) ** m * prior.pdf(a), 0, 1
+        )
+        expected += np.log(integral)
+    np.testing.assert_allclose(scales.log_prob_of_counts(counts, beta, kappa), expected, rtol=1e-7)
+    # leading axes of the concentrations, as the grids of EM have them
+    grid = scales.log_prob_of_counts(counts, np.array([1.0, beta]), np.array([0.0, kappa]))
+    assert grid.shape == (2,)
+    np.testing.assert_allclose(grid[1], expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", CONCENTRATIONS)
+@double_precision
+def test_a_concentration_given_counts(name):
+    rng = np.random.default_rng(5)
+    counts = rng.poisson(2.0 + 20 * np.eye(3)).astype(float)
+    prior_scale = {"trans_beta": 1.0, "trans_kappa": 100.0}[name]
+
+    def log_density(log_values):
+        values = []
+        for value in np.exp(log_values):
+            priors = PRIORS._replace(**{name: value})
+            rows = priors.trans_beta + priors.trans_kappa * np.eye(3)
+            values.append(
+                sum(
+                    scipy.stats.dirichlet_multinomial(alpha, row.sum()).logpmf(row)
+                    for alpha, row in zip(rows, counts.astype(int), strict=True)
+                )
+            )
+        return np.array(values) + log_half_cauchy(log_values, prior_scale)
+
+    table = make_table(log_density, np.log(1e-3), np.log(1e5), n=1001)
+    before = table.draw(rng, N_VALUES)
+
+    @jax.jit
+    def step(keys, log_values):
+        def one(key, log_value):
+            priors = PRIORS._replace(**{name: jnp.exp(log_value)})
+            return getattr(scales.draw_concentrations(key, counts, priors, (name,)), name)
+
+        return jax.vmap(one)(keys, log_values)
+
+    keys = jax.random.split(key_from_random_state(5), N_VALUES)
+    check_stationary(table, before, np.log(step(keys, before)))
+
+
+@double_precision
+def test_no_two_draws_of_a_sweep_share_a_key(monkeypatch):
+    """Of emissions, scales, concentrations and transitions, all learnt."""
+    keys = []
+
+    def recorded(draw):
+        def draw_and_record(key, *args, **kwargs):
+            jax.debug.callback(
+                lambda words: keys.append(tuple(map(int, words))), jax.random.key_data(key)
+            )
+            return draw(key, *args, **kwargs)
+
+        return draw_and_record
+
+    for module, name in [
+        (scales, "log_gamma_draw"),
+        (scales, "normals"),
+        (scales, "uniforms"),
+        (laplace, "normals"),
+        (gibbs, "draw_trans_probs"),
+    ]:
+        monkeypatch.setattr(module, name, recorded(getattr(module, name)))
+    terms, learnt = Terms(2, 3, ALL), (*SIGMAS.values(), *CONCENTRATIONS)
+    settings = Settings("newton", "laplace", 50, "sequential", terms, learnt)
+    x = [np.random.default_rng(0).integers(0, 3, 60).astype(np.int32)]
+    chain = initialise.start_from_random_states(
+        np.random.RandomState(0), x, None, PRIORS, settings=settings
+    )
+    update = jax.jit(functools.partial(gibbs.update_params, settings=settings))
+    key_emission, key_trans, _ = jax.random.split(key_from_random_state(0), 3)
+    jax.block_until_ready(update(key_emission, key_trans, chain, 0.0, False))
+    jax.effects_barrier()
+    # two gamma variables, a normal and a uniform number of each term; a slice of each concentration
+    assert len(keys) == 4 * 4 + 2 + 2
+    assert len(set(keys)) == len(keys)
+
+
+# Estimates
+
+
+@double_precision
+def test_an_estimate_by_hand():
+    """Mean squares of mode and spread; little changes are none, and others are left alone."""
+    terms = Terms(2, 2, ("base", "biases"))
+    base, spread = np.array([[3.0, -3.0], [1.0, -1.0]]), np.array([[1.0, -1.0], [2.0, -2.0]])
+    biases = np.array([[0.5, -0.5], [-0.5, 0.5]])
+    mode = terms.stack(EmissionLogits(base, biases))
+    around = terms.stack(EmissionLogits(spread, 0 * biases))
+    learnt = (SIGMAS["base"], SIGMAS["biases"])
+    priors = scales.estimate_scales(terms, mode, around, PRIORS, learnt)
+    np.testing.assert_allclose(priors.emission_base_sigma, np.sqrt((20 + 10) / 2))
+    np.testing.assert_allclose(priors.emission_biases_sigma, 1.0)
+    assert priors.trans_kappa == PRIORS.trans_kappa
+    near = PRIORS._replace(emission_biases_sigma=np.float64(1.009))
+    priors = scales.estimate_scales(terms, mode, around, near, (SIGMAS["biases"],))
+    assert priors == near
+
+
+@double_precision
+def test_estimates_of_scales_settle_at_the_true_ones():
+    """Of counts without number: each estimate is the root mean square of the d true parameters.
+
+    The logarithm of that has standard deviation 1 / sqrt(2 d) around the true scale. Usage is
+    mixed up with the mean row of the base, and biases with that of the interactions, which adds
+    variance of 1/20 of the other one at most.
+    """
+    terms = Terms(4, 20, ALL)
+    true = {"base": 1.0, "biases": 0.6, "usage": 1.5, "interactions": 0.4}
+    rng = np.random.default_rng(6)
+    params = {name: true[name] * rng.standard_normal(_shape(terms, name)) for name in ALL}
+    model = oracles.ModelOfTerms(
+        **{f"emission_{name}": values for name, values in params.items()},
+        trans_probs=np.eye(4),
+        self_transitions=True,
+    )
+    # departures are many enough for every entry to be known
+    counts = 1e5 * oracles.syllable_trans_probs(model)
+    reduced = emission_counts(terms, SufficientStats(None, counts))
+    learnt = tuple(SIGMAS.values())
+    key = key_from_random_state(0)
+
+    @jax.jit
+    def iterate(priors, point):
+        solution = newton.solve(
+            terms,
+            reduced,
+            priors,
+            terms.unstack(point),
+            max_iter=50,
+            learning_rate=0.0,
+            tol=1e-6,
+            right_hand_side=lambda hessian: draw_with_hessian_covariance(
+                key, terms, reduced, hessian
+            ),
+        )
+        mode = terms.stack(solution.mode)
+        return scales.estimate_scales(terms, mode, solution.solved, priors, learnt), mode
+
+    priors = jax.tree.map(np.float64, PRIORS)
+    point = np.zeros_like(reduced.totals)
+    for _ in range(60):
+        before = priors
+        priors, point = iterate(priors, point)
+        if all(map(np.equal, before, priors)):
+            break
+    assert all(map(np.equal, before, priors))  # it has come to rest
+    bound = scipy.stats.norm.isf(FALSE_ALARM / 8)
+    variance = {"usage": true["base"] ** 2 / 20, "biases": true["interactions"] ** 2 / 20}
+    for name in ALL:
+        found, n = float(getattr(priors, SIGMAS[name])), params[name].size
+        expected = np.sqrt(true[name] ** 2 + np.array([0, variance.get(name, 0)]))
+        low, high = np.log(expected) + bound / np.sqrt(2 * n) * np.array([-1, 1])
+        assert low < np.log(found) < high, name
+
+
+def _shape(terms, name):
+    return oracles.param_shape(name, terms.n_states, terms.n_syllables)
+
+
+@pytest.mark.parametrize(("beta", "kappa"), [(1.0, 50.0), (3.0, 0.0), (20.0, 400.0)])
+@double_precision
+def test_estimates_of_concentrations_are_the_best_pair_on_their_grids(beta, kappa):
+    rng = np.random.default_rng(7)
+    n_states = 30
+    trans = np.stack([rng.dirichlet(row) for row in beta + kappa * np.eye(n_states)])
+    counts = np.stack([rng.multinomial(2000, row) for row in trans])
+    priors = PRIORS._replace(trans_beta=np.float64(1.0), trans_kappa=np.float64(100.0))
+    for _ in range(100):
+        before, priors = priors, scales.estimate_concentrations(counts, priors, CONCENTRATIONS)
+        if before == priors:
+            break
+    assert before == priors
+
+    def height(beta, kappa):
+        rows = beta + kappa * np.eye(n_states)
+        return scipy.stats.dirichlet_multinomial(rows, [2000] * n_states).logpmf(counts).sum()
+
+    best = height(float(priors.trans_beta), float(priors.trans_kappa))
+    for b in scales.BETA_GRID:
+        assert max(height(b, k) for k in scales.KAPPA_GRID) <= best + 1e-6
+    # a step of a grid is a factor of 1.6 at most
+    assert abs(np.log(priors.trans_beta / beta)) < 0.6
+    assert abs(np.log((1 + priors.trans_kappa) / (1 + kappa))) < 0.8
+    only = scales.estimate_concentrations(counts, PRIORS, ("trans_beta",))
+    assert only.trans_kappa == PRIORS.trans_kappa
+
+
+# Fits
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_hhmm(
+        30,
+        400,
+        2,
+        8,
+        emission_base_sigma=1.5,
+        emission_biases_sigma=0.8,
+        trans_kappa=60.0,
+        random_state=0,
+    )
+
+
+AUTO = {"emission_base_sigma": "auto", "emission_biases_sigma": "auto", "trans_kappa": "auto"}
+
+
+@pytest.mark.parametrize("algorithm", ["gibbs", "em", "gradient"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_learns_scales_and_keeps_others(data, algorithm):
+    """Within the spread that so many parameters leave: 56 of the base, 7 of the biases."""
+    model = EfficientHHMM(
+        2, 8, algorithm=algorithm, init=data.states, max_iter=60, random_state=0, **AUTO
+    ).fit(data.X)
+    assert model.sigmas_["trans_beta"] == 1.0
+    assert model.sigmas_["emission_usage_sigma"] == 0.0
+    bound = scipy.stats.norm.isf(FALSE_ALARM / 4)
+    for name, true, n in [("base", 1.5, 56), ("biases", 0.8, 7)]:
+        found = model.sigmas_[SIGMAS[name]]
+        assert abs(np.log(found / true)) < bound / np.sqrt(2 * n)
+    assert 5 < model.sigmas_["trans_kappa"] < 1000
+    for name in AUTO:
+        assert getattr(model, name) == "auto"
+    if algorithm != "gibbs":
+        assert not hasattr(model, "posterior_")
+        return
+    assert list(model.posterior_.sigmas) == [name for name in Priors._fields if name in AUTO]
+    for name, drawn in model.posterior_.sigmas.items():
+        assert drawn.shape == model.posterior_.log_joint.shape
+        assert len(np.unique(drawn)) == drawn.size
+        np.testing.assert_allclose(model.sigmas_[name], drawn.mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("algorithm", ["gibbs", "em"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_goes_on_at_the_scales_that_it_learnt(data, algorithm):
+    """Twelve sweeps, or six and six more: to the last bit where sweeps are drawn."""
+    given = {"algorithm": algorithm, "init": "prior", "random_state": 0, "tol": 0.0, **AUTO}
+    given["emission_sampler"] = "laplace"  # which does the same while a chain warms up
+    whole = EfficientHHMM(2, 8, max_iter=12, **given).fit(data.X[:5])
+    parts = EfficientHHMM(2, 8, max_iter=6, warm_start=True, **given).fit(data.X[:5])
+    joints = [parts.log_joint_[0], parts.fit(data.X[:5]).log_joint_[0]]
+    rtol = 0 if algorithm == "gibbs" else 1e-7
+    np.testing.assert_allclose(np.concatenate(joints), whole.log_joint_[0], rtol=rtol)
+    if algorithm == "em":
+        for name, value in whole.sigmas_.items():
+            np.testing.assert_allclose(parts.sigmas_[name], value, rtol=1e-6)
+
+
+@double_precision
+def test_the_race_learns_scales(data):
+    """Finalists have one value of each scale of the emissions, near the true one."""
+    priors = Priors(*map(np.float64, (10.0, 10.0, 1.0, 100.0)))
+    learnt = (SIGMAS["base"], SIGMAS["biases"], "trans_kappa")
+    settings = Settings("newton", "laplace", 100, "sequential", Terms(2, 8), learnt)
+    finalists = search.search(
+        np.random.RandomState(0), list(data.X[:10]), priors, settings=settings
+    )
+    for name, true in [("base", 1.5), ("biases", 0.8)]:
+        values = {float(getattr(finalist.priors, SIGMAS[name])) for finalist in finalists}
+        assert len(values) == 1
+        assert abs(np.log(values.pop() / true)) < 1
+    assert all(finalist.priors.trans_beta == 1.0 for finalist in finalists)

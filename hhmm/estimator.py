@@ -136,7 +136,7 @@ class EfficientHHMM(
         Hessian at the mode as metric, its steps tuned in the first half of the sweeps. It needs
         `emission_solver` "newton". "laplace" is a normal approximation at the mode with the inverse
         Hessian as covariance. It is far from the posterior where scales are wide: on songs
-        of 13 syllables, with scales learnt and 8 states, other songs are predicted at -0.525 nats a
+        of 9 syllables, with scales learnt and 8 states, other songs are predicted at -0.525 nats a
         transition by hmc, and at -0.601 by laplace. A sweep with hmc takes 1.1 times as long for
         20 syllables and 1.3 times for 100, and longer where scales are wide. "auto" takes "hmc",
         or "laplace" with `emission_solver` "adam".
@@ -1266,8 +1266,9 @@ class EfficientHHMM(
             self.emission_losses_ = chain.emission_losses[: int(chain.emission_n_iter)]
         decrement = np.concatenate([result.trace.emission_decrement for result in results])
         messages = [*judged.warnings, *verdict.judge_solves(decrement, self.emission_solver)]
-        if is_sampler:
-            messages += verdict.judge_acceptance(self.emission_acceptance_)
+        stuck = verdict.judge_acceptance(self.emission_acceptance_) if is_sampler else []
+        self.converged_ = self.converged_ and not stuck
+        messages += stuck
         return [
             *map(ConvergenceWarning, messages),
             *map(_validation.UnusedStatesWarning, verdict.describe_unused(usage[order])),

@@ -466,7 +466,7 @@ def test_a_chain_that_rarely_accepts_is_warned_of(data, monkeypatch, n_chains):
     monkeypatch.setattr(hmc, "DIVERGENT", -np.inf)
     dispatch.fused.clear_cache()
     model = EfficientHHMM(
-        2, emission_sampler="hmc", init="prior", n_chains=n_chains, max_iter=4, random_state=0
+        2, emission_sampler="hmc", init="prior", n_chains=n_chains, max_iter=24, random_state=0
     )
     with pytest.warns(ConvergenceWarning, match="accepted proposals .* with probability 0 on"):
         model.fit(data.X)

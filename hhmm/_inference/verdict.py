@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hhmm._inference.convergence import agreeing, differences, drift, heights
+from hhmm._inference.convergence import MIN_SWEEPS, agreeing, differences, drift, heights
 from hhmm._states import UNUSED_BELOW, find_unused
 
 # half the squared Newton decrement, in nats, above which an emission solve is reported
@@ -85,6 +85,8 @@ def judge_acceptance(acceptance):
     warnings : list of str
     """
     n_iter = acceptance.shape[1]
+    if n_iter < MIN_SWEEPS:
+        return []  # a few proposals may be refused by chance
     of_chains = acceptance[:, n_iter // 2 :].mean(axis=1)
     low = np.flatnonzero(of_chains < LOWEST_ACCEPTANCE)
     if not len(low):

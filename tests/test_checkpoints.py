@@ -13,6 +13,7 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,6 +36,8 @@ KEPT = sorted(FOLDER.glob("checkpoint_*.npz"))
 FITTED = (
     "emission_base_",
     "emission_biases_",
+    "emission_usage_",
+    "emission_interactions_",
     "trans_probs_",
     "states_",
     "log_joint_",
@@ -42,6 +45,7 @@ FITTED = (
     "converged_",
     "best_chain_",
 )
+LEARNT = {"emission_usage_sigma": "auto", "emission_base_sigma": "auto", "trans_kappa": "auto"}
 KINDS = {
     "gibbs": {},
     "hmc": {"emission_sampler": "hmc"},
@@ -50,6 +54,15 @@ KINDS = {
     "chains": {"n_chains": 3},
     "em": {"algorithm": "em", "tol": 0.0},
     "gradient": {"algorithm": "gradient", "tol": 0.0, "init": "random"},
+    "learnt": LEARNT,
+    "learnt em": {"algorithm": "em", "tol": 0.0, **LEARNT},
+    "learnt gradient": {"algorithm": "gradient", "tol": 0.0, "init": "random", **LEARNT},
+    "held": {
+        "self_transitions": False,
+        "emission_usage_sigma": 1.0,
+        "emission_interactions_sigma": 0.5,
+        "message_passing": "compressed",
+    },
 }
 
 
@@ -87,9 +100,11 @@ def _stopped(monkeypatch, model, data, path, n_writes, **options):
 def _assert_equal_fits(one, other):
     for name in FITTED:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    assert one.sigmas_ == other.sigmas_
     for name in ("emission_losses_", "emission_acceptance_", "posterior_"):
         assert hasattr(one, name) == hasattr(other, name)
-        for part, equal in zip(getattr(one, name, ()), getattr(other, name, ()), strict=True):
+        parts = (jax.tree.leaves(getattr(fit, name, ())) for fit in (one, other))
+        for part, equal in zip(*parts, strict=True):
             np.testing.assert_array_equal(part, equal, err_msg=name)
 
 

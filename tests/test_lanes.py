@@ -32,18 +32,28 @@ def _held_sequences(lengths, mean_run, seed=0):
     ]
 
 
+MODELS = {
+    "published": {},
+    "held, learnt": {
+        "self_transitions": False,
+        "emission_usage_sigma": "auto",
+        "emission_interactions_sigma": 0.5,
+        "trans_kappa": "auto",
+    },
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("backend", ["sequential", "compressed"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_groups_of_lanes_change_nothing(backend, monkeypatch):
+def test_groups_of_lanes_change_nothing(backend, model, monkeypatch):
     """One group in one loop, or two or three in calls of their own: the same fit."""
     X = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
     fits = []
     for n_groups in (1, 2, 3):
         monkeypatch.setattr(_lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
-        model = EfficientHHMM(
-            N_STATES, message_passing=backend, max_iter=6, random_state=0, init="prior"
-        )
-        fits.append(model.fit(X))
+        given = {"max_iter": 6, "random_state": 0, "init": "prior", **MODELS[model]}
+        fits.append(EfficientHHMM(N_STATES, message_passing=backend, **given).fit(X))
     for fit in fits[1:]:
         np.testing.assert_allclose(fit.log_joint_, fits[0].log_joint_, rtol=1e-9)
         np.testing.assert_allclose(
@@ -52,11 +62,11 @@ def test_groups_of_lanes_change_nothing(backend, monkeypatch):
         np.testing.assert_array_equal(np.concatenate(fit.states_), np.concatenate(fits[0].states_))
 
 
-def test_groups_of_lanes_stop_at_the_same_iteration(monkeypatch):
+@pytest.mark.parametrize("model", MODELS)
+def test_groups_of_lanes_stop_at_the_same_iteration(model, monkeypatch):
     X = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
-    model = EfficientHHMM(
-        N_STATES, algorithm="em", tol=0.2, max_iter=200, random_state=0, init="prior"
-    )
+    given = {"tol": 0.2, "max_iter": 200, "random_state": 0, "init": "prior", **MODELS[model]}
+    model = EfficientHHMM(N_STATES, algorithm="em", **given)
     fits = []
     for n_groups in (1, 2):
         monkeypatch.setattr(_lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)

@@ -6,6 +6,7 @@ NumPy. A new term is a row of ``oracles.TERMS``.
 
 import functools
 import itertools
+import pickle
 from typing import NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ import pytest
 import scipy.optimize
 import scipy.stats
 
+from hhmm import EfficientHHMM
 from hhmm._emission_solvers import hmc, laplace, newton
 from hhmm._emission_solvers.objective import (
     conjugate_gradients,
@@ -39,6 +41,8 @@ from hhmm._model.terms import ALL_TERMS, Terms
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Params, Priors, SufficientStats
+from hhmm.datasets import make_hhmm
+from hhmm.diagnostics import posterior_summary
 from tests import oracles
 
 # chance that a correct sampler fails a statistical test, all combinations together; fixed seeds
@@ -441,6 +445,139 @@ def test_states_are_renamed_in_every_term(case):
         if found is not None:
             expected = expected[order] if by_state else expected
             np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+# The estimator
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_hhmm(
+        8,
+        120,
+        2,
+        4,
+        emission_usage_sigma=1.0,
+        emission_base_sigma=0.7,
+        emission_biases_sigma=1.5,
+        emission_interactions_sigma=0.8,
+        trans_kappa=20.0,
+        random_state=0,
+    )
+
+
+def _model_of(source, *, suffix=""):
+    """The oracle of a model that is fitted, or was simulated from."""
+    names = Params._fields
+    return oracles.ModelOfTerms(
+        **{name: np.asarray(getattr(source, f"{name}{suffix}")) for name in names},
+        self_transitions=True,
+    )
+
+
+def _estimator(**given):
+    return EfficientHHMM(2, 4, **{"max_iter": 10, "init": "prior", "random_state": 0, **given})
+
+
+@pytest.mark.parametrize("algorithm", ["gibbs", "em", "gradient"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_log_joint_of_a_fit_of_all_terms(data, algorithm):
+    """log p(x) by forward-backward in logarithms, and the prior by scipy, entry by entry."""
+    scales = {
+        "emission_usage_sigma": 1.2,
+        "emission_base_sigma": 0.6,
+        "emission_biases_sigma": 1.1,
+        "emission_interactions_sigma": 0.4,
+    }
+    model = _estimator(algorithm=algorithm, **scales).fit(data.X)
+    exact = _model_of(model, suffix="_")
+    np.testing.assert_allclose(
+        model.syllable_trans_probs_, oracles.syllable_trans_probs(exact), rtol=1e-10
+    )
+    scores = [oracles.LogForwardBackward(exact, x).log_likelihood for x in data.X]
+    np.testing.assert_allclose(model.score_samples(data.X), scores, rtol=1e-9)
+    prior = sum(
+        scipy.stats.norm(0, sigma).logpdf(getattr(model, name.replace("_sigma", "_"))).sum()
+        for name, sigma in scales.items()
+    )
+    prior += sum(
+        scipy.stats.dirichlet(1 + 100 * unit).logpdf(row)
+        for unit, row in zip(np.eye(2), exact.trans_probs, strict=True)
+    )
+    np.testing.assert_allclose(model.log_joint(data.X), sum(scores) + prior, rtol=1e-9)
+    if algorithm == "gibbs":
+        drawn = model.posterior_
+        assert drawn.emission_usage.shape == (1, 5, 3)
+        assert drawn.emission_interactions.shape == (1, 5, 1, 4, 3)
+        for name in Params._fields:
+            mean = getattr(drawn, name)[0].mean(axis=0)
+            np.testing.assert_allclose(getattr(model, f"{name}_"), mean, rtol=1e-12)
+    else:
+        np.testing.assert_allclose(model.log_joint_[0, -1], model.log_joint(data.X), rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", oracles.TERMS)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_scale_of_zero_leaves_a_term_out(data, name):
+    """The term is 0, and its prior is no part of the log joint."""
+    given = {f"emission_{other}_sigma": 1.0 for other in oracles.TERMS if other != name}
+    model = _estimator(**given, **{f"emission_{name}_sigma": 0}).fit(data.X)
+    for other in oracles.TERMS:
+        values = getattr(model, f"emission_{other}_")
+        assert values.shape == oracles.param_shape(other, 2, 4)
+        assert values.any() == (other != name)
+    if name in ("usage", "interactions"):
+        assert getattr(model.posterior_, f"emission_{name}") is None
+    prior = sum(
+        scipy.stats.norm(0, 1).logpdf(getattr(model, f"emission_{other}_")).sum()
+        for other in oracles.TERMS
+        if other != name
+    )
+    prior += sum(
+        scipy.stats.dirichlet(1 + 100 * unit).logpdf(row)
+        for unit, row in zip(np.eye(2), model.trans_probs_, strict=True)
+    )
+    expected = model.score_samples(data.X).sum() + prior
+    np.testing.assert_allclose(model.log_joint(data.X), expected, rtol=1e-9)
+
+
+def test_parameters_given_for_all_terms(data):
+    given = {name: data[name] for name in Params._fields}
+    model = EfficientHHMM.from_params(**given)
+    for name, values in given.items():
+        np.testing.assert_array_equal(getattr(model, f"{name}_"), values)
+    exact = _model_of(data)
+    scores = [oracles.LogForwardBackward(exact, x).log_likelihood for x in data.X]
+    np.testing.assert_allclose(model.score_samples(data.X), scores, rtol=1e-9)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(data.X), model.predict_proba(data.X))
+    without = {name: given[name] for name in ("emission_base", "emission_biases", "trans_probs")}
+    assert not EfficientHHMM.from_params(**without).emission_interactions_.any()
+    for name in ("emission_usage", "emission_interactions"):
+        with pytest.raises(ValueError, match=f"{name} must have shape"):
+            EfficientHHMM.from_params(**without, **{name: given[name][..., :-1]})
+        with pytest.raises(ValueError, match=f"{name} must be finite"):
+            EfficientHHMM.from_params(**without, **{name: given[name] * np.nan})
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_else_there_is_to_say_of_further_terms(data):
+    """The summary of the draws, and what arviz gets, with a scale that is learnt."""
+    model = _estimator(
+        emission_usage_sigma="auto", emission_interactions_sigma=0.5, n_chains=2, max_iter=30
+    ).fit(data.X)
+    drawn, summary = model.posterior_, posterior_summary(model)
+    means = dict(zip(summary.name, summary.mean, strict=True))
+    norms = np.sqrt(np.sum(drawn.emission_usage**2, axis=-1))
+    np.testing.assert_allclose(means["emission_usage_norm"], norms.mean(), rtol=1e-9)
+    norms = np.sqrt(np.sum(drawn.emission_interactions**2, axis=(-3, -2, -1)))
+    np.testing.assert_allclose(means["emission_interactions_norm"], norms.mean(), rtol=1e-9)
+    learnt = drawn.sigmas["emission_usage_sigma"]
+    np.testing.assert_allclose(means["emission_usage_sigma"], learnt.mean(), rtol=1e-9)
+    posterior = model.to_arviz().posterior
+    for name in ("emission_usage", "emission_interactions"):
+        np.testing.assert_array_equal(posterior[name], getattr(drawn, name))
+    np.testing.assert_array_equal(posterior["emission_usage_sigma"], learnt)
 
 
 def _find_mode(terms, reduced, start):

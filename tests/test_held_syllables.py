@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from hhmm import EfficientHHMM, _runs, _sequences
+from hhmm import EfficientHHMM, _runs, _sequences, model_checks
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference import decode, initialise
 from hhmm._messages import BACKENDS
@@ -410,6 +410,28 @@ def test_samples_of_a_fit_are_held_as_the_data_were(fitted, data):
         assert 3 < mean_run < 5  # of 1, 2, 4 and 9 timesteps
     once, _ = fitted.sample(5, 50, random_state=0, holding_times=[1])
     assert (np.diff(once, axis=1) != 0).all()
+
+
+def test_replicates_hold_syllables_where_the_data_do():
+    """And where these change, follow the probabilities of the model; a gap conditions nothing."""
+    model, rng = make_model(), np.random.default_rng(0)
+    syllables = [np.repeat(rng.integers(0, 3, 200), rng.integers(1, 4, 200)) for _ in range(40)]
+    for x in syllables:
+        x[50:60] = -1
+    replicate, states = model_checks._replicate(
+        backends.params_of(model), backends.terms_of(model), syllables, np.random.RandomState(0)
+    )
+    counts = np.zeros((3, 3, 3))
+    for x, copy, z in zip(syllables, replicate, states, strict=True):
+        np.testing.assert_array_equal(copy == -1, x == -1)
+        seen = (x[1:] >= 0) & (x[:-1] >= 0)
+        np.testing.assert_array_equal((np.diff(copy) == 0)[seen], (np.diff(x) == 0)[seen])
+        assert copy[60] == x[60]
+        changes = seen & (np.diff(x) != 0)
+        np.add.at(counts, (z[1:][changes], copy[:-1][changes], copy[1:][changes]), 1)
+    for k, i in np.ndindex(3, 3):
+        expected = counts[k, i].sum() * oracles.syllable_trans_probs(model)[k, i]
+        assert oracles.chi_square_p_value(counts[k, i], expected) > FALSE_ALARM / 9
 
 
 @pytest.mark.parametrize(

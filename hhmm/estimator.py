@@ -167,8 +167,9 @@ class EfficientHHMM(
         sweeps; fewer where the second half has fewer sweeps.
     warm_start : bool, default=False
         Whether `fit` goes on from where the last fit ended instead of from `init`. On the same X
-        and with the same settings, "gibbs" and "em" then do what one longer fit would have done;
-        on other X they go on from the last parameters.
+        and with the same settings, "gibbs" and "em" then do what one longer fit would have done,
+        but for `emission_sampler` "hmc", whose steps stay as the first fit has tuned them; on
+        other X they go on from the last parameters.
     random_state : int, RandomState or None, default=None
         Seed of the chain. An int makes every fit repeat exactly.
     verbose : int, default=0

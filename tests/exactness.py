@@ -406,9 +406,16 @@ def statistics(settings, drawn, stats):
             continue
         part = part.reshape(len(part), -1)
         values |= {f"|{term.name}|^2": np.sum(part**2, axis=1), f"{term.name}[0]": part[:, 0]}
-    values |= {name: np.asarray(getattr(drawn.priors, name)) for name in settings.learnt}
+    priors = jax.tree.map(np.asarray, drawn.priors)
+    values |= {name: getattr(priors, name) for name in settings.learnt}
+    for term in terms.present:
+        if term.sigma in settings.learnt:
+            squares = values[f"|{term.name}|^2"] / getattr(priors, term.sigma) ** 2
+            values[f"|{term.name}|^2 / sigma^2"] = squares
     if terms.n_states == 1:
         return values
+    if {"trans_beta", "trans_kappa"} & set(settings.learnt):
+        values["log p(A)"] = _log_dirichlet(trans_probs, priors)
     staying = np.einsum("nkk->nk", trans_probs)
     values |= {
         "A[0, 0]": staying[:, 0],
@@ -421,6 +428,16 @@ def statistics(settings, drawn, stats):
         usage = counts.sum(axis=(2, 3))
         values["usage . c"] = np.einsum("nk,nk->n", usage, logits.biases[:, :, 0])
     return values
+
+
+def _log_dirichlet(trans_probs, priors):
+    """Log density of transitions given their concentrations, (n_replicates,)."""
+    beta, kappa = priors.trans_beta[:, None, None], priors.trans_kappa[:, None, None]
+    alpha = beta + kappa * np.eye(trans_probs.shape[-1])
+    log_density = scipy.special.gammaln(alpha.sum(axis=-1))
+    log_density += np.sum((alpha - 1) * np.log(trans_probs), axis=-1)
+    log_density -= scipy.special.gammaln(alpha).sum(axis=-1)
+    return log_density.sum(axis=-1)
 
 
 def adjusted(p_values):

@@ -224,16 +224,21 @@ def estimate_scales(terms, mode, spread, priors, learnt):
 
 
 def estimate_concentrations(counts, priors, learnt):
-    """Maximum likelihood of beta and kappa given expected counts, one after the other.
+    """Maximum likelihood of beta and kappa given expected counts, both at once, on their grids.
 
-    Beta is at least 1, and kappa at least 0: below, the density of A has no mode.
+    One after the other would end on a ridge: what counts tell best is their ratio. Beta is at
+    least 1, and kappa at least 0: below, the density of A has no mode.
     """
-    if "trans_kappa" in learnt:
-        log_probs = log_prob_of_counts(counts, priors.trans_beta, KAPPA_GRID)
-        priors = _moved(priors, "trans_kappa", jnp.asarray(KAPPA_GRID)[jnp.argmax(log_probs)])
-    if "trans_beta" in learnt:
-        log_probs = log_prob_of_counts(counts, BETA_GRID, priors.trans_kappa)
-        priors = _moved(priors, "trans_beta", jnp.asarray(BETA_GRID)[jnp.argmax(log_probs)])
+    names = [name for name in ("trans_beta", "trans_kappa") if name in learnt]
+    if not names:
+        return priors
+    betas = BETA_GRID if "trans_beta" in learnt else np.ones(1) * priors.trans_beta
+    kappas = KAPPA_GRID if "trans_kappa" in learnt else np.ones(1) * priors.trans_kappa
+    log_probs = log_prob_of_counts(counts, betas[:, None], kappas)
+    place = jnp.unravel_index(jnp.argmax(log_probs), log_probs.shape)
+    for name, grid, i in zip(("trans_beta", "trans_kappa"), (betas, kappas), place, strict=True):
+        if name in learnt:
+            priors = _moved(priors, name, jnp.asarray(grid)[i])
     return priors
 
 

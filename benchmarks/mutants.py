@@ -42,16 +42,28 @@ GROUPS = {
     ),
     "_model": (
         ("hhmm/_model",),
-        ("tests/test_model.py", "tests/test_em_and_gradient.py", "tests/test_gibbs.py"),
+        (
+            "tests/test_model.py",
+            "tests/test_terms.py",
+            "tests/test_held_syllables.py",
+            "tests/test_em_and_gradient.py",
+            "tests/test_gibbs.py",
+        ),
     ),
     "_emission_solvers": (
         ("hhmm/_emission_solvers",),
-        ("tests/test_emission_solvers.py", "tests/test_em_and_gradient.py"),
+        (
+            "tests/test_emission_solvers.py",
+            "tests/test_terms.py",
+            "tests/test_scales.py",
+            "tests/test_em_and_gradient.py",
+        ),
     ),
     "_messages": (
         ("hhmm/_messages",),
         (
             "tests/test_messages.py",
+            "tests/test_held_syllables.py",
             "tests/test_parallel.py",
             "tests/test_runs.py",
             "tests/test_lanes.py",

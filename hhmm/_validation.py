@@ -289,7 +289,8 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given, self_transi
             "timestep"
         )
     mean_run = mean_run_length(sequences)
-    if self_transitions and mean_run >= LONG_RUN:
+    has_changes = count_transitions(sequences, self_transitions=False).any()
+    if self_transitions and has_changes and mean_run >= LONG_RUN:
         messages.append(
             f"Syllables are held for {mean_run:.1f} timesteps on average. With "
             "self_transitions=True, states come to explain how long syllables are held instead of "

@@ -42,13 +42,15 @@ a fitted model, and are what to trust:
             "hhmm._inference.run.End",
             "hhmm._types.EmissionLogits",
             "hhmm._types.Posterior",
+            "hhmm._types.Priors",
             "hhmm.estimator.EfficientHHMM",
         ],
     )
 
-The parameters alone are three arrays, which any program can read: ``numpy.savez(path,
-emission_base=..., emission_biases=..., trans_probs=...)``, and ``EfficientHHMM.from_params``
-makes a model of them.
+The parameters alone are arrays, which any program can read: ``numpy.savez(path,
+emission_base=..., emission_biases=..., trans_probs=...)``, with ``emission_usage`` and
+``emission_interactions`` where the model has these terms. ``EfficientHHMM.from_params`` makes a
+model of them; give it ``self_transitions=False`` where the fit had that.
 
 Callbacks are not saved with a model.
 """

@@ -391,7 +391,8 @@ class ScanResult:
         fold, seed             numbers of the fold and of the seed
         n_states, trans_kappa  settings of the fit, and any other in the grid
         prior_duration         that these settings expect of states, timesteps, as in
-                               `duration_from_trans_kappa`; infinite for one state
+                               `duration_from_trans_kappa`; infinite for one state,
+                               NaN where they are learnt
         random_state           `random_state` of the fit
         test_score             score of the held-out sequences, nats per transition
         train_score            score of the training data, nats per transition
@@ -805,9 +806,10 @@ def _tabulate(plan, rows):
 def _prior_duration(settings):
     if settings["n_states"] == 1:
         return np.inf
-    return duration_from_trans_kappa(
-        **{name: settings[name] for name in ("trans_kappa", "n_states", "trans_beta")}
-    )
+    given = {name: settings[name] for name in ("trans_kappa", "n_states", "trans_beta")}
+    if "auto" in given.values():
+        return np.nan  # learnt from the data
+    return duration_from_trans_kappa(**given)
 
 
 def _agreement(states):

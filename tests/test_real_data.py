@@ -11,6 +11,7 @@ from hhmm._validation import DoubtfulDataWarning, ShortStatesWarning
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy, state_usage
 from hhmm.model_selection import scan
+from hhmm.plotting import ScanDisplay
 
 AUTO = {
     "emission_usage_sigma": "auto",
@@ -128,13 +129,40 @@ def test_scores_are_of_changes_alone(frames):
     np.testing.assert_allclose(model.score(frames.X), score, rtol=1e-12)
 
 
-def test_a_scan_decides_once_for_all_folds():
-    # every fold but one would take the data for frames by itself
+def test_a_scan_decides_once_for_all_folds(monkeypatch):
+    # the first two sequences by themselves would be taken for events
     X = [np.repeat([0, 1, 2, 0, 1, 2], n) for n in (2, 2, 5, 5)]
+    fit, used = EfficientHHMM.fit, []
+
+    def fit_and_note(model, *args, **kwargs):
+        used.append(model.self_transitions)
+        return fit(model, *args, **kwargs)
+
+    monkeypatch.setattr(EfficientHHMM, "fit", fit_and_note)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = scan(X, {"n_states": [1]}, estimator=quick(self_transitions="auto"), cv=4)
-    assert {row["self_transitions"] for row in result.rows} == {False}
+        scan(X, {"n_states": [1]}, estimator=quick(self_transitions="auto"), cv=4)
+        alone = quick(n_states=1, self_transitions="auto").fit(X[:2])
+    assert set(used[:-1]) == {False}
+    assert alone.self_transitions_
+
+
+def test_a_scan_learns_scales(frames):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = quick(self_transitions="auto", **AUTO)
+        result = scan(
+            frames.X[:4, :300],
+            {"n_states": [1, 2], "trans_kappa": ["auto", 50.0]},
+            estimator=model,
+            cv=2,
+        )
+    assert np.isfinite(result.table["test_score"]).all()
+    np.testing.assert_array_equal(
+        result.summary()["prior_duration"], [np.inf, np.inf, np.nan, np.nan]
+    )
+    assert "auto" in repr(result)
+    ScanDisplay.from_result(result)
 
 
 # Warnings

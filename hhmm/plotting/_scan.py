@@ -167,7 +167,8 @@ class ScanDisplay:
             raise ValueError(f"{expectation}, got none of {', '.join(absent)}")
         columns = {}
         for name, values in dict(self.summary).items():
-            dtype = float if name in _COLUMNS else None
+            is_learnt = name == "trans_kappa" and "auto" in np.asarray(values, str)
+            dtype = float if name in _COLUMNS and not is_learnt else None
             expected = f"{expectation}, with numbers in {shorten(name)}"
             columns[str(name)] = to_array(values, expected, dtype)
         n_points = columns["n_states"].size

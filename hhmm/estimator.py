@@ -560,7 +560,7 @@ class EfficientHHMM(
                 n_iter=n_iter,
                 n_draws=n_draws,
                 # draws are kept of the second half alone
-                n_warm_up=n_iter // 2,
+                n_warm_up=n_iter // 2 if is_sampler else 0,
                 save_every=checkpoint_every,
                 each_sweep=bool(tasks),
                 tol=NEVER if is_sampler else to_float(self.tol, "tol"),

@@ -72,14 +72,14 @@ def test_alternating_with_new_syllables_changes_no_distribution(case):
     assert exactness.adjusted(p_values) > FALSE_ALARM / len(CASES), p_values
 
 
-def _with_another_prior(log_half_cauchy, log_value, name):
+def _with_another_prior(log_half_cauchy, log_value, prior_scale):
     """Flat in the logarithm where the true one is flat in the scale."""
-    value, slope, curvature = log_half_cauchy(log_value, name)
+    value, slope, curvature = log_half_cauchy(log_value, prior_scale)
     return value - log_value, slope - 1, curvature
 
 
-def _with_a_dimension_less(draw, key, sigma, rows, n_dimensions, name):
-    return draw(key, sigma, rows, n_dimensions - 1, name)
+def _with_a_dimension_less(draw, key, sigma, rows, n_dimensions, prior_scale):
+    return draw(key, sigma, rows, n_dimensions - 1, prior_scale)
 
 
 def _with_fixed_concentrations(draw, key, counts, priors):
@@ -200,7 +200,7 @@ def test_a_scale_given_its_term():
     def step(keys, sigmas):
         return jax.vmap(
             lambda key, sigma: scales._draw_given_term(
-                key, sigma, rows, n_dimensions, SIGMAS["base"]
+                key, sigma, rows, n_dimensions, prior_scale=2.0
             )
         )(keys, sigmas)
 
@@ -236,15 +236,17 @@ def test_a_scale_rescaled_with_its_term(name, self_transitions):
     table = make_table(log_density, -7, 6)
     before = table.draw(rng, N_VALUES)
     reduced = emission_counts(terms, SufficientStats(None, counts))
-    term = next(term for term in terms.present if term.name == name)
+    is_own = [np.full(terms.n_rows(term), term.name == name) for term in terms.present]
+    is_own = np.concatenate(is_own)[:, None]
     point = _point(terms, posterior, theta)
 
     @jax.jit
     def step(keys, log_sigmas):
         def one(key, log_sigma):
             sigma = jnp.exp(log_sigma)
-            scaled = point + (sigma - 1) * terms.only(point, term)
-            factor = scales._draw_factor(key, terms, reduced, scaled, term, sigma)
+            scaled = jnp.where(is_own, sigma, 1) * point
+            only = jnp.where(is_own, scaled, 0)
+            factor = scales._draw_factor(key, terms, reduced, scaled, only, sigma, prior_scale=2.0)
             return log_sigma + jnp.log(factor)
 
         return jax.vmap(one)(keys, log_sigmas)

@@ -78,23 +78,42 @@ def draw_scales(key, terms, counts, point, priors, learnt):
     point : (n_rows, S)
     priors : Priors
     """
-    for term, rows in list(terms.split(point)):
-        if term.sigma not in learnt:
-            continue
-        key, key_given, key_joint = jax.random.split(key, 3)
-        sigma = _draw_given_term(
-            key_given, getattr(priors, term.sigma), rows, terms.n_dimensions(term), term.sigma
-        )
-        factor = _draw_factor(key_joint, terms, counts, point, term, sigma)
-        point = point + (factor - 1) * terms.only(point, term)
-        priors = priors._replace(**{term.sigma: sigma * factor})
-    return point, priors
+    drawn = [term for term in terms.present if term.sigma in learnt]
+    if not drawn:
+        return point, priors
+
+    def draw_one(point, scale):
+        """One scale: a loop, so that its random numbers are compiled once for all terms."""
+        key, sigma, is_of_term, n_dimensions, prior_scale = scale
+        key_given, key_joint = jax.random.split(key)
+        only = jnp.where(is_of_term[:, None], point, 0)
+        sigma = _draw_given_term(key_given, sigma, only, n_dimensions, prior_scale)
+        factor = _draw_factor(key_joint, terms, counts, point, only, sigma, prior_scale)
+        return point + (factor - 1) * only, sigma * factor
+
+    term_of_row = np.concatenate(
+        [np.full(terms.n_rows(term), i) for i, term in enumerate(terms.present)]
+    )
+    numbers = np.array([terms.present.index(term) for term in drawn])
+    point, sigmas = lax.scan(
+        draw_one,
+        point,
+        (
+            jax.random.split(key, len(drawn)),
+            jnp.stack([getattr(priors, term.sigma) for term in drawn]),
+            term_of_row == numbers[:, None],
+            np.array([float(terms.n_dimensions(term)) for term in drawn]),
+            np.array([PRIOR_SCALE[term.sigma] for term in drawn]),
+        ),
+    )
+    names = [term.sigma for term in drawn]
+    return point, priors._replace(**dict(zip(names, sigmas, strict=True)))
 
 
-def _draw_given_term(key, sigma, rows, n_dimensions, name):
+def _draw_given_term(key, sigma, rows, n_dimensions, prior_scale):
     """Draw sigma given its term, by way of the auxiliary variable."""
     key_auxiliary, key_sigma = jax.random.split(key)
-    rate = PRIOR_SCALE[name] ** -2.0 + sigma**-2.0
+    rate = prior_scale**-2.0 + sigma**-2.0
     auxiliary = jnp.exp(-log_gamma_draw(key_auxiliary, jnp.ones(()))) * rate
     rate = 1 / auxiliary + 0.5 * jnp.sum(rows**2)
     shape = jnp.asarray(0.5 * (n_dimensions + 1))
@@ -102,15 +121,14 @@ def _draw_given_term(key, sigma, rows, n_dimensions, name):
     return jnp.clip(jnp.sqrt(variance), *BOUNDS)
 
 
-def _draw_factor(key, terms, counts, point, term, sigma):
+def _draw_factor(key, terms, counts, point, only, sigma, prior_scale):
     """Draw the factor by which a term and its scale are rescaled together, by one Newton proposal.
 
-    The proposal for the logarithm of the factor is Normal around where Newton's step leads, with
-    the curvature there as precision; so is that of the way back, and a Metropolis-Hastings test
-    makes the step exact.
+    `only` is the point with the rows of all other terms 0. The proposal for the logarithm of the
+    factor is Normal around where Newton's step leads, with the curvature there as precision; so is
+    that of the way back, and a Metropolis-Hastings test makes the step exact.
     """
     # the logits are linear in the factor: two arrays, and no other work for the terms
-    only = terms.only(point, term)
     fixed = terms.joint_logits(point - only)
     moving = terms.summed(only)
     linear = jnp.vdot(counts.totals, only)
@@ -127,7 +145,7 @@ def _draw_factor(key, terms, counts, point, term, sigma):
         slope = factor * (linear - jnp.vdot(counts.departures, mean))
         curvature = factor**2 * jnp.vdot(counts.departures, variance) - slope
         prior, prior_slope, prior_curvature = _log_half_cauchy(
-            jnp.log(sigma) + log_factor, term.sigma
+            jnp.log(sigma) + log_factor, prior_scale
         )
         precision = jnp.maximum(curvature + prior_curvature, SMALLEST_PRECISION)
         density = factor * linear - jnp.vdot(counts.departures, log_partition) + prior
@@ -173,7 +191,7 @@ def draw_concentrations(key, counts, priors, learnt):
 
         def log_density(log_value, name=name, priors=priors):
             at = priors._replace(**{name: jnp.exp(log_value)})
-            log_prior, *_ = _log_half_cauchy(log_value, name)
+            log_prior, *_ = _log_half_cauchy(log_value, PRIOR_SCALE[name])
             return log_prob_of_counts(counts, at.trans_beta, at.trans_kappa) + log_prior
 
         start = jnp.log(jnp.clip(getattr(priors, name), *BOUNDS_OF_CONCENTRATIONS))
@@ -248,12 +266,12 @@ def _moved(priors, name, value):
     return priors._replace(**{name: jnp.where(is_settled, old, value)})
 
 
-def _log_half_cauchy(log_value, name):
+def _log_half_cauchy(log_value, prior_scale):
     """Log density of the logarithm of a half-Cauchy variable, its slope, and minus its curvature.
 
     Up to a constant.
     """
-    square = (jnp.exp(log_value) / PRIOR_SCALE[name]) ** 2
+    square = (jnp.exp(log_value) / prior_scale) ** 2
     share = square / (1 + square)
     return log_value - jnp.log1p(square), 1 - 2 * share, 4 * share * (1 - share)
 

@@ -41,17 +41,26 @@ def sweep(*arguments, settings):
 
 
 def update_params(key_emission, key_trans, chain, learning_rate, warming_up, *, settings):
-    """Mode of emissions and transitions given the expected counts; the chain with them."""
-    del key_emission, key_trans, warming_up
+    """Mode of emissions and transitions given the expected counts; the chain with them.
+
+    While it warms up, scales of terms stay as they are.
+    """
+    del key_emission, key_trans
     terms, priors, learnt = settings.terms, chain.priors, settings.learnt
+    learns_terms = any(term.sigma in learnt for term in terms.present)
     counts = emission_counts(terms, chain.stats)
     start = chain.mode
 
     def spread_or_nothing(hessian):
-        if not learnt:
-            return jnp.zeros_like(terms.stack(start))
+        nothing = jnp.zeros_like(terms.stack(start))
+        if not learns_terms:
+            return nothing
         key = key_from_data(np.zeros(2, np.uint32))
-        return draw_with_hessian_covariance(key, terms, counts, hessian)
+        return jax.lax.cond(
+            warming_up,
+            lambda: nothing,
+            lambda: draw_with_hessian_covariance(key, terms, counts, hessian),
+        )
 
     solution = SOLVERS[settings.emission_solver](
         terms,
@@ -71,11 +80,13 @@ def update_params(key_emission, key_trans, chain, learning_rate, warming_up, *, 
         )
         mode = jax.tree.map(lambda new, old: jnp.where(after <= before, new, old), mode, start)
     trans_counts = chain.stats.state_trans_counts
-    if learnt:
-        point = terms.stack(mode)
-        priors = scales.estimate_scales(terms, point, solution.solved, priors, learnt)
-        # before the mode: a probability may be 0 where beta is 1, and not where it is more
-        priors = scales.estimate_concentrations(trans_counts, priors, learnt)
+    if learns_terms:
+        estimated = scales.estimate_scales(
+            terms, terms.stack(mode), solution.solved, priors, learnt
+        )
+        priors = jax.tree.map(lambda old, new: jnp.where(warming_up, old, new), priors, estimated)
+    # before the mode: a probability may be 0 where beta is 1, and not where it is more
+    priors = scales.estimate_concentrations(trans_counts, priors, learnt)
     trans_probs = trans_mode(trans_counts, priors, chain.trans_probs)
     return chain._replace(
         logits=mode,

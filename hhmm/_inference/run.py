@@ -121,7 +121,8 @@ def run(
     n_iter : int
         Sweeps to do, at most.
     n_warm_up : int
-        Sweeps, counted from the first of the chain, that need not be exact.
+        Sweeps, counted from the first of the chain, that need not be exact; of "em", iterations
+        in which the scales of terms stay as they are.
     n_draws : int
         Draws to keep, by `draws.schedule`; 0 for none.
     report : callable

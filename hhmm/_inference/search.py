@@ -124,19 +124,18 @@ def search(rng, sequences, priors, *, settings):
         n_at_once=n_threads,  # cores are for several starts at a time, not for the lanes of one
     ).on_device()
 
-    concentrations = tuple(name for name in settings.learnt if name.startswith("trans"))
-    learnt_scales = tuple(name for name in settings.learnt if name not in concentrations)
+    learnt_scales = [name for name in settings.learnt if not name.startswith("trans")]
 
-    def climb(racer, n_iter, learnt=concentrations):
+    def climb(racer, n_iter, learns_scales=False):
         family, chain, _ = racer
         result = run(
             Start(key_from_data(np.zeros(2, np.uint32)), chain, 0),
             prepared,
             np.float64(0),
             algorithm="em",
-            settings=settings._replace(learnt=learnt),
+            settings=settings,
             n_iter=n_iter,
-            n_warm_up=0,
+            n_warm_up=0 if learns_scales else n_iter,  # as long, scales stay as they are
             n_draws=0,
             report=lambda *_: None,
             tol=TOL,
@@ -157,7 +156,8 @@ def search(rng, sequences, priors, *, settings):
         """The best of each family learns scales; all racers go on at those of the highest one."""
         best = {racer.family: racer for racer in reversed(racers)}
         calls = [
-            lambda racer=racer: climb(racer, LEARNING, settings.learnt) for racer in best.values()
+            lambda racer=racer: climb(racer, LEARNING, learns_scales=True)
+            for racer in best.values()
         ]
         learned = together(*calls, n_threads=n_threads, pool="starts")
         highest = max(learned, key=lambda racer: float(racer.chain.log_joint))

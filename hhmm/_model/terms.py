@@ -193,15 +193,6 @@ class Terms(NamedTuple):
         shape = (self.n_states, self.n_syllables, self.n_syllables)
         return jnp.broadcast_to(sum(by_state, shared), shape)
 
-    def only(self, point, term):
-        """A point with the rows of all other terms 0."""
-        return jnp.concatenate(
-            [
-                rows if other.name == term.name else jnp.zeros_like(rows)
-                for other, rows in self.split(point)
-            ]
-        )
-
     def without_held(self, logits):
         """Logits (..., S, S) with the diagonal impossible where syllables are held."""
         if self.self_transitions:

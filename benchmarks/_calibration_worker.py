@@ -11,6 +11,7 @@ from scipy.stats import dirichlet, norm
 from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks._serve import serve
+from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm.datasets import make_hhmm
 
@@ -46,7 +47,7 @@ def draw_ranks(problem, sampler, seed, n_sweeps, n_draws):
         **priors,
     )
     sequences = observe(np.random.default_rng(seed), truth.X, lengths, problem["missing"])
-    hyperparameters = {**priors, "message_passing": "sequential"}
+    hyperparameters = {**PUBLISHED, **priors, "message_passing": "sequential"}
     params = (truth.emission_base, truth.emission_biases, truth.trans_probs)
     log_joint = EfficientHHMM.from_params(*params, **hyperparameters).log_joint(sequences)
     with warnings.catch_warnings():
@@ -55,12 +56,11 @@ def draw_ranks(problem, sampler, seed, n_sweeps, n_draws):
         model = EfficientHHMM(
             problem["n_states"],
             problem["n_syllables"],
-            emission_sampler=sampler,
             init="prior",
             max_iter=n_sweeps,
             n_draws=n_draws,
             random_state=seed,
-            **hyperparameters,
+            **hyperparameters | {"emission_sampler": sampler},
         ).fit(sequences)
     drawn = zip(*(part[0] for part in model.posterior_[:4]), strict=True)
     draws = [quantities(*draw, **priors) for draw in drawn]

@@ -7,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks import _free_emissions as free
 from benchmarks._serve import serve
+from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy
@@ -44,6 +45,7 @@ class World:
                 max_iter=max_iter,
                 tol=TOL,
                 random_state=seed,
+                **PUBLISHED,
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # of one iteration

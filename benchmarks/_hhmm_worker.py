@@ -15,10 +15,11 @@ import numpy as np
 import hhmm
 from benchmarks._kernels import seconds_of
 from benchmarks._serve import peak_memory, serve
+from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import objective
 from hhmm._inference import dispatch, initialise
-from hhmm._inference.chain import Settings
+from hhmm._inference.chain import Phase, Settings, Stages
 from hhmm._inference.prepare import prepare
 from hhmm._inference.run import Start, run
 from hhmm._model.terms import Terms
@@ -79,7 +80,7 @@ class Chain:
             settings=self._settings,
             n_iter=n_sweeps,
             n_draws=self._n_draws,
-            n_warm_up=0,
+            stages=Stages(),
             report=lambda *_: None,
         )
         self._state = result.chain
@@ -103,7 +104,7 @@ class Chain:
                 chain,
                 self._stats_of_groups(),
                 self._learning_rate,
-                np.bool_(False),
+                Phase(np.bool_(False), np.bool_(False)),
                 algorithm="gibbs",
                 settings=self._settings,
             )
@@ -165,7 +166,9 @@ class Side:
             X = np.load(data)
             init = "prior" if truth is None else np.load(truth)["states"]
             # a chain that starts at parameters draws states alone in its first sweep
-            model = EfficientHHMM(n_states, n_syllables, init=init, max_iter=2, random_state=0)
+            model = EfficientHHMM(
+                n_states, n_syllables, init=init, max_iter=2, random_state=0, **PUBLISHED
+            )
             return model.fit(X), X
 
         first_sweep = seconds_of(fit)
@@ -218,13 +221,15 @@ class Side:
 
     def fit(self, data, n_states, n_syllables, n_sweeps):
         """Load data and fit a model with so many sweeps."""
-        EfficientHHMM(n_states, n_syllables, max_iter=n_sweeps, random_state=0).fit(np.load(data))
+        EfficientHHMM(n_states, n_syllables, max_iter=n_sweeps, random_state=0, **PUBLISHED).fit(
+            np.load(data)
+        )
 
     def true_recovery(self, data, truth):
         """Accuracy and log joint under the true parameters."""
         X, true = np.load(data), np.load(truth)
         model = EfficientHHMM.from_params(
-            true["emission_base"], true["emission_biases"], true["trans_probs"]
+            true["emission_base"], true["emission_biases"], true["trans_probs"], **PUBLISHED
         )
         return {
             "accuracy": _smoothed_accuracy(model, X, true["states"]),
@@ -235,7 +240,9 @@ class Side:
         """Accuracy and log joint of a fit."""
         X = np.load(data)
         began = time.perf_counter()
-        model = EfficientHHMM(n_states, n_syllables, max_iter=n_sweeps, random_state=seed).fit(X)
+        model = EfficientHHMM(
+            n_states, n_syllables, max_iter=n_sweeps, random_state=seed, **PUBLISHED
+        ).fit(X)
         seconds = time.perf_counter() - began
         log_joint = model.log_joint_[0]
         return {

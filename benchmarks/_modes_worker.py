@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks._regimes import make_regimes
 from benchmarks._serve import serve
+from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm.datasets import load_bengalese_finch
 from hhmm.metrics import matched_accuracy
@@ -45,6 +46,7 @@ class Problem:
                 init=self._data.regimes if init == "truth" else init,
                 max_iter=max_iter,
                 random_state=seed,
+                **PUBLISHED,
             ).fit(self._data.sequences)
         log_joint = model.log_joint_[0]
         n_last = len(log_joint) // 4 if algorithm == "gibbs" else 1
@@ -74,7 +76,11 @@ def song(n_states, seed, n_train, emission_sampler):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = EfficientHHMM(
-            n_states, 9, trans_kappa=1, emission_sampler=emission_sampler, random_state=seed
+            n_states,
+            9,
+            trans_kappa=1,
+            random_state=seed,
+            **PUBLISHED | {"emission_sampler": emission_sampler},
         ).fit(songs[:n_train])
     return {
         "n_states": n_states,

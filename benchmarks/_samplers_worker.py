@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks._hhmm_worker import Chain, published
 from benchmarks._kernels import seconds_of
 from benchmarks._serve import serve
+from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import SAMPLERS, hmc, newton, objective
 from hhmm._precision import double_precision
@@ -36,10 +37,10 @@ class Samplers:
             model = EfficientHHMM(
                 n_states,
                 n_syllables,
-                emission_sampler=sampler,
                 init=states,
                 max_iter=max_iter,
                 random_state=0,
+                **PUBLISHED | {"emission_sampler": sampler},
             ).fit(X)
             self._chains[sampler] = Chain(model, X)
             self._draws[sampler] = Draws(model, X, sampler).draw

@@ -2,6 +2,15 @@
 
 from typing import NamedTuple
 
+# settings of the published model, which is what the reference fits
+PUBLISHED = {
+    "emission_usage_sigma": 0,
+    "emission_base_sigma": 1,
+    "emission_biases_sigma": 1,
+    "self_transitions": True,
+    "emission_sampler": "laplace",
+}
+
 
 class Workload(NamedTuple):
     """Simulated data, and how the two sides are set for it."""

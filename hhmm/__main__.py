@@ -16,6 +16,14 @@ from hhmm.datasets import load_bengalese_finch, make_hhmm
 from hhmm.metrics import matched_accuracy
 
 N_SWEEPS = 100
+# of the simulation; the fit has the same, so that log joints can be compared
+PRIORS = {
+    "emission_usage_sigma": 0.0,
+    "emission_base_sigma": 1.0,
+    "emission_biases_sigma": 1.0,
+    "trans_beta": 1.0,
+    "trans_kappa": 100.0,
+}
 SONG_STATES = (2, 3, 4, 5, 6, 8)
 
 
@@ -57,15 +65,14 @@ def run_tutorial(out):
         n_timesteps=1000,
         n_states=5,
         n_syllables=20,
-        emission_base_sigma=1.0,
-        emission_biases_sigma=1.0,
-        trans_beta=1.0,
-        trans_kappa=100.0,
         random_state=0,
+        **PRIORS,
     )
-    true = EfficientHHMM.from_params(data.emission_base, data.emission_biases, data.trans_probs)
+    true = EfficientHHMM.from_params(
+        data.emission_base, data.emission_biases, data.trans_probs, **PRIORS
+    )
     began = time.perf_counter()
-    model = EfficientHHMM(n_states=5, max_iter=N_SWEEPS, random_state=0, verbose=1)
+    model = EfficientHHMM(n_states=5, max_iter=N_SWEEPS, random_state=0, verbose=1, **PRIORS)
     model.fit(data.X)
     seconds = time.perf_counter() - began
     print(f"Fitted {N_SWEEPS} sweeps in {seconds:.1f} s, compilation included.\n")
@@ -132,9 +139,6 @@ def run_song(out):
         model = EfficientHHMM(
             n_states,
             n_syllables=9,
-            emission_usage_sigma="auto",
-            emission_base_sigma="auto",
-            emission_biases_sigma="auto",
             trans_beta="auto",
             trans_kappa="auto",
             max_iter=200,

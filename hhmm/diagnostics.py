@@ -247,8 +247,8 @@ def posterior_summary(model, *, include_biases=False):
     >>> data = make_hhmm(10, 100, n_states=2, n_syllables=4, random_state=0)
     >>> model = EfficientHHMM(n_states=2, max_iter=40, random_state=0).fit(data.X)
     >>> summary = posterior_summary(model)
-    >>> summary.name[[0, 6, 9, -1]].tolist()
-    ['log_joint', 'dwell_time[0]', 'usage[1]', 'trans_probs[1, 1]']
+    >>> summary.name[[0, 4, 9, -1]].tolist()
+    ['log_joint', 'emission_base_sigma', 'usage_entropy', 'trans_probs[1, 1]']
     """
     check_is_fitted(model)
     check_flag(include_biases, "include_biases")

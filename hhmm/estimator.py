@@ -36,7 +36,7 @@ from hhmm._emission_solvers.scales import FIRST_GUESS
 from hhmm._files import absolute
 from hhmm._inference import checkpoint as checkpoints
 from hhmm._inference import decode, draws, starts, verdict
-from hhmm._inference.chain import Settings
+from hhmm._inference.chain import Settings, Stages
 from hhmm._inference.convergence import agreeing, heights
 from hhmm._inference.prepare import prepare
 from hhmm._inference.run import NEVER, End, run, run_chains
@@ -56,6 +56,8 @@ from hhmm.metrics import state_usage
 _STATE_VERSION = 2
 # terms that models of version 0.1 do not have
 _OPTIONAL_TERMS = [term for term in ALL_TERMS if term.name in ("usage", "interactions")]
+# sweeps in which scales stay at first guesses after a start at random, at most
+N_HELD = 50
 # attributes that only a fit by a sampler has
 _OF_DRAWS = ("posterior_", "emission_acceptance_", "emission_diverging_", "_kept_sweeps")
 # stacklevel of a warning in _fit: over its decorators, fit, and that of fit
@@ -97,16 +99,16 @@ class EfficientHHMM(
         Number of syllables S, at most 46,340; labels are 0 to S - 1. None takes the
         largest label of the training data plus one. Give it where held-out data may hold
         labels that the training data does not.
-    emission_usage_sigma : float or "auto", default=0.0
+    emission_usage_sigma : float or "auto", default="auto"
         Prior standard deviation of the entries of `emission_usage_`. 0 leaves this term out,
         here and below; "auto" learns the scale from the data.
-    emission_base_sigma : float or "auto", default=1.0
+    emission_base_sigma : float or "auto", default="auto"
         Prior standard deviation of the entries of `emission_base_`.
-    emission_biases_sigma : float or "auto", default=1.0
+    emission_biases_sigma : float or "auto", default="auto"
         Prior standard deviation of the entries of `emission_biases_`.
     emission_interactions_sigma : float or "auto", default=0.0
         Prior standard deviation of the entries of `emission_interactions_`.
-    self_transitions : bool or "auto", default=True
+    self_transitions : bool or "auto", default="auto"
         Whether a syllable that follows itself is an emission (True), or held (False). "auto" takes
         False where syllables are held for 3 timesteps or longer on average, and where no syllable
         ever follows itself, though some would by chance: runs were collapsed.
@@ -258,9 +260,15 @@ class EfficientHHMM(
 
     A scale that is "auto" has a half-Cauchy prior of scale 2 (trans_beta 1, trans_kappa 100). With
     "gibbs" it is drawn in every sweep [6]_ [7]_; "em" and "gradient" estimate it by type-II maximum
-    likelihood. The race of `init` "windows" learns scales too. The published model
-    has ``emission_usage_sigma=0``, ``emission_interactions_sigma=0``, ``self_transitions=True`` and
-    numbers for the other scales.
+    likelihood. The race of `init` "windows" learns scales too. With `init` "prior" and "random" they
+    stay at 2 (base 3) in the first quarter of the sweeps (half of the iterations of "em"), at most
+    50, since states that are still unknown would be found to have no effect. "auto" is the default of the scales
+    of usage, base and biases, because it predicts held-out sequences better; `trans_kappa` is a
+    number by default, because it says how slow the states are that you look for.
+
+    The published model is ``EfficientHHMM(emission_usage_sigma=0, emission_base_sigma=1,
+    emission_biases_sigma=1, self_transitions=True, emission_sampler="laplace")``. Its defaults were
+    those of version 0.1.
 
     Parameters, `score` and `score_samples` are computed in float64. Messages of a fit are float32:
     what `log_joint_` records of a sweep is off by at most 1.2e-7 nats a timestep, and typically by
@@ -349,11 +357,11 @@ class EfficientHHMM(
         n_states=5,
         n_syllables=None,
         *,
-        emission_usage_sigma=0.0,
-        emission_base_sigma=1.0,
-        emission_biases_sigma=1.0,
+        emission_usage_sigma="auto",
+        emission_base_sigma="auto",
+        emission_biases_sigma="auto",
         emission_interactions_sigma=0.0,
-        self_transitions=True,
+        self_transitions="auto",
         trans_beta=1.0,
         trans_kappa=100.0,
         algorithm="gibbs",
@@ -513,6 +521,7 @@ class EfficientHHMM(
         memory.check_fits(estimate_memory(None))
         origin = self._origin(checked, n_syllables)
         rng = check_random_state(self.random_state)
+        is_blind = isinstance(origin, str) and origin in ("prior", "random")
         n_chains, n_iter = int(self.n_chains), int(self.max_iter)
         saved = contextlib.nullcontext()
         if path is not None:
@@ -549,6 +558,7 @@ class EfficientHHMM(
                 fitted_attributes=lambda chain: (
                     _params_of(chain)
                     | {"n_syllables_": n_syllables, "self_transitions_": terms.self_transitions}
+                    | {"sigmas_": _floats(chain.priors._asdict())}
                 ),
             )
             run_one = functools.partial(
@@ -559,8 +569,11 @@ class EfficientHHMM(
                 settings=settings,
                 n_iter=n_iter,
                 n_draws=n_draws,
-                # draws are kept of the second half alone
-                n_warm_up=n_iter // 2 if is_sampler else 0,
+                stages=Stages(
+                    n_warm_up=n_iter // 2,  # draws are kept of the second half alone
+                    # a start that knows nothing of the states would have their scale learnt as 0
+                    n_held=min(N_HELD, n_iter // (4 if is_sampler else 2)) if is_blind else 0,
+                ),
                 save_every=checkpoint_every,
                 each_sweep=bool(tasks),
                 tol=NEVER if is_sampler else to_float(self.tol, "tol"),
@@ -819,9 +832,12 @@ class EfficientHHMM(
             log p(X | parameters) + log p(parameters), nats.
         """
         log_likelihood = self.score_samples(X, mask=mask).sum()
-        priors = self._priors(getattr(self, "sigmas_", {}))
+        priors = self._priors(self.sigmas_)
         params = self._params()
         terms = self._terms(len(self.trans_probs_), self.n_syllables_, self.self_transitions_)
+        # of from_params, terms that were not given are left out
+        present = (term.name for term in terms.present if getattr(priors, term.sigma) > 0)
+        terms = terms._replace(names=tuple(present))
         log_prior = decode.params_log_prior(with_zeros(params), priors, terms=terms)
         return float(log_likelihood + log_prior)
 
@@ -967,7 +983,8 @@ class EfficientHHMM(
             d, in the Helmert bases, of shape (n_states - 1, n_syllables, n_syllables - 1).
             None is 0.
         **hyperparameters
-            Constructor arguments other than n_states and n_syllables.
+            Constructor arguments other than n_states and n_syllables. A scale that is "auto" is
+            the root mean square of the entries of its term, and `self_transitions` "auto" is True.
 
         Returns
         -------
@@ -1006,6 +1023,8 @@ class EfficientHHMM(
         for name, values in with_zeros(params)._asdict().items():
             setattr(model, f"{name}_", values)
         model.n_syllables_ = terms.n_syllables
+        spread = {term.sigma: _spread(getattr(params, term.parameter)) for term in ALL_TERMS}
+        model.sigmas_ = model._priors(FIRST_GUESS | spread)._asdict()
         return model
 
     @property
@@ -1260,7 +1279,7 @@ class EfficientHHMM(
             )
         for name, values in with_zeros(params)._asdict().items():
             setattr(self, f"{name}_", np.asarray(values))
-        self.sigmas_ = {name: float(value) for name, value in self.sigmas_.items()}
+        self.sigmas_ = _floats(self.sigmas_)
         self.converged_ = judged.converged
         vars(self).pop("emission_losses_", None)
         if self.algorithm != "gradient":
@@ -1305,6 +1324,17 @@ class EfficientHHMM(
         return params, prepared, checked
 
 
+def _floats(values):
+    return {name: float(value) for name, value in values.items()}
+
+
+def _spread(values):
+    """The scale of the entries of a term, their root mean square; 0 of a term that is left out."""
+    if values is None:
+        return 0.0
+    return float(np.sqrt(np.mean(np.square(values)))) if np.any(values) else 1.0
+
+
 def _published(state):
     """The attributes of a model of version 0.1, with what was added since at its meaning there."""
     state = ADDED_SETTINGS | state
@@ -1313,7 +1343,6 @@ def _published(state):
         params = with_zeros(Params(**{name: state[f"{name}_"] for name in names}))
         state |= {f"{name}_": values for name, values in params._asdict().items()}
         state |= {"self_transitions_": True}
-    if "log_joint_" in state:
         state["sigmas_"] = {name: float(state[name]) for name in Priors._fields}
     return state
 

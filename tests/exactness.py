@@ -229,7 +229,7 @@ class Kernel(NamedTuple):
 
         def one(key, chain, data):
             key = jax.random.fold_in(key, number)
-            return chains.sweep(self, key, chain, data, 0.0, False, settings=self.settings)
+            return chains.sweep(self, key, chain, data, 0.0, chains.Phase(), settings=self.settings)
 
         return jax.vmap(one)(keys, chain, data)
 

@@ -50,7 +50,9 @@ def test_log_likelihoods_are_those_of_a_model_with_the_draw(model, data):
     given = model.to_arviz(data.X[:5]).log_likelihood["X"]
     assert given.sizes == {"chain": 3, "draw": 4, "sequence": 5}
     for chain, draw in [(0, 0), (2, 3)]:
-        of_draw = EfficientHHMM.from_params(*(part[chain, draw] for part in model.posterior_[:3]))
+        drawn = [part[chain, draw] for part in model.posterior_[:3]]
+        usage = model.posterior_.emission_usage[chain, draw]
+        of_draw = EfficientHHMM.from_params(*drawn, emission_usage=usage)
         np.testing.assert_allclose(
             given[chain, draw], of_draw.score_samples(data.X[:5]), rtol=1e-12
         )

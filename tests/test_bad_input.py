@@ -185,7 +185,11 @@ def test_mask_with_a_list(fitted_on_list):
             )
         ),
         (
-            {"emission_base_sigma": 0, "emission_biases_sigma": 0.0},
+            {
+                "emission_usage_sigma": 0,
+                "emission_base_sigma": 0,
+                "emission_biases_sigma": 0.0,
+            },
             r"emission_interactions_sigma are 0, .* At least one must be positive or 'auto'",
         ),
         ({"emission_usage_sigma": "learn"}, r"'emission_usage_sigma' .* {'auto'}. Got 'learn'"),

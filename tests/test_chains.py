@@ -21,6 +21,7 @@ from hhmm._model.terms import Terms
 from hhmm._progress import Progress
 from hhmm._types import Params
 from hhmm.datasets import make_hhmm
+from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -32,7 +33,8 @@ def data():
 
 def _model(**parameters):
     defaults = {"trans_kappa": 30.0, "init": "random", "random_state": 0, "max_iter": 24}
-    parameters = {"emission_biases_sigma": 2.0, **defaults, **parameters}
+    defaults = PUBLISHED | defaults
+    parameters = {**defaults, "emission_biases_sigma": 2.0, **parameters}
     return EfficientHHMM(3, 6, **parameters)
 
 
@@ -88,8 +90,7 @@ def test_the_best_chain_gives_the_estimate(several, data):
         last.emission_base[best, -1],
         last.emission_biases[best, -1],
         last.trans_probs[best, -1],
-        trans_kappa=30.0,
-        emission_biases_sigma=2.0,
+        **PUBLISHED | {"trans_kappa": 30.0, "emission_biases_sigma": 2.0},
     )
     np.testing.assert_allclose(model.log_joint(data.X), several.log_joint_[best, -1], rtol=1e-7)
     assert np.mean(model.predict(data.X) == several.states_) > 0.8

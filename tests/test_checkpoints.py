@@ -24,6 +24,7 @@ from sklearn.frozen import FrozenEstimator
 from benchmarks import kills
 from hhmm import EfficientHHMM, _files
 from hhmm._inference import checkpoint, draws, run
+from hhmm._model.terms import ADDED_SETTINGS
 from hhmm._types import Params
 from hhmm.datasets import make_hhmm
 from hhmm.model_selection import scan
@@ -447,7 +448,7 @@ def test_checkpoints_written_earlier_go_on(tmp_path, path):
     """Of every format so far: what is recorded in the file is in the fit that goes on from it."""
     kept = np.load(path)
     settings = json.loads(kept["header"].tobytes())["settings"]
-    model = EfficientHHMM(**settings, random_state=0, max_iter=11)
+    model = EfficientHHMM(**ADDED_SETTINGS | settings, random_state=0, max_iter=11)
     copied = Path(shutil.copy(path, tmp_path))
     model.fit(np.load(FOLDER / "model_1.npz")["X"], checkpoint=copied)
     assert model.n_iter_ == 11

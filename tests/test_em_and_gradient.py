@@ -15,6 +15,7 @@ from hhmm._precision import double_precision
 from hhmm._types import Priors
 from hhmm.datasets import make_hhmm
 from tests import oracles
+from tests.published import PUBLISHED
 
 N_STATES, N_SYLLABLES = 2, 4
 BACKENDS = ["sequential", "compressed", "parallel"]
@@ -37,7 +38,8 @@ def tiny():
 
 
 def _model(algorithm, **parameters):
-    parameters = {"trans_kappa": 10.0, "init": "prior", "random_state": 0, **parameters}
+    defaults = {"trans_kappa": 10.0, "init": "prior", "random_state": 0}
+    parameters = PUBLISHED | defaults | parameters
     return EfficientHHMM(N_STATES, N_SYLLABLES, algorithm=algorithm, **parameters)
 
 
@@ -58,7 +60,9 @@ def test_one_step_of_em_is_the_mode_given_the_expected_counts(tiny):
     """Counts by enumeration over paths, the emission mode by scipy, the transitions by hand."""
     start = oracles.random_model(np.random.default_rng(2), N_STATES, 3)
     init = EfficientHHMM.from_params(*start)
-    model = EfficientHHMM(N_STATES, 3, trans_kappa=2.0, algorithm="em", init=init, max_iter=1)
+    model = EfficientHHMM(
+        N_STATES, 3, trans_kappa=2.0, algorithm="em", init=init, max_iter=1, **PUBLISHED
+    )
     with pytest.warns(ConvergenceWarning, match="em did one iteration, which does not show"):
         model.fit(tiny)
     trans, syllables = _expected_counts(start, tiny)

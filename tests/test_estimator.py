@@ -23,6 +23,7 @@ from hhmm._inference import dispatch, verdict
 from hhmm.datasets import load_bengalese_finch, make_hhmm
 from hhmm.metrics import matched_accuracy
 from tests import oracles
+from tests.published import PUBLISHED
 
 FRAME_METHODS = ["predict", "predict_proba", "filter_proba", "sample_states"]
 STATE_METHODS = ["predict", "sample_states"]
@@ -35,7 +36,9 @@ def data():
 
 @pytest.fixture(scope="module")
 def fitted(data):
-    return EfficientHHMM(n_states=3, max_iter=40, random_state=0, init="prior").fit(data.X)
+    return EfficientHHMM(n_states=3, max_iter=40, random_state=0, init="prior", **PUBLISHED).fit(
+        data.X
+    )
 
 
 def _call(model, method, X, **kwargs):
@@ -87,7 +90,9 @@ def test_states_and_parameters_share_their_numbering(fitted, data):
 
 
 def test_a_fit_recovers_the_states(fitted, data):
-    truth = EfficientHHMM.from_params(data.emission_base, data.emission_biases, data.trans_probs)
+    truth = EfficientHHMM.from_params(
+        data.emission_base, data.emission_biases, data.trans_probs, **PUBLISHED
+    )
     best = matched_accuracy(data.states, truth.predict(data.X))
     assert matched_accuracy(data.states, fitted.predict(data.X)) > best - 0.05
     # parameters at a mode of the same height: a Gibbs draw lies about d / 2 nats below it
@@ -97,7 +102,7 @@ def test_a_fit_recovers_the_states(fitted, data):
 
 def test_log_joint_is_likelihood_plus_prior(data):
     model = EfficientHHMM.from_params(
-        data.emission_base, data.emission_biases, data.trans_probs, trans_kappa=7.0
+        data.emission_base, data.emission_biases, data.trans_probs, trans_kappa=7.0, **PUBLISHED
     )
     oracle = oracles.Model(data.emission_base, data.emission_biases, data.trans_probs)
     expected = model.score_samples(data.X).sum() + oracles.log_prior(oracle, 1, 1, 1, 7.0)
@@ -226,10 +231,13 @@ def test_every_start_and_solver_runs(data, solver, init):
 
 def test_a_start_at_given_states_starts_there(data):
     """From the true states the first sweep is where a chain from the prior is not yet."""
-    start = EfficientHHMM(n_states=3, max_iter=1, init=data.states, random_state=0).fit(data.X)
-    truth = EfficientHHMM.from_params(data.emission_base, data.emission_biases, data.trans_probs)
+    settings = {"n_states": 3, "max_iter": 1, "random_state": 0, **PUBLISHED}
+    start = EfficientHHMM(init=data.states, **settings).fit(data.X)
+    truth = EfficientHHMM.from_params(
+        data.emission_base, data.emission_biases, data.trans_probs, **PUBLISHED
+    )
     assert start.log_joint_[0, 0] > truth.log_joint(data.X) - 60
-    random = EfficientHHMM(n_states=3, max_iter=1, init="random", random_state=0).fit(data.X)
+    random = EfficientHHMM(init="random", **settings).fit(data.X)
     assert random.log_joint_[0, 0] < start.log_joint_[0, 0] - 100
 
 
@@ -242,9 +250,9 @@ def test_init_as_a_list_of_states(data):
 
 def test_one_state_is_a_markov_chain(data):
     """K = 1: the emissions have the posterior of a softmax-normal Markov chain, no biases."""
-    model = EfficientHHMM(n_states=1, max_iter=200, n_draws=100, random_state=0, init="prior").fit(
-        data.X
-    )
+    model = EfficientHHMM(
+        n_states=1, max_iter=200, n_draws=100, random_state=0, init="prior", **PUBLISHED
+    ).fit(data.X)
     assert model.emission_biases_.shape == (0, 5)
     np.testing.assert_array_equal(model.trans_probs_, [[1.0]])
     assert (model.predict(data.X) == 0).all()
@@ -418,13 +426,13 @@ def test_data_is_left_as_it_was(data):
 def test_hmc_records_its_acceptance_and_leaves_a_start_far_away():
     data = make_hhmm(20, 100, 2, 5, random_state=3)
     model = EfficientHHMM(
-        2, 5, emission_sampler="hmc", max_iter=30, random_state=0, init="prior"
+        2, 5, emission_sampler="hmc", max_iter=30, random_state=0, init="prior", **PUBLISHED
     ).fit(data.X)
     assert model.emission_acceptance_.shape == model.emission_diverging_.shape == (1, 30)
     assert model.emission_acceptance_[0, 15:].mean() > 0.6
     assert not model.emission_diverging_.any()
     other = EfficientHHMM(
-        2, 5, emission_sampler="laplace", max_iter=30, random_state=0, init="prior"
+        2, 5, emission_sampler="laplace", max_iter=30, random_state=0, init="prior", **PUBLISHED
     ).fit(data.X)
     assert (other.emission_acceptance_ == 1).all()
     assert len(np.unique(model.posterior_.emission_base[0, :, 0, 0])) > 5
@@ -482,9 +490,11 @@ def test_hmc_without_newton_is_refused():
 def test_averages_over_draws_are_those_of_models_at_each_draw(data):
     """Hand computed from one model a draw; the point estimate stays the default."""
     model = EfficientHHMM(3, max_iter=20, n_draws=4, init="prior", random_state=0).fit(data.X)
+    drawn = model.posterior_
+    parts = drawn.emission_base, drawn.emission_biases, drawn.trans_probs, drawn.emission_usage
     at_draws = [
-        EfficientHHMM.from_params(b, c, a)
-        for b, c, a in zip(*(part[0] for part in model.posterior_[:3]), strict=True)
+        EfficientHHMM.from_params(b, c, a, emission_usage=u)
+        for b, c, a, u in zip(*(part[0] for part in parts), strict=True)
     ]
     averaged = model.predict_proba(data.X, average=True)
     expected = np.mean([one.predict_proba(data.X) for one in at_draws], axis=0)

@@ -33,16 +33,20 @@ from hhmm._random import key_from_random_state
 from hhmm._types import EmissionLogits, PackedRuns, Params, Priors, RunData, SufficientStats
 from hhmm.metrics import matched_accuracy
 from tests import long_sequences, oracles
+from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 N_STATES, N_SYLLABLES = 3, 6
 N_SEQUENCES, N_TIMESTEPS = 4, 48
+BASE_AND_BIASES = ("emission_base_sigma", "emission_biases_sigma")
 ALGORITHMS = {
     "gibbs": {},
     "compressed": {"message_passing": "compressed"},
     "hmc": {"emission_sampler": "hmc"},
     "em": {"algorithm": "em"},
+    "learnt": dict.fromkeys(("emission_usage_sigma", *BASE_AND_BIASES), "auto"),
+    "learnt by em": {"algorithm": "em", **dict.fromkeys(BASE_AND_BIASES, "auto")},
 }
 
 
@@ -66,14 +70,15 @@ def _sequences(kind):
 
 
 def _fit(X, **given):
-    arguments = {"init": "prior", "max_iter": 4, "n_draws": 2, "random_state": 0} | given
+    arguments = {"init": "prior", "max_iter": 4, "n_draws": 2, "random_state": 0}
+    arguments = PUBLISHED | arguments | given
     return EfficientHHMM(arguments.pop("n_states", N_STATES), N_SYLLABLES, **arguments).fit(X)
 
 
 def _log_likelihood(model, x):
     """log p(x) of one sequence, in logarithms throughout."""
     q_s, q_k = oracles.helmert(model.n_syllables), oracles.helmert(model.n_states)
-    base = model.emission_base @ q_s.T
+    base = model.emission_base @ q_s.T + model.emission_usage @ q_s.T
     biases = q_k @ model.emission_biases @ q_s.T
     log_probs = scipy.special.log_softmax(base + biases[:, None], axis=2)
     with np.errstate(divide="ignore"):
@@ -88,7 +93,10 @@ def _log_likelihood(model, x):
 def _check(model, X):
     """Parameters are parameters, and what is said of X is what the oracle says."""
     assert np.isfinite(model.log_joint_).all()
-    fitted = oracles.Model(model.emission_base_, model.emission_biases_, model.trans_probs_)
+    names = oracles.ModelOfTerms._fields
+    fitted = oracles.ModelOfTerms(*(getattr(model, f"{name}_") for name in names))
+    assert fitted.self_transitions
+    assert not fitted.emission_interactions.any()
     assert all(np.isfinite(part).all() for part in fitted)
     assert (fitted.trans_probs >= 0).all()
     np.testing.assert_allclose(fitted.trans_probs.sum(axis=1), 1, rtol=1e-12)
@@ -109,6 +117,10 @@ def _check(model, X):
         ("rare", "hmc"),
         ("separated", "gibbs"),
         ("separated", "em"),
+        ("constant", "learnt"),
+        ("deterministic", "learnt"),
+        ("rare", "learnt by em"),
+        ("separated", "learnt"),
     ],
 )
 def test_sequences_that_say_little_or_all(kind, algorithm):

@@ -9,7 +9,7 @@ import pytest
 
 from hhmm import EfficientHHMM, _sequences
 from hhmm._inference import dispatch, draws, gibbs, initialise, run
-from hhmm._inference.chain import Settings
+from hhmm._inference.chain import Settings, Stages
 from hhmm._inference.convergence import drift
 from hhmm._inference.prepare import prepare
 from hhmm._messages import sequential
@@ -20,6 +20,7 @@ from hhmm._random import key_from_random_state
 from hhmm._types import Params, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
 from tests import oracles
+from tests.published import PUBLISHED
 
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 10.0)))
 N_STATES, N_SYLLABLES = 2, 4
@@ -83,7 +84,7 @@ def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0):
         settings=SETTINGS,
         n_iter=n_iter,
         n_draws=5,
-        n_warm_up=0,
+        stages=Stages(),
         report=lambda *_: None,
     )
 
@@ -155,7 +156,9 @@ def test_not_finite_log_joint_is_an_error(data):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_one_trace_a_shape_and_none_for_another_prior(data, n_sweep_traces):
     """The sweep is traced for the first fit, and never again on data of that shape."""
-    model = EfficientHHMM(N_STATES, N_SYLLABLES, max_iter=3, random_state=0, init="random")
+    model = EfficientHHMM(
+        N_STATES, N_SYLLABLES, max_iter=3, random_state=0, init="random", **PUBLISHED
+    )
     model.fit(data.X)
     assert n_sweep_traces() == 1
     model.fit(data.X[::-1])

@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from hhmm import EfficientHHMM, _lanes
 from hhmm._inference import dispatch, gibbs, initialise
-from hhmm._inference.chain import Settings
+from hhmm._inference.chain import Phase, Settings
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
 from hhmm._model.terms import Terms
@@ -150,7 +150,7 @@ def _largest_array(sequences, backend):
     )
 
     def sweep(key, chain, data):
-        return gibbs.sweep(key, chain, data, 0.0, False, settings=settings)
+        return gibbs.sweep(key, chain, data, 0.0, Phase(), settings=settings)
 
     jaxpr = jax.make_jaxpr(sweep)(key_from_random_state(0), chain, prepared.data)
     return max(_sizes(jaxpr.jaxpr))

@@ -28,6 +28,7 @@ from benchmarks.efficiency_plot import draw_efficiency
 from benchmarks.figures import Figure
 from benchmarks.workloads import QUICK, Calibration
 from hhmm import EfficientHHMM
+from tests.published import PUBLISHED
 
 
 def widest(text):
@@ -149,7 +150,7 @@ def test_ranked_quantities_have_the_library_s_densities_and_no_labels():
     sequences = _calibration_worker.observe(rng, X, (30, 20, 10), 0.2)
     b, c = rng.standard_normal((4, 3)), rng.standard_normal((2, 3))
     params = (b, c, rng.dirichlet(np.ones(3), 3))
-    model = EfficientHHMM.from_params(*params, **priors)
+    model = EfficientHHMM.from_params(*params, **PUBLISHED | priors)
     found = _calibration_worker.quantities(*params, model.log_joint(sequences), **priors)
     np.testing.assert_allclose(
         found["log-likelihood"], model.score_samples(sequences).sum(), rtol=1e-6
@@ -157,7 +158,7 @@ def test_ranked_quantities_have_the_library_s_densities_and_no_labels():
     # columns of the Helmert basis of three states; exchanging the first two flips one of them
     order = [1, 0, 2]
     renamed = (b, c * np.array([[-1], [1]]), params[2][order][:, order])
-    model = EfficientHHMM.from_params(*renamed, **priors)
+    model = EfficientHHMM.from_params(*renamed, **PUBLISHED | priors)
     again = _calibration_worker.quantities(*renamed, model.log_joint(sequences), **priors)
     for name, value in found.items():
         np.testing.assert_allclose(again[name], value, rtol=1e-5)

@@ -12,6 +12,7 @@ from hhmm._states import find_unused
 from hhmm._validation import UnusedStatesWarning
 from hhmm.metrics import state_usage
 from hhmm.model_selection import scan
+from tests.published import PUBLISHED
 
 # Find them
 
@@ -84,7 +85,7 @@ def test_a_fit_names_states_that_it_does_not_use(algorithm):
 def test_a_fit_that_uses_its_states_does_not_warn():
     rng = np.random.default_rng(0)
     X = [np.concatenate([rng.integers(0, 3, 200), rng.integers(3, 6, 200)]) for _ in range(4)]
-    model = EfficientHHMM(2, algorithm="em", random_state=0)
+    model = EfficientHHMM(2, algorithm="em", random_state=0, **PUBLISHED)
     assert warnings_of(lambda: model.fit(X)) == []
     assert state_usage(model.states_).min() > 0.3
     assert warnings_of(lambda: EfficientHHMM(1, max_iter=2).fit(X)) == []

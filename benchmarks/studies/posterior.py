@@ -24,6 +24,7 @@ from benchmarks import report
 from benchmarks.figures import RULE, verdict
 from benchmarks.studies._command import parse_arguments, write_results
 from benchmarks.studies.learnt import LEARNT
+from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm.datasets import load_bengalese_finch
 
@@ -129,11 +130,11 @@ def draw_by_gibbs(songs, start, sampler, n_draws):
         EfficientHHMM(
             N_STATES,
             trans_kappa=TRANS_KAPPA,
-            emission_sampler=sampler,
             init=start,
             max_iter=2 * n_draws,
             n_draws=n_draws,
             random_state=seed,
+            **PUBLISHED | {"emission_sampler": sampler},
         ).fit(songs)
         for seed in (1, 2)
     ]
@@ -217,7 +218,7 @@ def main():
     songs = load_bengalese_finch().sequences
     order = np.random.default_rng(0).permutation(len(songs))
     songs = [songs[i] for i in order[:N_SONGS]]
-    start = EfficientHHMM(N_STATES, trans_kappa=TRANS_KAPPA, random_state=0).fit(songs)
+    start = EfficientHHMM(N_STATES, trans_kappa=TRANS_KAPPA, random_state=0, **PUBLISHED).fit(songs)
     reference = start.syllable_trans_probs_
     exact = align(draw_by_nuts(songs, start, n_draws), reference)
     lines = [

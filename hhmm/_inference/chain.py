@@ -27,6 +27,28 @@ class Settings(NamedTuple):
     learnt: tuple = ()  # fields of Priors that are learnt, in their order
 
 
+class Phase(NamedTuple):
+    """What a sweep may do that one in the middle of a long chain may not."""
+
+    warming_up: Array = False  # () bool: no draw is kept, so the posterior may change
+    holds_scales: Array = False  # () bool: scales that are learnt stay as they are
+
+
+class Stages(NamedTuple):
+    """When the phases of a run end: numbers of sweeps, counted from the first of the chain."""
+
+    n_warm_up: Array = 0  # () int32
+    n_held: Array = 0  # () int32, `FOREVER` where scales are never learnt
+
+    def phase(self, sweep):
+        """The `Phase` of a sweep."""
+        return Phase(sweep < self.n_warm_up, sweep < self.n_held)
+
+
+# more sweeps than any chain has
+FOREVER = 2**31 - 1
+
+
 class ChainState(NamedTuple):
     """A chain between two sweeps.
 
@@ -53,7 +75,7 @@ class ChainState(NamedTuple):
     optimizer: Any  # what the gradient algorithm carries from step to step; () for the others
 
 
-def sweep(algorithm, key, chain, sequences, learning_rate, warming_up, *, settings):
+def sweep(algorithm, key, chain, sequences, learning_rate, phase, *, settings):
     """One sweep: parameters, then states.
 
     Parameters
@@ -66,9 +88,7 @@ def sweep(algorithm, key, chain, sequences, learning_rate, warming_up, *, settin
         As the backend reads them.
     learning_rate : () float64
         For the solvers that have one.
-    warming_up : () bool
-        Whether the sweep is one that no draw is kept of, so that it need not leave the
-        posterior invariant.
+    phase : Phase
     settings : Settings, static
 
     Returns
@@ -83,7 +103,7 @@ def sweep(algorithm, key, chain, sequences, learning_rate, warming_up, *, settin
             key_trans,
             chain,
             learning_rate,
-            warming_up,
+            phase,
             settings=settings,
         ),
         lambda: chain,

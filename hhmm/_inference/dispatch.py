@@ -73,7 +73,7 @@ def fused(
     slots,
     sequences,
     learning_rate,
-    n_warm_up,
+    stages,
     tol,
     *,
     algorithm,
@@ -91,8 +91,7 @@ def fused(
         Where in `draws` each sweep is kept; past its end, it is not.
     sequences : PackedSequences or RunData
     learning_rate : () float64
-    n_warm_up : () int32
-        Sweeps before this one warm the chain up.
+    stages : chain.Stages
     tol : () float64
         A sweep that gains at most so many nats is the last one; negative for never.
     algorithm : str, a key of ``ALGORITHMS``, static
@@ -116,18 +115,20 @@ def fused(
     def body(carry):
         i, _, chain, draws, trace = carry
         before, priors = chain.log_joint, chain.priors
+        phase = stages.phase(first_sweep + i)
         chain = ALGORITHMS[algorithm].sweep(
             jax.random.fold_in(key, first_sweep + i),
             chain,
             sequences,
             learning_rate,
-            first_sweep + i < n_warm_up,
+            phase,
             settings=settings,
         )
         trace = jax.tree.map(lambda all_, new: all_.at[i].set(new), trace, trace_of(chain))
         stops = has_stopped(before, chain.log_joint, tol)
         if settings.learnt:
-            stops &= ~scales_moved(priors, chain.priors)
+            learns_later = phase.holds_scales & (stages.n_held < chains.FOREVER)
+            stops &= ~(scales_moved(priors, chain.priors) | learns_later)
         return i + 1, stops, chain, _keep(draws, slots[i], chain), trace
 
     empty = jax.tree.map(
@@ -159,7 +160,7 @@ def grouped(
     slots,
     groups,
     learning_rate,
-    n_warm_up,
+    stages,
     tol,
     *,
     algorithm,
@@ -187,7 +188,7 @@ def grouped(
             chain,
             stats,
             learning_rate,
-            np.bool_(sweep < n_warm_up),
+            stages.phase(np.int32(sweep)),
             algorithm=algorithm,
             settings=settings,
         )
@@ -219,7 +220,8 @@ def grouped(
         states, stats, log_likelihoods = zip(*drawn, strict=True)
         has_states = np.bool_(True)
         before = log_joint
-        moved = bool(settings.learnt) and scales_moved(priors, chain.priors)
+        learns_later = i + first_sweep < stages.n_held < chains.FOREVER
+        moved = bool(settings.learnt) and (learns_later or scales_moved(priors, chain.priors))
         log_likelihood = sum(map(float, log_likelihoods))
         log_joint = log_likelihood + (np.nan if log_prior_ is None else float(log_prior_))
         recorded.append(chain._replace(log_joint=log_joint, log_likelihood=log_likelihood))
@@ -248,7 +250,7 @@ def begin_ascent(chain, sequences, *, settings):
     """A chain of the gradient algorithm, from one that starts at states or at parameters."""
     key = key_from_data(jnp.zeros(2, jnp.uint32))  # EM takes keys as all algorithms do, uses none
     settings = settings._replace(emission_solver="newton")
-    chain = em.sweep(key, chain, sequences, 0.0, False, settings=settings)
+    chain = em.sweep(key, chain, sequences, 0.0, chains.Phase(), settings=settings)
     return gradient.start(chain._replace(log_joint=jnp.nan), settings.terms)
 
 
@@ -289,12 +291,12 @@ def sweep_keys(key, sweep):
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
 def update_params(
-    key_emission, key_trans, chain, stats, learning_rate, warming_up, *, algorithm, settings
+    key_emission, key_trans, chain, stats, learning_rate, phase, *, algorithm, settings
 ):
     """Parameters given the counts of all groups: the chain, and its log prior."""
     chain = chain._replace(stats=jax.tree.map(lambda *parts: sum(parts), *stats))
     chain = ALGORITHMS[algorithm].update_params(
-        key_emission, key_trans, chain, learning_rate, warming_up, settings=settings
+        key_emission, key_trans, chain, learning_rate, phase, settings=settings
     )
     # without weak types: with them the next call would compile again
     strong = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), chain._replace(stats=None))

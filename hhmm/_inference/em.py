@@ -40,11 +40,8 @@ def sweep(*arguments, settings):
     return chains.sweep(sys.modules[__name__], *arguments, settings=settings)
 
 
-def update_params(key_emission, key_trans, chain, learning_rate, warming_up, *, settings):
-    """Mode of emissions and transitions given the expected counts; the chain with them.
-
-    While it warms up, scales of terms stay as they are.
-    """
+def update_params(key_emission, key_trans, chain, learning_rate, phase, *, settings):
+    """Mode of emissions and transitions given the expected counts; the chain with them."""
     del key_emission, key_trans
     terms, priors, learnt = settings.terms, chain.priors, settings.learnt
     learns_terms = any(term.sigma in learnt for term in terms.present)
@@ -57,7 +54,7 @@ def update_params(key_emission, key_trans, chain, learning_rate, warming_up, *, 
             return nothing
         key = key_from_data(np.zeros(2, np.uint32))
         return jax.lax.cond(
-            warming_up,
+            phase.holds_scales,
             lambda: nothing,
             lambda: draw_with_hessian_covariance(key, terms, counts, hessian),
         )
@@ -84,7 +81,9 @@ def update_params(key_emission, key_trans, chain, learning_rate, warming_up, *, 
         estimated = scales.estimate_scales(
             terms, terms.stack(mode), solution.solved, priors, learnt
         )
-        priors = jax.tree.map(lambda old, new: jnp.where(warming_up, old, new), priors, estimated)
+        priors = jax.tree.map(
+            lambda old, new: jnp.where(phase.holds_scales, old, new), priors, estimated
+        )
     # before the mode: a probability may be 0 where beta is 1, and not where it is more
     priors = scales.estimate_concentrations(trans_counts, priors, learnt)
     trans_probs = trans_mode(trans_counts, priors, chain.trans_probs)

@@ -37,7 +37,7 @@ def sweep(*arguments, settings):
     return chains.sweep(sys.modules[__name__], *arguments, settings=settings)
 
 
-def update_params(key_emission, key_trans, chain, learning_rate, warming_up, *, settings):
+def update_params(key_emission, key_trans, chain, learning_rate, phase, *, settings):
     """Draw emissions and transitions given the states of the chain; returns the chain with them."""
     terms, priors, learnt = settings.terms, chain.priors, settings.learnt
     counts = emission_counts(terms, chain.stats)
@@ -52,14 +52,17 @@ def update_params(key_emission, key_trans, chain, learning_rate, warming_up, *, 
         tol=EMISSION_TOL,
     )
     drawn = SAMPLERS[settings.emission_sampler](
-        key_emission, terms, counts, priors, chain.logits, solve, warming_up, chain.tuning
+        key_emission, terms, counts, priors, chain.logits, solve, phase.warming_up, chain.tuning
     )
     logits, trans_counts = drawn.logits, chain.stats.state_trans_counts
     if learnt:
         # keys of their own: those of the draws above do not depend on what is learnt
         key_scales, key_concentrations = jax.random.split(jax.random.fold_in(key_trans, 1))
-        point, priors = scales.draw_scales(
-            key_scales, terms, counts, terms.stack(logits), priors, learnt
+        point = terms.stack(logits)
+        point, priors = jax.lax.cond(
+            phase.holds_scales,
+            lambda: (point, priors),
+            lambda: scales.draw_scales(key_scales, terms, counts, point, priors, learnt),
         )
         logits = terms.unstack(point)
         priors = scales.draw_concentrations(key_concentrations, trans_counts, priors, learnt)

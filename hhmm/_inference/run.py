@@ -22,7 +22,7 @@ import numpy as np
 
 from hhmm import _lanes
 from hhmm._emission_solvers.objective import Tuning
-from hhmm._inference.chain import ChainState
+from hhmm._inference.chain import ChainState, Stages
 from hhmm._inference.dispatch import (
     ALTERNATING,
     MAX_SWEEPS_PER_DISPATCH,
@@ -101,7 +101,7 @@ def run(
     algorithm,
     settings,
     n_iter,
-    n_warm_up,
+    stages,
     n_draws,
     report,
     save=None,
@@ -120,9 +120,7 @@ def run(
     settings : chain.Settings
     n_iter : int
         Sweeps to do, at most.
-    n_warm_up : int
-        Sweeps, counted from the first of the chain, that need not be exact; of "em", iterations
-        in which the scales of terms stay as they are.
+    stages : chain.Stages
     n_draws : int
         Draws to keep, by `draws.schedule`; 0 for none.
     report : callable
@@ -162,6 +160,7 @@ def run(
         traces.append(past.trace)
     slots = np.full(n_iter + MAX_SWEEPS_PER_DISPATCH, n_draws, np.int32)
     slots[kept] = np.arange(len(kept))
+    stages = Stages(*map(np.int32, stages))
     is_grouped = len(prepared.groups) > 1 and algorithm in ALTERNATING
     many_sweeps = grouped if is_grouped else fused
     sequences = jax.device_put(prepared.groups if is_grouped else prepared.data)
@@ -177,14 +176,14 @@ def run(
             slots,
             sequences,
             learning_rate,
-            np.int32(n_warm_up),
+            stages,
             np.float64(tol),
             algorithm=algorithm,
             settings=settings,
         )
 
     if algorithm == "gradient" and settings.learnt and past is None:
-        chain = _with_learnt_scales(key, chain, draws, sequences, settings)
+        chain = _with_learnt_scales(key, chain, draws, sequences, stages, settings)
     if algorithm == "gradient":
         chain = begin_ascent(chain, sequences, settings=settings)
         if past is not None:
@@ -277,7 +276,7 @@ def run(
     )
 
 
-def _with_learnt_scales(key, chain, draws, sequences, settings):
+def _with_learnt_scales(key, chain, draws, sequences, stages, settings):
     """A chain after iterations of EM: the gradient climbs at the scales that these estimate."""
     chain, *_ = fused(
         key,
@@ -288,7 +287,7 @@ def _with_learnt_scales(key, chain, draws, sequences, settings):
         np.full(MAX_SWEEPS_PER_DISPATCH, len(draws.log_joint), np.int32),
         sequences,
         np.float64(0),
-        np.int32(0),
+        stages,
         np.float64(SETTLED_LOG_JOINT),
         algorithm="em",
         settings=settings._replace(emission_solver="newton"),

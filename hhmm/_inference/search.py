@@ -34,7 +34,7 @@ import joblib
 import numpy as np
 
 from hhmm._inference import initialise, windows
-from hhmm._inference.chain import ChainState
+from hhmm._inference.chain import FOREVER, ChainState, Stages
 from hhmm._inference.dispatch import together
 from hhmm._inference.prepare import prepare
 from hhmm._inference.run import Start, run
@@ -135,7 +135,7 @@ def search(rng, sequences, priors, *, settings):
             algorithm="em",
             settings=settings,
             n_iter=n_iter,
-            n_warm_up=0 if learns_scales else n_iter,  # as long, scales stay as they are
+            stages=Stages(n_held=0 if learns_scales else FOREVER),
             n_draws=0,
             report=lambda *_: None,
             tol=TOL,

@@ -36,29 +36,23 @@ renumbers them; ``encoder.categories_[j]`` is the label that j had:
 >>> frames = encoder.fit_transform(data.sequences)
 
 keypoint-MoSeq says which syllable every frame is in, and syllables last tens of frames. For how
-long says little about states, so a syllable that follows itself is best taken as held:
-``self_transitions=False``. States then last so many frames, and so many seconds.
+long says little about states, so the model takes a syllable that follows itself as held:
+``self_transitions="auto"``, the default, finds this in the data. States last so many frames, and so
+many seconds.
 
-Fit. The scales and how long states last are learnt from the data:
+Fit. The scales of the emissions are learnt from the data:
 
 >>> import warnings
 >>> from hhmm import EfficientHHMM
->>> model = EfficientHHMM(
-...     n_states=2,
-...     self_transitions=False,
-...     emission_usage_sigma="auto",
-...     emission_base_sigma="auto",
-...     emission_biases_sigma="auto",
-...     trans_beta="auto",
-...     trans_kappa="auto",
-...     random_state=0,
-... )
+>>> model = EfficientHHMM(n_states=2, random_state=0)
 >>> model = model.set_params(max_iter=4, init="prior")  # for this page to be quick; leave it out
 >>> with warnings.catch_warnings():
 ...     warnings.simplefilter("ignore")  # four sweeps are too few to have settled
 ...     states = model.fit(frames).predict(frames)
 >>> len(states), len(states[0])
 (8, 600)
+>>> model.self_transitions_
+False
 
 To fit runs instead of frames, collapse them with `hhmm.preprocessing.RunCollapser`: its `expand`
 brings states back to frames. What is known of how long states last beforehand can be given as

@@ -1,10 +1,11 @@
 """Coming from state-moseq.
 
 The model is the same: the base, the biases and their Helmert bases, the sticky Dirichlet prior.
-It is the default: ``emission_usage_sigma=0``, ``emission_interactions_sigma=0`` and
-``self_transitions=True`` leave out what was added here, and a number for each other scale keeps
-it fixed; ``emission_sampler="laplace"`` draws emissions as state-moseq does. Hyperparameters keep
-their names. Parameters of one are parameters of the other:
+The defaults differ. To fit the published model, give ``EfficientHHMM`` these arguments:
+``emission_usage_sigma=0`` and ``self_transitions=True`` leave out what was added here,
+``emission_base_sigma=1`` and ``emission_biases_sigma=1`` keep the scales fixed, and
+``emission_sampler="laplace"`` draws emissions as state-moseq does. Hyperparameters keep their
+names. Parameters of one are parameters of the other:
 ``EfficientHHMM.from_params(params["emission_base"], params["emission_biases"],
 params["trans_probs"])``.
 

@@ -1,0 +1,8 @@
+"""Settings of the published model: two terms at fixed scales, every transition an emission."""
+
+PUBLISHED = {
+    "emission_usage_sigma": 0.0,
+    "emission_base_sigma": 1.0,
+    "emission_biases_sigma": 1.0,
+    "self_transitions": True,
+}

@@ -21,7 +21,7 @@ from hhmm._types import RunData
 COMPILER = 0.3e9  # bytes, whatever is fitted
 # of a chain: what is made of each entry of the counts while emissions are solved, and of each pair
 PER_COUNT = 125
-PER_COUNT_OF_INTERACTIONS = 125
+PER_COUNT_OF_INTERACTIONS = 300
 PER_PAIR = 400
 PER_TIMESTEP = 30  # data, and the states as they are given back
 PER_STEP = 40  # of a chain, for each timestep or run that messages are passed over, and

@@ -56,8 +56,8 @@ from hhmm.metrics import state_usage
 _STATE_VERSION = 2
 # terms that models of version 0.1 do not have
 _OPTIONAL_TERMS = [term for term in ALL_TERMS if term.name in ("usage", "interactions")]
-# sweeps in which scales stay at first guesses after a start at random, at most
-N_HELD = 50
+# sweeps in which scales stay at first guesses after a start at random; twice for climbs
+N_HELD = 20
 # attributes that only a fit by a sampler has
 _OF_DRAWS = ("posterior_", "emission_acceptance_", "emission_diverging_", "_kept_sweeps")
 # stacklevel of a warning in _fit: over its decorators, fit, and that of fit
@@ -260,11 +260,11 @@ class EfficientHHMM(
 
     A scale that is "auto" has a half-Cauchy prior of scale 2 (trans_beta 1, trans_kappa 100). With
     "gibbs" it is drawn in every sweep [6]_ [7]_; "em" and "gradient" estimate it by type-II maximum
-    likelihood. The race of `init` "windows" learns scales too. With `init` "prior" and "random" they
-    stay at 2 (base 3) in the first quarter of the sweeps (half of the iterations of "em"), at most
-    50, since states that are still unknown would be found to have no effect. "auto" is the default of the scales
-    of usage, base and biases, because it predicts held-out sequences better; `trans_kappa` is a
-    number by default, because it says how slow the states are that you look for.
+    likelihood. The race of `init` "windows" learns scales too. With `init` "prior" and "random",
+    scales stay at 2 (that of the base at 3) for the first 20 sweeps, or 40 iterations of "em": as
+    long as states are unknown, they would be found to have no effect. "auto" is the default of the
+    scales of usage, base and biases, because it predicts held-out sequences better; `trans_kappa`
+    is a number by default, because it says how slow the states are that you look for.
 
     The published model is ``EfficientHHMM(emission_usage_sigma=0, emission_base_sigma=1,
     emission_biases_sigma=1, self_transitions=True, emission_sampler="laplace")``. Its defaults were
@@ -277,9 +277,9 @@ class EfficientHHMM(
 
     A fit takes about 0.3 GB, 30 bytes a timestep, 16 S (S + K) bytes for each draw that is kept, 40
     + 4 K bytes for each timestep (with "compressed", each run) that messages are passed over, and
-    (125 K + 400) S^2 bytes for the emissions; the latter two for each chain that runs at the same
-    time. `verbose` shows the sum before the fit, and a fit for which not enough is free is
-    refused.
+    (125 K + 400) S^2 bytes for the emissions (425 K with interactions); the latter two for each
+    chain that runs at the same time. `verbose` shows the sum before the fit, and a fit for which
+    not enough is free is refused.
 
     References
     ----------
@@ -521,7 +521,7 @@ class EfficientHHMM(
         memory.check_fits(estimate_memory(None))
         origin = self._origin(checked, n_syllables)
         rng = check_random_state(self.random_state)
-        is_blind = isinstance(origin, str) and origin in ("prior", "random")
+        is_blind = isinstance(self.init, str) and self.init in ("prior", "random")
         n_chains, n_iter = int(self.n_chains), int(self.max_iter)
         saved = contextlib.nullcontext()
         if path is not None:
@@ -572,7 +572,7 @@ class EfficientHHMM(
                 stages=Stages(
                     n_warm_up=n_iter // 2,  # draws are kept of the second half alone
                     # a start that knows nothing of the states would have their scale learnt as 0
-                    n_held=min(N_HELD, n_iter // (4 if is_sampler else 2)) if is_blind else 0,
+                    n_held=(N_HELD if is_sampler else 2 * N_HELD) if is_blind else 0,
                 ),
                 save_every=checkpoint_every,
                 each_sweep=bool(tasks),

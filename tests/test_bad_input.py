@@ -16,6 +16,7 @@ from hhmm.diagnostics import ess_bulk, posterior_summary, rhat
 from hhmm.model_selection import duration_from_trans_kappa, scan, trans_kappa_from_duration
 from hhmm.plotting import StateUsageDisplay
 from hhmm.preprocessing import RunCollapser, SyllableEncoder
+from tests.published import PUBLISHED
 from tests.stubborn import Stubborn
 
 GOOD = np.array([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
@@ -23,7 +24,7 @@ GOOD = np.array([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
 
 def _model(**parameters):
     defaults = {"n_states": 2, "max_iter": 2, "init": "prior", "random_state": 0}
-    return EfficientHHMM(**(defaults | parameters))
+    return EfficientHHMM(**(PUBLISHED | defaults | parameters))
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ from hhmm._model.terms import ADDED_SETTINGS
 from hhmm._types import Params
 from hhmm.datasets import make_hhmm
 from hhmm.model_selection import scan
+from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -78,7 +79,7 @@ def data():
 
 def _model(**parameters):
     defaults = {"init": "prior", "random_state": 0, "max_iter": 24, "n_draws": 5}
-    return EfficientHHMM(2, 4, **{**defaults, **parameters})
+    return EfficientHHMM(2, 4, **PUBLISHED | defaults | parameters)
 
 
 def _stopped(monkeypatch, model, data, path, n_writes, **options):

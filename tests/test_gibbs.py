@@ -9,7 +9,7 @@ import pytest
 
 from hhmm import EfficientHHMM, _sequences
 from hhmm._inference import dispatch, draws, gibbs, initialise, run
-from hhmm._inference.chain import Settings, Stages
+from hhmm._inference.chain import Phase, Settings, Stages
 from hhmm._inference.convergence import drift
 from hhmm._inference.prepare import prepare
 from hhmm._messages import sequential
@@ -131,7 +131,7 @@ def test_log_joint_of_a_sweep_is_that_of_its_parameters():
         trans_probs=model.trans_probs,
     )
     chain = jax.jit(gibbs.sweep, static_argnames="settings")(
-        key_from_random_state(0), chain, prepared.data, 0.0, False, settings=SETTINGS
+        key_from_random_state(0), chain, prepared.data, 0.0, Phase(), settings=SETTINGS
     )
     expected = sum(oracles.log_likelihood(model, x) for x in data.X)
     expected += oracles.log_prior(model, 1.0, 1.0, 1.0, 10.0)

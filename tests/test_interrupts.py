@@ -16,6 +16,7 @@ from hhmm._inference import run
 from hhmm._progress import Progress
 from hhmm.datasets import make_hhmm
 from hhmm.model_selection import scan
+from tests.published import PUBLISHED
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def interrupt_at(monkeypatch):
 
 def _model(**parameters):
     defaults = {"init": "prior", "random_state": 0, "max_iter": 200, "n_draws": 5}
-    return EfficientHHMM(2, 4, **{**defaults, **parameters})
+    return EfficientHHMM(2, 4, **PUBLISHED | defaults | parameters)
 
 
 def _quiet_fit(model, *arguments, **options):

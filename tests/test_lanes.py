@@ -15,6 +15,7 @@ from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import Params, Priors
 from hhmm.datasets import make_hhmm
+from tests.published import PUBLISHED
 
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 10.0)))
 N_STATES, N_SYLLABLES = 3, 4
@@ -33,7 +34,7 @@ def _held_sequences(lengths, mean_run, seed=0):
 
 
 MODELS = {
-    "published": {},
+    "published": PUBLISHED,
     "held, learnt": {
         "self_transitions": False,
         "emission_usage_sigma": "auto",
@@ -198,6 +199,7 @@ def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(backend, mon
             N_SYLLABLES,
             message_passing=backend,
             trans_kappa=kappa,
+            **PUBLISHED,
             max_iter=max_iter,
             init="prior",
             random_state=0,

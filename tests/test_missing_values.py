@@ -8,6 +8,7 @@ from hhmm import EfficientHHMM, metrics
 from hhmm.datasets import load_moseq_dataframe, load_syllable_csv, load_table, save_states
 from hhmm.plotting import EthogramDisplay
 from hhmm.preprocessing import RunCollapser, SyllableEncoder
+from tests.published import PUBLISHED
 
 LABELS = [[0, 2, None, 1, 1, 0], [1, None, 2, 2, 0, None]]
 PLAIN = [[-1 if label is None else label for label in row] for row in LABELS]
@@ -53,7 +54,7 @@ def test_predictions(given, model):
 
 
 def test_fit(given):
-    settings = {"max_iter": 1, "init": "prior", "random_state": 0}
+    settings = {"max_iter": 1, "init": "prior", "random_state": 0, **PUBLISHED}
     fitted = EfficientHHMM(2, **settings).fit(given)
     expected = EfficientHHMM(2, **settings).fit(PLAIN)
     np.testing.assert_array_equal(fitted.trans_probs_, expected.trans_probs_)

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from hhmm import EfficientHHMM
 from hhmm.datasets import make_hhmm
+from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -46,7 +47,7 @@ def either(request):
 
 def _model(**parameters):
     given = {"n_syllables": N_SYLLABLES, "trans_kappa": 20.0, "max_iter": 4, "init": "prior"}
-    return EfficientHHMM(2, random_state=0, **{**given, **parameters})
+    return EfficientHHMM(2, random_state=0, **PUBLISHED | given | parameters)
 
 
 def _rows(X, index):

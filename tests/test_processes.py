@@ -18,6 +18,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from hhmm import EfficientHHMM, _precision, estimator
 from hhmm.datasets import make_hhmm
+from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -32,7 +33,7 @@ def data():
 
 def _model(**parameters):
     defaults = {"init": "prior", "max_iter": 6, "random_state": 0}
-    return EfficientHHMM(2, 4, **{**defaults, **parameters})
+    return EfficientHHMM(2, 4, **PUBLISHED | defaults | parameters)
 
 
 # Versions

@@ -12,6 +12,7 @@ from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy, state_usage
 from hhmm.model_selection import scan
 from hhmm.plotting import ScanDisplay
+from tests.published import PUBLISHED
 
 AUTO = {
     "emission_usage_sigma": "auto",
@@ -50,7 +51,8 @@ def messages_of(call, category):
 
 
 def quick(**parameters):
-    return EfficientHHMM(**{"max_iter": 4, "init": "prior", "random_state": 0} | parameters)
+    defaults = {"max_iter": 4, "init": "prior", "random_state": 0}
+    return EfficientHHMM(**PUBLISHED | defaults | parameters)
 
 
 # Simulation
@@ -150,7 +152,7 @@ def test_a_scan_decides_once_for_all_folds(monkeypatch):
 def test_a_scan_learns_scales(frames):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = quick(self_transitions="auto", **AUTO)
+        model = quick(algorithm="em", **AUTO)
         result = scan(
             frames.X[:4, :300],
             {"n_states": [1, 2], "trans_kappa": ["auto", 50.0]},

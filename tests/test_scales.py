@@ -22,12 +22,13 @@ from hhmm._emission_solvers import laplace, newton, scales
 from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference import gibbs, initialise, search
-from hhmm._inference.chain import Settings
+from hhmm._inference.chain import Phase, Settings
 from hhmm._model.terms import Terms
 from hhmm._precision import double_precision
 from hhmm._random import key_from_random_state
 from hhmm._types import EmissionLogits, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
+from hhmm.metrics import matched_accuracy
 from tests import exactness, oracles
 
 # chance that a correct sampler fails one of the statistical tests below; seeds are fixed
@@ -400,7 +401,7 @@ def test_no_two_draws_of_a_sweep_share_a_key(monkeypatch):
     )
     update = jax.jit(functools.partial(gibbs.update_params, settings=settings))
     key_emission, key_trans, _ = jax.random.split(key_from_random_state(0), 3)
-    jax.block_until_ready(update(key_emission, key_trans, chain, 0.0, False))
+    jax.block_until_ready(update(key_emission, key_trans, chain, 0.0, Phase()))
     jax.effects_barrier()
     # two gamma variables, a normal and a uniform number of each term; a slice of each concentration
     assert len(keys) == 4 * 4 + 2 + 2
@@ -535,6 +536,7 @@ def data():
 
 
 AUTO = {"emission_base_sigma": "auto", "emission_biases_sigma": "auto", "trans_kappa": "auto"}
+WITHOUT_USAGE = {**AUTO, "emission_usage_sigma": 0.0}
 
 
 @pytest.mark.parametrize("algorithm", ["gibbs", "em", "gradient"])
@@ -542,7 +544,7 @@ AUTO = {"emission_base_sigma": "auto", "emission_biases_sigma": "auto", "trans_k
 def test_a_fit_learns_scales_and_keeps_others(data, algorithm):
     """Within the spread that so many parameters leave: 56 of the base, 7 of the biases."""
     model = EfficientHHMM(
-        2, 8, algorithm=algorithm, init=data.states, max_iter=60, random_state=0, **AUTO
+        2, 8, algorithm=algorithm, init=data.states, max_iter=60, random_state=0, **WITHOUT_USAGE
     ).fit(data.X)
     assert model.sigmas_["trans_beta"] == 1.0
     assert model.sigmas_["emission_usage_sigma"] == 0.0
@@ -565,9 +567,14 @@ def test_a_fit_learns_scales_and_keeps_others(data, algorithm):
 
 @pytest.mark.parametrize("algorithm", ["gibbs", "em"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_fit_goes_on_at_the_scales_that_it_learnt(data, algorithm):
-    """Twelve sweeps, or six and six more: to the last bit where sweeps are drawn."""
-    given = {"algorithm": algorithm, "init": "prior", "random_state": 0, "tol": 0.0, **AUTO}
+def test_a_fit_goes_on_at_the_scales_that_it_learnt(data, algorithm, monkeypatch):
+    """Twelve sweeps, or six and six more: to the last bit where sweeps are drawn.
+
+    Scales stay as they are for four (eight) of them: so many of the twelve, and not of each six.
+    """
+    monkeypatch.setattr("hhmm.estimator.N_HELD", 4)
+    given = {"algorithm": algorithm, "init": "prior", "random_state": 0, "tol": 0.0}
+    given |= WITHOUT_USAGE
     given["emission_sampler"] = "laplace"  # which does the same while a chain warms up
     whole = EfficientHHMM(2, 8, max_iter=12, **given).fit(data.X[:5])
     parts = EfficientHHMM(2, 8, max_iter=6, warm_start=True, **given).fit(data.X[:5])
@@ -593,3 +600,37 @@ def test_the_race_learns_scales(data):
         assert len(values) == 1
         assert abs(np.log(values.pop() / true)) < 1
     assert all(finalist.priors.trans_beta == 1.0 for finalist in finalists)
+
+
+# Fits
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_scales_wait_until_states_are_known():
+    """Learnt from the first iteration on, the scale of the biases goes to 0 from this start."""
+    params = make_hhmm(1, 2, 2, 6, emission_biases_sigma=2.0, random_state=3)
+    trans_probs = np.array([[0.97, 0.03], [0.05, 0.95]])
+    truth = EfficientHHMM.from_params(params.emission_base, params.emission_biases, trans_probs)
+    X, states = truth.sample(20, 200, random_state=0)
+    given = {"algorithm": "em", "init": "prior", "trans_kappa": 20.0, "random_state": 0}
+    model = EfficientHHMM(2, 6, **given).fit(X)
+    assert model.sigmas_["emission_biases_sigma"] > 1
+    best = matched_accuracy(states, truth.predict(X))
+    assert matched_accuracy(states, model.predict(X)) > best - 0.02
+
+
+def test_given_parameters_have_the_scale_of_their_entries():
+    rng = np.random.default_rng(0)
+    b, c, trans_probs = rng.normal(0, 3, (5, 4)), rng.normal(0, 0.5, (2, 4)), np.full((3, 3), 1 / 3)
+    model = EfficientHHMM.from_params(b, c, trans_probs, trans_kappa=7.0)
+    sigmas = np.sqrt(np.mean(b**2)), np.sqrt(np.mean(c**2))
+    found = [model.sigmas_[f"emission_{name}_sigma"] for name in ("base", "biases", "usage")]
+    np.testing.assert_allclose(found, [*sigmas, 0])
+    X = rng.integers(0, 5, (2, 30))
+    log_prior = oracles.log_prior(oracles.Model(b, c, trans_probs), *sigmas, 1, 7)
+    np.testing.assert_allclose(model.log_joint(X), model.score_samples(X).sum() + log_prior)
+    # a term of zeros has no scale
+    model = EfficientHHMM.from_params(0 * b, 0 * c, trans_probs, emission_usage=c[0])
+    assert model.sigmas_["emission_base_sigma"] == 1
+    assert model.sigmas_["emission_usage_sigma"] == pytest.approx(np.sqrt(np.mean(c[0] ** 2)))
+    assert np.isfinite(model.log_joint(X))

@@ -8,6 +8,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from hhmm import EfficientHHMM, _runs, _sequences
+from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -30,8 +31,8 @@ def coarse_shapes(monkeypatch):
 @parametrize_with_checks(
     [
         _model(),
-        _model(algorithm="em", message_passing="compressed"),
-        _model(algorithm="gradient", message_passing="parallel"),
+        _model(algorithm="em", message_passing="compressed", **PUBLISHED),
+        _model(algorithm="gradient", message_passing="parallel", **PUBLISHED),
     ]
 )
 def test_estimator_check(estimator, check):

@@ -365,6 +365,7 @@ def test_fits_go_on(tmp_path, algorithm, n_chains):
     """From a checkpoint, from a fit before and from a model; two times two is four sweeps."""
     X = sequences_of(2)
     settings = {"algorithm": algorithm, "n_chains": n_chains, "tol": 0.0, "random_state": 0}
+    settings |= PUBLISHED
     settings["emission_sampler"] = "laplace"  # hmc stays tuned to the first half of the shorter fit
     half = EfficientHHMM(1, 2, max_iter=2, n_draws=2, **settings)
     whole = EfficientHHMM(1, 2, max_iter=4, n_draws=2, **settings)

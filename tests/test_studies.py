@@ -26,6 +26,7 @@ from benchmarks._samplers_worker import count as count_syllables
 from benchmarks.calibration_plot import draw_calibration
 from benchmarks.efficiency_plot import draw_efficiency
 from benchmarks.figures import Figure
+from benchmarks.studies import lab, learnt, posterior
 from benchmarks.workloads import QUICK, Calibration
 from hhmm import EfficientHHMM
 from tests.published import PUBLISHED
@@ -174,17 +175,17 @@ def test_observed_sequences_end_where_they_should():
     np.testing.assert_array_equal(long[long >= 0], X[0][long >= 0])
 
 
-def judged_samplers(draw_ratio, acceptance):
-    draws = [
-        Figure(name, "a draw", "s", [draw_ratio], "laplace", [1.0], samplers.DRAW_TARGET)
+def judged_samplers(ratio, acceptance):
+    sweeps = [
+        Figure(name, "one sweep", "s", [ratio], "laplace", [1.0], samplers.SWEEP_TARGET)
         for name in ("tutorial", "wide")
     ]
     chains = [{"workload": "tutorial", "acceptance": acceptance, "n_diverging": 0, "n_sweeps": 100}]
-    return samplers.Samplers(["tutorial: small"], draws, chains)
+    return samplers.Samplers(["tutorial: small"], sweeps, chains)
 
 
 def test_exact_draws_become_the_default_if_they_are_cheap():
-    cheap, dear = judged_samplers(1.9, 0.9), judged_samplers(2.0, 0.96)
+    cheap, dear = judged_samplers(1.4, 0.9), judged_samplers(1.6, 0.96)
     assert samplers.becomes_default(cheap.figures)
     assert not samplers.becomes_default(dear.figures)
     assert samplers.samplers_table(cheap).endswith("met; by this rule hmc is the default")
@@ -192,6 +193,35 @@ def test_exact_draws_become_the_default_if_they_are_cheap():
     assert widest(samplers.samplers_table(dear)) <= 100
     assert samplers.samplers_as_json(cheap)["chains"][0]["met"]
     assert not samplers.samplers_as_json(dear)["chains"][0]["met"]
+
+
+def test_a_lab_is_met_where_every_seed_is_as_good_as_the_truth():
+    truth, seed = lab.Fit("truth", 0.95, 0.05, 9.0), lab.Fit("seed 0", 0.945, 0.05, 9.0)
+    assert lab.judge([truth, seed, seed._replace(accuracy=0.99)])
+    assert not lab.judge([truth, seed, seed._replace(accuracy=0.93)])
+    assert not lab.judge([truth, seed, seed._replace(least_usage=0.0)])
+    text = lab.make_table({"mice, frames": [truth, seed]})
+    assert text.endswith("no state unused: met")
+    assert widest(text) <= 100
+
+
+def test_learnt_scales_are_judged_by_score_and_time():
+    good = learnt.Comparison("song", (-0.7, -0.6), (1.0, 1.4))
+    text = learnt.make_table([good, good._replace(scores=(-0.7, -0.7015))])
+    assert text.count("met") == 3
+    assert widest(text) <= 100
+    text = learnt.make_table([good._replace(scores=(-0.7, -0.71), seconds=(1.0, 1.6))])
+    assert text.count("MISSED") == 3
+
+
+def test_draws_are_compared_in_posterior_standard_deviations():
+    rng = np.random.default_rng(0)
+    exact = posterior.Draws("exact", rng.normal(0, 2, (2, 4000, 1, 1, 1)), 1.0)
+    shifted = exact._replace(probs=exact.probs + 1.0)
+    shift, error, quantile_shift = posterior.compare(shifted, exact)
+    assert shift == pytest.approx(0.5, rel=0.05)
+    assert quantile_shift == pytest.approx(0.5, rel=0.05)
+    assert error == pytest.approx(np.sqrt(2 / 8000), rel=0.1)
 
 
 def test_syllables_are_counted_in_the_state_that_they_lead_to():

@@ -129,15 +129,15 @@ def make_table(results):
     results : dict of list of Fit
         By description of the experiment.
     """
-    lines = [f"{'':<52}{'start':<8}{'accuracy':>10}{'least usage':>13}{'fit':>9}", RULE]
+    lines = [f"{'':<44}{'start':<8}{'accuracy':>10}{'least usage':>13}{'fit':>9}", RULE]
     for name, fits in results.items():
         for fit in fits:
             lines.append(
-                f"{name if fit is fits[0] else '':<52}{fit.start:<8}{fit.accuracy:>10.4f}"
+                f"{name if fit is fits[0] else '':<44}{fit.start:<8}{fit.accuracy:>10.4f}"
                 f"{fit.least_usage:>13.3f}{fit.seconds:>7.0f} s"
             )
         lines += [
-            f"{'':<52}all seeds within {LESS_ACCURATE} of the truth, no state unused: "
+            f"{'':<44}all seeds within {LESS_ACCURATE} of the truth, no state unused: "
             f"{verdict(judge(fits))}",
             "",
         ]

@@ -14,9 +14,6 @@ import arviz
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
-import numpyro.distributions as dist
-from numpyro.infer import MCMC, NUTS, init_to_value
 from scipy.linalg import helmert
 from scipy.optimize import linear_sum_assignment
 
@@ -69,6 +66,9 @@ def marginal_log_likelihood(pairs, probs, trans_probs):
 
 def model(pairs):
     """Declare the model for NumPyro."""
+    import numpyro  # here, so that the rest can be tested without it
+    import numpyro.distributions as dist
+
     to_syllables, to_states = helmert(N_SYLLABLES), helmert(N_STATES)
     b = numpyro.sample("b", dist.Normal().expand((N_SYLLABLES, N_SYLLABLES - 1)).to_event(2))
     c = numpyro.sample("c", dist.Normal().expand((N_STATES - 1, N_SYLLABLES - 1)).to_event(2))
@@ -90,6 +90,8 @@ def draw_by_nuts(songs, start, n_draws):
     n_draws : int
         Draws a chain.
     """
+    from numpyro.infer import MCMC, NUTS, init_to_value
+
     longest = max(map(len, songs))
     pairs = np.full((longest - 1, len(songs)), N_SYLLABLES**2)
     for i, x in enumerate(songs):

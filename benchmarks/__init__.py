@@ -11,6 +11,7 @@ The published implementation of the model (state-moseq) runs in an environment o
 is made on the first run; dynamax and hmmlearn, libraries of message passing, run in this one.
 
 ========================  ====================================================================
+``studies``               commands of their own: what fits are worth, see there
 ``workloads``             what is run, how often, and what is aimed at
 ``sides``                 how each side is run, and the data that they load
 ``kernels``               part *kernels*: message passing, beside dynamax and hmmlearn

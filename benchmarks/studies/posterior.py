@@ -187,16 +187,20 @@ def compare(draws, exact):
     )
 
 
-def count_draws_of_scales(songs, n_draws):
+def count_draws_of_scales(songs, start, n_draws):
     """Return the effective draws of each learnt scale, out of two chains of `n_draws`."""
     scales = {**LEARNT, "trans_beta": "auto", "trans_kappa": "auto"}
-    fit = EfficientHHMM(
-        N_STATES, n_chains=2, max_iter=2 * n_draws, n_draws=n_draws, random_state=0, **scales
-    ).fit(songs)
-    return {
-        name: float(effective_draws(values[..., None])[0])
-        for name, values in fit.posterior_.sigmas.items()
+    fits = [
+        EfficientHHMM(
+            N_STATES, init=start, max_iter=2 * n_draws, n_draws=n_draws, random_state=seed, **scales
+        ).fit(songs)
+        for seed in (1, 2)
+    ]
+    drawn = {
+        name: np.concatenate([fit.posterior_.sigmas[name] for fit in fits])
+        for name in fits[0].posterior_.sigmas
     }
+    return {name: float(effective_draws(values[..., None])[0]) for name, values in drawn.items()}
 
 
 def _basis(n):
@@ -241,7 +245,7 @@ def main():
     lines += [f"effective draws of learnt scales, of {2 * n_draws}:"]
     lines += [
         f"    {name:<24}{value:>8.0f}"
-        for name, value in count_draws_of_scales(songs, n_draws).items()
+        for name, value in count_draws_of_scales(songs, start, n_draws).items()
     ]
     table = "\n".join(lines)
     print(table)

@@ -10,3 +10,6 @@ Each is a command that prints a table with a verdict and, run in full, writes it
 ``posterior``  whether draws agree with those of NUTS, and how well learnt scales mix
 =============  ================================================================================
 """
+
+# of their sections
+TITLES = {"lab": "Simulated lab", "learnt": "Learnt scales", "posterior": "Posterior"}

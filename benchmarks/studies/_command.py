@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.results import Section, page
 from benchmarks.sides import HHMM, versions
+from benchmarks.studies import TITLES
 
 RESULTS = Path(__file__).resolve().parents[1] / "RESULTS.rst"
 
@@ -27,23 +28,23 @@ def parse_arguments(module, description):
     return parser.parse_args()
 
 
-def write_results(title, module, machine, text):
+def write_results(module, machine, text):
     """Replace the section of a study in RESULTS.rst.
 
     Parameters
     ----------
-    title, module : str
-        Title of the section and name of the study.
+    module : str
+        Name of the study.
     machine : dict
         See `benchmarks.report.describe_machine`.
     text : str
         The table.
     """
     section = Section(
-        title,
+        TITLES[module],
         text,
         command=f"python -m benchmarks.studies.{module}",
         header=report.header(machine, {HHMM.name: versions(HHMM)}),
     )
     RESULTS.write_text(page([section], RESULTS.read_text()))
-    print(f"written to {RESULTS}: {title}")
+    print(f"written to {RESULTS}: {section.title}")

@@ -157,7 +157,7 @@ def main():
     table = make_table(results)
     print(table)
     if not quick:
-        write_results("Simulated lab", "lab", machine, table)
+        write_results("lab", machine, table)
 
 
 if __name__ == "__main__":

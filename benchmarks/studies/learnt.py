@@ -171,7 +171,7 @@ def main():
     table = make_table(comparisons)
     print(table)
     if not quick:
-        write_results("Learnt scales", "learnt", machine, table)
+        write_results("learnt", machine, table)
 
 
 if __name__ == "__main__":

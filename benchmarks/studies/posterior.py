@@ -250,7 +250,7 @@ def main():
     table = "\n".join(lines)
     print(table)
     if not quick:
-        write_results("Posterior", "posterior", machine, table)
+        write_results("posterior", machine, table)
 
 
 if __name__ == "__main__":

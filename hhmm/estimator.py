@@ -267,8 +267,8 @@ class EfficientHHMM(
     is a number by default, because it says how slow the states are that you look for.
 
     The published model is ``EfficientHHMM(emission_usage_sigma=0, emission_base_sigma=1,
-    emission_biases_sigma=1, self_transitions=True, emission_sampler="laplace")``. Its defaults were
-    those of version 0.1.
+    emission_biases_sigma=1, self_transitions=True, emission_sampler="laplace")``. It was the
+    default of version 0.1.
 
     Parameters, `score` and `score_samples` are computed in float64. Messages of a fit are float32:
     what `log_joint_` records of a sweep is off by at most 1.2e-7 nats a timestep, and typically by
@@ -1329,7 +1329,7 @@ def _floats(values):
 
 
 def _spread(values):
-    """The scale of the entries of a term, their root mean square; 0 of a term that is left out."""
+    """Return the root mean square of the entries of a term, 0 for a term that is left out."""
     if values is None:
         return 0.0
     return float(np.sqrt(np.mean(np.square(values)))) if np.any(values) else 1.0

@@ -83,7 +83,7 @@ def draw_scales(key, terms, counts, point, priors, learnt):
         return point, priors
 
     def draw_one(point, scale):
-        """One scale: a loop, so that its random numbers are compiled once for all terms."""
+        """Draw one scale; a scan compiles its random numbers once for all terms."""
         key, sigma, is_of_term, n_dimensions, prior_scale = scale
         key_given, key_joint = jax.random.split(key)
         only = jnp.where(is_of_term[:, None], point, 0)
@@ -242,10 +242,10 @@ def estimate_scales(terms, mode, spread, priors, learnt):
 
 
 def estimate_concentrations(counts, priors, learnt):
-    """Maximum likelihood of beta and kappa given expected counts, both at once, on their grids.
+    """Estimate beta and kappa together by maximum likelihood on their grids.
 
-    One after the other would end on a ridge: what counts tell best is their ratio. Beta is at
-    least 1, and kappa at least 0: below, the density of A has no mode.
+    Estimates of one after the other would end on a ridge, since the counts determine the ratio of
+    the two best. Beta is at least 1, and kappa at least 0: below, the density of A has no mode.
     """
     names = [name for name in ("trans_beta", "trans_kappa") if name in learnt]
     if not names:

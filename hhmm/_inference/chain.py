@@ -28,20 +28,20 @@ class Settings(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """What a sweep may do that one in the middle of a long chain may not."""
+    """Flags of a sweep; both are False in the second half of a chain."""
 
     warming_up: Array = False  # () bool: no draw is kept, so the posterior may change
     holds_scales: Array = False  # () bool: scales that are learnt stay as they are
 
 
 class Stages(NamedTuple):
-    """When the phases of a run end: numbers of sweeps, counted from the first of the chain."""
+    """Numbers of sweeps after which phases end, counted from the first sweep of the chain."""
 
     n_warm_up: Array = 0  # () int32
     n_held: Array = 0  # () int32, `FOREVER` where scales are never learnt
 
     def phase(self, sweep):
-        """The `Phase` of a sweep."""
+        """Return the `Phase` of a sweep."""
         return Phase(sweep < self.n_warm_up, sweep < self.n_held)
 
 

@@ -296,6 +296,17 @@ class EmissionPosterior:
         if not self_transitions:
             np.fill_diagonal(self.mask, -1e300)
 
+    def point(self, theta):
+        """The terms of theta, a row over j for every level of their axes, one below the other."""
+        n_states, n_syllables, _ = self.counts.shape
+        rows = []
+        for name, params in zip(self.shapes, self.split(theta), strict=True):
+            values = params @ helmert(n_syllables).T
+            if TERMS[name][0]:
+                values = np.einsum("kl,l...->k...", helmert(n_states), values)
+            rows.append(values.reshape(-1, n_syllables))
+        return np.concatenate(rows)
+
     def value(self, theta):
         logits = self.design @ theta + self.mask
         log_probs = logits - scipy.special.logsumexp(logits, axis=-1, keepdims=True)

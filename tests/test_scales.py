@@ -18,7 +18,7 @@ import scipy.special
 import scipy.stats
 
 from hhmm import EfficientHHMM
-from hhmm._emission_solvers import laplace, newton, scales
+from hhmm._emission_solvers import laplace, newton, scales, slices
 from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference import gibbs, initialise, search
@@ -175,14 +175,8 @@ def test_slice_sampling_keeps_a_density(name):
     n = 10 * N_VALUES
     before = table.draw(np.random.default_rng(0), n)
 
-    @jax.jit
-    def step(keys, starts):
-        def one(key, start):
-            return scales._slice(key, log_density, start, 1.0, (low, high))
-
-        return jax.vmap(one)(keys, starts)
-
-    after = step(jax.random.split(key_from_random_state(0), n), before)
+    noise = slices.make_noise(key_from_random_state(0), n)
+    after = jax.jit(slices.draw, static_argnums=1)(noise, log_density, before, 1.0, (low, high))
     assert low <= np.min(after) <= np.max(after) <= high
     check_stationary(table, before, after)
 
@@ -239,7 +233,7 @@ def test_a_scale_rescaled_with_its_term(name, self_transitions):
     reduced = emission_counts(terms, SufficientStats(None, counts))
     is_own = [np.full(terms.n_rows(term), term.name == name) for term in terms.present]
     is_own = np.concatenate(is_own)[:, None]
-    point = _point(terms, posterior, theta)
+    point = posterior.point(theta)
 
     @jax.jit
     def step(keys, log_sigmas):
@@ -256,16 +250,47 @@ def test_a_scale_rescaled_with_its_term(name, self_transitions):
     check_stationary(table, before, after)
 
 
-def _point(terms, posterior, theta):
-    """The point of a flat theta of `oracles.EmissionPosterior`, by its own Helmert bases."""
-    rows = []
-    to_syllables, to_states = oracles.helmert(terms.n_syllables), oracles.helmert(terms.n_states)
-    for name, params in zip(posterior.shapes, posterior.split(theta), strict=True):
-        values = params @ to_syllables.T
-        if oracles.TERMS[name][0]:
-            values = np.einsum("kl,l...->k...", to_states, values)
-        rows.append(values.reshape(-1, terms.n_syllables))
-    return np.concatenate(rows)
+@pytest.mark.parametrize("pair", [("usage", "base"), ("biases", "interactions")])
+@double_precision
+def test_a_term_and_the_one_that_it_is_nested_in(pair):
+    """Draws of the prior, of the first one's scale as well, keep their distribution and their sum.
+
+    Each parameter over its scale is standard normal, and uncorrelated with the others. Bonferroni.
+    """
+    terms, rng, sigma = Terms(3, 4, pair), np.random.default_rng(6), 1.5
+    coarse, fine = terms.nested[0]
+    assert (coarse.name, fine.name) == pair
+    posterior = oracles.EmissionPosterior(
+        np.zeros((3, 4, 4)), **{f"sigma_{name}": 1.0 for name in pair}
+    )
+    is_coarse = np.concatenate(
+        [np.full(np.prod(shape), name == coarse.name) for name, shape in posterior.shapes.items()]
+    )
+    basis = np.stack([posterior.point(unit) for unit in np.eye(len(is_coarse))])
+    table = make_table(lambda x: log_half_cauchy(x, 2.0), *np.log(scales.BOUNDS))
+    before = table.draw(rng, N_VALUES)
+    scale = np.where(is_coarse, np.exp(before)[:, None], sigma)
+    starts = np.einsum("np,prs->nrs", scale * rng.standard_normal(scale.shape), basis)
+
+    @jax.jit
+    @jax.vmap
+    def step(key, log_sigma, point):
+        priors = PRIORS._replace(**{coarse.sigma: jnp.exp(log_sigma), fine.sigma: sigma})
+        point, priors = scales._divide(key, terms, point, priors, coarse, fine)
+        return jnp.log(getattr(priors, coarse.sigma)), point
+
+    keys = jax.random.split(key_from_random_state(6), N_VALUES)
+    after, ends = step(keys, before, starts)
+    summed = jax.vmap(terms.summed)
+    np.testing.assert_allclose(summed(ends), summed(starts), atol=1e-9 * np.exp(before.max()))
+    check_stationary(table, before, after, reversible=False)
+    thetas = np.einsum("nrs,prs->np", ends, basis)
+    np.testing.assert_allclose(np.einsum("np,prs->nrs", thetas, basis), ends, atol=1e-6)
+    white = thetas / np.where(is_coarse, np.exp(after)[:, None], sigma)
+    p_values = [scipy.stats.kstest(values, scipy.stats.norm.cdf).pvalue for values in white.T]
+    assert min(p_values) > FALSE_ALARM / len(p_values)
+    products = (white.T @ white)[np.triu_indices(len(is_coarse), 1)] / np.sqrt(N_VALUES)
+    assert np.abs(products).max() < scipy.stats.norm.isf(FALSE_ALARM / 2 / len(products))
 
 
 @double_precision
@@ -273,7 +298,7 @@ def test_only_what_is_learnt_is_drawn():
     terms, rng = Terms(2, 3, ALL), np.random.default_rng(3)
     counts = emission_counts(terms, SufficientStats(None, rng.poisson(3.0, (2, 3, 3)) * 1.0))
     point = terms.project(rng.standard_normal((2 * 3 + 3 + 2 + 1, 3)))
-    learnt = (SIGMAS["biases"], "trans_kappa")
+    learnt = (SIGMAS["base"], "trans_kappa")
 
     @jax.jit
     def draw(key):
@@ -282,12 +307,12 @@ def test_only_what_is_learnt_is_drawn():
 
     (moved, priors), of_concentrations = draw(key_from_random_state(0))
     before, after = terms.unstack(point), terms.unstack(moved)
-    for name in ("base", "usage", "interactions"):
+    for name in ("biases", "usage", "interactions"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
-    factor = np.asarray(after.biases / before.biases)
+    factor = np.asarray(after.base / before.base)
     np.testing.assert_allclose(factor, factor[0, 0], rtol=1e-9)
-    assert priors.emission_biases_sigma != PRIORS.emission_biases_sigma
-    assert priors._replace(emission_biases_sigma=PRIORS.emission_biases_sigma) == PRIORS
+    assert priors.emission_base_sigma != PRIORS.emission_base_sigma
+    assert priors._replace(emission_base_sigma=PRIORS.emission_base_sigma) == PRIORS
     assert of_concentrations.trans_kappa != PRIORS.trans_kappa
     assert of_concentrations._replace(trans_kappa=PRIORS.trans_kappa) == PRIORS
 
@@ -389,6 +414,7 @@ def test_no_two_draws_of_a_sweep_share_a_key(monkeypatch):
         (scales, "log_gamma_draw"),
         (scales, "normals"),
         (scales, "uniforms"),
+        (slices, "uniforms"),
         (laplace, "normals"),
         (gibbs, "draw_trans_probs"),
     ]:
@@ -403,8 +429,9 @@ def test_no_two_draws_of_a_sweep_share_a_key(monkeypatch):
     key_emission, key_trans, _ = jax.random.split(key_from_random_state(0), 3)
     jax.block_until_ready(update(key_emission, key_trans, chain, 0.0, Phase()))
     jax.effects_barrier()
-    # two gamma variables, a normal and a uniform number of each term; a slice of each concentration
-    assert len(keys) == 4 * 4 + 2 + 2
+    # two gamma variables, a normal and a uniform number of each term; a slice and normal numbers
+    # of each pair of terms; a slice of each concentration
+    assert len(keys) == 4 * 4 + 2 * 2 + 2 + 2
     assert len(set(keys)) == len(keys)
 
 

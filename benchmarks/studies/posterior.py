@@ -220,7 +220,7 @@ def main():
     quick = parse_arguments("posterior", __doc__.partition("\n")[0]).quick
     machine = report.describe_machine()
     warnings.simplefilter("ignore")
-    n_draws = 100 if quick else 2000
+    n_draws = 100 if quick else 6000
     songs = load_bengalese_finch().sequences
     order = np.random.default_rng(0).permutation(len(songs))
     songs = [songs[i] for i in order[:N_SONGS]]

@@ -31,14 +31,16 @@ map preserves volume and is reversible. The accuracy only changes how many propo
 Tuning. While the chain warms up, the length of a step is tuned to a probability of acceptance
 of 0.8, by stochastic approximation of its logarithm (Robbins & Monro 1951; Andrieu & Thoms 2008,
 "A tutorial on adaptive MCMC", Statistics and Computing 18, section 4.2). Afterwards it is fixed.
-Under a wide prior the posterior of a transition that never occurs falls off within a few nats on
-one side, where counts bound it, and over a prior standard deviation or so on the other. Steps
-must be short enough for the steep side. For songs of 9 syllables fitted with 8 states, a quarter of
-a turn takes 2 steps with prior standard deviations of base and biases (1, 1), 5 with (4, 2), 11 to
-16 with (10, 5) and 44 to 152 with (25, 10), by chain. Where it takes more than `MAX_STEPS`,
-trajectories are shorter than a quarter of a turn: draws are then more correlated, but still
-accepted. In the second half of 200 sweeps, no chain of 10 with each of the first three and of 20
-with (25, 10) had a mean probability of acceptance below 0.66.
+
+Wide priors. Under a wide prior the posterior of a transition that never occurs falls off within a
+few nats on one side, where counts bound it, and over a prior standard deviation or so on the other.
+The Hessian at the mode sees the wide side alone, and steps in its metric that are short enough for
+the steep side are far too short for all else. So where the standard deviation of a term is larger
+than `WIDE`, the metric is the Hessian of counts with `PSEUDO_COUNT` more of every transition, under
+a prior that is not wider than `FLOOR` allows. It depends on the counts alone, as the mode does. The
+normal approximation is of no use there, so steps are those of the leapfrog method, a straight line
+in place of the rotation. What the trajectory does not reach, the tails of the never-seen
+transitions, is drawn entry by entry afterwards (see `entries`).
 
 Short steps. A step of the tuned length can be too long where the posterior is steepest, and a
 chain that is there would reject every proposal. So one proposal in ten, chosen without regard to
@@ -56,8 +58,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from hhmm._emission_solvers.entries import WIDE, draw_entries
 from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
 from hhmm._emission_solvers.objective import (
+    Curvature,
     Draw,
     Tuning,
     conjugate_gradients,
@@ -70,6 +74,9 @@ from hhmm._random import uniforms
 
 QUARTER_TURN = np.pi / 2
 FIRST_STEP = np.pi / 6
+# of each transition, and least precision of a prior, in the metric under a wide prior
+PSEUDO_COUNT = 0.3
+FLOOR = 0.05
 SHORTEST_STEP = QUARTER_TURN / 1024
 MAX_STEPS = 64
 # share of proposals that go a fraction of the way, in as many steps: accurate where others diverge
@@ -88,6 +95,8 @@ HOPELESS = 1e-3
 # and so on the chain, by about 1e-5 posterior standard deviations: the step that follows takes it
 # far below this figure.
 MODE_TOL = 1e-8
+# squared error of a velocity, relative to its squared length
+VELOCITY_RELATIVE_TOL = 1e-10
 # squared error of a kick, in squared posterior standard deviations, and of its squared length
 KICK_TOL = 1e-2
 KICK_RELATIVE_TOL = 1e-4
@@ -125,15 +134,22 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     Arguments and returns are those of `laplace.draw`. `current` without parameters (NaN) counts
     as the mode.
     """
-    key_velocity, key_uniforms = jax.random.split(key)
+    key_velocity, key_uniforms, key_entries = jax.random.split(key, 3)
     solution = solve(
         right_hand_side=lambda hessian: draw_with_hessian_covariance(
             key_velocity, terms, counts, hessian
         ),
         tol=MODE_TOL,
     )
-    mode, velocity = terms.stack(solution.mode), solution.solved
+    mode = terms.stack(solution.mode)
     hessian = curvature(terms, counts, priors, syllable_probs(terms, mode))
+    is_wide = jnp.any(hessian.precision < WIDE**-2)
+    metric = _metric(hessian, is_wide)
+    velocity = jax.lax.cond(
+        is_wide,
+        lambda: _draw_velocity(key_velocity, terms, counts, metric),
+        lambda: solution.solved,
+    )
     start = terms.stack(current) - mode
     start = jnp.where(jnp.isfinite(start), start, 0.0)
     uniform_length, uniform_kind, uniform_test = uniforms(key_uniforms, (3,))
@@ -141,13 +157,15 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     n_steps, size = steps(tuning)
     size = size * (1 + JITTER * (2 * uniform_length - 1)) * jnp.where(is_short, SHORT_LENGTH, 1)
 
-    def rotate_and_kick(i, carry):
-        x, w = _rotate(*carry, jnp.where(i == 0, 0.5, 1.0) * size)
+    def move_and_kick(i, carry):
+        x, w = _move(*carry, jnp.where(i == 0, 0.5, 1.0) * size, is_wide)
         _, gradient, _ = evaluate(terms, counts, priors, mode + x)
+        # what a rotation has done already
+        done = jnp.where(is_wide, 0.0, hessian_product(terms, hessian, x))
         kick = conjugate_gradients(
             terms,
-            hessian,
-            gradient - hessian_product(terms, hessian, x),
+            metric,
+            gradient - done,
             tol=KICK_TOL,
             relative_tol=KICK_RELATIVE_TOL,
             max_iter=KICK_MAX_ITER,
@@ -157,24 +175,55 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     def energy(carry):
         x, w = carry
         value, _, _ = evaluate(terms, counts, priors, mode + x)
-        return value + 0.5 * jnp.vdot(w, hessian_product(terms, hessian, w))
+        return value + 0.5 * jnp.vdot(w, hessian_product(terms, metric, w))
 
-    x, w = lax.fori_loop(0, n_steps, rotate_and_kick, (start, velocity))
-    end, last = _rotate(x, w, 0.5 * size)
+    x, w = lax.fori_loop(0, n_steps, move_and_kick, (start, velocity))
+    end, last = _move(x, w, 0.5 * size, is_wide)
     before, after = lax.map(energy, (jnp.stack([start, end]), jnp.stack([velocity, last])))
     error = after - before
     diverging = ~(error < DIVERGENT)
     acceptance = jnp.where(diverging, 0.0, jnp.exp(-jnp.maximum(error, 0.0)))
     x = jnp.where(uniform_test < acceptance, end, start)
     x = jnp.where(warming_up & (acceptance < HOPELESS), 0.0, x)
+    point = lax.cond(
+        is_wide,
+        lambda: draw_entries(key_entries, terms, counts, priors, mode + x),
+        lambda: mode + x,
+    )
     tuned = tune(tuning, acceptance)
     learns = warming_up & ~is_short
     tuning = jax.tree.map(lambda new, old: jnp.where(learns, new, old), tuned, tuning)
-    return Draw(terms.unstack(mode + x), solution, acceptance, diverging, tuning)
+    return Draw(terms.unstack(point), solution, acceptance, diverging, tuning)
 
 
-def _rotate(x, w, angle):
-    return (
-        jnp.cos(angle) * x + jnp.sin(angle) * w,
-        jnp.cos(angle) * w - jnp.sin(angle) * x,
+def _metric(hessian, is_wide):
+    """Return the `Curvature` in which lengths are measured: the Hessian, or its wide-prior form."""
+    weighted = hessian.weighted + jnp.where(is_wide, PSEUDO_COUNT, 0.0)
+    smoothed = weighted / weighted.sum(axis=-1, keepdims=True)
+    return Curvature(
+        probs=jnp.where(is_wide, smoothed, hessian.probs),
+        weighted=weighted,
+        precision=jnp.maximum(hessian.precision, jnp.where(is_wide, FLOOR, 0.0)),
     )
+
+
+def _draw_velocity(key, terms, counts, metric):
+    """Draw from Normal(0, M^-1), M the metric."""
+    counts = counts._replace(departures=metric.weighted.sum(axis=-1))
+    return conjugate_gradients(
+        terms,
+        metric,
+        draw_with_hessian_covariance(key, terms, counts, metric),
+        tol=0.0,
+        relative_tol=VELOCITY_RELATIVE_TOL,
+        max_iter=KICK_MAX_ITER,
+    )
+
+
+def _move(x, w, angle, is_straight):
+    """Move along a rotation, or along a straight line."""
+    cos = jnp.where(is_straight, 1.0, jnp.cos(angle))
+    sin = jnp.sin(angle)
+    x_by_w = jnp.where(is_straight, angle, sin)
+    w_by_x = jnp.where(is_straight, 0.0, sin)
+    return cos * x + x_by_w * w, cos * w - w_by_x * x

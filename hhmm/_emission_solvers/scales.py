@@ -9,8 +9,15 @@ estimator", IEEE Signal Processing Letters 23(1)),
 which moves slowly where the counts say little of x. Therefore it is interwoven with a step that
 rescales x and sigma together (Yu & Meng 2011, "To center or not to center", JCGS 20(3)): given
 x / sigma, log sigma has the density of its prior times the likelihood of the counts, and is drawn
-by a Metropolis-Hastings step with Newton's step as proposal. Beta and kappa are drawn by slice
-sampling (Neal 2003, Annals of Statistics 31) with the transitions summed out: given the counts of
+by a Metropolis-Hastings step with Newton's step as proposal.
+
+The counts know only the sum of usage and base, and of biases and interactions: what all rows i of
+the second share might as well be in the first. Given the sum, the first is Normal. So its scale is
+drawn once more, by slice sampling, given the sum alone, and then the first term given its scale
+and the sum, exactly (a collapsed step: Liu 1994, JASA 89). In songs of Bengalese finches, 3 states,
+4,000 draws are worth 1,300 of the usage scale with this step and 46 without.
+
+Beta and kappa are drawn by slice sampling with the transitions summed out: given the counts of
 state transitions, these are Dirichlet-multinomial.
 
 Estimated, under EM, by type-II maximum likelihood: sigma^2 is the mean square of x under the
@@ -26,6 +33,8 @@ import numpy as np
 from jax import lax
 from jax.scipy.special import gammaln
 
+from hhmm._emission_solvers import slices
+from hhmm._model.simplex import center
 from hhmm._model.terms import ALL_TERMS
 from hhmm._model.transitions import log_gamma_draw
 from hhmm._random import normals, uniforms
@@ -52,8 +61,6 @@ BOUNDS_OF_CONCENTRATIONS = (1e-3, 1e9)
 SETTLED = 0.01
 # of a proposal for the logarithm of a factor: where the density is flat, it is this
 SMALLEST_PRECISION = 0.25
-# of slice sampling on logarithms: steps out, and cuts of the slice, at most
-MAX_STEPS_OUT, MAX_CUTS = 8, 40
 # grids on which EM seeks concentrations, of at least 1 and at least 0
 BETA_GRID = np.geomspace(1, 100, 16)
 KAPPA_GRID = np.append(0, np.geomspace(0.1, 1e7, 41))
@@ -81,6 +88,8 @@ def draw_scales(key, terms, counts, point, priors, learnt):
     drawn = [term for term in terms.present if term.sigma in learnt]
     if not drawn:
         return point, priors
+    pairs = [pair for pair in terms.nested if pair[0].sigma in learnt]
+    keys = jax.random.split(key, len(drawn) + len(pairs))
 
     def draw_one(point, scale):
         """Draw one scale; a scan compiles its random numbers once for all terms."""
@@ -99,7 +108,7 @@ def draw_scales(key, terms, counts, point, priors, learnt):
         draw_one,
         point,
         (
-            jax.random.split(key, len(drawn)),
+            keys[: len(drawn)],
             jnp.stack([getattr(priors, term.sigma) for term in drawn]),
             term_of_row == numbers[:, None],
             np.array([float(terms.n_dimensions(term)) for term in drawn]),
@@ -107,7 +116,44 @@ def draw_scales(key, terms, counts, point, priors, learnt):
         ),
     )
     names = [term.sigma for term in drawn]
-    return point, priors._replace(**dict(zip(names, sigmas, strict=True)))
+    priors = priors._replace(**dict(zip(names, sigmas, strict=True)))
+    for key_pair, (coarse, fine) in zip(keys[len(drawn) :], pairs, strict=True):
+        point, priors = _divide(key_pair, terms, point, priors, coarse, fine)
+    return point, priors
+
+
+def _divide(key, terms, point, priors, coarse, fine):
+    """Draw the scale of a term given its sum with the one that it is nested in; divide the sum.
+
+    With m = x + mean_i y[i], x the coarse term and y the fine one, the entries of m are
+    Normal(0, v + w) a priori, v = sigma_x^2 and w = sigma_y^2 / S, and x given m is Normal with
+    mean m v / (v + w) and variance v w / (v + w).
+    """
+    key_scale, key_share = jax.random.split(key)
+    rows = dict(terms.split(point))
+    old = rows[coarse]
+    by_state = rows[fine].reshape(-1, terms.n_syllables, terms.n_syllables)
+    total = old + by_state.mean(axis=1)
+    of_fine = getattr(priors, fine.sigma) ** 2 / terms.n_syllables
+
+    def log_density(log_sigma):
+        variance = jnp.exp(2 * log_sigma) + of_fine
+        log_prior, *_ = _log_half_cauchy(log_sigma, PRIOR_SCALE[coarse.sigma])
+        n_dimensions = terms.n_dimensions(coarse)
+        return log_prior - 0.5 * (n_dimensions * jnp.log(variance) + jnp.sum(total**2) / variance)
+
+    start = jnp.log(getattr(priors, coarse.sigma))[None]
+    noise = slices.make_noise(key_scale, 1)
+    log_sigma = slices.draw(noise, log_density, start, 1.0, np.log(BOUNDS))[0]
+    variance = jnp.exp(2 * log_sigma)
+    share = variance / (variance + of_fine)
+    noise = center(normals(key_share, old.shape))
+    noise = center(noise, axis=0) if coarse.by_state else noise
+    new = share * total + jnp.sqrt(share * of_fine) * noise
+    rows[coarse] = new
+    rows[fine] = (by_state - (new - old)[:, None]).reshape(rows[fine].shape)
+    priors = priors._replace(**{coarse.sigma: jnp.exp(log_sigma)})
+    return jnp.concatenate(list(rows.values())), priors
 
 
 def _draw_given_term(key, sigma, rows, n_dimensions, prior_scale):
@@ -194,8 +240,10 @@ def draw_concentrations(key, counts, priors, learnt):
             log_prior, *_ = _log_half_cauchy(log_value, PRIOR_SCALE[name])
             return log_prob_of_counts(counts, at.trans_beta, at.trans_kappa) + log_prior
 
-        start = jnp.log(jnp.clip(getattr(priors, name), *BOUNDS_OF_CONCENTRATIONS))
-        drawn = _slice(key_slice, log_density, start, 1.0, np.log(BOUNDS_OF_CONCENTRATIONS))
+        start = jnp.log(jnp.clip(getattr(priors, name), *BOUNDS_OF_CONCENTRATIONS))[None]
+        bounds = np.log(BOUNDS_OF_CONCENTRATIONS)
+        noise = slices.make_noise(key_slice, 1)
+        drawn = slices.draw(noise, log_density, start, 1.0, bounds)[0]
         priors = priors._replace(**{name: jnp.exp(drawn)})
     return priors
 
@@ -274,40 +322,3 @@ def _log_half_cauchy(log_value, prior_scale):
     square = (jnp.exp(log_value) / prior_scale) ** 2
     share = square / (1 + square)
     return log_value - jnp.log1p(square), 1 - 2 * share, 4 * share * (1 - share)
-
-
-def _slice(key, log_density, start, width, bounds):
-    """One step of slice sampling (Neal 2003, figures 3 and 5) on an interval, ()."""
-    noise = uniforms(key, (3 + MAX_CUTS,))
-    level = log_density(start) + jnp.log1p(-noise[0])
-    low, high = bounds
-    left = start - width * noise[1]
-    # the steps out are shared out at random between the two sides, which keeps the step exact
-    n_left = jnp.floor(MAX_STEPS_OUT * noise[2]).astype(jnp.int32)
-
-    def step_out(edge, by, n_steps):
-        def unfinished(carry):
-            edge, i = carry
-            return (i < n_steps) & (edge > low) & (edge < high) & (log_density(edge) > level)
-
-        return lax.while_loop(unfinished, lambda carry: (carry[0] + by, carry[1] + 1), (edge, 0))[0]
-
-    left = jnp.maximum(step_out(left, -width, n_left), low)
-    right = start + width * (1 - noise[1])
-    right = jnp.minimum(step_out(right, width, MAX_STEPS_OUT - 1 - n_left), high)
-
-    def unfinished(carry):
-        _, _, _, accepted, i = carry
-        return ~accepted & (i < MAX_CUTS)
-
-    def cut(carry):
-        left, right, value, _, i = carry
-        value = left + noise[3 + i] * (right - left)
-        accepted = log_density(value) > level
-        left = jnp.where(~accepted & (value < start), value, left)
-        right = jnp.where(~accepted & (value >= start), value, right)
-        return left, right, value, accepted, i + 1
-
-    carry = left, right, start, jnp.bool_(False), jnp.int32(0)
-    _, _, value, accepted, _ = lax.while_loop(unfinished, cut, carry)
-    return jnp.where(accepted, value, start)

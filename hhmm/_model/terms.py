@@ -75,6 +75,19 @@ class Terms(NamedTuple):
         """The terms, in order."""
         return [term for term in ALL_TERMS if term.name in self.names]
 
+    @property
+    def nested(self):
+        """Pairs of terms, without and with a from axis.
+
+        The counts know the sum alone of what the rows of the second share and the first.
+        """
+        return [
+            (coarse, fine)
+            for coarse in self.present
+            for fine in self.present
+            if coarse.by_state == fine.by_state and fine.by_from and not coarse.by_from
+        ]
+
     def n_rows(self, term):
         """Number of rows of a term in a point."""
         return (self.n_states if term.by_state else 1) * (self.n_syllables if term.by_from else 1)

@@ -123,10 +123,11 @@ def _find_and_draw(terms, key, counts, priors):
 
 
 def _draw(terms, key, counts, priors, solution, current, *, sampler, tuning):
-    def solve(right_hand_side, tol=None):
+    def solve(right_hand_side, metric=lambda hessian: hessian, tol=None):
         del tol  # there is nothing to look for
         mode = terms.stack(solution.mode)
         hessian = objective.curvature(terms, counts, priors, objective.syllable_probs(terms, mode))
+        hessian = metric(hessian)
         solved = objective.conjugate_gradients(
             terms,
             hessian,

@@ -27,10 +27,8 @@ REASONS = {
     ): "a step of 1e-12 is no step either",
     (
         "hhmm/_emission_solvers/newton.py",
-        "def solve(terms, counts, priors, start, *, max_iter, learning_rate, tol, "
-        "right_hand_side):",
-        "def solve(terms, counts, priors, start, /, max_iter, learning_rate, tol, "
-        "right_hand_side):",
+        "*,",
+        "/,",
     ): _CALL,
     (
         "hhmm/_emission_solvers/newton.py",

@@ -5,6 +5,7 @@ steps at a fixed learning rate. Whether that was enough is judged as for `newton
 half the squared Newton decrement where it ends.
 """
 
+import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
@@ -20,7 +21,18 @@ from hhmm._model.emissions import logits_from_params, params_from_logits
 from hhmm._types import Params
 
 
-def solve(terms, counts, priors, start, *, max_iter, learning_rate, tol, right_hand_side):
+def solve(
+    terms,
+    counts,
+    priors,
+    start,
+    *,
+    max_iter,
+    learning_rate,
+    tol,
+    right_hand_side,
+    metric=lambda hessian: hessian,
+):
     """Take `max_iter` Adam steps from `start`; arguments and returns as `newton.solve`.
 
     `tol` only sets how exactly the decrement is computed; the steps do not depend on it.
@@ -41,10 +53,11 @@ def solve(terms, counts, priors, start, *, max_iter, learning_rate, tol, right_h
     mode = point_of(params)
     _, gradient, probs = evaluate(terms, counts, priors, mode)
     hessian = curvature(terms, counts, priors, probs)
+    last = metric(hessian)
 
     # both systems by one loop, which is compiled once
     def solve_one(_, system):
-        right_hand_side, tol, relative_tol, cg_max_iter = system
+        hessian, right_hand_side, tol, relative_tol, cg_max_iter = system
         solution = conjugate_gradients(
             terms,
             hessian,
@@ -56,7 +69,8 @@ def solve(terms, counts, priors, start, *, max_iter, learning_rate, tol, right_h
         return None, solution
 
     systems = (
-        jnp.stack([gradient, right_hand_side(hessian)]),
+        jax.tree.map(lambda *arrays: jnp.stack(arrays), hessian, last),
+        jnp.stack([gradient, right_hand_side(last)]),
         jnp.array([0.1 * tol, 0.0]),
         jnp.array([1e-2, LAST_RELATIVE_TOL]),
         jnp.array([100, LAST_MAX_ITER]),

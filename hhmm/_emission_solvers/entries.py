@@ -15,7 +15,7 @@ density after syllable i is
 
 and the log prior -(x delta + |v|^2 delta^2 / 2) / sigma^2, x the entry before. Entries of a term by
 `from` are moved for all i at once, each by its own density; an entry of any other term by the sum
-of these densities. R is put together from the columns before j, updated, and those behind, so that it
+of these densities. R is put together from the columns before j, updated, and those behind. So it
 is accurate where one transition has nearly all the probability.
 
 O(K S) work for an evaluation of the density, of which a draw takes about ten.

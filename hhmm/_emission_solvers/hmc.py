@@ -53,6 +53,8 @@ a proposal that has next to no chance of acceptance is replaced by the mode, whe
 smooth whatever the prior. Afterwards every draw leaves the conditional invariant.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,6 +70,7 @@ from hhmm._emission_solvers.objective import (
     curvature,
     evaluate,
     hessian_product,
+    prior_precision,
     syllable_probs,
 )
 from hhmm._random import uniforms
@@ -95,8 +98,6 @@ HOPELESS = 1e-3
 # and so on the chain, by about 1e-5 posterior standard deviations: the step that follows takes it
 # far below this figure.
 MODE_TOL = 1e-8
-# squared error of a velocity, relative to its squared length
-VELOCITY_RELATIVE_TOL = 1e-10
 # squared error of a kick, in squared posterior standard deviations, and of its squared length
 KICK_TOL = 1e-2
 KICK_RELATIVE_TOL = 1e-4
@@ -135,21 +136,20 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     as the mode.
     """
     key_velocity, key_uniforms, key_entries = jax.random.split(key, 3)
+    is_wide = jnp.any(prior_precision(terms, priors) < WIDE**-2)
+    pseudo_count = jnp.where(is_wide, PSEUDO_COUNT, 0.0)
+    smoothed = counts._replace(departures=counts.departures + pseudo_count * terms.n_syllables)
+    to_metric = functools.partial(_metric, is_wide=is_wide)
     solution = solve(
-        right_hand_side=lambda hessian: draw_with_hessian_covariance(
-            key_velocity, terms, counts, hessian
+        right_hand_side=lambda metric: draw_with_hessian_covariance(
+            key_velocity, terms, smoothed, metric
         ),
+        metric=to_metric,
         tol=MODE_TOL,
     )
-    mode = terms.stack(solution.mode)
+    mode, velocity = terms.stack(solution.mode), solution.solved
     hessian = curvature(terms, counts, priors, syllable_probs(terms, mode))
-    is_wide = jnp.any(hessian.precision < WIDE**-2)
-    metric = _metric(hessian, is_wide)
-    velocity = jax.lax.cond(
-        is_wide,
-        lambda: _draw_velocity(key_velocity, terms, counts, metric),
-        lambda: solution.solved,
-    )
+    metric = to_metric(hessian)
     start = terms.stack(current) - mode
     start = jnp.where(jnp.isfinite(start), start, 0.0)
     uniform_length, uniform_kind, uniform_test = uniforms(key_uniforms, (3,))
@@ -204,19 +204,6 @@ def _metric(hessian, is_wide):
         probs=jnp.where(is_wide, smoothed, hessian.probs),
         weighted=weighted,
         precision=jnp.maximum(hessian.precision, jnp.where(is_wide, FLOOR, 0.0)),
-    )
-
-
-def _draw_velocity(key, terms, counts, metric):
-    """Draw from Normal(0, M^-1), M the metric."""
-    counts = counts._replace(departures=metric.weighted.sum(axis=-1))
-    return conjugate_gradients(
-        terms,
-        metric,
-        draw_with_hessian_covariance(key, terms, counts, metric),
-        tol=0.0,
-        relative_tol=VELOCITY_RELATIVE_TOL,
-        max_iter=KICK_MAX_ITER,
     )
 
 

@@ -57,7 +57,18 @@ class _State(NamedTuple):
     finished: Array  # bool: that has been done, and `direction` is its solution
 
 
-def solve(terms, counts, priors, start, *, max_iter, learning_rate, tol, right_hand_side):
+def solve(
+    terms,
+    counts,
+    priors,
+    start,
+    *,
+    max_iter,
+    learning_rate,
+    tol,
+    right_hand_side,
+    metric=lambda hessian: hessian,
+):
     """Minimise the objective from `start`, then solve one linear system at the mode.
 
     Parameters
@@ -73,7 +84,10 @@ def solve(terms, counts, priors, start, *, max_iter, learning_rate, tol, right_h
     tol : float
         Half the squared Newton decrement at which to stop, nats.
     right_hand_side : callable
-        Of the `Curvature` at the mode; returns (n_rows, S), centred.
+        Of the metric at the mode; returns (n_rows, S), centred.
+    metric : callable
+        Of the `Curvature` at the mode; returns the `Curvature` of the system solved there, that
+        of the objective itself by default.
 
     Returns
     -------
@@ -95,10 +109,14 @@ def solve(terms, counts, priors, start, *, max_iter, learning_rate, tol, right_h
 
     def advance(state, point, value, gradient, probs):
         hessian = curvature(terms, counts, priors, probs)
+
+        def last_system():
+            at_mode = metric(hessian)
+            return at_mode, right_hand_side(at_mode)
+
         direction = conjugate_gradients(
             terms,
-            hessian,
-            lax.cond(state.at_mode, lambda: right_hand_side(hessian), lambda: -gradient),
+            *lax.cond(state.at_mode, last_system, lambda: (hessian, -gradient)),
             tol=jnp.where(state.at_mode, 0, 0.1 * tol),
             relative_tol=jnp.where(state.at_mode, LAST_RELATIVE_TOL, CG_RELATIVE_TOL),
             max_iter=jnp.where(state.at_mode, LAST_MAX_ITER, CG_MAX_ITER),

@@ -135,7 +135,8 @@ class EfficientHHMM(
         Learning rate of "adam"; not used by "newton".
     emission_sampler : {"auto", "hmc", "laplace"}, default="auto"
         How emissions are drawn given the counts. "hmc" is exact: Hamiltonian Monte Carlo with the
-        Hessian at the mode as metric, its steps tuned in the first half of the sweeps. It needs
+        Hessian at the mode as metric, its steps tuned in the first half of the sweeps; where a
+        scale is above 3, each logit of its term is drawn once more on its own. It needs
         `emission_solver` "newton". "laplace" is a normal approximation at the mode with the inverse
         Hessian as covariance. It is far from the posterior where scales are wide: on songs
         of 9 syllables, with scales learnt and 8 states, other songs are predicted at -0.525 nats a

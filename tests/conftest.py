@@ -13,7 +13,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     _cache = tempfile.TemporaryDirectory(prefix="hhmm-tests-", ignore_cleanup_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
-# most tests, and the doctests, take longer to compile than to run
+# most tests, and the doctests, take longer to compile than to run; not those that are marked slow,
+# which run with JAX_DISABLE_MOST_OPTIMIZATIONS=0
 FAST_COMPILATION = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
 # The older code generator of XLA on CPUs compiles in half the time. Only versions of jaxlib that
 # have the flag get it, since a flag that is unknown ends the process.

@@ -202,6 +202,7 @@ def _marginals(dense, mode):
         yield axis, cumulative / cumulative[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["hmc", "laplace"])
 @double_precision
 def test_hmc_draws_from_the_posterior_itself(sampler):
@@ -270,6 +271,7 @@ def _exact_draws(sigmas, n_draws):
     return np.concatenate(kept)[:n_draws]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["hmc", "laplace"])
 @double_precision
 def test_hmc_leaves_posteriors_under_wide_priors_as_they_are(sampler):

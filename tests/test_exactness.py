@@ -23,6 +23,8 @@ from hhmm._precision import double_precision
 from tests import exactness
 
 # number of states, backend, whether over runs
+pytestmark = pytest.mark.slow
+
 CASES = [
     (1, "sequential", False),
     (2, "sequential", False),

@@ -64,6 +64,7 @@ def _kernel(case):
     return exactness.make_kernel(terms, "sequential", learnt=learnt)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @double_precision
 def test_alternating_with_new_syllables_changes_no_distribution(case):
@@ -98,6 +99,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", PLANTED)
 @double_precision
 def test_a_planted_error_is_found(monkeypatch, error):

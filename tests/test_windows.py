@@ -142,6 +142,7 @@ def test_the_race_ends_with_starts_of_every_family():
     assert joints == sorted(joints, reverse=True)
 
 
+@pytest.mark.slow
 def test_every_seed_reaches_the_mode_of_the_truth():
     """Overlapping regimes that last longer than the prior expects; EM, so that modes compare."""
     X, states = _regimes(np.random.default_rng(3), [400, 300, 500] * 8, 3, 6, duration=100)

@@ -299,18 +299,34 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given, self_transi
     return messages
 
 
-def warn_of_other_runs(checked, mean_run, *, stacklevel):
+def warn_of_other_runs(checked, mean_run, self_transitions, *, stacklevel):
     """Warn where syllables are held much longer, or shorter, than in the data of the fit.
+
+    Of a model that was made from parameters, that is where it has self-transitions and syllables
+    are held for long.
 
     Parameters
     ----------
     checked : Checked
     mean_run : float or None
-        Mean number of timesteps that a syllable was held in the data of the fit.
+        Mean number of timesteps that a syllable was held in the data of the fit. None of a model
+        that was made from parameters.
+    self_transitions : bool
+        Of the model.
     """
     n_observed = sum(int(np.count_nonzero(x >= 0)) for x in checked.sequences)
     here = mean_run_length(checked.sequences)
-    if mean_run is None or not n_observed >= _FEWEST_RUNS * here:  # NaN where there are none
+    if not n_observed >= _FEWEST_RUNS * here:  # NaN where there are none
+        return
+    if mean_run is None:
+        if self_transitions and here >= LONG_RUN:
+            warnings.warn(
+                f"Syllables of X are held for {here:.1f} timesteps on average, and this model has "
+                "self-transitions. If its parameters are those of a model without, give "
+                "self_transitions=False to from_params",
+                DoubtfulDataWarning,
+                stacklevel=stacklevel,
+            )
         return
     if not 1 / _OTHER_RUNS <= here / mean_run <= _OTHER_RUNS:
         warnings.warn(
@@ -338,7 +354,8 @@ def check_holding_times(holding_times, n_syllables):
     rows = [to_array(row, expected, np.float64).reshape(-1) for row in rows]
     for i, row in enumerate(rows):
         if not len(row) or not (np.isfinite(row) & (row >= 1) & (row == np.round(row))).all():
-            raise ValueError(f"{expected}, each an integer >= 1; those of syllable {i} are not")
+            of_syllable = f" for syllable {i}" if nested else ""
+            raise ValueError(f"{expected}, each an integer >= 1; got {shorten(row)}{of_syllable}")
     return quantiles(rows)
 
 

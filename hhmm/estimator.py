@@ -76,14 +76,14 @@ class EfficientHHMM(
     Finds the slow, high-level states behind sequences of discrete behavioural
     syllables. In state k, syllable i is followed by syllable j with probability
 
-        P[k, i, j] = softmax_j(B[i, j] + C[k, j])
+        P[k, i, j] = softmax_j(U[j] + B[i, j] + C[k, j])
 
-    where the base B is shared by all states and the bias C[k] moves every row at once:
-    (S + K - 1)(S - 1) emission parameters for K states and S syllables, instead of
-    K S (S - 1). Two further terms can be added: a usage offset U[j] for syllables that are
-    common whatever came before, and interactions D[k, i, j] for states that also change the order
-    of syllables. States follow a sticky Markov chain. The posterior of all parameters and
-    states is sampled by Gibbs sweeps.
+    The usage U says which syllables are common, and the base B which syllable follows which; both
+    are shared by all states. The bias C[k] says which syllables state k promotes, whatever came
+    before. These are (S + K)(S - 1) emission parameters for K states and S syllables, instead of
+    K S (S - 1). The published model has no U. Interactions D[k, i, j] can be added, for states that
+    also change the order of syllables. States follow a sticky Markov chain. The posterior of all
+    parameters and states is sampled by Gibbs sweeps.
 
     At the frame rate of a camera a syllable is held for many timesteps, and for how long says
     little about states. With `self_transitions` False, a syllable that follows itself is held: that
@@ -116,7 +116,9 @@ class EfficientHHMM(
         Dirichlet concentration of every state transition.
     trans_kappa : float or "auto", default=100.0
         Concentration added for staying in a state. States are expected to last
-        about ``(trans_kappa + K trans_beta) / ((K - 1) trans_beta)`` timesteps a priori.
+        about ``(trans_kappa + K trans_beta) / ((K - 1) trans_beta)`` timesteps a priori. With
+        hours of data the prior counts little: states of a minute are found at the default, frames
+        included. Increase it where states are much shorter than those that you look for.
     algorithm : {"gibbs", "em", "gradient"}, default="gibbs"
         How the model is fitted. "gibbs" draws parameters and states from their posterior.
         "em" (expectation maximisation) and "gradient" (L-BFGS) climb to a mode of the log joint, by
@@ -136,7 +138,8 @@ class EfficientHHMM(
     emission_sampler : {"auto", "hmc", "laplace"}, default="auto"
         How emissions are drawn given the counts. "hmc" is exact: Hamiltonian Monte Carlo with the
         Hessian at the mode as metric, its steps tuned in the first half of the sweeps; where a
-        scale is above 3, each logit of its term is drawn once more on its own. It needs
+        scale is above 3, the entries of its term are drawn once more, one by one, since chains
+        would move slowly otherwise. It needs
         `emission_solver` "newton". "laplace" is a normal approximation at the mode with the inverse
         Hessian as covariance. It is far from the posterior where scales are wide: on songs
         of 9 syllables, with scales learnt and 8 states, other songs are predicted at -0.525 nats a
@@ -226,8 +229,8 @@ class EfficientHHMM(
         Kept draws: ``emission_base``, ``emission_biases``, ``trans_probs``, ``log_joint``,
         ``emission_usage`` and ``emission_interactions`` (None where the term is left out), each
         with leading axes (n_chains, number of draws kept), and ``sigmas``, a dict with the draws
-        of each scale that is learnt. State labels agree across draws and chains.
-        With "gibbs" only, as `emission_acceptance_` and `emission_diverging_`.
+        of each scale that is learnt, (n_chains, number of draws kept). State labels agree across
+        draws and chains. With "gibbs" only, as `emission_acceptance_` and `emission_diverging_`.
     n_iter_ : int
         Number of sweeps or iterations done.
     converged_ : bool
@@ -259,13 +262,14 @@ class EfficientHHMM(
     timesteps at the end are padding: the sequence ends before them. Any other missing timestep is
     part of the sequence: its state is inferred, and the emissions into and out of it are left out.
 
-    A scale that is "auto" has a half-Cauchy prior of scale 2 (trans_beta 1, trans_kappa 100). With
+    A scale that is "auto" has a half-Cauchy prior with scale parameter 2; that of `trans_beta` has
+    scale parameter 1, and that of `trans_kappa` 100. With
     "gibbs" it is drawn in every sweep [6]_ [7]_; "em" and "gradient" estimate it by type-II maximum
     likelihood. The race of `init` "windows" learns scales too. With `init` "prior" and "random",
-    scales stay at 2 (that of the base at 3) for the first 20 sweeps, or 40 iterations of "em": as
-    long as states are unknown, they would be found to have no effect. "auto" is the default of the
-    scales of usage, base and biases, because it predicts held-out sequences better; `trans_kappa`
-    is a number by default, because it says how slow the states are that you look for.
+    scales stay at 2 (that of the base at 3) for the first 20 sweeps, or 40 iterations of "em".
+    Learnt earlier, before states are known, the scale of the biases would become 0. "auto" is the
+    default of the scales of usage, base and biases, because it predicts held-out sequences better;
+    `trans_kappa` is a number by default, because it says how slow the states are that you look for.
 
     The published model is ``EfficientHHMM(emission_usage_sigma=0, emission_base_sigma=1,
     emission_biases_sigma=1, self_transitions=True, emission_sampler="laplace")``. It was the
@@ -775,11 +779,11 @@ class EfficientHHMM(
 
     @double_precision
     def score(self, X, y=None, *, mask=None, sample_weight=None):
-        """Log-likelihood per observed transition: comparable between folds and data sets.
+        """Return the log-likelihood per observed transition.
 
+        It is comparable between folds, data sets and models that have the same `self_transitions_`.
         A model with self-transitions counts every observed transition, and one without counts
-        changes of syllable alone. These are different events: compare scores only between models
-        that have the same `self_transitions_`.
+        changes of syllable alone. These are different events.
 
         Parameters
         ----------
@@ -984,8 +988,10 @@ class EfficientHHMM(
             d, in the Helmert bases, of shape (n_states - 1, n_syllables, n_syllables - 1).
             None is 0.
         **hyperparameters
-            Constructor arguments other than n_states and n_syllables. A scale that is "auto" is
-            the root mean square of the entries of its term, and `self_transitions` "auto" is True.
+            Constructor arguments other than n_states and n_syllables. A scale that is "auto", or 0
+            although its term is given, is the root mean square of the entries of its term.
+            `self_transitions` "auto" is True here: give False for the parameters of a model of
+            held syllables.
 
         Returns
         -------
@@ -1025,7 +1031,9 @@ class EfficientHHMM(
             setattr(model, f"{name}_", values)
         model.n_syllables_ = terms.n_syllables
         spread = {term.sigma: _spread(getattr(params, term.parameter)) for term in ALL_TERMS}
-        model.sigmas_ = model._priors(FIRST_GUESS | spread)._asdict()
+        scales = model._priors(FIRST_GUESS | spread)._asdict()
+        scales |= {name: value for name, value in spread.items() if value and not scales[name]}
+        model.sigmas_ = _floats(scales)
         return model
 
     @property
@@ -1295,7 +1303,7 @@ class EfficientHHMM(
             *map(_validation.UnusedStatesWarning, verdict.describe_unused(usage[order])),
             *map(
                 _validation.ShortStatesWarning,
-                verdict.describe_short(self.states_, self._mean_run),
+                verdict.describe_short(self.states_, self._mean_run, self.self_transitions_),
             ),
         ]
 
@@ -1310,7 +1318,7 @@ class EfficientHHMM(
         checked = _validation.check_sequences(self, X, mask=mask, reset=False)
         _validation.warn_of_column(checked, stacklevel=5)
         mean_run = getattr(self, "_mean_run", None)
-        _validation.warn_of_other_runs(checked, mean_run, stacklevel=5)
+        _validation.warn_of_other_runs(checked, mean_run, self.self_transitions_, stacklevel=5)
         params = self._params()
         n_syllables = len(params.emission_base)
         _validation.check_labels(

@@ -381,7 +381,7 @@ class RunCollapser(_SequenceTransformer):
     See Also
     --------
     SyllableEncoder : Labels as integers, which X must hold here.
-    hhmm.EfficientHHMM : With ``message_passing="compressed"`` fits the frames themselves
+    hhmm.EfficientHHMM : With ``self_transitions=False`` fits the frames themselves
         run by run.
 
     Examples

@@ -6,6 +6,7 @@ the softmax is over all other syllables.
 """
 
 import itertools
+import warnings
 
 import jax
 import numpy as np
@@ -438,7 +439,7 @@ def test_replicates_hold_syllables_where_the_data_do():
     ("holding_times", "message"),
     [
         ([0, 1], "holding_times must be"),
-        ([1.5], "holding_times must be"),
+        ([1.5], r"holding_times must be.*got \[1.5\]"),
         ([[1], [2]], "got 2 arrays"),
         ([[1], [2], [], [1]], "syllable 2"),
         (3, "holding_times.* must be"),
@@ -464,3 +465,14 @@ def test_holding_times_of_a_model_that_has_none():
     with pytest.raises(ValueError, match="give holding_times"):
         model.sample(1, 10)
     assert (np.diff(model.sample(1, 10, holding_times=[1])[0]) != 0).all()
+
+
+def test_parameters_of_held_syllables_given_to_a_model_of_all_transitions():
+    """Nothing but the data can tell; a model that was fitted has its own warnings."""
+    data = make_hhmm(4, 200, n_states=2, n_syllables=4, holding_times=[5, 8], random_state=0)
+    given = data.emission_base, data.emission_biases, data.trans_probs
+    with pytest.warns(DoubtfulDataWarning, match="self_transitions=False to from_params"):
+        EfficientHHMM.from_params(*given).predict(data.X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        EfficientHHMM.from_params(*given, self_transitions=False).predict(data.X)

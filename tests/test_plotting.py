@@ -965,3 +965,11 @@ def test_a_pipeline_is_told_to_give_its_model(holder):
     estimator = SimpleNamespace(**{holder: None})
     with pytest.raises(TypeError, match="expected a fitted EfficientHHMM, got SimpleNamespace"):
         LogJointDisplay.from_estimator(estimator)
+
+
+@pytest.mark.parametrize("differences", [False, True])
+def test_a_syllable_that_cannot_follow_itself_has_no_colour(differences):
+    probs = np.broadcast_to((1 - np.eye(3)) / 2, (2, 3, 3))
+    display = SyllableTransitionDisplay(probs).plot(differences=differences)
+    for image in display.images_:
+        np.testing.assert_array_equal(np.ma.getmaskarray(image.get_array()), np.eye(3, dtype=bool))

@@ -193,6 +193,12 @@ def test_states_as_short_as_syllables_warn():
     fit = quick(n_states=2, trans_kappa=0.0, init="random", max_iter=1).fit
     (message,) = messages_of(lambda: fit(x), ShortStatesWarning)
     assert "no slow states" in message
+    assert "increase trans_kappa" in message
+    # one advice where syllables are held: that of the other warning
+    held = np.repeat(x, 4, axis=1)
+    fit = quick(n_states=2, trans_kappa=0.0, init="random", max_iter=1, self_transitions=True).fit
+    (message,) = messages_of(lambda: fit(held), ShortStatesWarning)
+    assert message.endswith("fit with self_transitions=False")
 
 
 # Learnt scales

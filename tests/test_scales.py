@@ -663,3 +663,6 @@ def test_given_parameters_have_the_scale_of_their_entries():
     assert model.sigmas_["emission_base_sigma"] == 1
     assert model.sigmas_["emission_usage_sigma"] == pytest.approx(np.sqrt(np.mean(c[0] ** 2)))
     assert np.isfinite(model.log_joint(X))
+    # a term that is given has a scale, also where its default leaves it out
+    model = EfficientHHMM.from_params(b, c, trans_probs, emission_interactions=np.ones((2, 5, 4)))
+    assert model.sigmas_["emission_interactions_sigma"] == 1

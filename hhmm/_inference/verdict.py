@@ -6,6 +6,7 @@ import numpy as np
 
 from hhmm._inference.convergence import MIN_SWEEPS, agreeing, differences, drift, heights
 from hhmm._states import UNUSED_BELOW, find_unused
+from hhmm._validation import LONG_RUN
 
 # half the squared Newton decrement, in nats, above which an emission solve is reported
 UNCONVERGED_SOLVE = 1e-2
@@ -219,7 +220,7 @@ def describe_unused(usage):
     ]
 
 
-def describe_short(states, mean_run):
+def describe_short(states, mean_run, self_transitions):
     """Return warnings about states that change about as often as syllables do.
 
     Parameters
@@ -228,6 +229,8 @@ def describe_short(states, mean_run):
         -1 on padding.
     mean_run : float
         Mean number of timesteps that a syllable is held.
+    self_transitions : bool
+        Whether a syllable that follows itself is an emission.
 
     Returns
     -------
@@ -239,10 +242,14 @@ def describe_short(states, mean_run):
     mean_bout = n_timesteps / (n_changes + sum(len(row) > 0 for row in rows))
     if n_changes < _FEWEST_CHANGES or mean_bout >= SHORT_STATES * mean_run:
         return []
+    if self_transitions and mean_run >= LONG_RUN:
+        advice = "fit with self_transitions=False"
+    else:
+        advice = 'increase trans_kappa, set it to "auto", or decrease n_states'
     return [
         f"states last {mean_bout:.1f} timesteps on average, about as long as syllables, which are "
         f"held for {mean_run:.1f}: they are no slow states. If slow states are what you look for, "
-        'increase trans_kappa, set it to "auto", or decrease n_states'
+        f"{advice}"
     ]
 
 

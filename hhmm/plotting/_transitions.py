@@ -25,6 +25,7 @@ from hhmm.plotting._heat_maps import (
 )
 from hhmm.plotting._states import check_few_states, check_usage, usage_of
 
+NO_TRANSITION_COLOR = "0.85"  # of the diagonal where a syllable is held instead
 # Probabilities below this share one colour of a logarithmic scale.
 SMALLEST_COLORED = 1e-4
 
@@ -159,7 +160,8 @@ class SyllableTransitionDisplay:
     """Heat maps of the syllable transition probabilities, one panel a state.
 
     With ``plot(differences=True)``, panels show what a state changes in the order of syllables:
-    its probabilities less their mean over states, weighted by the time in each state.
+    its probabilities less their mean over states, weighted by the time in each state. The
+    diagonal is grey where no syllable can follow itself, as in models without self-transitions.
 
     Parameters
     ----------
@@ -293,6 +295,10 @@ class SyllableTransitionDisplay:
         else:
             shown, norm = probs, _probability_norm(probs, color_scale)
         unused = find_unused(usage)
+        diagonal = np.eye(n_syllables, dtype=bool)
+        if n_syllables > 1 and not probs[:, diagonal].any():  # syllables are held
+            shown = np.ma.masked_array(shown, np.broadcast_to(diagonal, shown.shape))
+            cmap = cmap.with_extremes(bad=NO_TRANSITION_COLOR)
         self.images_ = []
         for state, panel in enumerate(self.axes_):
             image = panel.imshow(shown[state], cmap=cmap, norm=norm, interpolation="nearest")

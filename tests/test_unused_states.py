@@ -76,7 +76,7 @@ def test_a_fit_names_states_that_it_does_not_use(algorithm):
     which = "state 3" if n_used == 3 else f"states {n_used} to 3"
     assert message.startswith(
         f"{4 - n_used} of 4 states take less than 1% of the 800 timesteps: {which} (none). "
-        f"Decrease n_states to {n_used}. "
+        f"Decrease n_states to {n_used}{' or fewer' if n_used > 1 else ''}. "
     )
     for advice in ("random_state", "n_chains", "emission_biases_sigma"):
         assert advice in message
@@ -105,8 +105,8 @@ def test_the_warning_gives_the_share_of_each_state():
     (message,) = describe_unused(np.array([1500, 480, 15, 5, 0]))
     assert message.startswith(
         "3 of 5 states take less than 1% of the 2,000 timesteps: state 2 (15 of them, 0.75%), "
-        "state 3 (5 of them, 0.25%), state 4 (none). Decrease n_states to 2. If there should be "
-        "more states than 2, "
+        "state 3 (5 of them, 0.25%), state 4 (none). Decrease n_states to 2 or fewer. If "
+        "there should be more states than 2, "
     )
     (message,) = describe_unused(np.array([1500, 480, 5]))
     assert message.startswith("1 of 3 states takes less than 1% of the 1,985 timesteps: state 2 (5")

@@ -211,12 +211,14 @@ def describe_unused(usage):
         which = f"state {empty[0]}" if len(empty) == 1 else f"states {empty[0]} to {empty[-1]}"
         parts.append(f"{which} (none)")
     n_used = n_states - n_unused
+    # a draw can visit states that the most probable path leaves out
+    or_fewer = " or fewer" if n_used > 1 else ""
     return [
         f"{n_unused} of {n_states} states {'takes' if n_unused == 1 else 'take'} less than "
         f"{UNUSED_BELOW:.0%} of the {total:,} timesteps: {', '.join(parts)}. Decrease n_states to "
-        f"{n_used}. If there should be more states than {n_used}, compare fits from several values "
-        "of random_state, increase n_chains, or change emission_biases_sigma, the scale by which "
-        "states differ"
+        f"{n_used}{or_fewer}. If there should be more states than {n_used}, compare fits from "
+        "several values of random_state, increase n_chains, or change emission_biases_sigma, the "
+        "scale by which states differ"
     ]
 
 

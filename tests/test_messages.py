@@ -213,7 +213,7 @@ def test_sampler_draws_whole_paths_from_their_posterior(backend, name):
     """
     n_states, zeros = MODELS[name]
     model = oracles.random_model(np.random.default_rng(7), n_states, 3, zeros=zeros)
-    n_draws = 20_000
+    n_draws = 10_000
     kinds = [
         np.array(x, np.int32)
         for x in (

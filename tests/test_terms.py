@@ -332,7 +332,6 @@ def _loop_over_diagonal(case, probs):
     return np.array(rows)
 
 
-@pytest.mark.slow
 @double_precision
 def test_the_mode_has_no_gradient_and_draws_have_its_covariance(case):
     """Newton from zero, and Laplace draws around the mode that it ends at.

@@ -302,17 +302,16 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given, self_transi
 def warn_of_other_runs(checked, mean_run, self_transitions, *, stacklevel):
     """Warn where syllables are held much longer, or shorter, than in the data of the fit.
 
-    Of a model that was made from parameters, that is where it has self-transitions and syllables
-    are held for long.
+    A model that was made from parameters has no such data: it warns where syllables are held and
+    it has self-transitions.
 
     Parameters
     ----------
     checked : Checked
     mean_run : float or None
-        Mean number of timesteps that a syllable was held in the data of the fit. None of a model
-        that was made from parameters.
+        Mean number of timesteps that a syllable was held in the data of the fit, None if unknown.
     self_transitions : bool
-        Of the model.
+        Whether the model takes a syllable that follows itself as an emission.
     """
     n_observed = sum(int(np.count_nonzero(x >= 0)) for x in checked.sequences)
     here = mean_run_length(checked.sequences)
@@ -321,9 +320,9 @@ def warn_of_other_runs(checked, mean_run, self_transitions, *, stacklevel):
     if mean_run is None:
         if self_transitions and here >= LONG_RUN:
             warnings.warn(
-                f"Syllables of X are held for {here:.1f} timesteps on average, and this model has "
-                "self-transitions. If its parameters are those of a model without, give "
-                "self_transitions=False to from_params",
+                f"Syllables of X are held for {here:.1f} timesteps on average, and this model "
+                "takes each of these timesteps as an emission. If that is wrong, give "
+                "self_transitions=False to from_params, or fit with it",
                 DoubtfulDataWarning,
                 stacklevel=stacklevel,
             )

@@ -263,13 +263,13 @@ class EfficientHHMM(
     part of the sequence: its state is inferred, and the emissions into and out of it are left out.
 
     A scale that is "auto" has a half-Cauchy prior with scale parameter 2; that of `trans_beta` has
-    scale parameter 1, and that of `trans_kappa` 100. With
-    "gibbs" it is drawn in every sweep [6]_ [7]_; "em" and "gradient" estimate it by type-II maximum
-    likelihood. The race of `init` "windows" learns scales too. With `init` "prior" and "random",
-    scales stay at 2 (that of the base at 3) for the first 20 sweeps, or 40 iterations of "em".
-    Learnt earlier, before states are known, the scale of the biases would become 0. "auto" is the
-    default of the scales of usage, base and biases, because it predicts held-out sequences better;
-    `trans_kappa` is a number by default, because it says how slow the states are that you look for.
+    scale parameter 1, and that of `trans_kappa` 100. With "gibbs" it is drawn in every sweep [6]_
+    [7]_; "em" and "gradient" estimate it by type-II maximum likelihood. The race of `init`
+    "windows" learns scales too. With `init` "prior" and "random", scales stay at 2 (that of the
+    base at 3) for the first 20 sweeps, or 40 iterations of "em". Learnt earlier, before states are
+    known, the scale of the biases would become 0. "auto" is the default of the scales of usage,
+    base and biases, because it predicts held-out sequences better; `trans_kappa` is a number by
+    default, because it says how slow the states are that you look for.
 
     The published model is ``EfficientHHMM(emission_usage_sigma=0, emission_base_sigma=1,
     emission_biases_sigma=1, self_transitions=True, emission_sampler="laplace")``. It was the

@@ -471,7 +471,7 @@ def test_parameters_of_held_syllables_given_to_a_model_of_all_transitions():
     """Nothing but the data can tell; a model that was fitted has its own warnings."""
     data = make_hhmm(4, 200, n_states=2, n_syllables=4, holding_times=[5, 8], random_state=0)
     given = data.emission_base, data.emission_biases, data.trans_probs
-    with pytest.warns(DoubtfulDataWarning, match="self_transitions=False to from_params"):
+    with pytest.warns(DoubtfulDataWarning, match="give self_transitions=False to from_params"):
         EfficientHHMM.from_params(*given).predict(data.X)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

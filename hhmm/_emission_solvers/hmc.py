@@ -39,10 +39,10 @@ the steep side are far too short for all else. So where the standard deviation o
 than `WIDE`, the metric is the Hessian of counts with up to `PSEUDO_COUNT` more of every transition,
 under a prior that is not wider than `FLOOR` allows. It depends on counts and scales alone, as the
 mode does. The normal approximation is of no use there, so steps are those of the leapfrog method, a
-straight line in place of the rotation. What the trajectory does not reach, the tails of the never-
-seen transitions, is drawn entry by entry afterwards (see `entries`). For songs of 9 syllables
-fitted with 3 states and learnt scales (14 for the base, 8 for the biases), a quarter of a turn
-takes 2 or 3 steps, where it took hundreds in the metric of the Hessian.
+straight line in place of the rotation. What the trajectory does not reach, the tails of unseen
+transitions, is drawn entry by entry afterwards (see `entries`). For songs of 9 syllables fitted
+with 3 states and learnt scales (14 for the base, 8 for the biases), a quarter of a turn takes 2 or
+3 steps, where it took 90 to 400 in the metric of the Hessian.
 
 Short steps. A step of the tuned length can be too long where the posterior is steepest, and a
 chain that is there would reject every proposal. So one proposal in ten, chosen without regard to

@@ -42,7 +42,8 @@ mode does. The normal approximation is of no use there, so steps are those of th
 straight line in place of the rotation. What the trajectory does not reach, the tails of unseen
 transitions, is drawn entry by entry afterwards (see `entries`). For songs of 9 syllables fitted
 with 3 states and learnt scales (14 for the base, 8 for the biases), a quarter of a turn takes 2 or
-3 steps, where it took 90 to 400 in the metric of the Hessian.
+3 steps, where it took 90 to 400 in the metric of the Hessian. With scales (25, 10) and 8 states, no
+chain of 20 had a mean probability of acceptance below 0.7 in the second half of 200 sweeps.
 
 Short steps. A step of the tuned length can be too long where the posterior is steepest, and a
 chain that is there would reject every proposal. So one proposal in ten, chosen without regard to

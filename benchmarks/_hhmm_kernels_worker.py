@@ -13,7 +13,7 @@ from hhmm import EfficientHHMM
 from hhmm._inference import decode
 from hhmm._inference.prepare import prepare
 from hhmm._model.emissions import terms_of
-from hhmm._precision import double_precision
+from hhmm._runtime.precision import double_precision
 from hhmm._types import Params
 
 

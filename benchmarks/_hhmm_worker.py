@@ -1,6 +1,6 @@
 """This library's side.
 
-A fit is the estimator's. The time of a sweep is taken from `hhmm._inference.run.run`, the
+A fit is the estimator's. The time of a sweep is taken from `hhmm._inference.loop.run`, the
 loop that the estimator runs, on the chain that a short fit leaves. The parts of a sweep are
 the same kernels compiled apart, taken in turn along that chain.
 """
@@ -18,13 +18,14 @@ from benchmarks._serve import peak_memory, serve
 from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import objective
-from hhmm._inference import dispatch, initialise
+from hhmm._inference import compiled, initialise
 from hhmm._inference.chain import Phase, Settings, Stages
+from hhmm._inference.loop import Start, run
 from hhmm._inference.prepare import prepare
-from hhmm._inference.run import Start, run
 from hhmm._model.terms import Terms
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime import threads
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
 from hhmm._types import Priors
 from hhmm.metrics import matched_accuracy
 
@@ -93,12 +94,12 @@ class Chain:
         By the calls for groups of lanes, of which there may be one, as `run` makes them.
         """
         key_emission, key_trans, key_states = jax.block_until_ready(
-            dispatch.sweep_keys(self._key, np.int32(self._n_done))
+            compiled.sweep_keys(self._key, np.int32(self._n_done))
         )
         chain = self._state._replace(states=None, has_states=None, stats=None, log_joint=None)
         began = time.perf_counter()
         chain, _ = jax.block_until_ready(
-            dispatch.update_params(
+            compiled.update_params(
                 key_emission,
                 key_trans,
                 chain,
@@ -110,10 +111,10 @@ class Chain:
             )
         )
         between = time.perf_counter()
-        drawn = dispatch.together(
+        drawn = threads.together(
             *(
                 functools.partial(
-                    dispatch.update_states,
+                    compiled.update_states,
                     key_states,
                     chain.logits,
                     chain.trans_probs,

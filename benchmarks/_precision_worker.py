@@ -16,7 +16,7 @@ from hhmm import EfficientHHMM
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors, logits_from_params, terms_of
-from hhmm._precision import double_precision
+from hhmm._runtime.precision import double_precision
 from hhmm._types import Params
 from tests import long_sequences
 

@@ -14,7 +14,7 @@ from benchmarks._serve import serve
 from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import SAMPLERS, hmc, newton, objective
-from hhmm._precision import double_precision
+from hhmm._runtime.precision import double_precision
 from hhmm._types import SufficientStats
 
 

@@ -77,7 +77,7 @@ class PackedSequences(NamedTuple):
     starts: Array  # (n_steps, n_lanes) bool
     inside: Array  # (n_steps, n_lanes) bool
     pair_counts: Array  # (n_pairs,) float64: how often each pair occurs inside
-    first_lane: Array  # () uint32: number of the first lane among all, see `hhmm._lanes`
+    first_lane: Array  # () uint32: number of the first lane among all, see `hhmm._sequences.lanes`
 
 
 class PackedRuns(NamedTuple):

@@ -21,8 +21,8 @@ from numbers import Integral, Real
 
 from sklearn.utils import check_scalar
 
-from hhmm._conversions import to_float
-from hhmm._extras import import_extra
+from hhmm._optional.extras import import_extra
+from hhmm._validation import to_float
 
 __all__ = ["FitMonitor"]
 

@@ -38,10 +38,10 @@ from scipy.special import entr, ndtri
 from scipy.stats import rankdata
 from sklearn.utils.validation import check_is_fitted
 
-from hhmm._conversions import check_flag, to_array
-from hhmm._extras import import_extra
 from hhmm._model.emissions import logits_from_params
+from hhmm._optional.extras import import_extra
 from hhmm._types import Params
+from hhmm._validation import check_flag, to_array
 
 __all__ = ["PosteriorSummary", "ess_bulk", "ess_tail", "posterior_summary", "rhat"]
 

@@ -23,33 +23,36 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from hhmm import _arviz, _validation
-from hhmm import _memory as memory
-from hhmm._callback_support import (
+from hhmm import _validation
+from hhmm._emission_solvers.scales import FIRST_GUESS
+from hhmm._inference import checkpoint as checkpoints
+from hhmm._inference import convergence, decode, draws, starts
+from hhmm._inference import memory as memory
+from hhmm._inference.chain import Settings, Stages
+from hhmm._inference.chains import run_chains
+from hhmm._inference.convergence import agreeing, heights
+from hhmm._inference.loop import NEVER, End, run
+from hhmm._inference.prepare import prepare
+from hhmm._model.emissions import all_params, terms_of, with_zeros
+from hhmm._model.simulate import simulate
+from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, Terms
+from hhmm._model.transitions import with_a_mode
+from hhmm._optional import arviz
+from hhmm._optional.sklearn_callbacks import (
     HAS_CALLBACKS,
     CallbackSupportMixin,
     SweepTasks,
     with_callbacks,
 )
-from hhmm._conversions import check_flag, to_float
-from hhmm._emission_solvers.scales import FIRST_GUESS
-from hhmm._files import absolute
-from hhmm._inference import checkpoint as checkpoints
-from hhmm._inference import decode, draws, starts, verdict
-from hhmm._inference.chain import Settings, Stages
-from hhmm._inference.convergence import agreeing, heights
-from hhmm._inference.prepare import prepare
-from hhmm._inference.run import NEVER, End, run, run_chains
-from hhmm._interrupts import Interrupts
-from hhmm._model.emissions import all_params, terms_of, with_zeros
-from hhmm._model.simulate import simulate
-from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, Terms
-from hhmm._model.transitions import with_a_mode
-from hhmm._precision import current_settings, double_precision
-from hhmm._progress import Progress, tell
-from hhmm._random import key_from_random_state
-from hhmm._runs import holding_times as holding_times_of
+from hhmm._runtime.files import absolute
+from hhmm._runtime.interrupts import Interrupts
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import current_settings, double_precision
+from hhmm._runtime.progress import Progress, tell
+from hhmm._sequences import read
+from hhmm._sequences.runs import holding_times as holding_times_of
 from hhmm._types import Params, Priors
+from hhmm._validation import check_flag, to_float
 from hhmm.metrics import state_usage
 
 # of the attributes as they are pickled; a change that this version could not read raises it
@@ -319,7 +322,7 @@ class EfficientHHMM(
 
     _parameter_constraints: ClassVar = {
         "n_states": [Interval(Integral, 1, _validation.MOST, closed="both")],
-        "n_syllables": [Interval(Integral, 1, _validation.MAX_SYLLABLES, closed="both"), None],
+        "n_syllables": [Interval(Integral, 1, read.MAX_SYLLABLES, closed="both"), None],
         "emission_usage_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "emission_base_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "emission_biases_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
@@ -500,19 +503,17 @@ class EfficientHHMM(
                 "emission_sampler='hmc' needs the mode itself: expected "
                 f"emission_solver='newton', got {self.emission_solver!r}"
             )
-        checked = _validation.check_sequences(self, X, mask=mask, reset=True)
-        n_syllables, empty = _validation.check_fit_data(checked, self.n_syllables, self.n_states)
-        self_transitions = _validation.resolve_self_transitions(
-            self.self_transitions, checked.sequences
-        )
-        for message in _validation.describe_doubtful_data(
+        checked = read.check_sequences(self, X, mask=mask, reset=True)
+        n_syllables, empty = read.check_fit_data(checked, self.n_syllables, self.n_states)
+        self_transitions = read.resolve_self_transitions(self.self_transitions, checked.sequences)
+        for message in read.describe_doubtful_data(
             checked,
             n_syllables,
             empty,
             is_given=self.n_syllables is not None,
             self_transitions=self_transitions,
         ):
-            warnings.warn(message, _validation.DoubtfulDataWarning, stacklevel=_CALLER_OF_FIT)
+            warnings.warn(message, read.DoubtfulDataWarning, stacklevel=_CALLER_OF_FIT)
         terms = self._terms(int(self.n_states), n_syllables, self_transitions)
         is_sampler = self.algorithm == "gibbs"
         n_draws = int(self.n_draws) if is_sampler else 0
@@ -587,7 +588,7 @@ class EfficientHHMM(
             results, was_interrupted = self._run(starts_, run_one, checkpoint, tasks)
         warnings_ = self._store(results, checked, prepared)
         if was_interrupted:
-            message = verdict.describe_interrupt(results, n_iter, n_chains, path)
+            message = convergence.describe_interrupt(results, n_iter, n_chains, path)
             warnings_ = [ConvergenceWarning(message)]
         tasks.end({})
         return warnings_
@@ -807,7 +808,7 @@ class EfficientHHMM(
         """
         del y
         params, prepared, checked = self._prepare(X, mask, every_timestep=False)
-        n_observed = _validation.count_transitions(
+        n_observed = read.count_transitions(
             checked.sequences, self_transitions=prepared.terms.self_transitions
         )
         if sample_weight is not None:
@@ -954,7 +955,7 @@ class EfficientHHMM(
             n_chains, n_draws = self.posterior_.log_joint.shape
             flat = self._score_draws(X, mask, draws.flat(self.posterior_))
             log_likelihood = flat.reshape(n_chains, n_draws, -1)
-        return _arviz.convert(
+        return arviz.convert(
             self.posterior_,
             acceptance=np.take_along_axis(self.emission_acceptance_, self._kept_sweeps, axis=1),
             diverging=np.take_along_axis(self.emission_diverging_, self._kept_sweeps, axis=1),
@@ -1143,7 +1144,7 @@ class EfficientHHMM(
                 )
             return None
         if holding_times is not None:
-            return _validation.check_holding_times(holding_times, self.n_syllables_)
+            return read.check_holding_times(holding_times, self.n_syllables_)
         if not hasattr(self, "_holding_times"):
             raise ValueError(
                 "a model without self-transitions that was made by from_params does not know how "
@@ -1199,7 +1200,7 @@ class EfficientHHMM(
             _validation.check_same_shapes(init, n_states, n_syllables, name="init")
         elif not isinstance(init, str):
             lengths = [len(sequence) for sequence in checked.sequences]
-            init = _validation.check_states(init, checked.layout, lengths, n_states, name="init")
+            init = read.check_states(init, checked.layout, lengths, n_states, name="init")
         return init
 
     def _starts(self, origin, rng, checkpoint, sequences, prepared, run_one):
@@ -1261,7 +1262,7 @@ class EfficientHHMM(
         self.states_ = new_name[states] if is_array else [new_name[row] for row in states]
         self.n_syllables_ = terms.n_syllables
         self.self_transitions_ = terms.self_transitions
-        self._mean_run = _validation.mean_run_length(checked.sequences)
+        self._mean_run = read.mean_run_length(checked.sequences)
         if not terms.self_transitions:
             self._holding_times = holding_times_of(checked.sequences, terms.n_syllables)
         self._ends = [result.end for result in results]
@@ -1277,13 +1278,13 @@ class EfficientHHMM(
             self.sigmas_ = self._priors(means.sigmas)._asdict()
             self.emission_acceptance_ = self._traces(results, "emission_acceptance")
             self.emission_diverging_ = self._traces(results, "emission_diverging")
-            judged = verdict.judge_chains(compared, bool(learnt))
+            judged = convergence.judge_chains(compared, bool(learnt))
         else:
             for name in _OF_DRAWS:
                 vars(self).pop(name, None)  # of an earlier fit by another algorithm
             params = draws.permute(params, order)
             self.sigmas_ = jax.tree.map(np.asarray, chain.priors)._asdict()
-            judged = verdict.judge_ascent(
+            judged = convergence.judge_ascent(
                 self.algorithm, best.trace.log_joint, best.stopped, self.tol
             )
         for name, values in with_zeros(params)._asdict().items():
@@ -1294,16 +1295,16 @@ class EfficientHHMM(
         if self.algorithm != "gradient":
             self.emission_losses_ = chain.emission_losses[: int(chain.emission_n_iter)]
         decrement = np.concatenate([result.trace.emission_decrement for result in results])
-        messages = [*judged.warnings, *verdict.judge_solves(decrement, self.emission_solver)]
-        stuck = verdict.judge_acceptance(self.emission_acceptance_) if is_sampler else []
+        messages = [*judged.warnings, *convergence.judge_solves(decrement, self.emission_solver)]
+        stuck = convergence.judge_acceptance(self.emission_acceptance_) if is_sampler else []
         self.converged_ = self.converged_ and not stuck
         messages += stuck
         return [
             *map(ConvergenceWarning, messages),
-            *map(_validation.UnusedStatesWarning, verdict.describe_unused(usage[order])),
+            *map(_validation.UnusedStatesWarning, convergence.describe_unused(usage[order])),
             *map(
                 _validation.ShortStatesWarning,
-                verdict.describe_short(self.states_, self._mean_run, self.self_transitions_),
+                convergence.describe_short(self.states_, self._mean_run, self.self_transitions_),
             ),
         ]
 
@@ -1315,13 +1316,13 @@ class EfficientHHMM(
     def _prepare(self, X, mask, *, every_timestep=True):
         """Check X and lay it out for a fitted model: params, prepared, checked."""
         check_is_fitted(self)
-        checked = _validation.check_sequences(self, X, mask=mask, reset=False)
-        _validation.warn_of_column(checked, stacklevel=5)
+        checked = read.check_sequences(self, X, mask=mask, reset=False)
+        read.warn_of_column(checked, stacklevel=5)
         mean_run = getattr(self, "_mean_run", None)
-        _validation.warn_of_other_runs(checked, mean_run, self.self_transitions_, stacklevel=5)
+        read.warn_of_other_runs(checked, mean_run, self.self_transitions_, stacklevel=5)
         params = self._params()
         n_syllables = len(params.emission_base)
-        _validation.check_labels(
+        read.check_labels(
             checked.sequences, n_syllables, origin=f"the model was fitted with {n_syllables}"
         )
         prepared = prepare(

@@ -31,15 +31,15 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from hhmm import _validation
-from hhmm._conversions import shorten
 from hhmm._inference import decode
-from hhmm._lagged_information import lay_out, pair_counts
-from hhmm._markov_paths import draw_paths, draws_from
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
+from hhmm._sequences import read
+from hhmm._validation import shorten
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_durations, state_usage
+from hhmm.metrics._information import lay_out, pair_counts
+from hhmm.metrics._markov_surrogates import draw_paths, draws_from
 
 __all__ = ["PredictiveCheck", "posterior_predictive_check"]
 
@@ -306,10 +306,10 @@ def _check_count(value, name):
 
 def _checked_sequences(model, X, mask):
     """X as a list of int32 arrays, -1 where missing; labels are those of the model."""
-    sequences = _validation.check_sequences(model, X, mask=mask, reset=False).sequences
+    sequences = read.check_sequences(model, X, mask=mask, reset=False).sequences
     n_syllables = len(model.emission_base_)
     origin = f"the model was fitted with {n_syllables}"
-    _validation.check_labels(sequences, n_syllables, origin=origin)
+    read.check_labels(sequences, n_syllables, origin=origin)
     return sequences
 
 

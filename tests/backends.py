@@ -7,16 +7,16 @@ import jax
 import numpy as np
 import pytest
 
-from hhmm import _runs
 from hhmm._inference import choose, decode
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
 from hhmm._model import emissions
 from hhmm._model.emissions import emission_factors, logits_from_params
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
+from hhmm._sequences import runs
+from hhmm._sequences.read import Layout
 from hhmm._types import Params
-from hhmm._validation import Layout
 
 # over timesteps or over runs; as they come, and with everything so short that it is cut
 CUT = {"max_powers": 2, "max_piece_length": 3}
@@ -42,7 +42,7 @@ class Backend(NamedTuple):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(choose, "MAX_POWERS", self.max_powers)
             patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", self.min_mean_run)
-            patch.setattr(_runs, "MAX_PIECE_LENGTH", self.max_piece_length)
+            patch.setattr(runs, "MAX_PIECE_LENGTH", self.max_piece_length)
             return prepare(sequences, terms_of(model), self.name, every_timestep=True)
 
 

@@ -25,7 +25,7 @@ if FAST_COMPILATION and Version(version("jaxlib")) < Version("0.11"):
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
-from hhmm._inference import dispatch, gibbs  # noqa: E402
+from hhmm._inference import compiled, gibbs  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -52,6 +52,6 @@ def n_sweep_traces(monkeypatch):
         return sweep(*args, **kwargs)
 
     monkeypatch.setattr(gibbs, "sweep", counting_sweep)
-    dispatch.fused.clear_cache()
+    compiled.fused.clear_cache()
     yield lambda: len(traces)
-    dispatch.fused.clear_cache()  # what was compiled meanwhile calls the counter
+    compiled.fused.clear_cache()  # what was compiled meanwhile calls the counter

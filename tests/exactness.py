@@ -32,14 +32,14 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
-from hhmm import _runs, _sequences
 from hhmm._inference import chain as chains
 from hhmm._inference import gibbs, initialise
 from hhmm._inference.chain import Settings
 from hhmm._messages import compressed
 from hhmm._model.emissions import emission_factors
 from hhmm._model.terms import ALL_TERMS
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._sequences import lanes, runs
 from hhmm._types import Array, EmissionLogits, Priors, RunData, SufficientStats
 from tests import oracles
 
@@ -157,11 +157,9 @@ def pack(syllables, kernel):
     """Lay each replicate out as a backend reads it: one pytree with a leading axis."""
     coding = {"self_transitions": kernel.settings.terms.self_transitions}
     if not kernel.by_runs:
-        packed = [_sequences.pack(split(x), N_SYLLABLES, **coding)[0] for x in syllables]
+        packed = [lanes.pack(split(x), N_SYLLABLES, **coding)[0] for x in syllables]
         return jax.tree.map(lambda *parts: np.stack(parts), *packed)
-    packed = [
-        _pad(_runs.pack_runs(split(x), N_SYLLABLES, N_POWERS, **coding)[0]) for x in syllables
-    ]
+    packed = [_pad(runs.pack_runs(split(x), N_SYLLABLES, N_POWERS, **coding)[0]) for x in syllables]
     return RunData(jax.tree.map(lambda *parts: np.stack(parts), *packed), None)
 
 
@@ -173,7 +171,7 @@ def _pad(runs):
     def pad(values, fill):
         return np.pad(values, widths, constant_values=fill)
 
-    _, shape = _runs._assign_pieces(np.array(LENGTHS))
+    _, shape = runs._assign_pieces(np.array(LENGTHS))
     return runs._replace(
         pairs=pad(runs.pairs, N_SYLLABLES**2),
         cells=pad(runs.cells, (len(runs.cell_counts) - 1) * N_POWERS),
@@ -267,7 +265,7 @@ _cached_states = functools.cache(compile_states)
 @functools.cache
 def compile_change_points(terms):
     """What finds the states of each timestep inside of runs."""
-    _, (n_steps, n_pieces) = _runs._assign_pieces(np.array(LENGTHS))
+    _, (n_steps, n_pieces) = runs._assign_pieces(np.array(LENGTHS))
 
     def change_points(chain, data):
         return compressed.change_points(
@@ -372,11 +370,11 @@ def paths(kernel, chain, data):
     lengths = np.array(LENGTHS)
     if not kernel.by_runs:
         states = np.asarray(chain.states)
-        index, _, _ = _sequences.assign_lanes(lengths)
+        index, _, _ = lanes.assign_lanes(lengths)
     else:
         change_points = compile_change_points(kernel.settings.terms)
         changes = np.asarray(change_points(chain, data))
-        index, (n_steps, n_pieces) = _runs._assign_pieces(lengths)
+        index, (n_steps, n_pieces) = runs._assign_pieces(lengths)
         last = np.maximum.accumulate(np.where(changes >= 0, np.arange(changes.shape[1]), 0), axis=1)
         states = np.take_along_axis(changes, last, axis=1)
         states = states.reshape(-1, n_pieces, n_steps).transpose(0, 2, 1)

@@ -11,12 +11,13 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from hhmm import EfficientHHMM, _callback_support
+from hhmm import EfficientHHMM
+from hhmm._optional import sklearn_callbacks
 from hhmm.callbacks import FitMonitor
 from hhmm.datasets import make_hhmm
 
 pytestmark = [
-    pytest.mark.skipif(not _callback_support.HAS_CALLBACKS, reason="scikit-learn before 1.9"),
+    pytest.mark.skipif(not sklearn_callbacks.HAS_CALLBACKS, reason="scikit-learn before 1.9"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 

@@ -13,12 +13,13 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from hhmm import EfficientHHMM, _lanes
-from hhmm._inference import convergence, run, verdict
+from hhmm import EfficientHHMM
+from hhmm._inference import chains, convergence, loop
 from hhmm._inference.draws import permute
 from hhmm._inference.prepare import prepare
 from hhmm._model.terms import Terms
-from hhmm._progress import Progress
+from hhmm._runtime.progress import Progress
+from hhmm._sequences import lanes
 from hhmm._types import Params
 from hhmm.datasets import make_hhmm
 from tests.published import PUBLISHED
@@ -114,14 +115,14 @@ def test_chains_in_one_mode_agree():
 
 
 def test_a_chain_in_another_mode_is_told_with_figures():
-    judged = verdict.judge_chains(_traces(shift=100.0))
+    judged = convergence.judge_chains(_traces(shift=100.0))
     assert not judged.converged
     (message,) = judged.warnings
     assert message.startswith("chains 3 of 4 are not where the best one, chain ")
     gap = float(re.search(r"log joints were ([\d.]+) nats below", message)[1])
     assert abs(gap - 100) < 1.5
     np.testing.assert_array_equal(convergence.agreeing(_traces(shift=100.0)), [0, 1, 2])
-    assert verdict.judge_chains(_traces()) == verdict.Verdict(True, [])
+    assert convergence.judge_chains(_traces()) == convergence.Verdict(True, [])
 
 
 def test_differences_by_hand():
@@ -136,20 +137,20 @@ def test_differences_by_hand():
 def test_a_chain_that_still_rises_is_told():
     traces = _traces()
     traces[1] += np.arange(200) - 199
-    judged = verdict.judge_chains(traces)
+    judged = convergence.judge_chains(traces)
     assert not judged.converged
     assert "the log joint of chains 1 had not settled after 200 sweeps" in judged.warnings[0]
 
 
 def test_too_few_sweeps_to_tell():
-    assert verdict.judge_chains(np.zeros((2, 19))) == verdict.Verdict(False, [])
+    assert convergence.judge_chains(np.zeros((2, 19))) == convergence.Verdict(False, [])
     np.testing.assert_array_equal(convergence.agreeing(np.array([[0.0], [1.0]])), [1])
 
 
 def test_converged_and_the_warning_follow_the_same_rule(data, monkeypatch):
     """What the judge says is what the user gets."""
     model = _model(n_chains=2, init="random", max_iter=3)
-    monkeypatch.setattr(verdict, "judge_chains", lambda *_: verdict.Verdict(False, ["so"]))
+    monkeypatch.setattr(convergence, "judge_chains", lambda *_: convergence.Verdict(False, ["so"]))
     with pytest.warns(ConvergenceWarning, match="so") as caught:
         model.fit(data.X)
     assert caught[0].filename == __file__  # it points at the call of fit
@@ -220,7 +221,7 @@ def test_chains_share_one_compiled_kernel(data, n_sweep_traces):
 
 @pytest.mark.parametrize(("n_at_once", "n_groups"), [(1, 4), (2, 2), (3, 1), (9, 1)])
 def test_chains_share_the_cores(n_at_once, n_groups, monkeypatch):
-    monkeypatch.setattr(_lanes.joblib, "effective_n_jobs", lambda _: 4)
+    monkeypatch.setattr(lanes.joblib, "effective_n_jobs", lambda _: 4)
     prepared = prepare(
         [np.zeros(2_000, np.int32)] * 800,
         Terms(n_states=3, n_syllables=1),
@@ -233,7 +234,7 @@ def test_chains_share_the_cores(n_at_once, n_groups, monkeypatch):
 
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_chain_that_fails_ends_the_others(failing, monkeypatch):
-    monkeypatch.setattr(run.joblib, "effective_n_jobs", lambda _: 2)
+    monkeypatch.setattr(loop.joblib, "effective_n_jobs", lambda _: 2)
     started, ended = threading.Event(), threading.Event()
 
     def run_one(start, report, save):
@@ -250,7 +251,7 @@ def test_a_chain_that_fails_ends_the_others(failing, monkeypatch):
 
     listeners = [(lambda *_: None, None)] * 2
     with pytest.raises(FloatingPointError, match="sweep 3 is nan"):
-        run.run_chains([0, 1], run_one, listeners, lambda: False)
+        chains.run_chains([0, 1], run_one, listeners, lambda: False)
     assert ended.wait(5)
 
 

@@ -22,9 +22,10 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from benchmarks import kills
-from hhmm import EfficientHHMM, _files
-from hhmm._inference import checkpoint, draws, run
+from hhmm import EfficientHHMM
+from hhmm._inference import checkpoint, draws, loop
 from hhmm._model.terms import ADDED_SETTINGS
+from hhmm._runtime import files
 from hhmm._types import Params
 from hhmm.datasets import make_hhmm
 from hhmm.model_selection import scan
@@ -166,7 +167,7 @@ def test_a_chain_still_under_way_when_another_fails_writes_no_more(tmp_path, mon
         is_late.set()
 
     monkeypatch.setattr(checkpoint.Checkpoint, "save", one_fails_and_one_is_late)
-    monkeypatch.setattr(run.joblib, "effective_n_jobs", lambda _: 2)
+    monkeypatch.setattr(loop.joblib, "effective_n_jobs", lambda _: 2)
     with pytest.raises(StopError):
         _model(n_chains=2).fit(data.X, checkpoint=path, checkpoint_every=1)
     before = path.stat().st_mtime_ns
@@ -498,12 +499,12 @@ def test_checkpoint_every_is_checked(tmp_path, data, every):
 
 def test_only_one_fit_at_a_time(tmp_path, data):
     path = tmp_path / "fit.npz"
-    with _files.locked(path):
+    with files.locked(path):
         with pytest.raises(BlockingIOError, match=r"fit.npz is in use"):
             _model().fit(data.X, checkpoint=path)
         script = (
             "import pathlib, sys\nfrom hhmm import _files\n"
-            "with _files.locked(pathlib.Path(sys.argv[1])): pass"
+            "with files.locked(pathlib.Path(sys.argv[1])): pass"
         )
         other = subprocess.run(
             [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
@@ -519,7 +520,7 @@ def test_one_of_many_threads_has_the_lock(tmp_path):
     def work():
         for _ in range(100):
             try:
-                with _files.locked(path):
+                with files.locked(path):
                     inside.append(None)
                     most.append(len(inside))
                     inside.pop()
@@ -538,8 +539,8 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
     def lock(_):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(_files, "_lock", lock)
-    with pytest.warns(UserWarning, match="cannot be locked"), _files.locked(tmp_path / "file"):
+    monkeypatch.setattr(files, "_lock", lock)
+    with pytest.warns(UserWarning, match="cannot be locked"), files.locked(tmp_path / "file"):
         pass
 
 
@@ -548,7 +549,7 @@ def test_a_folder_that_no_file_can_be_written_to_is_told(tmp_path, data, monkeyp
         raise PermissionError(errno.EACCES, "Permission denied", name)
 
     path = tmp_path / "fit.npz"
-    monkeypatch.setattr(_files.os, "open", refuse)
+    monkeypatch.setattr(files.os, "open", refuse)
     refused = f"Permission denied: no file can be written beside {re.escape(str(path))}$"
     with pytest.raises(PermissionError, match=refused):
         _model().fit(data.X, checkpoint=path)
@@ -589,7 +590,7 @@ def test_what_a_link_points_to_is_written(tmp_path, data):
 def test_a_part_that_a_killed_process_left_is_no_obstacle(tmp_path):
     path = tmp_path / "file"
     Path(tmp_path, ".file.part").write_bytes(b"half")
-    _files.write_whole(path, lambda file: file.write(b"whole"))
+    files.write_whole(path, lambda file: file.write(b"whole"))
     assert path.read_bytes() == b"whole"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -621,9 +622,9 @@ import itertools, os, pathlib, random, signal, sys, time
 from hhmm import _files
 
 def write(path):
-    with _files.locked(path):
+    with files.locked(path):
         for i in itertools.count():
-            _files.write_whole(path, lambda file: file.write(b"%07d\\n" % i * 20_000))
+            files.write_whole(path, lambda file: file.write(b"%07d\\n" % i * 20_000))
 
 path, rng = pathlib.Path(sys.argv[1]), random.Random(0)
 when = lambda: path.stat().st_mtime_ns if path.exists() else None
@@ -643,5 +644,5 @@ for _ in range(50):
     assert len(set(lines[:-1])) == 1
 """
     subprocess.run([sys.executable, "-c", script, str(path)], check=True)
-    with _files.locked(path):  # and nobody holds the lock
+    with files.locked(path):  # and nobody holds the lock
         pass

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hhmm import EfficientHHMM
 from hhmm._model.transitions import trans_mode, with_a_mode
-from hhmm._precision import double_precision
+from hhmm._runtime.precision import double_precision
 from hhmm._types import Priors
 from hhmm.datasets import make_hhmm
 from tests import oracles

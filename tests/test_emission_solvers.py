@@ -24,8 +24,8 @@ from hhmm._emission_solvers.objective import (
 )
 from hhmm._model.emissions import logits_from_params, params_from_logits
 from hhmm._model.terms import Terms
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
 from hhmm._types import EmissionLogits, Params, Priors, SufficientStats
 from tests import oracles
 

@@ -14,8 +14,8 @@ import scipy.stats
 from hhmm._emission_solvers import entries
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._model.terms import Terms
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
 from hhmm._types import Priors, SufficientStats
 from tests import oracles
 

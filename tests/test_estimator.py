@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import hmc
-from hhmm._inference import dispatch, verdict
+from hhmm._inference import compiled, convergence
 from hhmm.datasets import load_bengalese_finch, make_hhmm
 from hhmm.metrics import matched_accuracy
 from tests import oracles
@@ -467,18 +467,18 @@ def test_a_chain_that_rarely_accepts_is_warned_of(data, monkeypatch, n_chains):
     acceptance = np.full((n_chains, 40), 0.7)
     acceptance[0, 20:] = 0.05
     which = "the chain" if n_chains == 1 else "chains 0"
-    (message,) = verdict.judge_acceptance(acceptance)
+    (message,) = convergence.judge_acceptance(acceptance)
     assert f"{which} accepted proposals for the emissions with probability 0.05" in message
-    assert not verdict.judge_acceptance(acceptance[:, ::-1])
+    assert not convergence.judge_acceptance(acceptance[:, ::-1])
 
     monkeypatch.setattr(hmc, "DIVERGENT", -np.inf)
-    dispatch.fused.clear_cache()
+    compiled.fused.clear_cache()
     model = EfficientHHMM(
         2, emission_sampler="hmc", init="prior", n_chains=n_chains, max_iter=24, random_state=0
     )
     with pytest.warns(ConvergenceWarning, match="accepted proposals .* with probability 0 on"):
         model.fit(data.X)
-    dispatch.fused.clear_cache()  # what was compiled here accepts nothing
+    compiled.fused.clear_cache()  # what was compiled here accepts nothing
 
 
 def test_hmc_without_newton_is_refused():

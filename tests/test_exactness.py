@@ -19,7 +19,7 @@ import pytest
 from hhmm._emission_solvers import hmc
 from hhmm._messages import compressed, sequential
 from hhmm._model.terms import Terms
-from hhmm._precision import double_precision
+from hhmm._runtime.precision import double_precision
 from tests import exactness
 
 # number of states, backend, whether over runs

@@ -17,7 +17,7 @@ import scipy.stats
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import laplace, newton
 from hhmm._emission_solvers.objective import emission_counts
-from hhmm._inference import choose, dispatch, gibbs, initialise, search
+from hhmm._inference import choose, compiled, gibbs, initialise, search
 from hhmm._inference.chain import Settings
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
@@ -28,8 +28,8 @@ from hhmm._model.emissions import (
 )
 from hhmm._model.terms import Terms
 from hhmm._model.transitions import SMALLEST_PROB, draw_trans_probs, trans_mode
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
 from hhmm._types import EmissionLogits, PackedRuns, Params, Priors, RunData, SufficientStats
 from hhmm.metrics import matched_accuracy
 from tests import long_sequences, oracles
@@ -435,10 +435,10 @@ def planted_nan(monkeypatch):
             return chain._replace(**{quantity: _not_a_number(getattr(chain, quantity))})
 
         monkeypatch.setattr(gibbs, "sweep", failing)
-        dispatch.fused.clear_cache()
+        compiled.fused.clear_cache()
 
     yield plant
-    dispatch.fused.clear_cache()  # what was compiled meanwhile plants NaN
+    compiled.fused.clear_cache()  # what was compiled meanwhile plants NaN
 
 
 @pytest.mark.parametrize("x64", [False, True])

@@ -7,16 +7,17 @@ import jax
 import numpy as np
 import pytest
 
-from hhmm import EfficientHHMM, _sequences
-from hhmm._inference import dispatch, draws, gibbs, initialise, run
+from hhmm import EfficientHHMM
+from hhmm._inference import compiled, draws, gibbs, initialise, loop
 from hhmm._inference.chain import Phase, Settings, Stages
 from hhmm._inference.convergence import drift
 from hhmm._inference.prepare import prepare
 from hhmm._messages import sequential
 from hhmm._model.emissions import logits_from_params
 from hhmm._model.terms import Terms
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
+from hhmm._sequences import lanes
 from hhmm._types import Params, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
 from tests import oracles
@@ -47,7 +48,7 @@ def ragged():
 @double_precision
 def test_counts_match_the_loop(ragged):
     sequences, states = ragged
-    packed, index = _sequences.pack(sequences, N_SYLLABLES)
+    packed, index = lanes.pack(sequences, N_SYLLABLES)
     # what stands on unused timesteps must not matter
     laid_out = np.full(packed.pairs.shape, N_STATES - 1, np.int32)
     for row, lane, offset, length in zip(states, *index, strict=True):
@@ -76,8 +77,8 @@ def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0):
             PRIORS,
             settings=SETTINGS,
         )
-    return run.run(
-        run.Start(key_from_random_state(seed), chain, first_sweep),
+    return loop.run(
+        loop.Start(key_from_random_state(seed), chain, first_sweep),
         prepared,
         np.float64(0.01),
         algorithm="gibbs",
@@ -197,10 +198,10 @@ def test_no_two_draws_share_a_key(data, monkeypatch):
     monkeypatch.setitem(gibbs.BACKENDS, "sequential", backend)
     monkeypatch.setattr(gibbs, "draw_trans_probs", recorded(gibbs.draw_trans_probs))
     monkeypatch.setitem(gibbs.SAMPLERS, "laplace", recorded(gibbs.SAMPLERS["laplace"]))
-    dispatch.fused.clear_cache()
+    compiled.fused.clear_cache()
     _run(data, n_iter=4)
     jax.effects_barrier()
-    dispatch.fused.clear_cache()  # what was compiled here calls the recorder
+    compiled.fused.clear_cache()  # what was compiled here calls the recorder
     assert len(keys) == 4 * 3
     assert len(set(keys)) == len(keys)
 

@@ -12,16 +12,17 @@ import jax
 import numpy as np
 import pytest
 
-from hhmm import EfficientHHMM, _runs, _sequences, model_checks
+from hhmm import EfficientHHMM, model_checks
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference import decode, initialise
 from hhmm._messages import BACKENDS
-from hhmm._messages.runs import held_pairs
+from hhmm._messages.powers import held_pairs
 from hhmm._model.simulate import simulate
 from hhmm._model.terms import Terms
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
-from hhmm._validation import DoubtfulDataWarning, resolve_self_transitions
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
+from hhmm._sequences import lanes, runs
+from hhmm._sequences.read import DoubtfulDataWarning, resolve_self_transitions
 from hhmm.datasets import make_hhmm
 from tests import backends, oracles
 
@@ -206,7 +207,7 @@ def test_a_long_sequence_of_long_runs(name):
 
 def test_pairs_that_hold_a_syllable_are_no_emissions():
     x = [np.array([0, 0, 1, 1, -1, 1, 2], np.int32), np.array([2, 2], np.int32)]
-    pairs, starts = _sequences.pair_codes(x, 3, self_transitions=False)
+    pairs, starts = lanes.pair_codes(x, 3, self_transitions=False)
     np.testing.assert_array_equal(pairs, [9, 9, 1, 9, 9, 9, 5, 9, 9])
     np.testing.assert_array_equal(np.flatnonzero(starts), [0, 7])
 
@@ -214,15 +215,15 @@ def test_pairs_that_hold_a_syllable_are_no_emissions():
 @pytest.mark.parametrize("n_powers", [1, 2, 8])
 def test_runs_without_emission_share_one_row_of_the_table(n_powers):
     """Every timestep is in one run, in order, with its emission or none."""
-    packed, run_index, piece_index, shape = _runs.pack_runs(
+    packed, run_index, piece_index, shape = runs.pack_runs(
         SEQUENCES, 3, n_powers, self_transitions=False
     )
     assert packed.cell_counts.shape == (1, n_powers)
     np.testing.assert_array_equal(held_pairs(packed), [9])
-    pieces = _runs.cut_pieces(SEQUENCES, 3, packed, piece_index, shape, self_transitions=False)
+    pieces = runs.cut_pieces(SEQUENCES, 3, packed, piece_index, shape, self_transitions=False)
     by_position = pieces.sequences.pairs.T.reshape(-1)
     for i, x in enumerate(SEQUENCES):
-        pairs, _ = _sequences.pair_codes([x], 3, self_transitions=False)
+        pairs, _ = lanes.pair_codes([x], 3, self_transitions=False)
         written = []
         for row in run_index.offsets[i] + np.arange(run_index.lengths[i]):
             place = row, run_index.lanes[i]
@@ -319,8 +320,8 @@ def test_simulated_states_move_on_while_a_syllable_is_held(simulated):
 )
 def test_holding_times_of_data(x, expected):
     """Each syllable has those of its whole runs, else of all its runs, else of all syllables."""
-    table = _runs.holding_times([np.array(row, np.int32) for row in x], 3)
-    assert table.shape == (3, _runs.N_QUANTILES)
+    table = runs.holding_times([np.array(row, np.int32) for row in x], 3)
+    assert table.shape == (3, runs.N_QUANTILES)
     for row, values in zip(table, expected, strict=True):
         assert set(row) == set(values)
 

@@ -11,9 +11,10 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from hhmm import EfficientHHMM, _interrupts
-from hhmm._inference import run
-from hhmm._progress import Progress
+from hhmm import EfficientHHMM
+from hhmm._inference import loop
+from hhmm._runtime import interrupts
+from hhmm._runtime.progress import Progress
 from hhmm.datasets import make_hhmm
 from hhmm.model_selection import scan
 from tests.published import PUBLISHED
@@ -28,7 +29,7 @@ def data():
 def default_handler(monkeypatch):
     """As in a user's program: a process that runs tests may handle interrupts itself."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(_interrupts, "_last", float("-inf"))
+    monkeypatch.setattr(interrupts, "_last", float("-inf"))
     yield
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     signal.signal(signal.SIGINT, before)
@@ -140,7 +141,7 @@ def test_an_interrupt_of_the_next_fit_soon_after_stops_at_once(data, interrupt_a
     assert first.n_iter_ == 1
     with pytest.raises(KeyboardInterrupt):
         _quiet_fit(_model(), data.X)
-    monkeypatch.setattr(_interrupts, "_last", float("-inf"))  # much later
+    monkeypatch.setattr(interrupts, "_last", float("-inf"))  # much later
     assert _quiet_fit(_model(), data.X).n_iter_ == 1
 
 
@@ -158,8 +159,8 @@ def test_before_the_first_sweep_there_is_nothing_to_keep(data, monkeypatch):
 @pytest.mark.parametrize(("n_done", "n_left"), [(3, 1), (150, 1), (250, 1), (350, 2)])
 def test_chains_that_have_draws_count(data, interrupt_at, monkeypatch, n_done, n_left):
     """Chains run one after the other here: the first one alone, or whole and the next in part."""
-    monkeypatch.setattr(run.joblib, "effective_n_jobs", lambda _: 1)
-    monkeypatch.setattr(run, "MAX_SWEEPS_PER_DISPATCH", 1)
+    monkeypatch.setattr(loop.joblib, "effective_n_jobs", lambda _: 1)
+    monkeypatch.setattr(loop, "MAX_SWEEPS_PER_DISPATCH", 1)
     model = _model(n_chains=3)
     whole = _quiet_fit(clone(model), data.X)
     interrupt_at(n_done)

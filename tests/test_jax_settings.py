@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hhmm import EfficientHHMM
-from hhmm._precision import current_settings
+from hhmm._runtime.precision import current_settings
 from hhmm.callbacks import FitMonitor
 from hhmm.datasets import make_hhmm
 from hhmm.model_checks import posterior_predictive_check

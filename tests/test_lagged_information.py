@@ -11,12 +11,11 @@ import pytest
 from scipy.stats import chi2
 from sklearn.metrics import mutual_info_score
 
-import hhmm._lagged_information
 from hhmm import EfficientHHMM
-from hhmm._lagged_information import lay_out, markov_surrogate, mutual_information
-from hhmm._markov_paths import draw_paths, draws_from
 from hhmm.datasets import make_hhmm
-from hhmm.metrics import LaggedInformation, lagged_mutual_information
+from hhmm.metrics import LaggedInformation, _information, lagged_mutual_information
+from hhmm.metrics._information import lay_out, markov_surrogate, mutual_information
+from hhmm.metrics._markov_surrogates import draw_paths, draws_from
 
 
 def ragged(seed, n_syllables=4, missing=0.2):
@@ -122,7 +121,7 @@ def test_a_lag_longer_than_the_sequences_does_not_reach_into_the_next():
 def test_blocks_join_without_a_seam(monkeypatch):
     X = ragged(1)
     whole = lagged_mutual_information(X, [1, 3, 10], n_surrogates=0)
-    monkeypatch.setattr(hhmm._lagged_information, "_BLOCK", 7)
+    monkeypatch.setattr(_information, "_BLOCK", 7)
     in_blocks = lagged_mutual_information(X, [1, 3, 10], n_surrogates=0)
     np.testing.assert_array_equal(in_blocks.n_pairs, whole.n_pairs)
     np.testing.assert_array_equal(in_blocks.data, whole.data)

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from hhmm import EfficientHHMM, _lanes
-from hhmm._inference import dispatch, gibbs, initialise
+from hhmm import EfficientHHMM
+from hhmm._inference import compiled, gibbs, initialise
 from hhmm._inference.chain import Phase, Settings
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
 from hhmm._model.terms import Terms
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
+from hhmm._sequences import lanes
 from hhmm._types import Params, Priors
 from hhmm.datasets import make_hhmm
 from tests.published import PUBLISHED
@@ -55,7 +56,7 @@ def test_groups_of_lanes_change_nothing(backend, model, monkeypatch):
     X = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
     fits = []
     for n_groups in (1, 3):
-        monkeypatch.setattr(_lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
+        monkeypatch.setattr(lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
         given = {"max_iter": 6, "random_state": 0, "init": "prior", **MODELS[model]}
         fits.append(EfficientHHMM(N_STATES, message_passing=backend, **given).fit(X))
     one, other = fits
@@ -73,7 +74,7 @@ def test_groups_of_lanes_stop_at_the_same_iteration(model, monkeypatch):
     model = EfficientHHMM(N_STATES, algorithm="em", **given)
     fits = []
     for n_groups in (1, 2):
-        monkeypatch.setattr(_lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
+        monkeypatch.setattr(lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
         fits.append(clone(model).fit(X))
     assert fits[0].converged_
     assert fits[1].n_iter_ == fits[0].n_iter_ < model.max_iter
@@ -88,7 +89,7 @@ def test_groups_of_lanes_change_no_answer_of_a_fitted_model(backend, monkeypatch
     model.set_params(message_passing=backend)
     answers = []
     for n_groups in (1, 2, 3):
-        monkeypatch.setattr(_lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
+        monkeypatch.setattr(lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
         answers.append(
             [
                 np.concatenate(model.predict(X)),
@@ -105,7 +106,7 @@ def test_groups_of_lanes_change_no_answer_of_a_fitted_model(backend, monkeypatch
 
 @pytest.mark.parametrize("n_cores", [1, 4])
 def test_little_or_narrow_data_and_single_cores_are_not_split(n_cores, monkeypatch):
-    monkeypatch.setattr(_lanes.joblib, "effective_n_jobs", lambda _: n_cores)
+    monkeypatch.setattr(lanes.joblib, "effective_n_jobs", lambda _: n_cores)
     terms = Terms(N_STATES, n_syllables=1)
     large = prepare([np.zeros(2_000, np.int32)] * 800, terms, "sequential", every_timestep=False)
     narrow = prepare([np.zeros(200_000, np.int32)] * 8, terms, "sequential", every_timestep=False)
@@ -118,7 +119,7 @@ def test_little_or_narrow_data_and_single_cores_are_not_split(n_cores, monkeypat
 def test_groups_hold_all_lanes_and_their_counts(backend):
     sequences = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
     data = prepare(sequences, TERMS, backend, every_timestep=False).data
-    groups = _lanes.split(data, 2)
+    groups = lanes.split(data, 2)
     if backend == "compressed":
         data, groups = data.runs, [group.runs for group in groups]
         np.testing.assert_array_equal(sum(g.cell_counts for g in groups), data.cell_counts)
@@ -185,11 +186,11 @@ def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(backend, mon
 
         return counted
 
-    monkeypatch.setattr(_lanes, "n_groups", lambda *_: 2)
+    monkeypatch.setattr(lanes, "n_groups", lambda *_: 2)
     monkeypatch.setattr(gibbs, "update_params", counting("params", gibbs.update_params))
     module = BACKENDS[backend]
     monkeypatch.setattr(module, "sample", counting("states", module.sample))
-    kernels = (dispatch.update_params, dispatch.update_states)
+    kernels = (compiled.update_params, compiled.update_states)
     for kernel in kernels:
         kernel.clear_cache()
     for lengths, kappa, max_iter in [

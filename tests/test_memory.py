@@ -6,9 +6,11 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from hhmm import EfficientHHMM, _memory
+from hhmm import EfficientHHMM
+from hhmm._inference import memory as estimates
 from hhmm._inference.prepare import prepare
 from hhmm._model.terms import Terms
+from hhmm._runtime import memory
 from hhmm.datasets import make_hhmm
 
 SIZE = r"[\d,]+\.\d GB"
@@ -18,7 +20,7 @@ def _estimate(x, n_states=3, n_syllables=4, message_passing="sequential", **coun
     terms = Terms(n_states, n_syllables)
     prepared = prepare([x], terms, message_passing, every_timestep=False)
     counts = {"n_chains": 1, "n_draws": 5, **counts}
-    return _memory.estimate(prepared, n_timesteps=len(x), terms=terms, **counts)
+    return estimates.estimate(prepared, n_timesteps=len(x), terms=terms, **counts)
 
 
 def test_runs_take_less_than_timesteps_and_chains_take_more():
@@ -79,20 +81,20 @@ def test_a_fitted_model_refuses_to_simulate_more_than_there_is_memory():
 
 def test_a_small_machine(monkeypatch):
     x = np.zeros(1_000_000, np.int32)
-    monkeypatch.setattr(_memory, "available", lambda: _memory.Memory(3.1e8, 8e9))
+    monkeypatch.setattr(estimates, "available", lambda: memory.Memory(3.1e8, 8e9))
     refused = "0.3 GB of 8.0 GB are free.*for the timesteps: fit fewer of them"
     with pytest.raises(MemoryError, match=refused):
-        _memory.check_fits(_estimate(x))
-    for memory in (None, _memory.Memory(1e9, 8e9)):
-        monkeypatch.setattr(_memory, "available", lambda memory=memory: memory)
-        _memory.check_fits(_estimate(x))
+        estimates.check_fits(_estimate(x))
+    for free in (None, memory.Memory(1e9, 8e9)):
+        monkeypatch.setattr(estimates, "available", lambda free=free: free)
+        estimates.check_fits(_estimate(x))
 
 
 def test_the_memory_of_the_machine_is_known():
     psutil = pytest.importorskip("psutil")
-    memory, there = _memory.available(), psutil.virtual_memory()
-    assert 0 < memory.free <= memory.total <= there.total
-    assert memory.free <= there.available + psutil.swap_memory().free + 2e9  # it changes meanwhile
+    here, there = memory.available(), psutil.virtual_memory()
+    assert 0 < here.free <= here.total <= there.total
+    assert here.free <= there.available + psutil.swap_memory().free + 2e9  # it changes meanwhile
 
 
 LIMITS = [  # membership of a process, files of its groups, bytes free, bytes in all
@@ -139,11 +141,11 @@ def test_what_is_free_in_a_container_or_a_job(
 ):
     for name in ("proc", "cgroup"):
         (tmp_path / name / "self").mkdir(parents=True)
-    monkeypatch.setattr(_memory, "_PROC", tmp_path / "proc")
-    monkeypatch.setattr(_memory, "_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path / "cgroup")
     sizes = {"SC_PHYS_PAGES": 10_000, "SC_PAGE_SIZE": 1024}
-    monkeypatch.setattr(_memory.os, "sysconf", sizes.get)
-    assert _memory.available() == (10_000 * 1024, 10_000 * 1024)  # a system that tells no more
+    monkeypatch.setattr(memory.os, "sysconf", sizes.get)
+    assert memory.available() == (10_000 * 1024, 10_000 * 1024)  # a system that tells no more
     meminfo = "MemTotal: 10000 kB\nMemAvailable: 4000 kB\nSwapFree: 1000 kB\nHugePages_Free: 0\n"
     (tmp_path / "proc" / "meminfo").write_text(meminfo)
     (tmp_path / "proc" / "self" / "cgroup").write_text(membership + "\n")
@@ -155,26 +157,26 @@ def test_what_is_free_in_a_container_or_a_job(
             name, value = line.split()
             (folder / name).write_text(value + "\n")
         (folder / "memory.stat").write_text(f"anon 1\n{cache}\n")
-    assert _memory.available() == (free, total)
+    assert memory.available() == (free, total)
 
 
 def test_a_machine_that_does_not_tell(monkeypatch, tmp_path):
-    monkeypatch.setattr(_memory, "_PROC", tmp_path)
-    monkeypatch.setattr(_memory.os, "sysconf", {"SC_PHYS_PAGES": -1, "SC_PAGE_SIZE": 1024}.get)
-    assert _memory.available() is None
+    monkeypatch.setattr(memory, "_PROC", tmp_path)
+    monkeypatch.setattr(memory.os, "sysconf", {"SC_PHYS_PAGES": -1, "SC_PAGE_SIZE": 1024}.get)
+    assert memory.available() is None
     for error in (ValueError, OSError):
-        monkeypatch.setattr(_memory.os, "sysconf", mock.Mock(side_effect=error))
-        assert _memory.available() is None
-    monkeypatch.delattr(_memory.os, "sysconf")
-    assert _memory.available() is None
+        monkeypatch.setattr(memory.os, "sysconf", mock.Mock(side_effect=error))
+        assert memory.available() is None
+    monkeypatch.delattr(memory.os, "sysconf")
+    assert memory.available() is None
 
 
 def test_a_device_says_what_it_has_or_not(monkeypatch):
-    monkeypatch.setattr(_memory.jax, "default_backend", lambda: "gpu")
-    assert _memory.available() is None  # no such figure of the device that is there
+    monkeypatch.setattr(memory.jax, "default_backend", lambda: "gpu")
+    assert memory.available() is None  # no such figure of the device that is there
     device = SimpleNamespace(memory_stats=lambda: {"bytes_limit": 100, "bytes_in_use": 30})
-    monkeypatch.setattr(_memory.jax, "local_devices", lambda: [device])
-    assert _memory.available() == (70, 100)
+    monkeypatch.setattr(memory.jax, "local_devices", lambda: [device])
+    assert memory.available() == (70, 100)
 
 
 def test_verbose_tells_the_estimate(capsys):

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hhmm import _runs, _sequences
 from hhmm._inference import choose, decode
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS, sequential
 from hhmm._model.emissions import emission_factors, logits_from_params, params_from_logits
-from hhmm._precision import double_precision
+from hhmm._runtime.precision import double_precision
+from hhmm._sequences import lanes, runs
 from hhmm._types import Params
 from tests import backends, oracles
 
@@ -346,7 +346,7 @@ def test_any_runs_any_model(sequences, seed, kind):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choose, "MAX_POWERS", 4)
         patch.setattr(choose, "choose_n_powers", lambda *_: 4)
-        for module in (_runs, _sequences):
+        for module in (runs, lanes):
             patch.setattr(module, "round_up", lambda n: 192 if n > 16 else 16)
         for name, min_mean_run in (*((name, np.inf) for name in BACKENDS), ("parallel", 0)):
             _check_against_float64(backends.Backend(name, 4, 16, min_mean_run), model, sequences)

@@ -11,8 +11,8 @@ from hhmm._model.simplex import helmert_basis
 from hhmm._model.simulate import draw_params, simulate
 from hhmm._model.terms import Terms
 from hhmm._model.transitions import draw_trans_probs, log_gamma_draw
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
 from hhmm._types import Params, Priors
 from hhmm.datasets import make_hhmm
 from tests import oracles

@@ -21,10 +21,13 @@ from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.parallel import Parallel
 
-from hhmm import EfficientHHMM, _files, model_selection
+from hhmm import EfficientHHMM, model_selection
+from hhmm._runtime import files
 from hhmm.metrics import matched_accuracy
 from hhmm.model_selection import (
     ScanResult,
+    _journal,
+    _scan,
     duration_from_trans_kappa,
     scan,
     trans_kappa_from_duration,
@@ -532,7 +535,7 @@ class TestFile:
         else:
             header = json.loads(header) | change
             del header["sha256"]
-            header = model_selection._sealed(header)
+            header = _journal._sealed(header)
         path.write_bytes(b"\n".join([header, *rows]))
         before = path.read_bytes()
         for seed in (None, 0):
@@ -554,7 +557,7 @@ class TestFile:
             b"[]",
             b"[" * 100_000,
             other_score,
-            model_selection._sealed(unhashable),
+            _journal._sealed(unhashable),
         ):
             content = b"\n".join([*lines[:4], damaged, *lines[5:]])
             path.write_bytes(content)
@@ -581,13 +584,13 @@ class TestFile:
         lines = path.read_bytes().splitlines(keepends=True)
         row = json.loads(lines[3])
         row[name] = {
-            "bomb": model_selection._pack(np.zeros(10_000_000, np.int32)),
-            "short": model_selection._pack(np.zeros(239, np.int32)),
+            "bomb": _journal._pack(np.zeros(10_000_000, np.int32)),
+            "short": _journal._pack(np.zeros(239, np.int32)),
         }.get(value, value)
         if value is ...:
             del row[name]
         del row["sha256"]
-        lines[3] = model_selection._sealed(row) + b"\n"
+        lines[3] = _journal._sealed(row) + b"\n"
         path.write_bytes(b"".join(lines))
         before = path.read_bytes()
         place = f"fold {row['fold']}, seed {row['seed']}"
@@ -596,7 +599,7 @@ class TestFile:
         assert path.read_bytes() == before
 
     def test_only_one_scan_at_a_time(self, X, path):
-        with _files.locked(path), pytest.raises(BlockingIOError, match="is in use"):
+        with files.locked(path), pytest.raises(BlockingIOError, match="is in use"):
             fake_scan(X, checkpoint=path)
         assert not path.exists()
 
@@ -799,10 +802,10 @@ def test_kernels_are_dropped_before_there_are_too_many(monkeypatch):
     dropped = []
     monkeypatch.setattr(model_selection.jax, "clear_caches", lambda: dropped.append(1))
     monkeypatch.setattr(Path, "read_text", lambda path: "10000000")
-    model_selection._free_kernels()
+    _scan._free_kernels()
     assert not dropped
     monkeypatch.setattr(Path, "read_text", lambda path: "10")
-    model_selection._free_kernels()
+    _scan._free_kernels()
     assert len(dropped) == Path("/proc/self/maps").exists()
 
 

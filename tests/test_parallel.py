@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hhmm import _runs, _sequences
 from hhmm._inference import choose, decode
 from hhmm._inference.prepare import prepare
 from hhmm._messages import (
@@ -20,10 +19,11 @@ from hhmm._messages import (
 )
 from hhmm._model.emissions import emission_factors, logits_from_params
 from hhmm._model.terms import Terms
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
+from hhmm._sequences import lanes, runs
+from hhmm._sequences.read import Layout
 from hhmm._types import Params
-from hhmm._validation import Layout
 from tests import oracles
 
 SEQUENCES = [
@@ -49,15 +49,15 @@ HELD = [
 def test_several_blocks_match_enumeration(monkeypatch, zeros, capacity, rows, rows_float64):
     """Seven timesteps in blocks of one; and of four, or three, with the last one filled up."""
     model = oracles.random_model(np.random.default_rng(5), 3, 3, sigma=1.5, zeros=zeros)
-    n_steps, n_lanes = _sequences.pack(SEQUENCES, 3)[0].pairs.shape
+    n_steps, n_lanes = lanes.pack(SEQUENCES, 3)[0].pairs.shape
     monkeypatch.setattr(associative, "BLOCK_BYTES", capacity * n_lanes * 3 * 3 * 4)
     assert n_steps == 7
     assert associative.rows_of_block(n_steps, n_lanes, 3, np.float32) == rows
     assert associative.rows_of_block(n_steps, n_lanes, 3, np.float64) == rows_float64
-    packed, index = _sequences.pack(SEQUENCES, 3)
+    packed, index = lanes.pack(SEQUENCES, 3)
     results = _run_all(parallel, model, packed, seed=3)
     filtered, log_normalisers, smoothed, path, _, _, (stats, log_likelihood) = results
-    log_likelihoods = _sequences.sum_by_sequence([log_normalisers], index)
+    log_likelihoods = lanes.sum_by_sequence([log_normalisers], index)
     for i, x in enumerate(SEQUENCES):
         for values, oracle in ((filtered, oracles.filtered), (smoothed, oracles.smoothed)):
             values = _cut(values, index, i)
@@ -79,7 +79,7 @@ def test_equal_keys_give_the_draw_of_sequential(monkeypatch, block_bytes):
     rng = np.random.default_rng(6)
     model = oracles.random_model(rng, 4, 5)
     sequences = [rng.integers(-1, 5, n).astype(np.int32) for n in (151, 149, 90, 41, 7, 1)]
-    packed, index = _sequences.pack(sequences, 5)
+    packed, index = lanes.pack(sequences, 5)
     ours = _run_all(parallel, model, packed, seed=2)
     theirs = _run_all(sequential, model, packed, seed=2)
     for i in range(len(sequences)):
@@ -148,7 +148,7 @@ def test_the_best_path_goes_on_from_block_to_block(monkeypatch):
     model = model._replace(trans_probs=np.full((3, 3), 0.02) + 0.94 * np.eye(3))
     x = np.repeat(rng.integers(0, 3, 200), rng.integers(1, 4, 200)).astype(np.int32)
     monkeypatch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", 0)
-    monkeypatch.setattr(_runs, "MAX_PIECE_LENGTH", 4)  # within a piece all is found anew
+    monkeypatch.setattr(runs, "MAX_PIECE_LENGTH", 4)  # within a piece all is found anew
     prepared = prepare([x], Terms(3, 3), "parallel", every_timestep=True)
     n_lanes = prepared.data.runs.pairs.shape[1]
     monkeypatch.setattr(associative, "BLOCK_BYTES", 8 * n_lanes * 3 * 3 * 8)

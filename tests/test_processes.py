@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from sklearn.exceptions import InconsistentVersionWarning
 
-from hhmm import EfficientHHMM, _precision, estimator
+from hhmm import EfficientHHMM, estimator
+from hhmm._runtime import precision
 from hhmm.datasets import make_hhmm
 from tests.published import PUBLISHED
 
@@ -164,7 +165,7 @@ def test_a_forked_process_says_so_and_does_not_wait_for_ever(data):
     message = os.read(receive, 10_000).decode()
     assert "forked from one in which JAX had computed" in message
     assert "loky" in message
-    assert not _precision._is_forked  # the parent goes on
+    assert not precision._is_forked  # the parent goes on
     assert model.predict(data.X).shape == data.X.shape
 
 

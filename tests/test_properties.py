@@ -10,8 +10,9 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hhmm import EfficientHHMM, _sequences, metrics
-from hhmm._validation import Layout, check_sequences
+from hhmm import EfficientHHMM, metrics
+from hhmm._sequences import lanes
+from hhmm._sequences.read import Layout, check_sequences
 from hhmm.preprocessing import RunCollapser, SyllableEncoder
 from tests import oracles
 
@@ -122,13 +123,13 @@ def test_checked_sequences_are_taken_as_they_are(sequences):
 def test_unpack_undoes_pack(sequences, more, is_array):
     """Whatever stands in the lanes: every timestep comes back to where it was."""
     sequences = [trimmed(x) for x in sequences]
-    packed, index = _sequences.pack(sequences, N_SYLLABLES)
+    packed, index = lanes.pack(sequences, N_SYLLABLES)
     numbered = np.arange(packed.pairs.size).reshape(packed.pairs.shape)
     lengths = np.array([len(x) for x in sequences])
     n_timesteps = lengths + np.array(more[: len(lengths)])
     if is_array:
         n_timesteps[:] = n_timesteps.max()
-    unpacked = _sequences.unpack([numbered], index, Layout(is_array, n_timesteps), fill=-1)
+    unpacked = lanes.unpack([numbered], index, Layout(is_array, n_timesteps), fill=-1)
     places = []
     for row, x, n in zip(unpacked, sequences, n_timesteps, strict=True):
         assert row.shape == (n,)
@@ -140,7 +141,7 @@ def test_unpack_undoes_pack(sequences, more, is_array):
         ]
         np.testing.assert_array_equal(packed.pairs.ravel()[row[: len(x)]], expected[: len(x)])
     assert sorted(places) == np.flatnonzero(packed.inside).tolist()
-    np.testing.assert_array_equal(_sequences.sum_by_sequence([packed.inside], index), lengths)
+    np.testing.assert_array_equal(lanes.sum_by_sequence([packed.inside], index), lengths)
 
 
 # runs

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from hhmm import EfficientHHMM
-from hhmm._validation import DoubtfulDataWarning, ShortStatesWarning
+from hhmm._sequences.read import DoubtfulDataWarning
+from hhmm._validation import ShortStatesWarning
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy, state_usage
 from hhmm.model_selection import scan

@@ -24,8 +24,8 @@ from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference import gibbs, initialise, search
 from hhmm._inference.chain import Phase, Settings
 from hhmm._model.terms import Terms
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
 from hhmm._types import EmissionLogits, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy

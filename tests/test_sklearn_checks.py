@@ -7,7 +7,8 @@ up here so far that nearly all checks share their kernels.
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from hhmm import EfficientHHMM, _runs, _sequences
+from hhmm import EfficientHHMM
+from hhmm._sequences import lanes, runs
 from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -24,7 +25,7 @@ def coarse_shapes(monkeypatch):
     def round_up(n):
         return max(128, 1 << (int(n) - 1).bit_length())
 
-    for module in (_sequences, _runs):
+    for module in (lanes, runs):
         monkeypatch.setattr(module, "round_up", round_up)
 
 

@@ -17,7 +17,8 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 
-from hhmm import EfficientHHMM, _callback_support, diagnostics, metrics, plotting
+from hhmm import EfficientHHMM, diagnostics, metrics, plotting
+from hhmm._optional import sklearn_callbacks
 from hhmm.callbacks import FitMonitor
 from hhmm.datasets import (
     load_keypoint_moseq,
@@ -415,7 +416,7 @@ def test_more_chains_than_draws_are_no_reason_for_a_warning():
     assert dict(data.posterior.sizes)["chain"] == 2
 
 
-@pytest.mark.skipif(not _callback_support.HAS_CALLBACKS, reason="scikit-learn before 1.9")
+@pytest.mark.skipif(not sklearn_callbacks.HAS_CALLBACKS, reason="scikit-learn before 1.9")
 @pytest.mark.parametrize("algorithm", ["em", "gibbs", "gradient"])
 @pytest.mark.parametrize("n_chains", [1, 2])
 def test_callbacks_see_every_sweep(algorithm, n_chains):

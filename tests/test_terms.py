@@ -38,8 +38,8 @@ from hhmm._model.emissions import (
 from hhmm._model.joint import log_prior
 from hhmm._model.simulate import draw_params
 from hhmm._model.terms import ALL_TERMS, Terms
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
 from hhmm._types import Params, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
 from hhmm.diagnostics import posterior_summary

@@ -7,8 +7,8 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from hhmm import EfficientHHMM
-from hhmm._inference.verdict import describe_unused
-from hhmm._states import find_unused
+from hhmm._inference.convergence import describe_unused
+from hhmm._sequences.read import find_unused
 from hhmm._validation import UnusedStatesWarning
 from hhmm.metrics import state_usage
 from hhmm.model_selection import scan

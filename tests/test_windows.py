@@ -7,8 +7,8 @@ from hhmm import EfficientHHMM
 from hhmm._inference import search, windows
 from hhmm._inference.chain import Settings
 from hhmm._model.terms import Terms
-from hhmm._precision import double_precision
-from hhmm._sequences import pair_codes
+from hhmm._runtime.precision import double_precision
+from hhmm._sequences.lanes import pair_codes
 from hhmm._types import Priors
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy

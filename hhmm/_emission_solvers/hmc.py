@@ -76,7 +76,7 @@ from hhmm._emission_solvers.objective import (
     prior_precision,
     syllable_probs,
 )
-from hhmm._random import uniforms
+from hhmm._runtime.keys import uniforms
 
 QUARTER_TURN = np.pi / 2
 FIRST_STEP = np.pi / 6

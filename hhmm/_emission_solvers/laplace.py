@@ -16,7 +16,7 @@ H^-1 itself, with nothing added to its diagonal.
 import jax.numpy as jnp
 
 from hhmm._emission_solvers.objective import Draw
-from hhmm._random import normals
+from hhmm._runtime.keys import normals
 
 
 def draw(key, terms, counts, priors, current, solve, warming_up, tuning):

@@ -37,7 +37,7 @@ from hhmm._emission_solvers import slices
 from hhmm._model.simplex import center
 from hhmm._model.terms import ALL_TERMS
 from hhmm._model.transitions import log_gamma_draw
-from hhmm._random import normals, uniforms
+from hhmm._runtime.keys import normals, uniforms
 
 # scale s of the half-Cauchy prior of each thing that may be learnt
 PRIOR_SCALE = {

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from hhmm._random import uniforms
+from hhmm._runtime.keys import uniforms
 
 # steps out and cuts of the slice, at most
 MAX_STEPS_OUT, MAX_CUTS = 8, 40

@@ -4,7 +4,7 @@ A file is a NumPy archive (npz) of plain arrays, nothing of it pickled: `numpy.l
 array ``header`` is JSON text: the version of the format, of what fit the file is (settings, a
 digest of the data, where the fit started, the state of the random numbers at its start), names,
 shapes and types of all other arrays, and a SHA-256 digest of all of this. What makes a fit go on
-is little (see `hhmm._inference.run`): the parameters of the last sweep, the key, how many sweeps
+is little (see `hhmm._inference.loop`): the parameters of the last sweep, the key, how many sweeps
 were done; and, to end with all results, what was recorded of them and the draws kept.
 
 A file is read with distrust: nothing is allocated that the size of the file does not bear out, no
@@ -24,11 +24,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from hhmm import _files
 from hhmm._emission_solvers.objective import Tuning
-from hhmm._inference.dispatch import Kept, Trace
-from hhmm._inference.run import End, Past
+from hhmm._inference.compiled import Kept, Trace
+from hhmm._inference.loop import End, Past
 from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, Terms
+from hhmm._runtime import files
 from hhmm._types import EmissionLogits, Priors
 
 FORMAT = 2
@@ -76,14 +76,12 @@ def describe(estimator, sequences, n_syllables, start, rng):
     }
     settings["n_syllables"] = n_syllables
     is_named = isinstance(start, str)
-    settings["init"] = (
-        start if is_named else f"arrays {_files.digest(*jax.tree.leaves(start))[:16]}"
-    )
+    settings["init"] = start if is_named else f"arrays {files.digest(*jax.tree.leaves(start))[:16]}"
     lengths = np.array([len(sequence) for sequence in sequences])
     data = {
         "n_sequences": len(lengths),
         "n_timesteps": int(lengths.sum()),
-        "sha256": _files.digest(lengths.astype("<i8"), *(x.astype("<i4") for x in sequences)),
+        "sha256": files.digest(lengths.astype("<i8"), *(x.astype("<i4") for x in sequences)),
     }
     is_seeded = estimator.random_state is not None
     return Fit(settings, data, int(estimator.max_iter), _state_of(rng), is_seeded)
@@ -102,9 +100,9 @@ def opened(path, fit, n_chains):
     FileNotFoundError, PermissionError
         If it cannot be written.
     """
-    path = _files.absolute(path, "checkpoint")
-    _files.check_file(path, "checkpoint")
-    with _files.locked(path):
+    path = files.absolute(path, "checkpoint")
+    files.check_file(path, "checkpoint")
+    with files.locked(path):
         found, pasts = fit, [None] * n_chains
         if path.exists():
             found, pasts = _read(path, fit, n_chains)
@@ -163,7 +161,7 @@ class Checkpoint:
                 return
             self.pasts[i] = past
             try:
-                _files.write_whole(self._path, self._write)
+                files.write_whole(self._path, self._write)
             except OSError as error:
                 if not self._failed:
                     warnings.warn(
@@ -222,7 +220,7 @@ def _versions():
 
 def _sha256(header, arrays):
     text = json.dumps({name: header[name] for name in header if name != "sha256"}, sort_keys=True)
-    return _files.digest(np.frombuffer(text.encode(), np.uint8), *(arrays[name] for name in arrays))
+    return files.digest(np.frombuffer(text.encode(), np.uint8), *(arrays[name] for name in arrays))
 
 
 def _as_list(array):

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from hhmm import _runs, _sequences
+from hhmm._sequences import lanes, runs
 
 MAX_POWERS = 1024
 MAX_TABLE_BYTES = 2**28
@@ -61,10 +61,10 @@ def choose(sequences, terms, message_passing):
         message_passing = "parallel"
     if message_passing == "sequential":
         return Choice("sequential", None)
-    pairs, starts = _sequences.pair_codes(
+    pairs, starts = lanes.pair_codes(
         sequences, terms.n_syllables, self_transitions=terms.self_transitions
     )
-    _, lengths = _runs.find_runs(pairs, starts, terms.n_syllables, len(pairs) + 1)
+    _, lengths = runs.find_runs(pairs, starts, terms.n_syllables, len(pairs) + 1)
     mean_run = lengths.mean() if len(lengths) else 0
     if message_passing == "auto":
         message_passing = "sequential" if mean_run < MIN_MEAN_RUN else "compressed"

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hhmm._sequences.read import LONG_RUN, UNUSED_BELOW, find_unused
+
 MIN_SWEEPS = 20
 THRESHOLD = 4.0
 
@@ -103,3 +105,263 @@ def _noise(values):
     # around a fitted line it comes out too low by about (2 + 4 rho) / n (Kendall 1954)
     correlation = np.clip((correlation + 2 / n) / (1 - 4 / n), 0, 0.95)
     return variance, variance / n * (1 + correlation) / (1 - correlation)
+
+
+# half the squared Newton decrement, in nats, above which an emission solve is reported
+UNCONVERGED_SOLVE = 1e-2
+
+
+# mean probability of acceptance below which a chain is reported
+LOWEST_ACCEPTANCE = 0.2
+
+
+# states that last less than so many times what syllables are held for are reported; where they
+# change at least so often
+SHORT_STATES = 1.5
+
+
+_FEWEST_CHANGES = 50
+
+
+_MOST_LISTED = 10  # states that a warning names one by one
+
+
+class Verdict(NamedTuple):
+    """What is said of a fit."""
+
+    converged: bool
+    warnings: list  # of str
+
+
+def judge_chains(traces, is_likelihood=False):
+    """Whether chains of draws have settled, and in the same mode.
+
+    Parameters
+    ----------
+    traces : (n_chains, n_iter)
+        Of the log joint, or of the log-likelihood where scales are learnt.
+    is_likelihood : bool
+
+    Returns
+    -------
+    verdict : Verdict
+        Not converged, and without a warning, where there are too few sweeps to tell.
+    """
+    n_chains, n_iter = traces.shape
+    drifts = [drift(trace) for trace in traces]
+    if drifts[0] is None:
+        return Verdict(False, [])
+    messages, what = [], "log-likelihood" if is_likelihood else "log joint"
+    unsettled = [i for i, change in enumerate(drifts) if not change.settled]
+    if unsettled:
+        change = max((drifts[i] for i in unsettled), key=lambda change: abs(change.change))
+        which, at_most = "", ""
+        if n_chains > 1:
+            which, at_most = f" of chains {_listed(unsettled)}", ", at most"
+        messages.append(
+            f"the {what}{which} had not settled after {n_iter} sweeps: it changed by "
+            f"{change.change:.1f} nats (standard error {change.standard_error:.1f}) between "
+            f"the third and the last quarter of them{at_most}. Increase max_iter, or compare "
+            "fits from several values of random_state"
+        )
+    agree = agreeing(traces)
+    if len(agree) < n_chains:
+        others = np.setdiff1d(np.arange(n_chains), agree)
+        gaps = [-differences(traces)[i].change for i in others]
+        shown = dict.fromkeys(f"{gap:.1f}" for gap in (min(gaps), max(gaps)))
+        messages.append(
+            f"chains {_listed(others)} of {n_chains} are not where the best one, chain "
+            f"{np.argmax(heights(traces))}, is: over the last quarter of {n_iter} sweeps their "
+            f"{what}s were {' to '.join(shown)} nats below. They are in other "
+            "modes of the posterior, or on their way. The point estimate is of the best chain. "
+            "Increase max_iter, or check by other values of random_state that no higher mode is "
+            "found"
+        )
+    return Verdict(not messages, messages)
+
+
+def judge_acceptance(acceptance):
+    """Warnings about chains whose proposals for the emissions are rarely accepted.
+
+    Parameters
+    ----------
+    acceptance : (n_chains, n_iter)
+        Probabilities of acceptance.
+
+    Returns
+    -------
+    warnings : list of str
+    """
+    n_iter = acceptance.shape[1]
+    if n_iter < MIN_SWEEPS:
+        return []  # a few proposals may be refused by chance
+    of_chains = acceptance[:, n_iter // 2 :].mean(axis=1)
+    low = np.flatnonzero(of_chains < LOWEST_ACCEPTANCE)
+    if not len(low):
+        return []
+    which = f"chains {_listed(low)}" if len(of_chains) > 1 else "the chain"
+    return [
+        f"in the second half of the sweeps, {which} accepted proposals for the emissions with "
+        f"probability {of_chains[low].min():.2g} on average, expected at least "
+        f"{LOWEST_ACCEPTANCE:g}: the draws hardly move. Increase max_iter, which gives more sweeps "
+        'to tune the steps, or use smaller scales or emission_sampler="laplace"'
+    ]
+
+
+def judge_ascent(algorithm, log_joint, stopped, tol):
+    """Whether an algorithm that climbs to a mode has reached it.
+
+    Parameters
+    ----------
+    algorithm : str
+    log_joint : (n_iter,)
+        Of the highest climb.
+    stopped : bool
+        Whether its last iteration gained no more than `tol`.
+    tol : float
+
+    Returns
+    -------
+    verdict : Verdict
+    """
+    if stopped:
+        return Verdict(True, [])
+    if len(log_joint) == 1:
+        message = (
+            f"{algorithm} did one iteration, which does not show whether it converged. Increase "
+            "max_iter"
+        )
+        return Verdict(False, [message])
+    message = (
+        f"{algorithm} did not converge in {len(log_joint)} iterations: the last one gained "
+        f"{log_joint[-1] - log_joint[-2]:.3g} nats, expected at most tol={tol:g}. Increase max_iter"
+    )
+    return Verdict(False, [message])
+
+
+def describe_interrupt(results, n_iter, n_chains, checkpoint):
+    """The warning about a fit that was interrupted.
+
+    Parameters
+    ----------
+    results : list of run.Result
+        Of the chains that the model is fitted on.
+    n_iter, n_chains : int
+        Asked for.
+    checkpoint : Path or None
+
+    Returns
+    -------
+    warning : str
+    """
+    n_done = sorted(len(result.trace.log_joint) for result in results)
+    shown = f"{n_done[0]}" if n_done[0] == n_done[-1] else f"{n_done[0]} to {n_done[-1]}"
+    of_chains = f", of {len(results)} of {n_chains} chains" if n_chains > 1 else ""
+    go_on = "with warm_start=True" if checkpoint is None else "with the same checkpoint"
+    return (
+        f"the fit was interrupted after {shown} of {n_iter} sweeps: the model is fitted on those"
+        f"{of_chains}. To go on, fit again {go_on}"
+    )
+
+
+def judge_solves(decrement, emission_solver):
+    """Warnings about emission solves that did not converge.
+
+    Parameters
+    ----------
+    decrement : (n_sweeps,)
+        Half the squared Newton decrement at the end of each solve, nats; NaN counts as too much.
+    emission_solver : str
+
+    Returns
+    -------
+    warnings : list of str
+    """
+    bad = ~(decrement <= UNCONVERGED_SOLVE)
+    if not bad.any():
+        return []
+    raise_what = (
+        "emission_gd_iters"
+        if emission_solver == "newton"
+        else 'emission_gd_iters or emission_gd_lr, or use emission_solver="newton"'
+    )
+    return [
+        f"the emission solve did not converge in {bad.sum()} of {len(decrement)} sweeps: half "
+        f"the squared Newton decrement was still {decrement[bad].max():.3g} nats at worst, "
+        f"expected at most {UNCONVERGED_SOLVE:g}. Increase {raise_what}"
+    ]
+
+
+def describe_unused(usage):
+    """Return warnings about states that take hardly any of the time.
+
+    Parameters
+    ----------
+    usage : (n_states,) int
+        Number of timesteps in each state, not increasing: states are numbered so.
+
+    Returns
+    -------
+    warnings : list of str
+    """
+    unused = find_unused(usage)
+    if not unused.any():
+        return []
+    n_states, n_unused, total = len(usage), int(unused.sum()), int(usage.sum())
+    rare, empty = np.flatnonzero(unused & (usage > 0)), np.flatnonzero(usage == 0)
+    parts = [
+        f"state {k} ({usage[k]:,} of them, {usage[k] / total:.2%})" for k in rare[:_MOST_LISTED]
+    ]
+    if len(rare) > _MOST_LISTED:
+        parts.append("...")
+    if len(empty):
+        which = f"state {empty[0]}" if len(empty) == 1 else f"states {empty[0]} to {empty[-1]}"
+        parts.append(f"{which} (none)")
+    n_used = n_states - n_unused
+    # a draw can visit states that the most probable path leaves out
+    or_fewer = " or fewer" if n_used > 1 else ""
+    return [
+        f"{n_unused} of {n_states} states {'takes' if n_unused == 1 else 'take'} less than "
+        f"{UNUSED_BELOW:.0%} of the {total:,} timesteps: {', '.join(parts)}. Decrease n_states to "
+        f"{n_used}{or_fewer}. If there should be more states than {n_used}, compare fits from "
+        "several values of random_state, increase n_chains, or change emission_biases_sigma, the "
+        "scale by which states differ"
+    ]
+
+
+def describe_short(states, mean_run, self_transitions):
+    """Return warnings about states that change about as often as syllables do.
+
+    Parameters
+    ----------
+    states : list of 1-D arrays, or 2-D array
+        -1 on padding.
+    mean_run : float
+        Mean number of timesteps that a syllable is held.
+    self_transitions : bool
+        Whether a syllable that follows itself is an emission.
+
+    Returns
+    -------
+    warnings : list of str
+    """
+    rows = [row[row >= 0] for row in map(np.asarray, states)]
+    n_timesteps = sum(map(len, rows))
+    n_changes = sum(int(np.count_nonzero(row[1:] != row[:-1])) for row in rows)
+    mean_bout = n_timesteps / (n_changes + sum(len(row) > 0 for row in rows))
+    if n_changes < _FEWEST_CHANGES or mean_bout >= SHORT_STATES * mean_run:
+        return []
+    if self_transitions and mean_run >= LONG_RUN:
+        advice = "fit with self_transitions=False"
+    else:
+        advice = 'increase trans_kappa, set it to "auto", or decrease n_states'
+    return [
+        f"states last {mean_bout:.1f} timesteps on average, about as long as syllables, which are "
+        f"held for {mean_run:.1f}: they are no slow states. If slow states are what you look for, "
+        f"{advice}"
+    ]
+
+
+def _listed(numbers):
+    shown = ", ".join(map(str, numbers[:5]))
+    return shown + (", ..." if len(numbers) > 5 else "")

@@ -10,10 +10,10 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from hhmm._inference.dispatch import together
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors, logits_from_params, syllable_log_probs
 from hhmm._model.joint import log_prior
+from hhmm._runtime.threads import together
 from hhmm._types import RunData
 
 

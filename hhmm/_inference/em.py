@@ -29,7 +29,7 @@ from hhmm._inference import chain as chains
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.transitions import trans_mode
-from hhmm._random import key_from_data
+from hhmm._runtime.keys import key_from_data
 
 # half the squared Newton decrement, in nats, at which the emission mode counts as found
 EMISSION_TOL = 1e-6

@@ -13,7 +13,7 @@ from hhmm._emission_solvers import hmc
 from hhmm._inference.chain import ChainState
 from hhmm._model.emissions import logits_from_params
 from hhmm._model.transitions import SMALLEST_PROB
-from hhmm._sequences import pair_codes
+from hhmm._sequences.lanes import pair_codes
 from hhmm._types import EmissionLogits, Params, SufficientStats
 
 

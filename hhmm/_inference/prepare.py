@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hhmm import _lanes, _runs, _sequences
 from hhmm._inference import choose
 from hhmm._messages import compressed
 from hhmm._model.emissions import emission_factors
 from hhmm._model.terms import Terms
+from hhmm._sequences import lanes, runs
 from hhmm._types import RunData, RunStates
 
 
@@ -20,12 +20,10 @@ class Prepared(NamedTuple):
     backend: str  # a key of `hhmm._messages.BACKENDS`
     terms: Terms  # of the emissions that it is laid out for
     data: Any  # PackedSequences or RunData, NumPy arrays
-    groups: tuple  # the lanes of `data` in groups, of the same type, see `hhmm._lanes`
+    groups: tuple  # the lanes of `data` in groups, of the same type, see `hhmm._sequences.lanes`
     shape: tuple  # (n_steps, n_lanes) of results for every timestep
-    timesteps: _sequences.PackIndex  # where those of each sequence lie in them
-    likelihood_terms: (
-        _sequences.PackIndex
-    )  # where the terms of the log-likelihood of each sequence lie
+    timesteps: lanes.PackIndex  # where those of each sequence lie in them
+    likelihood_terms: lanes.PackIndex  # where the terms of the log-likelihood of each sequence lie
 
     def on_device(self):
         """The same, the data put where JAX computes, once for all that use it."""
@@ -36,15 +34,15 @@ class Prepared(NamedTuple):
 
     def unpack(self, parts, layout, *, fill):
         """Results of all groups for every timestep, in the form of the input."""
-        return _sequences.unpack(parts, self.timesteps, layout, fill=fill)
+        return lanes.unpack(parts, self.timesteps, layout, fill=fill)
 
     def sum_timesteps(self, parts):
         """Sums of what all groups say of every timestep, (n_sequences,)."""
-        return _sequences.sum_by_sequence(parts, self.timesteps)
+        return lanes.sum_by_sequence(parts, self.timesteps)
 
     def sum_terms(self, parts):
         """Sums of the terms of the log-likelihood of all groups, (n_sequences,)."""
-        return _sequences.sum_by_sequence(parts, self.likelihood_terms)
+        return lanes.sum_by_sequence(parts, self.likelihood_terms)
 
     def empty_states(self):
         """States of a chain that has none yet."""
@@ -93,19 +91,19 @@ def prepare(sequences, terms, message_passing, *, every_timestep, n_at_once=1):
     chosen = choose.choose(sequences, terms, message_passing)
     coding = {"self_transitions": terms.self_transitions}
     if chosen.n_powers is None:
-        packed, index = _sequences.pack(sequences, terms.n_syllables, **coding)
-        groups = _lanes.split(packed, _lanes.n_groups(packed, terms.n_states, n_at_once))
+        packed, index = lanes.pack(sequences, terms.n_syllables, **coding)
+        groups = lanes.split(packed, lanes.n_groups(packed, terms.n_states, n_at_once))
         return Prepared(chosen.backend, terms, packed, groups, packed.pairs.shape, index, index)
-    runs, run_index, piece_index, shape = _runs.pack_runs(
+    packed, run_index, piece_index, shape = runs.pack_runs(
         sequences, terms.n_syllables, chosen.n_powers, **coding
     )
-    data = RunData(runs, None)
+    data = RunData(packed, None)
     if every_timestep:
-        pieces = _runs.cut_pieces(sequences, terms.n_syllables, runs, piece_index, shape, **coding)
+        pieces = runs.cut_pieces(sequences, terms.n_syllables, packed, piece_index, shape, **coding)
         data = data._replace(pieces=pieces)
         groups = (data,)  # pieces enter from runs of any lane
     else:
-        groups = _lanes.split(data, _lanes.n_groups(data, terms.n_states, n_at_once))
+        groups = lanes.split(data, lanes.n_groups(data, terms.n_states, n_at_once))
     return Prepared(chosen.backend, terms, data, groups, shape, piece_index, run_index)
 
 

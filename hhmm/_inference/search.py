@@ -35,11 +35,11 @@ import numpy as np
 
 from hhmm._inference import initialise, windows
 from hhmm._inference.chain import FOREVER, ChainState, Stages
-from hhmm._inference.dispatch import together
+from hhmm._inference.loop import Start, run
 from hhmm._inference.prepare import prepare
-from hhmm._inference.run import Start, run
 from hhmm._model.simplex import center, helmert_basis
-from hhmm._random import key_from_data
+from hhmm._runtime.keys import key_from_data
+from hhmm._runtime.threads import together
 from hhmm._types import EmissionLogits, Priors
 
 FAMILIES = ("slow", "sticky", "flat")

@@ -9,10 +9,11 @@ import jax
 import numpy as np
 
 from hhmm._inference import initialise, search
-from hhmm._inference.run import Start, compile_ahead
+from hhmm._inference.chains import compile_ahead
+from hhmm._inference.loop import Start
 from hhmm._model.emissions import logits_from_params
 from hhmm._model.transitions import with_a_mode
-from hhmm._random import key_from_data, key_from_random_state
+from hhmm._runtime.keys import key_from_data, key_from_random_state
 from hhmm._types import EmissionLogits, Params
 
 

@@ -21,7 +21,7 @@ k-means. All of it is one pass over transition counts of windows, in NumPy.
 import numpy as np
 
 from hhmm._model.simplex import helmert_basis
-from hhmm._sequences import pair_codes
+from hhmm._sequences.lanes import pair_codes
 
 SHORTEST_WINDOW = 4
 KMEANS_STARTS = 4

@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from hhmm._messages.arithmetic import draw_index
-from hhmm._random import key_from_data, uniforms_by_lane, uniforms_of_pairs
+from hhmm._runtime.keys import key_from_data, uniforms_by_lane, uniforms_of_pairs
 from hhmm._types import Array
 
 MAX_SLOTS = 1024

@@ -39,9 +39,9 @@ from jax import lax
 from hhmm._messages import powers, run_recursion, sequential
 from hhmm._messages.arithmetic import by_syllables, normalised, sum_products
 from hhmm._messages.bridges import bridge, stays
+from hhmm._messages.powers import continues, held_pairs
 from hhmm._messages.run_path import viterbi
 from hhmm._messages.run_recursion import Tables
-from hhmm._messages.runs import continues, held_pairs
 from hhmm._types import RunStates, SufficientStats
 
 __all__ = [

@@ -50,7 +50,7 @@ from hhmm._messages.associative import (
     timestep_links,
 )
 from hhmm._messages.scaled import matrix_product
-from hhmm._random import uniforms_by_lane
+from hhmm._runtime.keys import uniforms_by_lane
 from hhmm._types import RunData
 
 

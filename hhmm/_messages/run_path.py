@@ -15,8 +15,8 @@ from jax import lax
 
 from hhmm._messages import run_recursion, sequential
 from hhmm._messages.arithmetic import larger
+from hhmm._messages.powers import continues, held_pairs
 from hhmm._messages.run_recursion import LogTables
-from hhmm._messages.runs import continues, held_pairs
 
 
 def viterbi(factors, trans_probs, data, *, recursion=run_recursion):

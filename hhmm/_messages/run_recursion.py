@@ -21,7 +21,7 @@ from jax import lax
 
 from hhmm._messages import powers, sequential
 from hhmm._messages.arithmetic import draw_index, larger, propagate, total
-from hhmm._random import uniforms_by_lane
+from hhmm._runtime.keys import uniforms_by_lane
 from hhmm._types import Array
 
 

@@ -62,8 +62,8 @@ from hhmm._messages.arithmetic import (
     sum_products,
     total,
 )
-from hhmm._precision import log_of_rounding
-from hhmm._random import uniforms_by_lane
+from hhmm._runtime.keys import uniforms_by_lane
+from hhmm._runtime.precision import log_of_rounding
 from hhmm._types import Array, SufficientStats
 
 # messages, timesteps times lanes times states, that expected counts keep in memory at a time

@@ -10,7 +10,7 @@ import numpy as np
 
 from hhmm._model.simplex import helmert_basis
 from hhmm._model.terms import ALL_TERMS, PUBLISHED_TERMS, Terms
-from hhmm._precision import log_of_rounding
+from hhmm._runtime.precision import log_of_rounding
 from hhmm._types import EmissionFactors, EmissionLogits, Params
 
 

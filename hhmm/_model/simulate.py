@@ -17,7 +17,7 @@ from jax import lax
 from hhmm._model.emissions import logits_from_params, syllable_log_probs
 from hhmm._model.terms import ALL_TERMS, PUBLISHED_TERMS
 from hhmm._model.transitions import draw_trans_probs
-from hhmm._random import normals, uniforms
+from hhmm._runtime.keys import normals, uniforms
 from hhmm._types import Params
 
 

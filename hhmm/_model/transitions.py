@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from hhmm._random import uniforms
+from hhmm._runtime.keys import uniforms
 
 # The chance that one proposal of the gamma sampler is refused is below 0.05
 # for every concentration >= 1 (Marsaglia & Tsang 2000, section 6), so that all of

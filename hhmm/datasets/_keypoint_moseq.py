@@ -19,8 +19,8 @@ from pathlib import Path
 
 from sklearn.utils._param_validation import Interval, validate_params
 
-from hhmm._conversions import shorten
-from hhmm._extras import import_extra
+from hhmm._optional.extras import import_extra
+from hhmm._validation import shorten
 from hhmm.datasets._recordings import (
     FRAME_RATE,
     SYLLABLE_NAMES,

@@ -14,8 +14,8 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval
 
-from hhmm._conversions import shorten, to_float
-from hhmm._validation import MISSING
+from hhmm._sequences.read import MISSING
+from hhmm._validation import shorten, to_float
 
 # What the parameter of this name of every loader may be.
 FRAME_RATE = [Interval(Real, 0, None, closed="neither"), None]

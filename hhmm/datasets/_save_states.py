@@ -21,10 +21,10 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils._param_validation import StrOptions, validate_params
 
-from hhmm._conversions import count_dims, to_array
-from hhmm._extras import import_extra
-from hhmm._files import bring_to_disk, check_parent
-from hhmm._states import read_states
+from hhmm._optional.extras import import_extra
+from hhmm._runtime.files import bring_to_disk, check_parent
+from hhmm._sequences.read import read_states
+from hhmm._validation import count_dims, to_array
 from hhmm.datasets._recordings import file_stem, integer_labels
 
 _HDF5_SUFFIXES = (".h5", ".hdf5")

@@ -7,15 +7,15 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, validate_params
 
-from hhmm._conversions import to_float
-from hhmm._memory import check_simulation_fits
+from hhmm._inference.memory import check_simulation_fits
 from hhmm._model.emissions import terms_of, with_zeros
 from hhmm._model.simulate import draw_params, simulate
 from hhmm._model.terms import ALL_TERMS, Terms
-from hhmm._precision import double_precision
-from hhmm._random import key_from_random_state
+from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.precision import double_precision
+from hhmm._sequences.read import MAX_SYLLABLES, check_holding_times
 from hhmm._types import Priors
-from hhmm._validation import MAX_SYLLABLES, MOST, check_holding_times
+from hhmm._validation import MOST, to_float
 
 
 @validate_params(

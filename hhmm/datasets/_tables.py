@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils._param_validation import validate_params
 
-from hhmm._conversions import shorten
-from hhmm._extras import import_extra
-from hhmm._validation import MISSING
+from hhmm._optional.extras import import_extra
+from hhmm._sequences.read import MISSING
+from hhmm._validation import shorten
 from hhmm.datasets._recordings import (
     FRAME_RATE,
     Recording,

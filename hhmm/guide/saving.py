@@ -39,7 +39,7 @@ a fitted model, and are what to trust:
         "model.skops",
         trusted=[
             "hhmm._emission_solvers.objective.Tuning",
-            "hhmm._inference.run.End",
+            "hhmm._inference.loop.End",
             "hhmm._types.EmissionLogits",
             "hhmm._types.Posterior",
             "hhmm._types.Priors",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hhmm._conversions import shorten, to_array
+from hhmm._validation import shorten, to_array
 from hhmm.metrics import match_states, matched_confusion_matrix
 from hhmm.plotting._figures import (
     LITERAL,

@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from sklearn.utils import check_scalar
 
-from hhmm._conversions import to_float
+from hhmm._validation import to_float
 from hhmm.metrics import matched_accuracy, matched_confusion_matrix
 from hhmm.plotting._figures import (
     MISSING_COLOR,

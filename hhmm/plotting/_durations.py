@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from hhmm._conversions import check_option, shorten, to_array, to_list
-from hhmm._states import check_n_states, read_states
+from hhmm._sequences.read import check_n_states, read_states
+from hhmm._validation import check_option, shorten, to_array, to_list
 from hhmm.metrics import state_usage
 from hhmm.plotting._figures import (
     check_has,

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from hhmm._states import check_n_states, read_states
+from hhmm._sequences.read import check_n_states, read_states
 from hhmm.plotting._figures import (
     LITERAL,
     MISSING_COLOR,

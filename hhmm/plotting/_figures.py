@@ -8,9 +8,9 @@ Ito, see `hhmm.plotting`. Names that users give are drawn with the properties `L
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from hhmm._conversions import shorten
-from hhmm._extras import import_extra
-from hhmm._states import find_unused
+from hhmm._optional.extras import import_extra
+from hhmm._sequences.read import find_unused
+from hhmm._validation import shorten
 
 OKABE_ITO = (
     "#0072B2",  # blue

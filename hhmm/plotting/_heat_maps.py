@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from hhmm._conversions import check_flag, shorten, to_array
+from hhmm._validation import check_flag, shorten, to_array
 
 POINTS_PER_INCH = 72
 

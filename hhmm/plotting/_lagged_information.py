@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hhmm._conversions import shorten, to_array
+from hhmm._validation import shorten, to_array
 from hhmm.metrics import LaggedInformation, lagged_mutual_information
 from hhmm.plotting._durations import _plain_numbers
 from hhmm.plotting._figures import OKABE_ITO, figure_and_axes, import_pyplot, legend_above

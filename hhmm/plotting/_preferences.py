@@ -6,8 +6,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_scalar
 
-from hhmm._conversions import check_option, to_array
-from hhmm._states import find_unused
+from hhmm._sequences.read import find_unused
+from hhmm._validation import check_option, to_array
 from hhmm.metrics import syllable_preferences
 from hhmm.plotting._figures import (
     LITERAL,

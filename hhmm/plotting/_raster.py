@@ -7,9 +7,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_scalar
 
-from hhmm._conversions import check_option, shorten, to_array, to_list
-from hhmm._states import read_states
-from hhmm._validation import MAX_SYLLABLES, check_sequences
+from hhmm._sequences.read import MAX_SYLLABLES, check_sequences, read_states
+from hhmm._validation import check_option, shorten, to_array, to_list
 from hhmm.metrics import match_states, state_usage
 from hhmm.plotting._figures import (
     MISSING_COLOR,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hhmm._conversions import shorten, to_array
+from hhmm._validation import shorten, to_array
 from hhmm.plotting._figures import OKABE_ITO, check_axes, import_pyplot, literal_legend
 from hhmm.plotting._states import as_text, check_frame_rate
 

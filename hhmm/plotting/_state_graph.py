@@ -6,10 +6,10 @@ from numbers import Real
 
 import numpy as np
 
-from hhmm._conversions import shorten
-from hhmm._lagged_information import lay_out, pair_counts
-from hhmm._states import check_n_states, read_states
+from hhmm._sequences.read import check_n_states, read_states
+from hhmm._validation import shorten
 from hhmm.metrics import state_usage
+from hhmm.metrics._information import lay_out, pair_counts
 from hhmm.plotting._figures import (
     LITERAL,
     check_has,

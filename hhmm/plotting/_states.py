@@ -5,9 +5,9 @@ import unicodedata
 
 import numpy as np
 
-from hhmm._conversions import check_flag, shorten, to_array, to_float, to_list
 from hhmm._inference.draws import stationary_distribution
-from hhmm._states import find_unused
+from hhmm._sequences.read import find_unused
+from hhmm._validation import check_flag, shorten, to_array, to_float, to_list
 from hhmm.metrics import state_usage
 from hhmm.plotting._figures import OKABE_ITO, state_colors
 

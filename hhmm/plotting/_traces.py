@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from hhmm._conversions import check_flag, shorten, to_array
+from hhmm._validation import check_flag, shorten, to_array
 from hhmm.plotting._figures import (
     OKABE_ITO,
     check_has,

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from hhmm._conversions import check_flag, check_option, to_array
-from hhmm._states import find_unused
+from hhmm._sequences.read import find_unused
+from hhmm._validation import check_flag, check_option, to_array
 from hhmm.plotting._figures import (
     UNUSED_COLOR,
     check_axes,

@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from sklearn.utils import check_scalar
 
-from hhmm._conversions import check_option, shorten, to_array
+from hhmm._validation import check_option, shorten, to_array
 from hhmm.metrics import state_usage
 from hhmm.plotting._figures import (
     check_has,

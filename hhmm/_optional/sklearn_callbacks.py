@@ -11,7 +11,7 @@ import numpy as np
 import sklearn
 from sklearn.utils.fixes import parse_version
 
-from hhmm._precision import settings
+from hhmm._runtime.precision import settings
 
 HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
 
@@ -48,7 +48,7 @@ class SweepTasks:
         Log joints of the sweeps that each chain has done before.
     n_iter : int
     callers_settings : dict
-        As `hhmm._precision.current_settings` returns them.
+        As `hhmm._runtime.precision.current_settings` returns them.
     fitted_attributes : callable
         Takes a `ChainState`; returns the attributes of an estimator whose fit ended there.
     """

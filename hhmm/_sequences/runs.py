@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from hhmm._sequences import PackIndex, assign_lanes, pair_codes, round_up
+from hhmm._sequences.lanes import PackIndex, assign_lanes, pair_codes, round_up
 from hhmm._types import PackedRuns, PackedSequences, Pieces
 
 # What is known of every timestep is computed in pieces of at most so many: long enough that

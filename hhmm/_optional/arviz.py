@@ -5,8 +5,8 @@ import warnings
 
 import numpy as np
 
-from hhmm._extras import import_extra
 from hhmm._model.emissions import logits_from_params
+from hhmm._optional.extras import import_extra
 from hhmm._types import Params
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hhmm._conversions import shorten
+from hhmm._validation import shorten
 
 try:
     import fcntl

@@ -8,8 +8,6 @@ other on a CPU, and a scan keeps one core busy. Both draw the same.
 
 import functools
 import operator
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
@@ -20,8 +18,8 @@ from jax import lax
 from hhmm._inference import chain as chains
 from hhmm._inference import em, gibbs, gradient
 from hhmm._model.joint import log_prior
-from hhmm._precision import double_precision
-from hhmm._random import key_from_data
+from hhmm._runtime.keys import key_from_data
+from hhmm._runtime.threads import together
 from hhmm._types import Array, EmissionLogits, Priors
 
 ALGORITHMS = {"em": em, "gibbs": gibbs, "gradient": gradient}
@@ -252,35 +250,6 @@ def begin_ascent(chain, sequences, *, settings):
     settings = settings._replace(emission_solver="newton")
     chain = em.sweep(key, chain, sequences, 0.0, chains.Phase(), settings=settings)
     return gradient.start(chain._replace(log_joint=jnp.nan), settings.terms)
-
-
-def together(*calls, n_threads=None, pool="groups"):
-    """Results of calls made at the same time, in so many threads; by default one for each.
-
-    Calls that come here themselves must be made in another pool than what they call.
-    """
-
-    n_threads = n_threads or len(calls)
-    if len(calls) == 1 or n_threads == 1:
-        return [_make(call) for call in calls]
-    return list(_threads(n_threads, pool, os.getpid()).map(_make, calls))
-
-
-def in_thread(call, *, pool):
-    """Make a call in a thread of its own; returns its `concurrent.futures.Future`."""
-    return _threads(1, pool, os.getpid()).submit(_make, call)
-
-
-@double_precision  # the setting is one of the calling thread
-def _make(call):
-    return jax.block_until_ready(call())
-
-
-@functools.cache
-def _threads(n_threads, pool, process_id):
-    """A pool of threads; they do not survive a fork, so each process has its own."""
-    del process_id
-    return ThreadPoolExecutor(n_threads, thread_name_prefix=f"hhmm-{pool}")
 
 
 @jax.jit

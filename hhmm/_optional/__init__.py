@@ -1,0 +1,1 @@
+"""Other packages, imported where they are used."""

@@ -1,0 +1,1 @@
+"""The machine: precision, keys, threads, memory, interrupts, progress, files."""

@@ -1,0 +1,115 @@
+"""Time in each state, and how long its bouts last."""
+
+import numpy as np
+
+from hhmm._sequences.read import check_n_states, read_states
+from hhmm._validation import check_flag
+
+
+def state_usage(states, *, n_states=None, per_sequence=False):
+    """Fraction of time spent in each state.
+
+    Parameters
+    ----------
+    states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
+            or list of arrays of shape (n_timesteps_i,)
+        States, integers; negative timesteps are ignored.
+
+    n_states : int, default=None
+        Number of states; the largest label plus one if None.
+
+    per_sequence : bool, default=False
+        Whether to tell the sequences apart.
+
+    Returns
+    -------
+    usage : ndarray of shape (n_states,), or (n_sequences, n_states) if `per_sequence`
+        Fractions that sum to 1 over the states. Without a single timestep that
+        has a state they are NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hhmm.metrics import state_usage
+    >>> states = np.array([[0, 0, 1, 1], [2, 1, -1, -1]])
+    >>> state_usage(states, n_states=3).round(2)
+    array([0.33, 0.5 , 0.17])
+    >>> state_usage(states, n_states=3, per_sequence=True)
+    array([[0.5, 0.5, 0. ],
+           [0. , 0.5, 0.5]])
+    """
+    sequences = read_states(states, "states")
+    n_states = check_n_states(n_states, sequences)
+    check_flag(per_sequence, "per_sequence")
+    n_groups = sequences.lengths.size if per_sequence else 1
+
+    observed = sequences.states >= 0
+    cells = sequences.states[observed]
+    if per_sequence:
+        sequence_index = np.repeat(np.arange(n_groups), sequences.lengths)
+        cells = cells + n_states * sequence_index[observed]
+    counts = np.bincount(cells, minlength=n_groups * n_states).reshape(n_groups, n_states)
+    totals = counts.sum(axis=1, keepdims=True)
+    usage = np.full(counts.shape, np.nan)
+    np.divide(counts, totals, out=usage, where=totals > 0)
+    return usage if per_sequence else usage[0]
+
+
+def state_durations(states, *, n_states=None, include_censored=True):
+    """Lengths of the bouts of each state.
+
+    A bout is a longest run of consecutive timesteps of one sequence in the same
+    state.
+
+    Parameters
+    ----------
+    states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
+            or list of arrays of shape (n_timesteps_i,)
+        States, integers. A negative timestep ends a bout.
+
+    n_states : int, default=None
+        Number of states; the largest label plus one if None.
+
+    include_censored : bool, default=True
+        Whether to keep the bouts that the recording may have cut: those at the
+        first or last timestep of a sequence, or beside a timestep without a
+        state. Their true length is unknown, only that it is at least this.
+
+    Returns
+    -------
+    durations : list of n_states ndarrays of shape (n_bouts_k,), int64
+        Lengths in timesteps, in the order in which the bouts occur.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hhmm.metrics import state_durations
+    >>> states = np.array([0, 0, 1, 1, 1, 0, 1, 1])
+    >>> state_durations(states)
+    [array([2, 1]), array([3, 2])]
+    >>> state_durations(states, include_censored=False)
+    [array([1]), array([3])]
+    """
+    sequences = read_states(states, "states")
+    n_states = check_n_states(n_states, sequences)
+    check_flag(include_censored, "include_censored")
+
+    ends = np.cumsum(sequences.lengths)
+    opens_sequence = np.zeros(sequences.states.size, dtype=bool)
+    opens_sequence[(ends - sequences.lengths)[sequences.lengths > 0]] = True
+    opens_run = opens_sequence.copy()
+    opens_run[1:] |= sequences.states[1:] != sequences.states[:-1]
+
+    starts = np.flatnonzero(opens_run)
+    lengths = np.diff(starts, append=sequences.states.size)
+    run_states = sequences.states[starts]
+    keep = run_states >= 0
+    if not include_censored:
+        # What limits a whole bout on either side is another state, seen in the same sequence.
+        borders = (run_states[:-1] >= 0) & (run_states[1:] >= 0) & ~opens_sequence[starts[1:]]
+        keep &= np.append(False, borders) & np.append(borders, False)
+
+    run_states, lengths = run_states[keep], lengths[keep]
+    by_state = np.argsort(run_states, kind="stable")
+    n_bouts = np.bincount(run_states, minlength=n_states)
+    return np.split(lengths[by_state], np.cumsum(n_bouts)[:-1])

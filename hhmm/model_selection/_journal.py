@@ -1,0 +1,254 @@
+"""The file of a scan: a line a fit, from which an interrupted scan goes on."""
+
+import base64
+import contextlib
+import hashlib
+import json
+import numbers
+import os
+import zlib
+from importlib.metadata import version
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from hhmm._runtime.files import bring_to_disk, check_file, digest, locked
+from hhmm.model_selection._result import _MEASURES
+
+_NOT_SETTINGS = ("random_state", "verbose", "warm_start")
+
+
+# those that are of several fits, and not in the file
+_AGREEMENTS = ("matched_accuracy", "adjusted_rand")
+
+
+_BEGIN_OF_FILE = b'{"file": "hhmm scan"'
+
+
+_PARTS_OF_HEADER = ("data", "folds", "settings")
+
+
+def _pack(states):
+    """States (n_timesteps,) as text: their bytes, compressed."""
+    return base64.b85encode(zlib.compress(states.astype("<i4").tobytes())).decode()
+
+
+def _unpack(text, n_timesteps):
+    """What `_pack` has packed; ValueError where it is not that of so many timesteps."""
+    unpacker = zlib.decompressobj()
+    try:
+        states = unpacker.decompress(base64.b85decode(text), 4 * n_timesteps)
+    except zlib.error as error:
+        raise ValueError(f"states that cannot be unpacked ({error})") from error
+    if len(states) != 4 * n_timesteps or not unpacker.eof:
+        raise ValueError(f"states of another number of timesteps than {n_timesteps}")
+    return np.frombuffer(states, "<i4")
+
+
+@contextlib.contextmanager
+def _open_record(path, plan, random_state):
+    """The fits that are done, in `path` if that is given."""
+    check_random_state(random_state)
+    with contextlib.ExitStack() as stack:
+        found, rows, n_bytes = None, [], 0
+        if path is not None:
+            check_file(path, "checkpoint")
+            stack.enter_context(locked(path))
+            found, rows, n_bytes = _read_record(path)
+        header = _header(plan)
+        if random_state is None and found is not None:
+            seed = found["random_state"]
+        elif isinstance(random_state, numbers.Integral):
+            seed = int(random_state)
+        else:
+            seed = int(check_random_state(random_state).randint(2**31))
+        header["random_state"] = seed
+        if found is not None:
+            varied = {name for point in plan.points for name in point.given}
+            _check_header(path, found, header, varied)
+        record = _Record(seed, {_key(row): row for row in rows})
+        _check_rows(path, record.rows, plan)
+        if path is not None:
+            record.file = stack.enter_context(open(path, "ab"))
+            record.file.truncate(n_bytes)  # what follows is of a line that was cut
+            if found is None:
+                record.write(header)
+                bring_to_disk(path.parent)
+        yield record
+
+
+def _check_rows(path, rows, plan):
+    """Raise ValueError where a fit in the file is not what a fit of the plan makes."""
+    for task in plan.tasks():
+        if task.key not in rows:
+            continue
+        row, wrong = rows[task.key], None
+        try:
+            _unpack(row["states"], int(plan.lengths[task.test].sum()))
+            for name in (*_MEASURES, "random_state"):
+                if name not in _AGREEMENTS and not isinstance(row[name], numbers.Real):
+                    wrong = f"{name} is no number"
+            if not isinstance(row["warnings"], str):
+                wrong = "warnings is no text"
+        except KeyError as error:
+            wrong = f"{error} is missing"
+        except (ValueError, TypeError) as error:
+            wrong = str(error)
+        if wrong is not None:
+            raise ValueError(
+                f"{path} is damaged: fold {task.fold}, seed {task.seed} at {task.point.given}: "
+                f"{wrong}. The file was left as it was"
+            )
+
+
+class _Record:
+    """The fits that are done."""
+
+    def __init__(self, seed, rows):
+        self.seed = seed
+        self.rows = rows  # by _Task.key
+        self.file = None
+
+    def append(self, row):
+        if self.file is not None:
+            self.write(row)
+        self.rows[_key(row)] = row
+
+    def write(self, line):
+        """Append a line, and have it on the disk before returning."""
+        self.file.write(_sealed(line) + b"\n")
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+
+def _sealed(line):
+    """A line of the file: JSON, its checksum at the end."""
+    return json.dumps(line | {"sha256": _checksum(line)}).encode()
+
+
+def _unsealed(text):
+    """What was `_sealed`; ValueError where it is not as it was written."""
+    try:
+        line = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists within lists, which scan does not write") from error
+    if not isinstance(line, dict) or line.pop("sha256", None) != _checksum(line):
+        raise ValueError("its checksum is not that of what it holds")
+    return line
+
+
+def _checksum(line):
+    return hashlib.sha256(json.dumps(line).encode()).hexdigest()
+
+
+def _key(row):
+    return _as_text(row["settings"]), row["fold"], row["seed"]
+
+
+def _read_record(path):
+    """Header and rows of a file of `scan`, and the bytes that its whole lines take."""
+    if not path.exists() or path.stat().st_size == 0:
+        return None, [], 0
+    data = path.read_bytes()
+    *lines, cut = data.split(b"\n")
+    if not lines and cut.startswith(_BEGIN_OF_FILE):
+        return None, [], 0  # killed before the first line was whole
+    try:
+        header = _unsealed(lines[0]) if data.startswith(_BEGIN_OF_FILE) else {}
+    except ValueError:
+        header = {}
+    seed, parts = header.get("random_state"), [header.get(name) for name in _PARTS_OF_HEADER]
+    if not (isinstance(seed, int) and 0 <= seed < 2**32) or {*map(type, parts)} != {dict}:
+        raise ValueError(
+            f"{path} is not a file of hhmm.model_selection.scan, or its first line is damaged: "
+            "give another path"
+        )
+    rows = []
+    for i, line in enumerate(lines[1:], start=2):
+        try:
+            row = _unsealed(line)
+            hash(_key(row))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}, line {i} is damaged: {line[:60]!r}") from error
+        rows.append(row)
+    return header, rows, len(data) - len(cut)
+
+
+def _header(plan):
+    """What all fits of a file have in common."""
+    folds = [index.tolist() for fold in plan.folds for index in fold]
+    settings = plan.model.get_params(deep=False) | {
+        "n_syllables": plan.points[0].settings["n_syllables"]
+    }
+    return {
+        "file": "hhmm scan",
+        "version": version("hhmm"),
+        "data": {
+            "n_sequences": len(plan.lengths),
+            "n_timesteps": int(plan.lengths.sum()),
+            "sha256": digest(plan.lengths.astype("<i8"), plan.flat.astype("<i4")),
+        },
+        "folds": {
+            "n_folds": len(plan.folds),
+            "sha256": hashlib.sha256(json.dumps(folds).encode()).hexdigest(),
+        },
+        "settings": {
+            name: _as_plain(name, value)
+            for name, value in settings.items()
+            if name not in _NOT_SETTINGS
+        },
+    }
+
+
+def _check_header(path, found, expected, varied):
+    """Raise ValueError where a file is of another scan; `varied` are the settings in the grid."""
+    differences = []
+    if found.get("version") != expected["version"]:
+        differences.append(
+            f"hhmm {found.get('version')} wrote it, and this is hhmm {expected['version']}"
+        )
+    for name in ("data", "folds"):
+        if found[name] != expected[name]:
+            differences.append(
+                f"its {name} are others: {_describe(found[name])} there, "
+                f"{_describe(expected[name])} here"
+            )
+    if found["random_state"] != expected["random_state"]:
+        differences.append(
+            f"random_state is {found['random_state']} there, {expected['random_state']} here"
+        )
+    there, here = found["settings"], expected["settings"]
+    for name in sorted({*there, *here} - varied):
+        if there.get(name) != here.get(name):
+            differences.append(f"{name} is {there.get(name)!r} there, {here.get(name)!r} here")
+    if differences:
+        raise ValueError(
+            f"{path} holds another scan: {'; '.join(differences)}. Give another path, or the "
+            "same arguments; the file was left as it is"
+        )
+
+
+def _describe(counts):
+    """What a header says of data or folds, in words."""
+    words = [f"{n} {name.removeprefix('n_')}" for name, n in counts.items() if name != "sha256"]
+    return ", ".join([*words, f"sha256 {str(counts.get('sha256'))[:8]}"])
+
+
+def _as_plain(name, value):
+    """A setting as JSON has it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise ValueError(
+            f"{name} must be a number, a string or None in scan, which fits to parts of X; got "
+            f"{type(value).__name__}"
+        )
+    return value
+
+
+def _as_text(settings):
+    """Settings as text; the same for 100 and 100.0."""
+    plain = {
+        name: value if value is None or isinstance(value, (bool, str)) else float(value)
+        for name, value in settings.items()
+    }
+    return json.dumps(plain, sort_keys=True)

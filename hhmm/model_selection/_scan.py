@@ -1,0 +1,503 @@
+"""Fit a grid of settings from several seeds, in folds."""
+
+import contextlib
+import hashlib
+import numbers
+import time
+import warnings
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
+from sklearn.model_selection import GroupKFold, ParameterGrid, check_cv
+from sklearn.utils import check_scalar
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_consistent_length
+
+from hhmm._runtime.files import absolute
+from hhmm._runtime.interrupts import plain_interrupts
+from hhmm._runtime.progress import Bar
+from hhmm._sequences.read import (
+    DoubtfulDataWarning,
+    check_fit_data,
+    check_sequences,
+    count_transitions,
+    describe_doubtful_data,
+    find_unused,
+    resolve_self_transitions,
+)
+from hhmm._validation import ShortStatesWarning, UnusedStatesWarning, shorten, to_array
+from hhmm.estimator import EfficientHHMM
+from hhmm.metrics import matched_accuracy, state_durations, state_usage
+from hhmm.model_selection._journal import (
+    _NOT_SETTINGS,
+    _as_plain,
+    _as_text,
+    _key,
+    _open_record,
+    _pack,
+    _unpack,
+)
+from hhmm.model_selection._result import _MEASURES, ScanResult, _setting_names
+from hhmm.model_selection._stickiness import duration_from_trans_kappa
+
+# Parameters of the model that do not change what is fitted.
+_MOST_SEEDS = 1_000_000  # the fits are listed before the first one
+
+
+def scan(
+    X,
+    param_grid,
+    *,
+    estimator=None,
+    cv=5,
+    groups=None,
+    mask=None,
+    n_seeds=3,
+    random_state=None,
+    n_jobs=None,
+    checkpoint=None,
+    checkpoint_every=None,
+    verbose=0,
+):
+    """Fit a grid of settings to every fold, from several seeds.
+
+    Parameters
+    ----------
+    X : array-like of int of shape (n_sequences, n_timesteps), or list of 1-D arrays
+        Syllables; negative or NaN where missing.
+    param_grid : dict of str to sequence, or list of such dicts
+        Settings of `estimator` to combine, as `sklearn.model_selection.ParameterGrid` takes
+        them: ``{"n_states": [2, 3, 4], "trans_kappa": [10, 100]}``.
+    estimator : EfficientHHMM, default=None
+        Has the settings that do not vary; the defaults if None.
+    cv : int, cross-validation generator or iterable, default=5
+        How sequences are held out. An int is a number of folds of consecutive
+        sequences, which are not shuffled, as everywhere in scikit-learn; with `groups`,
+        of whole groups (`GroupKFold`).
+    groups : array-like of shape (n_sequences,), default=None
+        Group of each sequence, for example the animal, for `cv`.
+    mask : array-like of bool of shape (n_sequences, n_timesteps), default=None
+        False marks a missing timestep. For 2-D X only.
+    n_seeds : int, default=3
+        Fits of each grid point to each fold, a million at most.
+    random_state : int, RandomState or None, default=None
+        What the seeds are derived from. With None, a scan that is resumed goes on with
+        what its file holds.
+    n_jobs : int, default=None
+        Fits at the same time, in worker processes: None means 1 unless in a
+        `joblib.parallel_config`, -1 all cores.
+    checkpoint : str or path-like, default=None
+        File to which every fit is appended as soon as it is done. If it is there, the fits in
+        it are not repeated. One scan at a time may use it.
+    checkpoint_every : int, default=None
+        Sweeps after which a fit that is under way is written too, to a file of its own beside
+        `checkpoint`, which goes when the fit is done. For fits that take hours; None keeps whole
+        fits alone.
+    verbose : int, default=0
+        1 shows progress, with tqdm where that is installed.
+
+    Returns
+    -------
+    result : ScanResult
+
+    Raises
+    ------
+    TypeError
+        If `estimator` is not an `EfficientHHMM`, or a number of fits or sweeps is no integer.
+    ValueError
+        If X or a setting is not as described; if a fold has no observed transition to learn
+        from or to score; if `checkpoint` holds something else, or a scan of other data, other
+        folds, another `random_state`, other settings, or by another version of this package.
+        Nothing is fitted then, and the file is as it was.
+    FloatingPointError
+        If a fit fails, as extreme settings can make it. A note on the error tells which;
+        what was fitted before is in `checkpoint`.
+    BlockingIOError
+        If another scan is using `checkpoint`.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Once, if fits warned of convergence; column ``warnings`` of the table tells which.
+    UserWarning
+        If X is doubtful as `hhmm.EfficientHHMM.fit` warns of it. Unused states raise no warning,
+        because a grid may hold too many states on purpose: column ``n_used_states`` counts
+        the used ones.
+
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : Without seeds, states, or a file.
+
+    Notes
+    -----
+    The number of syllables, where `estimator` leaves it open, is that of the whole of X,
+    since a fold may lack the largest label.
+
+    A fit has a seed of its own, made of `random_state`, the number of the seed, the fold and
+    the settings of the fit, and of nothing else in the grid. So a scan of a larger grid or
+    of more seeds repeats the fits of the smaller one, and finds them in `checkpoint`. Results
+    do not depend on `n_jobs`.
+
+    The file has a line of JSON for each fit, after one that tells data, folds and settings.
+    A line is on the disk before the next fit is waited for, and what a killed process left
+    of a line is dropped. The states predicted for held-out sequences, which the agreement of
+    seeds is computed from, are in the same line, compressed: some bytes a bout. They are
+    held in memory in that form too, and unpacked for one grid point and fold at a time.
+
+    Every worker compiles for its own: some seconds for each number of states and shape of the
+    training data. ``JAX_COMPILATION_CACHE_DIR`` in the environment spares later scans that.
+
+    Examples
+    --------
+    >>> from hhmm import EfficientHHMM
+    >>> from hhmm.datasets import make_hhmm
+    >>> from hhmm.model_selection import scan
+    >>> data = make_hhmm(12, 60, n_states=2, n_syllables=5, random_state=0)
+    >>> model = EfficientHHMM(n_states=2, algorithm="em", init="prior", tol=0.1)
+    >>> result = scan(
+    ...     data.X, {"trans_kappa": [2, 200]}, estimator=model, cv=2, n_seeds=2, random_state=0
+    ... )
+    >>> len(result.table["test_score"])
+    8
+    >>> result.best_params_["trans_kappa"] in (2, 200)
+    True
+    """
+    if checkpoint is not None:
+        checkpoint = absolute(checkpoint, "checkpoint")
+    if checkpoint_every is not None:
+        check_scalar(checkpoint_every, "checkpoint_every", numbers.Integral, min_val=1)
+        if checkpoint is None:
+            raise ValueError("checkpoint_every needs a checkpoint: expected a path, got None")
+    if n_jobs is not None:
+        check_scalar(n_jobs, "n_jobs", numbers.Integral)
+        if n_jobs == 0:
+            raise ValueError("n_jobs == 0: expected a number of processes, or -1 for all cores")
+    check_scalar(verbose, "verbose", (numbers.Integral, np.bool_), min_val=0)
+    plan = _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds)
+    with _open_record(checkpoint, plan, random_state) as record:
+        tasks = [task for task in plan.tasks() if task.key not in record.rows]
+        n_total = len(plan.points) * len(plan.folds) * plan.n_seeds
+        # sequences are laid end to end, so that joblib can share the memory with its workers
+        # no more workers than fits
+        n_workers = min(effective_n_jobs(n_jobs), max(len(tasks), 1))
+        fits = Parallel(n_jobs=n_workers, return_as="generator_unordered")(
+            delayed(_fit)(
+                task,
+                plan.model,
+                plan.flat,
+                plan.lengths,
+                record.seed,
+                _under_way(checkpoint, checkpoint_every, task),
+            )
+            for task in tasks
+        )
+        bar = Bar("scan", n_total, "fit", verbose, n_done=n_total - len(tasks))
+        with contextlib.closing(fits), bar:
+            for n_new, row in enumerate(fits, start=1):
+                record.append(row)
+                if checkpoint_every is not None:
+                    _path_of_fit(checkpoint, _key(row)).unlink(missing_ok=True)
+                n_states, score = row["settings"]["n_states"], row["test_score"]
+                bar.show(n_total - len(tasks) + n_new, f"n_states={n_states}, score {score:.4f}")
+        rows = [record.rows[task.key] for task in plan.tasks()]
+    result = ScanResult(_tabulate(plan, rows), [point.given for point in plan.points])
+    _warn_of_convergence(result.table["warnings"])
+    return result
+
+
+class _Point(NamedTuple):
+    """A grid point."""
+
+    given: dict  # the settings in the grid
+    settings: dict  # all that a fit depends on, `n_syllables` known
+    identity: str  # the same as text
+
+
+class _Task(NamedTuple):
+    """One fit."""
+
+    point: _Point
+    fold: int
+    seed: int
+    train: np.ndarray  # (n_train,) indices of sequences
+    test: np.ndarray  # (n_test,)
+
+    @property
+    def key(self):
+        return self.point.identity, self.fold, self.seed
+
+
+class _Plan(NamedTuple):
+    """What is to be fitted, checked."""
+
+    flat: np.ndarray  # (n_total_timesteps,) int32, all sequences end to end
+    lengths: np.ndarray  # (n_sequences,) int64
+    model: EfficientHHMM
+    points: list  # of _Point
+    folds: list  # of (train, test)
+    n_seeds: int
+
+    def tasks(self):
+        """All fits, in the order of the table."""
+        return [
+            _Task(point, fold, seed, train, test)
+            for point in self.points
+            for fold, (train, test) in enumerate(self.folds)
+            for seed in range(self.n_seeds)
+        ]
+
+
+def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
+    """Check everything that can be checked before the first fit."""
+    check_scalar(n_seeds, "n_seeds", numbers.Integral, min_val=1, max_val=_MOST_SEEDS)
+    model = EfficientHHMM() if estimator is None else estimator
+    if not isinstance(model, EfficientHHMM):
+        raise TypeError(
+            "estimator must be an EfficientHHMM, which has the states that scan compares; got "
+            f"{type(model).__name__}. Steps before it in a Pipeline can be applied to X first"
+        )
+    model = clone(model)
+    checked = check_sequences(model, X, mask=mask, reset=True)
+    lengths = np.array([len(sequence) for sequence in checked.sequences])
+    n_syllables, empty = check_fit_data(checked, model.n_syllables, 1)
+    # once for all folds: scores of models with and without self-transitions cannot be compared
+    model.self_transitions = resolve_self_transitions(model.self_transitions, checked.sequences)
+    for message in describe_doubtful_data(
+        checked,
+        n_syllables,
+        empty,
+        is_given=model.n_syllables is not None,
+        self_transitions=model.self_transitions,
+    ):
+        warnings.warn(message, DoubtfulDataWarning, stacklevel=3)
+    points = _make_points(model, param_grid, n_syllables)
+    folds = _make_folds(checked.sequences, cv, groups)
+    most = max(point.settings["n_states"] for point in points)
+    for fold, (train, _) in enumerate(folds):
+        if most > lengths[train].sum():
+            raise ValueError(
+                f"n_states={most} is more than the {lengths[train].sum()} training timesteps of "
+                f"fold {fold}"
+            )
+    return _Plan(np.concatenate(checked.sequences), lengths, model, points, folds, int(n_seeds))
+
+
+def _make_points(model, param_grid, n_syllables):
+    """The points of the grid, each once."""
+    points = {}
+    for given in ParameterGrid(param_grid):
+        refused = [name for name in given if name in (*_NOT_SETTINGS, "n_syllables")]
+        if refused:
+            raise ValueError(
+                "param_grid must hold settings of the model to compare, got "
+                f"{shorten(refused[0])}. scan has n_seeds and random_state for seeds; n_syllables "
+                "is given in estimator"
+            )
+        candidate = clone(model).set_params(**given)
+        candidate._validate_params()
+        settings = {
+            name: _as_plain(name, value)
+            for name, value in candidate.get_params(deep=False).items()
+            if name not in _NOT_SETTINGS
+        }
+        settings["n_syllables"] = n_syllables
+        point = _Point(given, settings, _as_text(settings))
+        points.setdefault(point.identity, point)
+    if not points:
+        raise ValueError(f"param_grid must hold at least one grid point, got {shorten(param_grid)}")
+    return list(points.values())
+
+
+def _make_folds(sequences, cv, groups):
+    """Indices of training and held-out sequences of each fold."""
+    n_sequences = len(sequences)
+    if groups is not None:
+        groups = to_array(groups, "groups must be labels, one a sequence")
+        check_consistent_length(sequences, groups)
+        if isinstance(cv, numbers.Integral):
+            cv = GroupKFold(int(cv))
+    observed = count_transitions(sequences) > 0
+    folds = []
+    for fold, parts in enumerate(check_cv(cv).split(np.zeros(n_sequences), None, groups)):
+        try:
+            train, test = (np.arange(n_sequences)[part] for part in parts)
+            if {train.ndim, test.ndim} != {1}:
+                raise ValueError("other shapes")
+        except Exception as error:  # what indexing by objects raises
+            raise ValueError(
+                f"fold {fold} of cv must be two 1-D arrays of indices of {n_sequences} sequences, "
+                f"got {shorten(parts)}: {error}"
+            ) from error
+        for name, part in (("training", train), ("held-out", test)):
+            if not observed[part].any():
+                raise ValueError(
+                    f"the {len(part)} {name} sequences of fold {fold} have no observed "
+                    "transition: expected one at least, two observed timesteps in a row"
+                )
+        folds.append((train, test))
+    if not folds:
+        raise ValueError(f"cv must give one split at least, got none from {shorten(cv)}")
+    return folds
+
+
+def _under_way(checkpoint, checkpoint_every, task):
+    """Arguments of `EfficientHHMM.fit` that keep what a fit has done so far."""
+    if checkpoint_every is None:
+        return {}
+    path = _path_of_fit(checkpoint, task.key)
+    return {"checkpoint": path, "checkpoint_every": checkpoint_every}
+
+
+def _path_of_fit(checkpoint, key):
+    name = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+    return checkpoint.with_name(f"{checkpoint.name}.{name}.npz")
+
+
+def _fit(task, model, flat, lengths, base_seed, under_way):
+    """One fit and what is measured of it; a row of the record."""
+    sequences = np.split(flat, np.cumsum(lengths)[:-1])
+    train = [sequences[i] for i in task.train if lengths[i]]
+    test = [sequences[i] for i in task.test]
+    random_state = _derive_seed(base_seed, task)
+    model = clone(model).set_params(**task.point.settings, random_state=random_state)
+    began = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            with plain_interrupts():
+                model.fit(train, **under_way)
+        except Exception as error:
+            error.add_note(
+                f"in scan, at {task.point.given}, fold {task.fold}, seed {task.seed} "
+                f"(random_state={random_state})"
+            )
+            raise
+    seconds = time.perf_counter() - began
+    for warning in caught:
+        # scan itself has warned of the data, and has a column for the number of states used
+        if not issubclass(
+            warning.category,
+            ConvergenceWarning | DoubtfulDataWarning | UnusedStatesWarning | ShortStatesWarning,
+        ):
+            warnings.warn(warning.message, stacklevel=2)
+    states = model.predict(test)
+    n_states = task.point.settings["n_states"]
+    row = {
+        "settings": task.point.settings,
+        "fold": task.fold,
+        "seed": task.seed,
+        "random_state": random_state,
+        "test_score": model.score(test),
+        "train_score": model.score(train),
+        "log_joint": float(model.log_joint_[model.best_chain_, -1]),
+        "n_iter": int(model.n_iter_),
+        "converged": bool(model.converged_),
+        "seconds": seconds,
+        "median_duration": float(np.median(np.concatenate(state_durations(states)))),
+        "n_used_states": int(np.sum(~find_unused(state_usage(states, n_states=n_states)))),
+        "warnings": "; ".join(
+            str(warning.message)
+            for warning in caught
+            if issubclass(warning.category, ConvergenceWarning)
+        ),
+        "states": _pack(np.concatenate(states)),
+    }
+    _free_kernels()
+    return row
+
+
+def _free_kernels():
+    """Drop compiled kernels where they take half of the memory mappings that Linux grants.
+
+    Those of a number of states and a shape of data take about a thousand of 65,530, and the
+    compiler crashes when it gets no more.
+    """
+    with contextlib.suppress(OSError):
+        most = int(Path("/proc/sys/vm/max_map_count").read_text())
+        with open("/proc/self/maps", "rb") as mappings:
+            if sum(1 for _ in mappings) > most / 2:
+                jax.clear_caches()
+
+
+def _derive_seed(base_seed, task):
+    """A `random_state` for a fit."""
+    text = f"{base_seed} {task.fold} {task.seed} {task.point.identity}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+
+def _tabulate(plan, rows):
+    """The table of a `ScanResult`, from the rows of all fits in its order."""
+    tasks = plan.tasks()
+    number = {point.identity: i for i, point in enumerate(plan.points)}
+    table = {
+        "point": np.array([number[task.point.identity] for task in tasks]),
+        "fold": np.array([task.fold for task in tasks]),
+        "seed": np.array([task.seed for task in tasks]),
+    }
+    for name in _setting_names([point.given for point in plan.points]):
+        table[name] = np.array([task.point.settings[name] for task in tasks])
+    table["prior_duration"] = np.array([_prior_duration(task.point.settings) for task in tasks])
+    table["random_state"] = np.array([row["random_state"] for row in rows])
+    for name in _MEASURES:
+        if name in rows[0]:
+            table[name] = np.array([row[name] for row in rows])
+    agreements = []
+    for i in range(0, len(rows), plan.n_seeds):
+        n_timesteps = int(plan.lengths[tasks[i].test].sum())
+        states = [_unpack(row["states"], n_timesteps) for row in rows[i : i + plan.n_seeds]]
+        agreements.append(_agreement(states))
+    table["matched_accuracy"], table["adjusted_rand"] = np.concatenate(agreements, axis=1)
+    table["warnings"] = np.array([row["warnings"] for row in rows], dtype=object)
+    return table
+
+
+def _prior_duration(settings):
+    if settings["n_states"] == 1:
+        return np.inf
+    given = {name: settings[name] for name in ("trans_kappa", "n_states", "trans_beta")}
+    if "auto" in given.values():
+        return np.nan  # learnt from the data
+    return duration_from_trans_kappa(**given)
+
+
+def _agreement(states):
+    """Mean agreement of each of some fits with the others.
+
+    Parameters
+    ----------
+    states : list of n_seeds ndarrays of shape (n_timesteps,)
+
+    Returns
+    -------
+    agreement : ndarray of shape (2, n_seeds)
+        Matched accuracy and adjusted Rand index; NaN for a single fit.
+    """
+    n_seeds = len(states)
+    if n_seeds == 1:
+        return np.full((2, 1), np.nan)
+    total = np.zeros((2, n_seeds))
+    for i, j in combinations(range(n_seeds), 2):
+        both = matched_accuracy(states[i], states[j]), adjusted_rand_score(states[i], states[j])
+        total[:, [i, j]] += np.array(both)[:, np.newaxis]
+    return total / (n_seeds - 1)
+
+
+def _warn_of_convergence(messages):
+    """One warning for all fits."""
+    n_warned = int(np.sum(messages != ""))
+    if n_warned:
+        (most_frequent, _) = Counter(messages[messages != ""]).most_common(1)[0]
+        warnings.warn(
+            f"{n_warned} of {len(messages)} fits gave a convergence warning: see column "
+            f"'warnings' of the table. The first of the most frequent: {most_frequent}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )

@@ -262,7 +262,7 @@ class TestTable:
             asked.append(n_jobs)
             return Parallel(n_jobs=1, **arguments)
 
-        monkeypatch.setattr(model_selection, "Parallel", parallel)
+        monkeypatch.setattr(_scan, "Parallel", parallel)
         fake_scan(X, {"n_states": [2]}, n_seeds=1, cv=3, n_jobs=np.uint64(2**64 - 1))
         assert asked == [3]
 
@@ -495,7 +495,7 @@ class TestFile:
 
     def test_a_file_of_another_version_is_refused(self, X, path, monkeypatch):
         fake_scan(X, checkpoint=path)
-        monkeypatch.setattr(model_selection, "version", lambda _: "9.9")
+        monkeypatch.setattr(_journal, "version", lambda _: "9.9")
         with pytest.raises(ValueError, match=r"hhmm 0\..* wrote it, and this is hhmm 9.9"):
             fake_scan(X, checkpoint=path)
 
@@ -800,7 +800,7 @@ def test_progress(X, capsys, monkeypatch, with_tqdm):
 
 def test_kernels_are_dropped_before_there_are_too_many(monkeypatch):
     dropped = []
-    monkeypatch.setattr(model_selection.jax, "clear_caches", lambda: dropped.append(1))
+    monkeypatch.setattr(_scan.jax, "clear_caches", lambda: dropped.append(1))
     monkeypatch.setattr(Path, "read_text", lambda path: "10000000")
     _scan._free_kernels()
     assert not dropped

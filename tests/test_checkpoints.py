@@ -6,9 +6,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -21,7 +23,6 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from benchmarks import kills
 from hhmm import EfficientHHMM
 from hhmm._inference import checkpoint, draws, loop
 from hhmm._model.terms import ADDED_SETTINGS
@@ -29,6 +30,7 @@ from hhmm._runtime import files
 from hhmm._types import Params
 from hhmm.datasets import make_hhmm
 from hhmm.model_selection import scan
+from tests.marks import slow_unless
 from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -111,7 +113,11 @@ def _assert_equal_fits(one, other):
             np.testing.assert_array_equal(part, equal, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# the others are compiled for as long again; quick tests below stop and resume the gradient
+QUICK_KINDS = ["hmc", "compressed", "chains", "em", "learnt"]
+
+
+@pytest.mark.parametrize("kind", slow_unless(QUICK_KINDS, KINDS))
 @pytest.mark.parametrize("n_writes", [1, 3])
 def test_a_fit_goes_on_to_the_last_bit(tmp_path, monkeypatch, data, kind, n_writes):
     model, path = _model(**KINDS[kind]), tmp_path / "fit.npz"
@@ -503,7 +509,7 @@ def test_only_one_fit_at_a_time(tmp_path, data):
         with pytest.raises(BlockingIOError, match=r"fit.npz is in use"):
             _model().fit(data.X, checkpoint=path)
         script = (
-            "import pathlib, sys\nfrom hhmm import _files\n"
+            "import pathlib, sys\nfrom hhmm._runtime import files\n"
             "with files.locked(pathlib.Path(sys.argv[1])): pass"
         )
         other = subprocess.run(
@@ -606,20 +612,106 @@ def test_any_bytes_are_refused(tmp_path_factory, contents):
             checkpoint._read_arrays(path)
 
 
-def test_fits_that_are_killed_lose_nothing():
-    """A few kills here; `python -m benchmarks --only kills` kills fits of every kind."""
-    few = {"init": "prior", "max_iter": 600}
-    killed = kills.kill("Gibbs", few, 3, say=lambda _: None, seed=0)
-    assert killed.n_kills >= 2
-    assert killed.met
+# run as a process of its own, which is killed; its arguments are a checkpoint, a file and settings
+FIT_WITH_A_CHECKPOINT = """
+import json, sys, warnings
+import numpy as np
+from tests.test_checkpoints import fit_and_write
+
+warnings.simplefilter("ignore")
+np.savez(sys.argv[2], **fit_and_write(sys.argv[1], json.loads(sys.argv[3])))
+"""
 
 
+def fit_and_write(path, settings):
+    """Fit ragged sequences with missing timesteps, and write a checkpoint after every sweep.
+
+    Returns
+    -------
+    found : dict of arrays
+        All that the fit has found.
+    """
+    made = make_hhmm(12, 150, 3, 8, emission_biases_sigma=2.0, trans_kappa=30.0, random_state=0)
+    X = made.X.copy()
+    X[np.random.default_rng(0).random(X.shape) < 0.05] = -1
+    model = EfficientHHMM(3, 8, init="prior", trans_kappa=30.0, random_state=0, **settings)
+    rows = [row[: 150 - 7 * i] for i, row in enumerate(X)]
+    model.fit(rows, checkpoint=path, checkpoint_every=1)
+    found = {name: getattr(model, name) for name in FITTED if name != "states_"}
+    found["states_"] = np.concatenate(model.states_)
+    draws = jax.tree.leaves(getattr(model, "posterior_", ()))
+    return found | {f"draws {i}": values for i, values in enumerate(draws)}
+
+
+KILLED = {
+    "Gibbs, laplace": {"max_iter": 500, "emission_sampler": "laplace"},
+    "Gibbs, hmc, three chains": {"max_iter": 300, "emission_sampler": "hmc", "n_chains": 3},
+    "EM": {"algorithm": "em", "tol": 0.0, "max_iter": 500},
+    "gradient": {"algorithm": "gradient", "tol": 0.0, "max_iter": 500},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KILLED)
+def test_fits_that_are_killed_lose_nothing(tmp_path, kind):
+    """Killed three times, each at a random moment after a write; then left to end.
+
+    After each kill the file is whole and has all sweeps that it had. At the end the fit is, to the
+    last bit, the fit that nobody disturbed.
+    """
+    rng, path, found = np.random.default_rng(0), tmp_path / "fit.npz", tmp_path / "found.npz"
+    # a process that is killed must leave no half of an entry in the cache of others
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+    script = [sys.executable, "-c", FIT_WITH_A_CHECKPOINT]
+
+    def begin(checkpoint, result):
+        return subprocess.Popen(
+            [*script, str(checkpoint), str(result), json.dumps(KILLED[kind])],
+            cwd=Path(__file__).parents[1],
+            env=os.environ | cache,
+        )
+
+    n_done, n_killed = 0, 0
+    for how in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM):
+        before, process = _written_at(path), begin(path, found)
+        while _written_at(path) == before and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.5))
+        process.send_signal(how)
+        code = process.wait()
+        assert code <= 0
+        n_killed += code < 0
+        assert _sweeps_in(path) >= n_done
+        n_done = _sweeps_in(path)
+    assert n_killed >= 1
+    assert begin(path, found).wait() == 0
+    undisturbed = tmp_path / "undisturbed.npz"
+    assert begin(tmp_path / "other.npz", undisturbed).wait() == 0
+    with np.load(found) as ours, np.load(undisturbed) as expected:
+        assert set(ours) == set(expected)
+        for name in expected:
+            np.testing.assert_array_equal(ours[name], expected[name], err_msg=name)
+
+
+def _written_at(path):
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def _sweeps_in(path):
+    """Number of sweeps of all chains in a file."""
+    if not path.exists():
+        return 0
+    with np.load(path, allow_pickle=False) as file:
+        return sum(int(file[name]) for name in file.files if name.endswith("end.n_sweeps"))
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, so that a writer starts at once")
 def test_a_file_written_over_and_over_is_whole_whenever_its_writer_is_killed(tmp_path):
     path = tmp_path / "file"
     script = """
 import itertools, os, pathlib, random, signal, sys, time
-from hhmm import _files
+from hhmm._runtime import files
 
 def write(path):
     with files.locked(path):

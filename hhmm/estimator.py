@@ -1,13 +1,11 @@
 """The estimator: validate, run, store. The mathematics is in the packages it calls."""
 
 import contextlib
-import functools
 import warnings
 from importlib.metadata import version
 from numbers import Integral, Real
 from typing import ClassVar
 
-import jax
 import numpy as np
 import sklearn
 from scipy.special import logsumexp
@@ -18,20 +16,18 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from hhmm import _validation
+from hhmm._emission_solvers import Adam, Newton
 from hhmm._emission_solvers.scales import FIRST_GUESS
 from hhmm._inference import checkpoint as checkpoints
-from hhmm._inference import convergence, decode, draws, starts
-from hhmm._inference import memory as memory
-from hhmm._inference.chain import Settings, Stages
-from hhmm._inference.chains import run_chains
-from hhmm._inference.convergence import agreeing, heights
-from hhmm._inference.loop import NEVER, End, run
+from hhmm._inference import decode, draws, memory
+from hhmm._inference.convergence import agreeing
+from hhmm._inference.fit import Options, estimate_memory, fit
 from hhmm._inference.prepare import prepare
 from hhmm._model.emissions import all_params, terms_of, with_zeros
 from hhmm._model.simulate import simulate
@@ -45,12 +41,9 @@ from hhmm._optional.sklearn_callbacks import (
     with_callbacks,
 )
 from hhmm._runtime.files import absolute
-from hhmm._runtime.interrupts import Interrupts
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import current_settings, double_precision
-from hhmm._runtime.progress import Progress, tell
 from hhmm._sequences import read
-from hhmm._sequences.runs import holding_times as holding_times_of
 from hhmm._types import Params, Priors
 from hhmm._validation import check_flag, to_float
 from hhmm.metrics import state_usage
@@ -59,10 +52,15 @@ from hhmm.metrics import state_usage
 _STATE_VERSION = 2
 # terms that models of version 0.1 do not have
 _OPTIONAL_TERMS = [term for term in ALL_TERMS if term.name in ("usage", "interactions")]
-# sweeps in which scales stay at first guesses after a start at random; twice for climbs
-N_HELD = 20
-# attributes that only a fit by a sampler has
-_OF_DRAWS = ("posterior_", "emission_acceptance_", "emission_diverging_", "_kept_sweeps")
+# attributes that not every fit sets
+_OF_SOME_FITS = (
+    "emission_acceptance_",
+    "emission_diverging_",
+    "emission_losses_",
+    "posterior_",
+    "_holding_times",
+    "_kept_sweeps",
+)
 # stacklevel of a warning in _fit: over its decorators, fit, and that of fit
 _CALLER_OF_FIT = 6 if HAS_CALLBACKS else 5
 
@@ -514,107 +512,36 @@ class EfficientHHMM(
             self_transitions=self_transitions,
         ):
             warnings.warn(message, read.DoubtfulDataWarning, stacklevel=_CALLER_OF_FIT)
-        terms = self._terms(int(self.n_states), n_syllables, self_transitions)
-        is_sampler = self.algorithm == "gibbs"
-        n_draws = int(self.n_draws) if is_sampler else 0
-        estimate_memory = functools.partial(
-            memory.estimate,
-            n_timesteps=int(checked.layout.n_timesteps.sum()),
-            terms=terms,
-            n_chains=int(self.n_chains),
-            n_draws=n_draws,
-        )
-        memory.check_fits(estimate_memory(None))
-        origin = self._origin(checked, n_syllables)
+        terms, options = self._terms(n_syllables, self_transitions), self._options()
+        memory.check_fits(estimate_memory(checked, options, terms))
+        init = self._checked_init(checked, n_syllables)
         rng = check_random_state(self.random_state)
-        is_blind = isinstance(self.init, str) and self.init in ("prior", "random")
-        n_chains, n_iter = int(self.n_chains), int(self.max_iter)
         saved = contextlib.nullcontext()
         if path is not None:
-            described = checkpoints.describe(self, checked.sequences, n_syllables, origin, rng)
-            saved = checkpoints.opened(path, described, n_chains)
+            described = checkpoints.describe(self, checked.sequences, n_syllables, init, rng)
+            saved = checkpoints.opened(path, described, options.n_chains)
         with saved as checkpoint:
-            prepared = prepare(
-                checked.sequences,
-                terms,
-                self.message_passing,
-                every_timestep=False,
-                n_at_once=n_chains,
-            )
-            needed = estimate_memory(prepared)
-            memory.check_fits(needed)
-            tell(f"about {needed.total / 1e9:.1f} GB of memory are needed", self.verbose)
-            settings = Settings(
-                self.emission_solver,
-                self._emission_sampler(),
-                int(self.emission_gd_iters),
-                prepared.backend,
-                terms,
-                self._learnt(),
-            )
-            pasts = [None] * n_chains if checkpoint is None else checkpoint.pasts
+            pasts = [None] * options.n_chains if checkpoint is None else checkpoint.pasts
             tasks = SweepTasks(
                 self,
                 X,
                 y,
                 mask,
                 log_joints=[[] if past is None else [*past.trace.log_joint] for past in pasts],
-                n_iter=n_iter,
+                n_iter=options.n_iter,
                 callers_settings=callers_settings,
                 fitted_attributes=lambda chain: (
                     _params_of(chain)
-                    | {"n_syllables_": n_syllables, "self_transitions_": terms.self_transitions}
+                    | {"n_syllables_": n_syllables, "self_transitions_": self_transitions}
                     | {"sigmas_": _floats(chain.priors._asdict())}
                 ),
             )
-            run_one = functools.partial(
-                run,
-                prepared=prepared.on_device(),
-                learning_rate=np.float64(to_float(self.emission_gd_lr, "emission_gd_lr")),
-                algorithm=self.algorithm,
-                settings=settings,
-                n_iter=n_iter,
-                n_draws=n_draws,
-                stages=Stages(
-                    n_warm_up=n_iter // 2,  # draws are kept of the second half alone
-                    # a start that knows nothing of the states would have their scale learnt as 0
-                    n_held=(N_HELD if is_sampler else 2 * N_HELD) if is_blind else 0,
-                ),
-                save_every=checkpoint_every,
-                each_sweep=bool(tasks),
-                tol=NEVER if is_sampler else to_float(self.tol, "tol"),
-            )
-            starts_ = self._starts(origin, rng, checkpoint, checked.sequences, prepared, run_one)
-            results, was_interrupted = self._run(starts_, run_one, checkpoint, tasks)
-        warnings_ = self._store(results, checked, prepared)
-        if was_interrupted:
-            message = convergence.describe_interrupt(results, n_iter, n_chains, path)
-            warnings_ = [ConvergenceWarning(message)]
+            fitted = fit(checked, terms, init, rng, options, checkpoint, tasks, checkpoint_every)
+        for name in _OF_SOME_FITS:
+            vars(self).pop(name, None)
+        vars(self).update(fitted.attributes)
         tasks.end({})
-        return warnings_
-
-    def _run(self, starts_, run_one, checkpoint, tasks):
-        """Run all chains to their end, or to an interrupt: results, and whether there was one."""
-        n_chains, n_iter = int(self.n_chains), int(self.max_iter)
-        n_done = [0 if start.past is None else len(start.past.trace.log_joint) for start in starts_]
-        with Progress(self.algorithm, n_iter, n_done, self.verbose) as progress:
-
-            def report(i, n_done, log_joint, chain):
-                progress.report(i, n_done, log_joint)
-                return bool(tasks) and tasks.report(i, chain, log_joint)
-
-            def listeners(i):
-                save = None if checkpoint is None else functools.partial(checkpoint.save, i)
-                return functools.partial(report, i), save
-
-            with Interrupts() as interrupts:
-                results = run_chains(
-                    starts_, run_one, [*map(listeners, range(n_chains))], lambda: interrupts.noted
-                )
-        begun = [result for result in results if result is not None]
-        # of a fit that was interrupted, chains that have come to where draws are kept, if any has
-        complete = [result for result in begun if len(result.trace.log_joint) > n_iter // 2]
-        return complete if interrupts.noted and complete else begun, interrupts.noted
+        return fitted.warnings
 
     def fit_predict(self, X, y=None, *, mask=None):
         """Fit the model and return the most probable states: ``fit(X).predict(X)``."""
@@ -840,7 +767,8 @@ class EfficientHHMM(
         log_likelihood = self.score_samples(X, mask=mask).sum()
         priors = self._priors(self.sigmas_)
         params = self._params()
-        terms = self._terms(len(self.trans_probs_), self.n_syllables_, self.self_transitions_)
+        terms = self._terms(self.n_syllables_, self.self_transitions_)
+        terms = terms._replace(n_states=len(self.trans_probs_))
         # of from_params, terms that were not given are left out
         present = (term.name for term in terms.present if getattr(priors, term.sigma) > 0)
         terms = terms._replace(names=tuple(present))
@@ -1152,17 +1080,34 @@ class EfficientHHMM(
             )
         return self._holding_times
 
-    def _emission_sampler(self):
-        """The name of the sampler, not "auto"."""
-        if self.emission_sampler != "auto":
-            return self.emission_sampler
-        return "hmc" if self.emission_solver == "newton" else "laplace"
+    def _options(self):
+        """Return `Options` of a fit."""
+        is_sampler, max_iter = self.algorithm == "gibbs", int(self.emission_gd_iters)
+        if self.emission_solver == "newton":
+            solver, sampler = Newton(max_iter), "hmc"
+        else:
+            rate = to_float(self.emission_gd_lr, "emission_gd_lr")
+            solver, sampler = Adam(max_iter, rate), "laplace"
+        return Options(
+            algorithm=self.algorithm,
+            n_iter=int(self.max_iter),
+            n_chains=int(self.n_chains),
+            n_draws=int(self.n_draws) if is_sampler else 0,
+            tol=to_float(self.tol, "tol"),
+            solver=solver,
+            sampler=sampler if self.emission_sampler == "auto" else self.emission_sampler,
+            message_passing=self.message_passing,
+            priors=self._priors(),
+            learnt=self._learnt(),
+            is_blind=isinstance(self.init, str) and self.init in ("prior", "random"),
+            verbose=self.verbose,
+        )
 
     def _learnt(self):
         """Names of the scales and concentrations that are learnt."""
         return tuple(name for name in Priors._fields if isinstance(getattr(self, name), str))
 
-    def _terms(self, n_states, n_syllables, self_transitions):
+    def _terms(self, n_syllables, self_transitions):
         """The terms of the emissions: those whose scale is not 0."""
         names = tuple(
             term.name
@@ -1174,7 +1119,7 @@ class EfficientHHMM(
                 f"all of {', '.join(term.sigma for term in ALL_TERMS)} are 0, which leaves no "
                 "emission parameter. At least one must be positive or 'auto'"
             )
-        return Terms(n_states, n_syllables, names, self_transitions)
+        return Terms(int(self.n_states), n_syllables, names, self_transitions)
 
     def _priors(self, learnt=FIRST_GUESS):
         """The priors that the algorithm uses, with values of what is learnt."""
@@ -1186,8 +1131,8 @@ class EfficientHHMM(
         priors = Priors(*(np.float64(value(name)) for name in Priors._fields))
         return priors if self.algorithm == "gibbs" else with_a_mode(priors)
 
-    def _origin(self, checked, n_syllables):
-        """Where the fit starts: name of an `init`, states, parameters, or ends of chains."""
+    def _checked_init(self, checked, n_syllables):
+        """Return where the fit starts: name of an `init`, states, parameters, or ends of chains."""
         n_states = int(self.n_states)
         if self.warm_start and hasattr(self, "_ends"):
             name = "what warm_start goes on from"
@@ -1202,116 +1147,6 @@ class EfficientHHMM(
             lengths = [len(sequence) for sequence in checked.sequences]
             init = read.check_states(init, checked.layout, lengths, n_states, name="init")
         return init
-
-    def _starts(self, origin, rng, checkpoint, sequences, prepared, run_one):
-        """Where the chains start."""
-        settings, n_chains = run_one.keywords["settings"], int(self.n_chains)
-        priors = self._priors()
-        prepared = prepared if self.algorithm == "gibbs" else None
-        pasts = [None] * n_chains
-        if checkpoint is not None:
-            pasts, rng = checkpoint.pasts, checkpoint.rng(rng)
-        resumed = [
-            past and starts.resumed_start(past, prepared, priors, settings=settings)
-            for past in pasts
-        ]
-        if all(resumed):
-            checkpoint.started(rng)
-            return resumed
-        if isinstance(origin, list) and isinstance(origin[0], End):
-            new = starts.further_starts(
-                rng, origin, prepared, priors, n_chains=n_chains, settings=settings
-            )
-        else:
-            new = starts.new_starts(
-                rng,
-                origin,
-                sequences,
-                prepared,
-                priors,
-                run_one,
-                n_chains=n_chains,
-            )
-        if checkpoint is not None:
-            checkpoint.started(rng)
-        return [old or start for old, start in zip(resumed, new, strict=True)]
-
-    def _store(self, results, checked, prepared):
-        """Set the fitted attributes from the results of all chains; returns what to warn of."""
-        is_sampler, terms = self.algorithm == "gibbs", prepared.terms
-        self.n_iter_ = max(len(result.trace.log_joint) for result in results)
-        self.log_joint_ = self._traces(results, "log_joint")
-        self.log_likelihood_ = self._traces(results, "log_likelihood")
-        compared = self.log_likelihood_ if self._learnt() else self.log_joint_
-        height = heights(compared) if is_sampler else self.log_joint_[:, -1]
-        self.best_chain_ = int(np.argmax(height))
-        best = results[self.best_chain_]
-        chain = best.chain
-        if is_sampler:
-            states = [prepared.states_by_timestep(chain.states, chain.logits, chain.trans_probs)]
-        else:
-            params = all_params(chain.logits, chain.trans_probs)
-            prepared = prepare(checked.sequences, terms, self.message_passing, every_timestep=True)
-            states = decode.viterbi(params, prepared)
-        states = prepared.unpack(states, checked.layout, fill=-1)
-        flat = np.concatenate([np.ravel(row) for row in states])
-        usage = np.bincount(flat[flat >= 0], minlength=self.n_states)
-        order = np.argsort(-usage, kind="stable")
-        new_name = np.append(np.argsort(order), -1).astype(np.int32)  # -1 on padding stays
-        is_array = checked.layout.is_array
-        self.states_ = new_name[states] if is_array else [new_name[row] for row in states]
-        self.n_syllables_ = terms.n_syllables
-        self.self_transitions_ = terms.self_transitions
-        self._mean_run = read.mean_run_length(checked.sequences)
-        if not terms.self_transitions:
-            self._holding_times = holding_times_of(checked.sequences, terms.n_syllables)
-        self._ends = [result.end for result in results]
-        if is_sampler:
-            kept = draws.of_equal_number([(result.kept, result.kept_sweeps) for result in results])
-            learnt = self._learnt()
-            self.posterior_ = draws.align(
-                [kept for kept, _ in kept], chain, order, terms, learnt=learnt
-            )
-            self._kept_sweeps = np.stack([sweeps for _, sweeps in kept])
-            means = jax.tree.map(lambda part: part[self.best_chain_].mean(axis=0), self.posterior_)
-            params = Params(*(getattr(means, name) for name in Params._fields))
-            self.sigmas_ = self._priors(means.sigmas)._asdict()
-            self.emission_acceptance_ = self._traces(results, "emission_acceptance")
-            self.emission_diverging_ = self._traces(results, "emission_diverging")
-            judged = convergence.judge_chains(compared, bool(learnt))
-        else:
-            for name in _OF_DRAWS:
-                vars(self).pop(name, None)  # of an earlier fit by another algorithm
-            params = draws.permute(params, order)
-            self.sigmas_ = jax.tree.map(np.asarray, chain.priors)._asdict()
-            judged = convergence.judge_ascent(
-                self.algorithm, best.trace.log_joint, best.stopped, self.tol
-            )
-        for name, values in with_zeros(params)._asdict().items():
-            setattr(self, f"{name}_", np.asarray(values))
-        self.sigmas_ = _floats(self.sigmas_)
-        self.converged_ = judged.converged
-        vars(self).pop("emission_losses_", None)
-        if self.algorithm != "gradient":
-            self.emission_losses_ = chain.emission_losses[: int(chain.emission_n_iter)]
-        decrement = np.concatenate([result.trace.emission_decrement for result in results])
-        messages = [*judged.warnings, *convergence.judge_solves(decrement, self.emission_solver)]
-        stuck = convergence.judge_acceptance(self.emission_acceptance_) if is_sampler else []
-        self.converged_ = self.converged_ and not stuck
-        messages += stuck
-        return [
-            *map(ConvergenceWarning, messages),
-            *map(_validation.UnusedStatesWarning, convergence.describe_unused(usage[order])),
-            *map(
-                _validation.ShortStatesWarning,
-                convergence.describe_short(self.states_, self._mean_run, self.self_transitions_),
-            ),
-        ]
-
-    def _traces(self, results, name):
-        """What was recorded a sweep, (n_chains, n_iter_); a chain that stopped repeats its last."""
-        traces = [getattr(result.trace, name) for result in results]
-        return np.stack([np.pad(x, (0, self.n_iter_ - len(x)), mode="edge") for x in traces])
 
     def _prepare(self, X, mask, *, every_timestep=True):
         """Check X and lay it out for a fitted model: params, prepared, checked."""

@@ -484,7 +484,7 @@ def test_nothing_is_pickled(written):
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(
     tmp_path, data, monkeypatch, path, error, message
 ):
-    monkeypatch.setattr("hhmm.estimator.run", None)
+    monkeypatch.setattr("hhmm._inference.chains.iterate", None)
     path = tmp_path / path if isinstance(path, str) else path
     with pytest.raises(error, match=message):
         _model().fit(data.X, checkpoint=path)

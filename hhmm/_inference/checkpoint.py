@@ -25,8 +25,8 @@ import jax
 import numpy as np
 
 from hhmm._emission_solvers.objective import Tuning
-from hhmm._inference.compiled import Kept, Trace
-from hhmm._inference.loop import End, Past
+from hhmm._inference.compiled import Draws, Trace
+from hhmm._inference.loop import ChainEnd, ChainProgress
 from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, Terms
 from hhmm._runtime import files
 from hhmm._types import EmissionLogits, Priors
@@ -121,7 +121,7 @@ class Checkpoint:
 
     Attributes
     ----------
-    pasts : list of Past or None, one a chain
+    pasts : list of ChainProgress or None, one a chain
         None where a chain has done nothing.
     """
 
@@ -228,7 +228,7 @@ def _as_list(array):
 
 
 def _read(path, fit, n_chains):
-    """The `Fit` of a file, and its `Past` of each chain; checked."""
+    """The `Fit` of a file, and its `ChainProgress` of each chain; checked."""
     try:
         header, arrays = _read_arrays(path)
     except _DAMAGED as error:
@@ -362,13 +362,13 @@ def _of_data(data):
 
 
 def _flatten(past):
-    """Arrays of a `Past` by name."""
+    """Arrays of a `ChainProgress` by name."""
     named, _ = jax.tree_util.tree_flatten_with_path(past)
     return {_name(steps): np.asarray(leaf) for steps, leaf in named}
 
 
 def _to_past(arrays, settings):
-    """A `Past` from its arrays by name; ValueError or KeyError where they are not those of one."""
+    """Build a `ChainProgress` from arrays by name; raise ValueError or KeyError if wrong."""
     terms = Terms(
         settings["n_states"],
         settings["n_syllables"],
@@ -380,9 +380,9 @@ def _to_past(arrays, settings):
     trace = Trace(*[0] * len(Trace._fields))
     if not has_scales:
         trace = trace._replace(log_likelihood=None)
-    template = Past(
-        end=End(0, 0, zero, zero, 0, Tuning(*[0] * len(Tuning._fields)), priors),
-        kept=Kept(zero, 0, 0, priors),
+    template = ChainProgress(
+        end=ChainEnd(0, 0, zero, zero, 0, Tuning(*[0] * len(Tuning._fields)), priors),
+        kept=Draws(zero, 0, 0, priors),
         kept_sweeps=0,
         trace=trace,
         emission_losses=0,
@@ -438,5 +438,5 @@ def _to_past(arrays, settings):
 
 
 def _name(steps):
-    """The name of an array, from where it stands in a `Past`."""
+    """The name of an array, from where it stands in a `ChainProgress`."""
     return ".".join(str(getattr(step, "name", getattr(step, "idx", None))) for step in steps)

@@ -13,8 +13,7 @@ import jax.numpy as jnp
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors, logits_from_params, syllable_log_probs
 from hhmm._model.joint import log_prior
-from hhmm._runtime.threads import together
-from hhmm._types import RunData
+from hhmm._runtime.threads import run_in_threads
 
 
 def viterbi(params, prepared):
@@ -32,7 +31,7 @@ def log_joint_probs(params, prepared, states):
     """
     kernel = functools.partial(_log_joint_probs, params, terms=prepared.terms)
     parts = zip(states, prepared.groups, strict=True)
-    return together(*(functools.partial(kernel, *part) for part in parts))
+    return run_in_threads(*(functools.partial(kernel, *part) for part in parts))
 
 
 def smooth(params, prepared):
@@ -54,7 +53,7 @@ def sample(key, params, prepared):
     """One draw of the states from their posterior, (n_steps, n_lanes) int32."""
     given = params, tabulate(params, terms=prepared.terms, with_rounding=True)
     kernel = functools.partial(_sample, key, *given, backend=prepared.backend)
-    drawn = together(*(functools.partial(kernel, group) for group in prepared.groups))
+    drawn = run_in_threads(*(functools.partial(kernel, group) for group in prepared.groups))
     return [
         prepared.states_by_timestep(states, logits, params.trans_probs) for states, logits in drawn
     ]
@@ -87,7 +86,7 @@ def tabulate(params, *, terms, dtype=jnp.float32, with_rounding=False):
 def _message(name, params, prepared, *, dtype=jnp.float32):
     given = tabulate(params, terms=prepared.terms, dtype=dtype), params.trans_probs
     kernel = functools.partial(_passed, *given, name=name, backend=prepared.backend)
-    return together(*(functools.partial(kernel, group) for group in prepared.groups))
+    return run_in_threads(*(functools.partial(kernel, group) for group in prepared.groups))
 
 
 @functools.partial(jax.jit, static_argnames=("name", "backend"))
@@ -103,7 +102,7 @@ def _sample(key, params, factors, data, *, backend):
 
 @functools.partial(jax.jit, static_argnames="terms")
 def _log_joint_probs(params, states, data, *, terms):
-    sequences = data.pieces.sequences if isinstance(data, RunData) else data
+    sequences = data.timesteps
     n_states = params.trans_probs.shape[0]
     # a sequence that goes on in the next lane comes from the end of this one
     previous = jnp.concatenate([jnp.roll(states[-1:], 1, axis=1), states[:-1]])

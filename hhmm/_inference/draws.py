@@ -66,7 +66,7 @@ def of_equal_number(kept):
 
     Parameters
     ----------
-    kept : list of (run.Kept, ndarray of shape (n_draws,)), one a chain
+    kept : list of (compiled.Draws, ndarray of shape (n_draws,)), one a chain
         Draws, and the sweeps they are of.
 
     Returns
@@ -82,7 +82,7 @@ def align(kept, reference, order, terms, *, learnt=()):
 
     Parameters
     ----------
-    kept : list of run.Kept
+    kept : list of compiled.Draws
         Of each chain.
     reference : chain.ChainState
         A chain after its last sweep.

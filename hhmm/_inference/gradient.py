@@ -71,9 +71,8 @@ def start(chain, terms):
     return chain._replace(optimizer=Ascent(point, scale, _optimizer().init(point)))
 
 
-def sweep(key, chain, sequences, learning_rate, phase, *, settings):
-    """One step of L-BFGS; arguments and returns of `chain.sweep`."""
-    del key, learning_rate, phase
+def step(chain, sequences, *, settings):
+    """Take one step of L-BFGS; return the chain after it."""
     point, scale, state = chain.optimizer
     loss = _loss(scale, sequences, chain.priors, settings)
     value, gradient = optax.value_and_grad_from_state(loss)(point, state=state)

@@ -113,7 +113,7 @@ def _chain(has_states, stats, prepared, logits, trans_probs, priors, settings):
     return ChainState(
         has_states=np.bool_(has_states),
         stats=stats,
-        states=prepared.empty_states() if prepared else (),
+        states=prepared.data.empty_states() if prepared else (),
         logits=logits,
         trans_probs=trans_probs,
         # where the first emission solve starts
@@ -121,7 +121,7 @@ def _chain(has_states, stats, prepared, logits, trans_probs, priors, settings):
         mode=jax.tree.map(np.nan_to_num, logits),
         log_joint=np.float64(np.nan),
         log_likelihood=np.float64(np.nan),
-        emission_losses=np.full(settings.emission_gd_iters, np.nan),
+        emission_losses=np.full(settings.solver.max_iter, np.nan),
         emission_n_iter=np.int32(0),
         emission_decrement=np.float64(0),
         emission_acceptance=np.float64(1),

@@ -17,7 +17,7 @@ from hhmm._runtime.keys import key_from_data, key_from_random_state
 from hhmm._types import EmissionLogits, Params
 
 
-def new_starts(rng, init, sequences, prepared, priors, run_one, *, n_chains):
+def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains):
     """Starts of chains that are new.
 
     Parameters
@@ -29,21 +29,21 @@ def new_starts(rng, init, sequences, prepared, priors, run_one, *, n_chains):
     prepared : Prepared or None
         None for algorithms that draw no states.
     priors : Priors
-    run_one : functools.partial
-        What the starts are for, see `run.run_chains`; compiled while ``"windows"`` races.
+    plan : loop.Plan
+        What the starts are for; compiled while ``"windows"`` races.
     n_chains : int
 
     Returns
     -------
-    starts : list of run.Start, one a chain
+    starts : list of loop.Start, one a chain
     """
-    settings = run_one.keywords["settings"]
+    settings = plan.settings
     terms = settings.terms
     if isinstance(init, str) and init == "windows" and min(terms.n_states, terms.n_syllables) == 1:
         init = "prior"  # there is one mode
     finalists = None
     if isinstance(init, str) and init == "windows":
-        wait = compile_ahead(_flat_start(prepared, priors, settings), run_one)
+        wait = compile_ahead(_flat_start(prepared, priors, settings), plan)
         finalists = search.search(rng, sequences, with_a_mode(priors), settings=settings)
         wait()
 
@@ -97,14 +97,14 @@ def further_starts(rng, ends, prepared, priors, *, n_chains, settings):
     Parameters
     ----------
     rng : numpy.random.RandomState
-    ends : list of run.End
+    ends : list of loop.ChainEnd
     prepared, priors, n_chains
         As for `new_starts`.
     settings : chain.Settings
 
     Returns
     -------
-    starts : list of run.Start, one a chain
+    starts : list of loop.Start, one a chain
     """
     starts = []
     for i in range(n_chains):
@@ -119,14 +119,14 @@ def resumed_start(past, prepared, priors, *, settings):
 
     Parameters
     ----------
-    past : run.Past
+    past : loop.ChainProgress
     prepared, priors
         As for `new_starts`.
     settings : chain.Settings
 
     Returns
     -------
-    start : run.Start
+    start : loop.Start
     """
     chain = _chain_at(past.end, prepared, priors, settings)
     n_losses, n_done = len(past.emission_losses), len(past.trace.log_joint)

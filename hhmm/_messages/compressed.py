@@ -51,6 +51,7 @@ __all__ = [
     "log_normalisers",
     "sample",
     "smooth",
+    "states_by_timestep",
     "viterbi",
 ]
 
@@ -133,6 +134,18 @@ def change_points(states, factors, trans_probs, data, *, n_positions):
     return bridge(
         changes, visit, states, staying, uniform, table, _transfer(factors, trans_probs, runs), runs
     )
+
+
+def states_by_timestep(states, factors, trans_probs, data, shape):
+    """Write a draw out, one state a timestep of the array of pieces, (n_steps, n_pieces) int32.
+
+    Arguments are those of `change_points`; `shape` is that of the array of pieces, static.
+    """
+    n_positions = shape[0] * shape[1]
+    changes = change_points(states, factors, trans_probs, data, n_positions=n_positions)
+    positions = jnp.arange(n_positions, dtype=jnp.int32 if n_positions < 2**31 else jnp.int64)
+    last_change = lax.cummax(jnp.where(changes >= 0, positions, 0))
+    return changes[last_change].reshape(shape[::-1]).T
 
 
 def expected_counts(factors, trans_probs, data, *, recursion=run_recursion):

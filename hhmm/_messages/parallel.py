@@ -26,9 +26,7 @@ From the filtered messages that come out, all normalisers follow by one recursio
 every timestep at once, so that they are what `sequential` computes, and rounding in long products
 is not handed on. The scans themselves are in `associative`.
 
-A run of timesteps is a link as well, W of its first timestep times a power. Given `RunData`,
-every function here is the one of `compressed`, with the recursions of `run_products`, and its
-results are those of `compressed`.
+A run of timesteps is a link as well: see `parallel_runs`.
 
 Layout. At the edges messages are (n_steps, n_states, n_lanes), as everywhere; inside a block see
 `associative`.
@@ -37,7 +35,7 @@ Layout. At the edges messages are (n_steps, n_states, n_lanes), as everywhere; i
 import jax.numpy as jnp
 from jax import lax
 
-from hhmm._messages import compressed, run_products, sequential
+from hhmm._messages import sequential
 from hhmm._messages.arithmetic import draw_index, normalised
 from hhmm._messages.associative import (
     backward_links,
@@ -50,8 +48,18 @@ from hhmm._messages.associative import (
     timestep_links,
 )
 from hhmm._messages.scaled import matrix_product
+from hhmm._messages.sequential import states_by_timestep
 from hhmm._runtime.keys import uniforms_by_lane
-from hhmm._types import RunData
+
+__all__ = [
+    "expected_counts",
+    "forward_filter",
+    "log_normalisers",
+    "sample",
+    "smooth",
+    "states_by_timestep",
+    "viterbi",
+]
 
 
 def log_normalisers(factors, trans_probs, data):
@@ -61,29 +69,23 @@ def log_normalisers(factors, trans_probs, data):
     ----------
     factors : EmissionFactors
     trans_probs : (n_states, n_states) float64
-    data : PackedSequences or RunData
+    data : PackedSequences
 
     Returns
     -------
     log_normalisers : (n_steps, n_lanes) float64
-        0 outside of the sequences; a term for each run of `RunData`.
+        0 outside of the sequences.
     """
-    if isinstance(data, RunData):
-        return compressed.log_normalisers(factors, trans_probs, data, recursion=run_products)
     return sequential.log_terms(forward(factors, trans_probs, data).normalisers, factors, data)
 
 
 def forward_filter(factors, trans_probs, data):
     """Filtered probabilities (n_steps, n_states, n_lanes) float32: p(z[t] | x[1], ..., x[t])."""
-    if isinstance(data, RunData):
-        return compressed.forward_filter(factors, trans_probs, data, recursion=run_products)
     return normalised(forward(factors, trans_probs, data).messages, axis=1)
 
 
 def smooth(factors, trans_probs, data):
     """Smoothed probabilities (n_steps, n_states, n_lanes) float32: p(z[t] | x)."""
-    if isinstance(data, RunData):
-        return compressed.smooth(factors, trans_probs, data, recursion=run_products)
     return backward(trans_probs, data, forward(factors, trans_probs, data))
 
 
@@ -97,8 +99,6 @@ def expected_counts(factors, trans_probs, data):
     log_likelihood : () float64
         log p(x), all sequences, in nats.
     """
-    if isinstance(data, RunData):
-        return compressed.expected_counts(factors, trans_probs, data, recursion=run_products)
     passed = forward(factors, trans_probs, data)
     smoothed = backward(trans_probs, data, passed)
     evidence = jnp.where(passed.predicted > 0, smoothed / passed.predicted, 0)
@@ -109,19 +109,17 @@ def expected_counts(factors, trans_probs, data):
 def sample(key, factors, trans_probs, data):
     """Draw all states from their posterior given the syllables.
 
-    A key gives the draw that it gives in `sequential`, or in `compressed`, but for rounding.
+    A key gives the draw that it gives in `sequential`, except for rounding.
 
     Returns
     -------
-    states : (n_steps, n_lanes) int32, or RunStates
+    states : (n_steps, n_lanes) int32
         Meaningful inside the sequences.
     stats : SufficientStats
         Their counts.
     log_likelihood : () float64
         log p(x), all sequences, in nats.
     """
-    if isinstance(data, RunData):
-        return compressed.sample(key, factors, trans_probs, data, recursion=run_products)
     passed = forward(factors, trans_probs, data)
     messages = passed.messages
     n_pairs, n_states = factors.relative.shape
@@ -156,8 +154,6 @@ def viterbi(factors, trans_probs, data):
     from every next state to the best one before it. Of paths as good as each other but for
     rounding it may find another one than `sequential`.
     """
-    if isinstance(data, RunData):
-        return compressed.viterbi(factors, trans_probs, data, recursion=run_products)
     n_steps, n_lanes = data.pairs.shape
     n_states = trans_probs.shape[0]
     log_trans = jnp.log(trans_probs)

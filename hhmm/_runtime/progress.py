@@ -6,7 +6,7 @@ import time
 import warnings
 
 
-def tell(text, verbose):
+def print_if_verbose(text, verbose):
     """Print a line, where somebody wants to hear it and can."""
     if verbose:
         with contextlib.suppress(Exception):  # a closed stream, or one of somebody's own

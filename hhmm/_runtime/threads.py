@@ -9,7 +9,7 @@ import jax
 from hhmm._runtime.precision import double_precision
 
 
-def together(*calls, n_threads=None, pool="groups"):
+def run_in_threads(*calls, n_threads=None, pool="groups"):
     """Results of calls made at the same time, in so many threads; by default one for each.
 
     Calls that come here themselves must be made in another pool than what they call.

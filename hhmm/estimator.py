@@ -495,7 +495,7 @@ class EfficientHHMM(
     @with_callbacks
     @double_precision
     def _fit(self, X, y, mask, path, checkpoint_every, *, callers_settings):
-        """Fit; returns what to warn of. `y` and the caller's settings are for callbacks alone."""
+        """Fit; return warnings. `y` and the caller's settings are for callbacks alone."""
         if self.emission_sampler == "hmc" and self.emission_solver != "newton":
             raise ValueError(
                 "emission_sampler='hmc' needs the mode itself: expected "
@@ -553,7 +553,7 @@ class EfficientHHMM(
 
     @double_precision
     def predict(self, X, *, mask=None):
-        """Most probable path of states of each sequence (Viterbi).
+        """Predict the most probable path of states of each sequence (Viterbi).
 
         Parameters
         ----------
@@ -578,7 +578,7 @@ class EfficientHHMM(
 
     @double_precision
     def decode(self, X, *, mask=None):
-        """Most probable path of states, and its log joint probability with the syllables.
+        """Find the most probable path of states, and its log joint probability with the syllables.
 
         Parameters
         ----------
@@ -600,7 +600,7 @@ class EfficientHHMM(
 
     @double_precision
     def predict_proba(self, X, *, mask=None, average=False):
-        """Probability of each state at each timestep given the whole sequence (smoothing).
+        """Predict the probability of each state given the whole sequence (smoothing).
 
         Parameters
         ----------
@@ -641,7 +641,7 @@ class EfficientHHMM(
 
     @double_precision
     def filter_proba(self, X, *, mask=None):
-        """Probability of each state given the sequence up to that timestep, for online use.
+        """Predict the probability of each state given the sequence so far, for online use.
 
         Parameters
         ----------
@@ -658,7 +658,7 @@ class EfficientHHMM(
 
     @double_precision
     def sample_states(self, X, *, mask=None, random_state=None):
-        """One draw of the states from their posterior given the syllables.
+        """Draw the states once from their posterior given the syllables.
 
         Parameters
         ----------
@@ -678,7 +678,7 @@ class EfficientHHMM(
 
     @double_precision
     def score_samples(self, X, *, mask=None, average=False):
-        """Log-likelihood of each sequence, hidden states summed out.
+        """Score each sequence by its log-likelihood, hidden states summed out.
 
         Parameters
         ----------
@@ -752,7 +752,7 @@ class EfficientHHMM(
 
     @double_precision
     def log_joint(self, X, *, mask=None):
-        """Log joint density of data and parameters, in float64: what `log_joint_` records a sweep.
+        """Compute the log joint density of data and parameters, as `log_joint_` records a sweep.
 
         Parameters
         ----------
@@ -776,7 +776,7 @@ class EfficientHHMM(
         return float(log_likelihood + log_prior)
 
     def transform(self, X, *, mask=None):
-        """Fraction of time that each sequence spends in each state, by `predict`.
+        """Return the fraction of time that each sequence spends in each state, by `predict`.
 
         Parameters
         ----------
@@ -840,7 +840,7 @@ class EfficientHHMM(
         return np.asarray(syllables).T.copy(), np.asarray(states).T.copy()
 
     def to_arviz(self, X=None, *, mask=None):
-        """The kept draws as an object of ArviZ, for its diagnostics, plots and comparisons.
+        """Convert the kept draws to an object of ArviZ, for its diagnostics, plots and comparisons.
 
         Parameters
         ----------
@@ -901,7 +901,7 @@ class EfficientHHMM(
         emission_interactions=None,
         **hyperparameters,
     ):
-        """A fitted model with given parameters, for example published ones.
+        """Make a fitted model with given parameters, for example published ones.
 
         Parameters
         ----------
@@ -1032,12 +1032,12 @@ class EfficientHHMM(
         return Params(**values | {term.parameter: None for term in absent})
 
     def _draws(self):
-        """Parameters of every draw in `posterior_`, of the chains that agree with the best one."""
+        """Return every draw in `posterior_` of the chains that agree with the best one."""
         self._check_draws("average=True")
         return draws.flat(self.posterior_, self._agreeing_chains())
 
     def _agreeing_chains(self):
-        """Chains that have settled where the best one has."""
+        """Return chains that have settled where the best one has."""
         learnt = self.posterior_.sigmas
         return agreeing(self.log_likelihood_ if learnt else self.log_joint_)
 
@@ -1051,19 +1051,19 @@ class EfficientHHMM(
 
     @double_precision
     def _score_draws(self, X, mask, draws):
-        """Log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
+        """Return log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
         _, prepared, _ = self._prepare(X, mask, every_timestep=False)
         return np.array([self._log_likelihoods(params, prepared) for params in draws])
 
     @staticmethod
     def _log_likelihoods(params, prepared):
-        """Log-likelihood of each sequence, (n_sequences,)."""
+        """Return log-likelihood of each sequence, (n_sequences,)."""
         log_likelihoods = prepared.sum_terms(decode.log_normalisers(params, prepared))
         _refuse_beyond_float32(~np.isfinite(log_likelihoods))
         return log_likelihoods
 
     def _holding_table(self, holding_times):
-        """How long syllables are held in a simulation; None of a model with self-transitions."""
+        """Return how long syllables are held in a simulation; None with self-transitions."""
         if self.self_transitions_:
             if holding_times is not None:
                 raise ValueError(
@@ -1104,11 +1104,11 @@ class EfficientHHMM(
         )
 
     def _learnt(self):
-        """Names of the scales and concentrations that are learnt."""
+        """Return names of the scales and concentrations that are learnt."""
         return tuple(name for name in Priors._fields if isinstance(getattr(self, name), str))
 
     def _terms(self, n_syllables, self_transitions):
-        """The terms of the emissions: those whose scale is not 0."""
+        """Return the terms of the emissions: those whose scale is not 0."""
         names = tuple(
             term.name
             for term in ALL_TERMS
@@ -1122,7 +1122,7 @@ class EfficientHHMM(
         return Terms(int(self.n_states), n_syllables, names, self_transitions)
 
     def _priors(self, learnt=FIRST_GUESS):
-        """The priors that the algorithm uses, with values of what is learnt."""
+        """Return the priors that the algorithm uses, with values of what is learnt."""
 
         def value(name):
             given = getattr(self, name)
@@ -1181,7 +1181,7 @@ def _spread(values):
 
 
 def _published(state):
-    """The attributes of a model of version 0.1, with what was added since at its meaning there."""
+    """Add to a model of version 0.1 what was added since, at its meaning there."""
     state = ADDED_SETTINGS | state
     if "emission_base_" in state:
         names = ("emission_base", "emission_biases", "trans_probs")
@@ -1193,7 +1193,7 @@ def _published(state):
 
 
 def _checked_probabilities(parts, prepared, checked):
-    """Probabilities of states in the form of X, NaN on padding alone."""
+    """Return probabilities of states in the form of X, NaN on padding alone."""
     probabilities = prepared.unpack(parts, checked.layout, fill=np.nan)
     rows = zip(probabilities, checked.sequences, strict=True)
     _refuse_beyond_float32([np.isnan(row[: len(x)]).any() for row, x in rows])
@@ -1213,6 +1213,6 @@ def _refuse_beyond_float32(is_bad):
 
 @double_precision  # called by hooks, under the caller's settings
 def _params_of(chain):
-    """The fitted attributes that the parameters of a chain are."""
+    """Return the parameters of a chain as fitted attributes."""
     params = with_zeros(all_params(chain.logits, chain.trans_probs))
     return {f"{name}_": np.asarray(values) for name, values in params._asdict().items()}

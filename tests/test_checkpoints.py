@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import jax
+import joblib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +24,7 @@ from sklearn.frozen import FrozenEstimator
 
 from benchmarks import kills
 from hhmm import EfficientHHMM
-from hhmm._inference import checkpoint, draws, loop
+from hhmm._inference import checkpoint, draws
 from hhmm._model.terms import ADDED_SETTINGS
 from hhmm._runtime import files
 from hhmm._types import Params
@@ -167,7 +168,7 @@ def test_a_chain_still_under_way_when_another_fails_writes_no_more(tmp_path, mon
         is_late.set()
 
     monkeypatch.setattr(checkpoint.Checkpoint, "save", one_fails_and_one_is_late)
-    monkeypatch.setattr(loop.joblib, "effective_n_jobs", lambda _: 2)
+    monkeypatch.setattr(joblib, "effective_n_jobs", lambda _: 2)
     with pytest.raises(StopError):
         _model(n_chains=2).fit(data.X, checkpoint=path, checkpoint_every=1)
     before = path.stat().st_mtime_ns

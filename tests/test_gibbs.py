@@ -80,17 +80,9 @@ def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0):
             PRIORS,
             settings=SETTINGS,
         )
-    return loop.run(
-        loop.Start(key_from_random_state(seed), chain, first_sweep),
-        prepared,
-        np.float64(0.01),
-        algorithm="gibbs",
-        settings=SETTINGS,
-        n_iter=n_iter,
-        n_draws=5,
-        stages=Stages(),
-        report=lambda *_: None,
-    )
+    plan = loop.Plan(prepared, "gibbs", SETTINGS, n_iter, Stages(), n_draws=5)
+    start = loop.Start(key_from_random_state(seed), chain, first_sweep)
+    return loop.iterate(start, plan, report=lambda *_: None)
 
 
 @double_precision

@@ -174,5 +174,5 @@ def _solve(terms, counts, priors, start, max_iter, tol, right_hand_side, metric)
 
 
 def _slack(value):
-    """What rounding may add to a value: without it the last steps would be refused."""
+    """Return what rounding may add to a value: without it the last steps would be refused."""
     return 1e-14 * (1 + jnp.abs(value))

@@ -129,5 +129,5 @@ def _log_prior(logits, trans_probs, priors, terms):
 
 
 def sweep_keys(key):
-    """Keys of the halves of a sweep: of the emissions, the transitions, the states."""
+    """Return keys of the halves of a sweep: of the emissions, the transitions, the states."""
     return jax.random.split(key, 3)

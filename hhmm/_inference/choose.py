@@ -81,7 +81,7 @@ def choose(sequences, terms, message_passing):
 
 
 def choose_n_powers(lengths, n_rows, n_states, n_sequences):
-    """Length of the table of powers, a power of two.
+    """Return length of the table of powers, a power of two.
 
     A longer table takes longer to make, and cuts fewer of the long runs.
 

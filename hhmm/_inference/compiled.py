@@ -201,7 +201,7 @@ def _if(condition, when_true, when_false):
 
 @functools.partial(jax.jit, static_argnames="settings")
 def begin_ascent(chain, sequences, *, settings):
-    """A chain of the gradient algorithm, from one that starts at states or at parameters."""
+    """Return a chain of the gradient algorithm, from one that starts at states or at parameters."""
     settings = settings._replace(solver=Newton(settings.solver.max_iter))
     chain = chains.sweep(
         chains.sweep_keys(key_from_data(jnp.zeros(2, jnp.uint32))),  # EM uses none

@@ -37,7 +37,7 @@ class Change(NamedTuple):
 
 
 def drift(log_joint):
-    """From the third to the last quarter of a trace (n_iter,), a `Change`; positive when it rises.
+    """Return the `Change` of a trace (n_iter,) from its third to its last quarter.
 
     None if the trace is too short to tell.
     """
@@ -54,12 +54,12 @@ def drift(log_joint):
 
 
 def final_log_joints(log_joint):
-    """Mean over the last quarter of each trace (n_chains, n_iter), at least one sweep."""
+    """Average the last quarter of each trace (n_chains, n_iter), at least one sweep."""
     return log_joint[:, -max(log_joint.shape[1] // 4, 1) :].mean(axis=1)
 
 
 def differences(log_joint):
-    """From the best chain to each, in the last quarter of traces (n_chains, n_iter).
+    """Return the change from the best chain to each, in the last quarter of (n_chains, n_iter).
 
     Returns
     -------
@@ -83,7 +83,7 @@ def differences(log_joint):
 
 
 def agreeing(log_joint):
-    """Chains that have settled where the best one has: indices, the best one among them.
+    """Return chains that have settled where the best one has: indices, the best one among them.
 
     Traces that are too short to tell have the best one alone.
     """
@@ -94,7 +94,7 @@ def agreeing(log_joint):
 
 
 def _noise(values):
-    """Variance around the least-squares line, and what that makes of the mean's variance."""
+    """Return variance around the least-squares line, and what that makes of the mean's variance."""
     n = len(values)
     time = np.arange(n) - (n - 1) / 2
     noise = values - values.mean()
@@ -135,7 +135,7 @@ class Verdict(NamedTuple):
 
 
 def judge_chains(traces, is_likelihood=False):
-    """Whether chains of draws have settled, and in the same mode.
+    """Judge whether chains of draws have settled, and in the same mode.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def judge_chains(traces, is_likelihood=False):
 
 
 def judge_acceptance(acceptance):
-    """Warnings about chains whose proposals for the emissions are rarely accepted.
+    """Return warnings about chains whose proposals for the emissions are rarely accepted.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def judge_acceptance(acceptance):
 
 
 def judge_ascent(algorithm, log_joint, stopped, tol):
-    """Whether an algorithm that climbs to a mode has reached it.
+    """Judge whether an algorithm that climbs to a mode has reached it.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def judge_ascent(algorithm, log_joint, stopped, tol):
 
 
 def describe_interrupt(results, n_iter, n_chains, *, has_checkpoint):
-    """The warning about a fit that was interrupted.
+    """Return the warning about a fit that was interrupted.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def describe_interrupt(results, n_iter, n_chains, *, has_checkpoint):
 
 
 def judge_solves(decrement, solver):
-    """Warnings about emission solves that did not converge.
+    """Return warnings about emission solves that did not converge.
 
     Parameters
     ----------

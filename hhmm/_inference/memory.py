@@ -42,7 +42,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(prepared, *, n_timesteps, terms, n_chains, n_draws):
-    """Memory of a fit.
+    """Estimate the memory of a fit.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def estimate(prepared, *, n_timesteps, terms, n_chains, n_draws):
 
 
 def _messages(prepared, n_states):
-    """Bytes of the messages of a chain."""
+    """Return bytes of the messages of a chain."""
     if prepared is None:
         return 0
     steps = prepared.data.steps.pairs.size

@@ -26,26 +26,26 @@ class Prepared(NamedTuple):
     likelihood_terms: lanes.PackIndex  # where the terms of the log-likelihood of each sequence lie
 
     def on_device(self):
-        """The same, the data put where JAX computes, once for all that use it."""
+        """Put the data where JAX computes, once for all that use them."""
         if len(self.groups) > 1:
             return self._replace(groups=jax.device_put(self.groups))
         data = jax.device_put(self.data)
         return self._replace(data=data, groups=(data,))
 
     def unpack(self, parts, layout, *, fill):
-        """Results of all groups for every timestep, in the form of the input."""
+        """Return results of all groups for every timestep, in the form of the input."""
         return lanes.unpack(parts, self.timesteps, layout, fill=fill)
 
     def sum_timesteps(self, parts):
-        """Sums of what all groups say of every timestep, (n_sequences,)."""
+        """Sum what all groups say of every timestep, (n_sequences,)."""
         return lanes.sum_by_sequence(parts, self.timesteps)
 
     def sum_terms(self, parts):
-        """Sums of the terms of the log-likelihood of all groups, (n_sequences,)."""
+        """Sum the terms of the log-likelihood of all groups, (n_sequences,)."""
         return lanes.sum_by_sequence(parts, self.likelihood_terms)
 
     def states_by_timestep(self, states, logits, trans_probs):
-        """What a backend drew given these parameters, one state a timestep (n_steps, n_lanes)."""
+        """Write out what a backend drew given these parameters, (n_steps, n_lanes)."""
         static = {"backend": self.backend, "terms": self.terms, "shape": self.shape}
         return np.asarray(_states_by_timestep(states, logits, trans_probs, self.data, **static))
 

@@ -149,7 +149,7 @@ def search(rng, sequences, priors, *, settings):
         return sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
 
     def with_common_scales(racers):
-        """The best of each family learns scales; all racers go on at those of the highest one."""
+        """Let the best of each family learn scales; all continue at those of the highest one."""
         best = {racer.family: racer for racer in reversed(racers)}
         calls = [
             lambda racer=racer: climb(racer, LEARNING, learns_scales=True)
@@ -204,7 +204,7 @@ def search(rng, sequences, priors, *, settings):
 
 
 def _with_unseen(logits, seen, n_syllables):
-    """Logits of all syllables, from those of the ones seen (n_seen,).
+    """Return logits of all syllables, from those of the ones seen (n_seen,).
 
     In every row the others are as rare as the rarest one seen, in all states alike.
     """
@@ -212,14 +212,14 @@ def _with_unseen(logits, seen, n_syllables):
         return logits
 
     def spread(values):
-        """Columns of the syllables seen, among those of all; the others as the rarest one."""
+        """Spread the columns of the syllables seen; others are as rare as the rarest."""
         rarest = values.min(axis=-1, keepdims=True)
         spread = np.broadcast_to(rarest, (*values.shape[:-1], n_syllables)).copy()
         spread[..., seen] = values
         return center(spread)
 
     def embed(values, axes):
-        """The same, with 0 for the others, along several axes."""
+        """Spread values along several axes, with 0 for the others."""
         for axis in axes:
             values = np.moveaxis(values, axis, -1)
             wider = np.zeros((*values.shape[:-1], n_syllables))
@@ -277,7 +277,7 @@ def _random(rng, family, sequences, priors, settings):
 
 
 def _part(rng, sequences, *, compressed):
-    """Stretches of sequences, in random order, until they are `MAX_TIMESTEPS` in all."""
+    """Choose stretches of sequences in random order until they are `MAX_TIMESTEPS` in all."""
     sizes = np.array([_size(x, compressed) for x in sequences])
     if sizes.sum() <= MAX_TIMESTEPS:
         return sequences
@@ -293,5 +293,5 @@ def _part(rng, sequences, *, compressed):
 
 
 def _size(x, compressed):
-    """Timesteps, or changes of syllable where those are what a sweep pays for."""
+    """Count timesteps, or changes of syllable where those are what a sweep pays for."""
     return int(np.count_nonzero(x[1:] != x[:-1])) + 1 if compressed else len(x)

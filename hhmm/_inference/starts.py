@@ -18,7 +18,7 @@ from hhmm._types import EmissionLogits, Params
 
 
 def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains):
-    """Starts of chains that are new.
+    """Make starts of new chains.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains):
 
 
 def _flat_start(prepared, priors, settings):
-    """A start at uniform probabilities."""
+    """Return a start at uniform probabilities."""
     n_states = settings.terms.n_states
     trans_probs = np.full((n_states, n_states), 1 / n_states)
     chain = initialise.start_from_params(
@@ -92,7 +92,7 @@ def _flat_start(prepared, priors, settings):
 
 
 def further_starts(rng, ends, prepared, priors, *, n_chains, settings):
-    """Starts that go on where chains ended; more chains than there were take other keys.
+    """Make starts where chains ended; more chains than there were take other keys.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def further_starts(rng, ends, prepared, priors, *, n_chains, settings):
 
 
 def resumed_start(past, prepared, priors, *, settings):
-    """The start of a chain that goes on in the middle of a run.
+    """Make the start of a chain that continues in the middle of a fit.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def resumed_start(past, prepared, priors, *, settings):
 
 
 def _chain_at(end, prepared, priors, settings):
-    """A chain at the parameters, and the scales that are learnt, where another one ended."""
+    """Make a chain at the parameters and the learnt scales where another one ended."""
     if end.priors is not None:
         learnt = {name: getattr(end.priors, name) for name in settings.learnt}
         priors = priors._replace(**learnt)

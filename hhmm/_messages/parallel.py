@@ -63,7 +63,7 @@ __all__ = [
 
 
 def log_normalisers(factors, trans_probs, data):
-    """log p(x[t] | x[1], ..., x[t-1]) in nats.
+    """Return log p(x[t] | x[1], ..., x[t-1]) in nats.
 
     Parameters
     ----------
@@ -80,17 +80,17 @@ def log_normalisers(factors, trans_probs, data):
 
 
 def forward_filter(factors, trans_probs, data):
-    """Filtered probabilities (n_steps, n_states, n_lanes) float32: p(z[t] | x[1], ..., x[t])."""
+    """Return p(z[t] | x[1], ..., x[t]), (n_steps, n_states, n_lanes) float32."""
     return normalised(forward(factors, trans_probs, data).messages, axis=1)
 
 
 def smooth(factors, trans_probs, data):
-    """Smoothed probabilities (n_steps, n_states, n_lanes) float32: p(z[t] | x)."""
+    """Return smoothed probabilities (n_steps, n_states, n_lanes) float32: p(z[t] | x)."""
     return backward(trans_probs, data, forward(factors, trans_probs, data))
 
 
 def expected_counts(factors, trans_probs, data):
-    """Expected sufficient statistics given the syllables, and the log-likelihood.
+    """Return expected sufficient statistics given the syllables, and the log-likelihood.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def sample(key, factors, trans_probs, data):
 
 
 def viterbi(factors, trans_probs, data):
-    """The most probable states of every sequence, (n_steps, n_lanes) int32.
+    """Return the most probable states of every sequence, (n_steps, n_lanes) int32.
 
     Max-product in log space (Viterbi 1967). The path is read back from the scores by the map
     from every next state to the best one before it. Of paths as good as each other but for
@@ -187,7 +187,7 @@ def viterbi(factors, trans_probs, data):
 
 
 def forward(factors, trans_probs, sequences):
-    """The forward recursion; returns `sequential.Forward`."""
+    """Do the forward recursion; return `sequential.Forward`."""
     n_steps, n_lanes = sequences.pairs.shape
     n_states = trans_probs.shape[0]
     trans = trans_probs.astype(factors.relative.dtype)
@@ -213,7 +213,7 @@ def forward(factors, trans_probs, sequences):
 
 
 def backward(trans_probs, sequences, passed):
-    """Smoothed probabilities (n_steps, n_states, n_lanes) given what `forward` leaves."""
+    """Return smoothed probabilities (n_steps, n_states, n_lanes) given what `forward` leaves."""
     n_steps, n_states, n_lanes = passed.messages.shape
     trans = trans_probs.astype(passed.messages.dtype)
 

@@ -146,7 +146,7 @@ def rows_of_block(n_steps, n_lanes, n_states, dtype):
 
 
 def by_blocks(step, carry, inputs, *, padding, n_rows, reverse=False):
-    """Return scan over blocks of rows.
+    """Scan over blocks of rows.
 
     Parameters
     ----------

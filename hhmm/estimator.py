@@ -86,10 +86,10 @@ class EfficientHHMM(
     also change the order of syllables. States follow a sticky Markov chain. The posterior of all
     parameters and states is sampled by Gibbs sweeps.
 
-    At the frame rate of a camera a syllable is held for many timesteps, and for how long says
-    little about states. With `self_transitions` False, a syllable that follows itself is held: that
-    is no emission, states still move at every timestep, and at a change the softmax is over all
-    other syllables.
+    At the frame rate of a camera a syllable is held for many timesteps, and how long it is held
+    says little about states. With `self_transitions` False, a syllable that follows itself is the
+    same syllable being held. Such a timestep has no emission, states still move at every timestep,
+    and at a change the softmax runs over all other syllables.
 
     Parameters
     ----------
@@ -98,8 +98,8 @@ class EfficientHHMM(
         With 1, the model is a Markov chain.
     n_syllables : int or None, default=None
         Number of syllables S, at most 46,340; labels are 0 to S - 1. None takes the
-        largest label of the training data plus one. Give it where held-out data may hold
-        labels that the training data does not.
+        largest label of the training data plus one. Set it if held-out data may contain labels
+        that the training data does not.
     emission_usage_sigma : float or "auto", default="auto"
         Prior standard deviation of the entries of `emission_usage_`. 0 leaves this term out,
         here and below; "auto" learns the scale from the data.
@@ -118,20 +118,20 @@ class EfficientHHMM(
     trans_kappa : float or "auto", default=100.0
         Concentration added for staying in a state. States are expected to last
         about ``(trans_kappa + K trans_beta) / ((K - 1) trans_beta)`` timesteps a priori. With
-        hours of data the prior counts little: states of a minute are found at the default, frames
-        included. Increase it where states are much shorter than those that you look for.
+        hours of data the prior has little influence: the default finds states that last a minute,
+        at the frame rate too. Increase it if states are much shorter than those that you look for.
     algorithm : {"gibbs", "em", "gradient"}, default="gibbs"
         How the model is fitted. "gibbs" draws parameters and states from their posterior.
-        "em" (expectation maximisation) and "gradient" (L-BFGS) climb to a mode of the log joint, by
-        no random number; both find the same one from the same start.
+        "em" (expectation maximisation) and "gradient" (L-BFGS) climb to a mode of the log joint
+        without random numbers; both find the same mode from the same start.
     max_iter : int, default=100
         Number of sweeps of "gibbs"; iterations of "em" and "gradient", at most.
     tol : float, default=1e-4
-        Gain in log joint, in nats, of an iteration of "em" or "gradient" that is the last
-        one; a gain below 1e-9 of the log joint is always the last. Not used by "gibbs".
+        "em" and "gradient" stop when an iteration increases the log joint by at most this, in
+        nats, or by less than 1e-9 of its value. Not used by "gibbs".
     emission_solver : {"newton", "adam"}, default="newton"
         How the mode of the emissions is found in each sweep. "newton" converges in a few
-        iterations whatever the data; "adam" is the plain alternative.
+        iterations on any data; "adam" is the plain alternative.
     emission_gd_iters : int, default=500
         Iterations of the emission solver a sweep: at most for "newton", exactly for "adam".
     emission_gd_lr : float, default=1e-2
@@ -158,29 +158,29 @@ class EfficientHHMM(
         Where the fit starts. "windows" races starts by EM and takes the winner: states from
         slow directions of the syllable transitions, clustered over windows of several
         lengths, and draws from the prior, sticky and flat. "prior" draws parameters from
-        their prior, "random" draws every state uniformly. States are given in the form of
-        X: 0 to K - 1 up to the last observed timestep, also where the syllable is missing. A
-        fitted `EfficientHHMM` lends its parameters; where the estimator will be cloned, as
-        in a grid search, wrap it in `sklearn.frozen.FrozenEstimator`.
+        their prior, "random" draws every state uniformly. States have the form of X: 0 to K - 1
+        up to the last observed timestep, also where the syllable is missing. A fitted
+        `EfficientHHMM` provides its parameters; if the estimator will be cloned, as in a grid
+        search, wrap the fitted one in `sklearn.frozen.FrozenEstimator`.
     n_chains : int, default=1
         Number of chains, run at the same time on the cores that joblib grants. With `init`
-        "windows" each starts at another finalist of the race, the first at its winner; with "prior"
-        or "random" at draws of its own. The best chain, by the mean log joint of the last quarter
-        of the sweeps, gives the point estimate and `states_`. With "em" and "gradient", as
-        many climbs, and the highest one counts. What a chain draws does not depend on how many
-        there are.
+        "windows" each chain starts at another finalist of the race, chain 0 at its winner; with
+        "prior" or "random" each has its own draws. The best chain, by the mean log joint of the
+        last quarter of the sweeps, gives the point estimate and `states_`. "em" and "gradient"
+        climb as many times, and keep the highest climb. The draws of a chain do not depend on
+        `n_chains`.
     n_draws : int, default=25
-        Draws kept a chain in `posterior_`, evenly spaced over the second half of the
-        sweeps; fewer where the second half has fewer sweeps.
+        Number of draws of each chain kept in `posterior_`, evenly spaced over the second half of
+        the sweeps; fewer if the second half has fewer sweeps.
     warm_start : bool, default=False
-        Whether `fit` goes on from where the last fit ended instead of from `init`. On the same X
-        and with the same settings, "gibbs" and "em" then do what one longer fit would have done,
-        but for `emission_sampler` "hmc", whose steps stay as the first fit has tuned them; on
-        other X they go on from the last parameters.
+        Whether `fit` continues where the last fit ended instead of starting from `init`. On the
+        same X and with the same settings, "gibbs" and "em" then do what one longer fit would have
+        done, except that the steps of `emission_sampler` "hmc" stay as the first fit tuned them. On
+        another X they continue from the last parameters.
     random_state : int, RandomState or None, default=None
         Seed of the chain. An int makes every fit repeat exactly.
     verbose : int, default=0
-        1 shows how much memory the fit will take, progress, sweeps a second and the log joint.
+        1 prints the memory that the fit will take, and progress with the log joint.
 
     Attributes
     ----------
@@ -207,14 +207,13 @@ class EfficientHHMM(
         "gibbs", else the most probable path.
         States are numbered by how often they occur here, 0 the most frequent.
     best_chain_ : int
-        The chain that `emission_base_`, `emission_biases_`, `trans_probs_`, `states_` and
-        `emission_losses_` are of; 0 where there is one.
+        The chain that gave `emission_base_`, `emission_biases_`, `trans_probs_`, `states_` and
+        `emission_losses_`; 0 if there is one chain.
     log_joint_ : ndarray of shape (n_chains, n_iter_)
-        log p(X | parameters) + log p(parameters) after each sweep or iteration, nats, given the
-        scales as they are then. A climb that
-        ended before others repeats its last value. For "em"
-        and "gradient", concentrations of transitions below 1 count as 1 in it, since the
-        posterior has no mode otherwise.
+        log p(X | parameters) + log p(parameters) after each sweep or iteration, nats, at the
+        scales of that sweep. A climb that ended before others repeats its last value. "em" and
+        "gradient" take concentrations of transitions below 1 as 1, since the posterior has no mode
+        otherwise.
     log_likelihood_ : ndarray of shape (n_chains, n_iter_)
         log p(X | parameters) after each sweep or iteration, nats. Chains whose scales are learnt
         are compared by it: their log joints differ by how wide the scales are.
@@ -239,8 +238,9 @@ class EfficientHHMM(
         whether the mean log joint of the last quarter of the sweeps agrees with that of
         the quarter before, for every chain, and with that of the best chain: within four standard
         errors of the difference, or within the spread of the log joint from sweep to sweep.
-        False when fewer than 20 sweeps leave that open. Where it is False for a reason, a
-        `ConvergenceWarning` tells it.
+        False if there were fewer than 20 sweeps, which do not show it. In all other cases, a
+        `ConvergenceWarning` says why it is False. It does not mean that the mode is the highest
+        one: fits from other values of `random_state` may find a higher mode.
     n_syllables_ : int
         Number of syllables S.
     n_features_in_ : int
@@ -422,32 +422,32 @@ class EfficientHHMM(
         mask : array-like of bool of shape (n_sequences, n_timesteps), optional
             False marks a missing timestep. For 2-D X only.
         checkpoint : str or path-like, optional
-            A file to which what has been done is written, and that a fit with the same settings
-            and data goes on from, to the same result to the last bit, on the same kind of device. A
-            larger `max_iter` goes on too: draws of sweeps that the shorter fit did not keep are
-            replaced by the kept ones nearest before them, and `emission_sampler` "hmc" stays tuned
-            to the first half of the shorter fit. With ``random_state=None`` it goes on from any
-            seed, a given one counts as a setting. The file is written aside and moved
-            to its place, so that it is whole whenever the process or the machine ends. One fit at
-            a time may use it.
+            File in which the progress of the fit is saved. If the file exists, the fit continues
+            from it, and on the same kind of device its result equals that of an uninterrupted fit
+            to the last bit. Settings and data must be the same. Only `max_iter` may be larger: then
+            draws that the shorter fit did not keep are replaced by the last ones kept before them,
+            and `emission_sampler` "hmc" keeps the steps tuned in the first half of the shorter fit.
+            With ``random_state=None`` the fit continues from the saved seed; any other value counts
+            as a setting. An interrupted write never leaves a partial file. Only one fit at a time
+            can use the file.
         checkpoint_every : int, default=10
-            Sweeps between two writes, of each chain: what is lost at most.
+            Number of sweeps of each chain between two writes, which is the most that can be lost.
 
         Returns
         -------
         self : EfficientHHMM
-            The fitted estimator. A fit that fails leaves it as it was.
+            The fitted estimator. A fit that fails does not change it.
 
         Raises
         ------
         ValueError
             If X, mask, or a parameter is not as described; if no sequence has an observed
-            transition; if `emission_sampler` "hmc" is asked for without `emission_solver` "newton";
-            if `checkpoint` is of another fit, damaged, or something else: it is left as it was.
+            transition; if `emission_sampler` is "hmc" and `emission_solver` is not "newton"; if
+            `checkpoint` belongs to another fit, is damaged, or is another file: it is not changed.
         FloatingPointError
             If the log joint or a parameter is not finite, as extreme hyperparameters can make them.
         MemoryError
-            If the fit would take more memory than is free; says what to change.
+            If the fit would take more memory than is free. The message says what to change.
         BlockingIOError
             If another fit is using `checkpoint`.
         FileNotFoundError
@@ -455,15 +455,15 @@ class EfficientHHMM(
 
         Notes
         -----
-        Callbacks of scikit-learn 1.9 and later (``set_callbacks``) are told of every sweep, and end
-        a chain by returning True. Of a fit ended so, the draws kept are those that `n_draws`
-        and `max_iter` had planned until there, or the last one alone. See `hhmm.callbacks`.
+        Callbacks of scikit-learn 1.9 and later (``set_callbacks``) are called after every sweep,
+        and end a chain by returning True. Such a fit keeps the draws that `n_draws` and `max_iter`
+        had planned until then, or the last one alone. See `hhmm.callbacks`.
 
-        An interrupt (Ctrl-C) while sweeps are done ends the fit after the sweep under way: the
-        model is fitted on the sweeps done, and a warning says so. Of several chains, those count
-        that have come to the second half of their sweeps, if any has. A second interrupt, or one
-        within ten seconds of another, raises KeyboardInterrupt at once and leaves the
-        estimator as it was.
+        An interrupt (Ctrl-C) during the sweeps ends the fit after the current sweep: the model is
+        fitted on the sweeps done, and a warning says so. If there are several chains, only those in
+        the second half of their sweeps are used, if there are any. A second interrupt, or one
+        within ten seconds of another, raises KeyboardInterrupt at once and does not change the
+        estimator.
 
         Warns
         -----

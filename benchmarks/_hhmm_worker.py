@@ -111,7 +111,7 @@ class Chain:
             )
         )
         between = time.perf_counter()
-        drawn = threads.together(
+        drawn = threads.run_in_threads(
             *(
                 functools.partial(
                     compiled.update_states,

@@ -14,6 +14,8 @@ n_pairs      S * S + 1: syllable i then syllable j is pair i * S + j, and the
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 Array = Any  # a NumPy array, a JAX array or a tracer
 
 
@@ -79,6 +81,25 @@ class PackedSequences(NamedTuple):
     pair_counts: Array  # (n_pairs,) float64: how often each pair occurs inside
     first_lane: Array  # () uint32: number of the first lane among all, see `hhmm._sequences.lanes`
 
+    @property
+    def steps(self):
+        """What a sweep steps over: timesteps."""
+        return self
+
+    @property
+    def timesteps(self):
+        """What results for every timestep are of."""
+        return self
+
+    @property
+    def n_cells(self):
+        """Number of powers in the table."""
+        return 0
+
+    def empty_states(self):
+        """Return states of the form that a draw has."""
+        return np.zeros(self.pairs.shape, np.int32)
+
 
 class PackedRuns(NamedTuple):
     """Runs of timesteps laid end to end in lanes, as `PackedSequences` does timesteps.
@@ -118,6 +139,26 @@ class RunData(NamedTuple):
 
     runs: PackedRuns
     pieces: Pieces | None
+
+    @property
+    def steps(self):
+        """What a sweep steps over: runs."""
+        return self.runs
+
+    @property
+    def timesteps(self):
+        """What results for every timestep are of."""
+        return self.pieces.sequences
+
+    @property
+    def n_cells(self):
+        """Number of powers in the table."""
+        return self.runs.cell_counts.size
+
+    def empty_states(self):
+        """Return states of the form that a draw has."""
+        first, last = np.zeros((2, *self.runs.pairs.shape), np.int32)
+        return RunStates(first, last, key_inside=np.zeros(2, np.uint32))
 
 
 class RunStates(NamedTuple):

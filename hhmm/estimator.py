@@ -1,13 +1,11 @@
 """The estimator: validate, run, store. The mathematics is in the packages it calls."""
 
 import contextlib
-import functools
 import warnings
 from importlib.metadata import version
 from numbers import Integral, Real
 from typing import ClassVar
 
-import jax
 import numpy as np
 import sklearn
 from scipy.special import logsumexp
@@ -18,20 +16,18 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from hhmm import _validation
+from hhmm._emission_solvers import Adam, Newton
 from hhmm._emission_solvers.scales import FIRST_GUESS
 from hhmm._inference import checkpoint as checkpoints
-from hhmm._inference import convergence, decode, draws, starts
-from hhmm._inference import memory as memory
-from hhmm._inference.chain import Settings, Stages
-from hhmm._inference.chains import run_chains
-from hhmm._inference.convergence import agreeing, heights
-from hhmm._inference.loop import NEVER, End, run
+from hhmm._inference import decode, draws, memory
+from hhmm._inference.convergence import agreeing
+from hhmm._inference.fit import Options, estimate_memory, fit
 from hhmm._inference.prepare import prepare
 from hhmm._model.emissions import all_params, terms_of, with_zeros
 from hhmm._model.simulate import simulate
@@ -45,12 +41,9 @@ from hhmm._optional.sklearn_callbacks import (
     with_callbacks,
 )
 from hhmm._runtime.files import absolute
-from hhmm._runtime.interrupts import Interrupts
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import current_settings, double_precision
-from hhmm._runtime.progress import Progress, tell
 from hhmm._sequences import read
-from hhmm._sequences.runs import holding_times as holding_times_of
 from hhmm._types import Params, Priors
 from hhmm._validation import check_flag, to_float
 from hhmm.metrics import state_usage
@@ -59,10 +52,15 @@ from hhmm.metrics import state_usage
 _STATE_VERSION = 2
 # terms that models of version 0.1 do not have
 _OPTIONAL_TERMS = [term for term in ALL_TERMS if term.name in ("usage", "interactions")]
-# sweeps in which scales stay at first guesses after a start at random; twice for climbs
-N_HELD = 20
-# attributes that only a fit by a sampler has
-_OF_DRAWS = ("posterior_", "emission_acceptance_", "emission_diverging_", "_kept_sweeps")
+# attributes that not every fit sets
+_OF_SOME_FITS = (
+    "emission_acceptance_",
+    "emission_diverging_",
+    "emission_losses_",
+    "posterior_",
+    "_holding_times",
+    "_kept_sweeps",
+)
 # stacklevel of a warning in _fit: over its decorators, fit, and that of fit
 _CALLER_OF_FIT = 6 if HAS_CALLBACKS else 5
 
@@ -88,10 +86,10 @@ class EfficientHHMM(
     also change the order of syllables. States follow a sticky Markov chain. The posterior of all
     parameters and states is sampled by Gibbs sweeps.
 
-    At the frame rate of a camera a syllable is held for many timesteps, and for how long says
-    little about states. With `self_transitions` False, a syllable that follows itself is held: that
-    is no emission, states still move at every timestep, and at a change the softmax is over all
-    other syllables.
+    At the frame rate of a camera a syllable is held for many timesteps, and how long it is held
+    says little about states. With `self_transitions` False, a syllable that follows itself is the
+    same syllable being held. Such a timestep has no emission, states still move at every timestep,
+    and at a change the softmax runs over all other syllables.
 
     Parameters
     ----------
@@ -100,8 +98,8 @@ class EfficientHHMM(
         With 1, the model is a Markov chain.
     n_syllables : int or None, default=None
         Number of syllables S, at most 46,340; labels are 0 to S - 1. None takes the
-        largest label of the training data plus one. Give it where held-out data may hold
-        labels that the training data does not.
+        largest label of the training data plus one. Set it if held-out data may contain labels
+        that the training data does not.
     emission_usage_sigma : float or "auto", default="auto"
         Prior standard deviation of the entries of `emission_usage_`. 0 leaves this term out,
         here and below; "auto" learns the scale from the data.
@@ -120,20 +118,20 @@ class EfficientHHMM(
     trans_kappa : float or "auto", default=100.0
         Concentration added for staying in a state. States are expected to last
         about ``(trans_kappa + K trans_beta) / ((K - 1) trans_beta)`` timesteps a priori. With
-        hours of data the prior counts little: states of a minute are found at the default, frames
-        included. Increase it where states are much shorter than those that you look for.
+        hours of data the prior has little influence: the default finds states that last a minute,
+        at the frame rate too. Increase it if states are much shorter than those that you look for.
     algorithm : {"gibbs", "em", "gradient"}, default="gibbs"
         How the model is fitted. "gibbs" draws parameters and states from their posterior.
-        "em" (expectation maximisation) and "gradient" (L-BFGS) climb to a mode of the log joint, by
-        no random number; both find the same one from the same start.
+        "em" (expectation maximisation) and "gradient" (L-BFGS) climb to a mode of the log joint
+        without random numbers; both find the same mode from the same start.
     max_iter : int, default=100
         Number of sweeps of "gibbs"; iterations of "em" and "gradient", at most.
     tol : float, default=1e-4
-        Gain in log joint, in nats, of an iteration of "em" or "gradient" that is the last
-        one; a gain below 1e-9 of the log joint is always the last. Not used by "gibbs".
+        "em" and "gradient" stop when an iteration increases the log joint by at most this, in
+        nats, or by less than 1e-9 of its value. Not used by "gibbs".
     emission_solver : {"newton", "adam"}, default="newton"
         How the mode of the emissions is found in each sweep. "newton" converges in a few
-        iterations whatever the data; "adam" is the plain alternative.
+        iterations on any data; "adam" is the plain alternative.
     emission_gd_iters : int, default=500
         Iterations of the emission solver a sweep: at most for "newton", exactly for "adam".
     emission_gd_lr : float, default=1e-2
@@ -160,29 +158,29 @@ class EfficientHHMM(
         Where the fit starts. "windows" races starts by EM and takes the winner: states from
         slow directions of the syllable transitions, clustered over windows of several
         lengths, and draws from the prior, sticky and flat. "prior" draws parameters from
-        their prior, "random" draws every state uniformly. States are given in the form of
-        X: 0 to K - 1 up to the last observed timestep, also where the syllable is missing. A
-        fitted `EfficientHHMM` lends its parameters; where the estimator will be cloned, as
-        in a grid search, wrap it in `sklearn.frozen.FrozenEstimator`.
+        their prior, "random" draws every state uniformly. States have the form of X: 0 to K - 1
+        up to the last observed timestep, also where the syllable is missing. A fitted
+        `EfficientHHMM` provides its parameters; if the estimator will be cloned, as in a grid
+        search, wrap the fitted one in `sklearn.frozen.FrozenEstimator`.
     n_chains : int, default=1
         Number of chains, run at the same time on the cores that joblib grants. With `init`
-        "windows" each starts at another finalist of the race, the first at its winner; with "prior"
-        or "random" at draws of its own. The best chain, by the mean log joint of the last quarter
-        of the sweeps, gives the point estimate and `states_`. With "em" and "gradient", as
-        many climbs, and the highest one counts. What a chain draws does not depend on how many
-        there are.
+        "windows" each chain starts at another finalist of the race, chain 0 at its winner; with
+        "prior" or "random" each has its own draws. The best chain, by the mean log joint of the
+        last quarter of the sweeps, gives the point estimate and `states_`. "em" and "gradient"
+        climb as many times, and keep the highest climb. The draws of a chain do not depend on
+        `n_chains`.
     n_draws : int, default=25
-        Draws kept a chain in `posterior_`, evenly spaced over the second half of the
-        sweeps; fewer where the second half has fewer sweeps.
+        Number of draws of each chain kept in `posterior_`, evenly spaced over the second half of
+        the sweeps; fewer if the second half has fewer sweeps.
     warm_start : bool, default=False
-        Whether `fit` goes on from where the last fit ended instead of from `init`. On the same X
-        and with the same settings, "gibbs" and "em" then do what one longer fit would have done,
-        but for `emission_sampler` "hmc", whose steps stay as the first fit has tuned them; on
-        other X they go on from the last parameters.
+        Whether `fit` continues where the last fit ended instead of starting from `init`. On the
+        same X and with the same settings, "gibbs" and "em" then do what one longer fit would have
+        done, except that the steps of `emission_sampler` "hmc" stay as the first fit tuned them. On
+        another X they continue from the last parameters.
     random_state : int, RandomState or None, default=None
         Seed of the chain. An int makes every fit repeat exactly.
     verbose : int, default=0
-        1 shows how much memory the fit will take, progress, sweeps a second and the log joint.
+        1 prints the memory that the fit will take, and progress with the log joint.
 
     Attributes
     ----------
@@ -209,14 +207,13 @@ class EfficientHHMM(
         "gibbs", else the most probable path.
         States are numbered by how often they occur here, 0 the most frequent.
     best_chain_ : int
-        The chain that `emission_base_`, `emission_biases_`, `trans_probs_`, `states_` and
-        `emission_losses_` are of; 0 where there is one.
+        The chain that gave `emission_base_`, `emission_biases_`, `trans_probs_`, `states_` and
+        `emission_losses_`; 0 if there is one chain.
     log_joint_ : ndarray of shape (n_chains, n_iter_)
-        log p(X | parameters) + log p(parameters) after each sweep or iteration, nats, given the
-        scales as they are then. A climb that
-        ended before others repeats its last value. For "em"
-        and "gradient", concentrations of transitions below 1 count as 1 in it, since the
-        posterior has no mode otherwise.
+        log p(X | parameters) + log p(parameters) after each sweep or iteration, nats, at the
+        scales of that sweep. A climb that ended before others repeats its last value. "em" and
+        "gradient" take concentrations of transitions below 1 as 1, since the posterior has no mode
+        otherwise.
     log_likelihood_ : ndarray of shape (n_chains, n_iter_)
         log p(X | parameters) after each sweep or iteration, nats. Chains whose scales are learnt
         are compared by it: their log joints differ by how wide the scales are.
@@ -241,8 +238,9 @@ class EfficientHHMM(
         whether the mean log joint of the last quarter of the sweeps agrees with that of
         the quarter before, for every chain, and with that of the best chain: within four standard
         errors of the difference, or within the spread of the log joint from sweep to sweep.
-        False when fewer than 20 sweeps leave that open. Where it is False for a reason, a
-        `ConvergenceWarning` tells it.
+        False if there were fewer than 20 sweeps, which do not show it. In all other cases, a
+        `ConvergenceWarning` says why it is False. It does not mean that the mode is the highest
+        one: fits from other values of `random_state` may find a higher mode.
     n_syllables_ : int
         Number of syllables S.
     n_features_in_ : int
@@ -424,32 +422,32 @@ class EfficientHHMM(
         mask : array-like of bool of shape (n_sequences, n_timesteps), optional
             False marks a missing timestep. For 2-D X only.
         checkpoint : str or path-like, optional
-            A file to which what has been done is written, and that a fit with the same settings
-            and data goes on from, to the same result to the last bit, on the same kind of device. A
-            larger `max_iter` goes on too: draws of sweeps that the shorter fit did not keep are
-            replaced by the kept ones nearest before them, and `emission_sampler` "hmc" stays tuned
-            to the first half of the shorter fit. With ``random_state=None`` it goes on from any
-            seed, a given one counts as a setting. The file is written aside and moved
-            to its place, so that it is whole whenever the process or the machine ends. One fit at
-            a time may use it.
+            File in which the progress of the fit is saved. If the file exists, the fit continues
+            from it, and on the same kind of device its result equals that of an uninterrupted fit
+            to the last bit. Settings and data must be the same. Only `max_iter` may be larger: then
+            draws that the shorter fit did not keep are replaced by the last ones kept before them,
+            and `emission_sampler` "hmc" keeps the steps tuned in the first half of the shorter fit.
+            With ``random_state=None`` the fit continues from the saved seed; any other value counts
+            as a setting. An interrupted write never leaves a partial file. Only one fit at a time
+            can use the file.
         checkpoint_every : int, default=10
-            Sweeps between two writes, of each chain: what is lost at most.
+            Number of sweeps of each chain between two writes, which is the most that can be lost.
 
         Returns
         -------
         self : EfficientHHMM
-            The fitted estimator. A fit that fails leaves it as it was.
+            The fitted estimator. A fit that fails does not change it.
 
         Raises
         ------
         ValueError
             If X, mask, or a parameter is not as described; if no sequence has an observed
-            transition; if `emission_sampler` "hmc" is asked for without `emission_solver` "newton";
-            if `checkpoint` is of another fit, damaged, or something else: it is left as it was.
+            transition; if `emission_sampler` is "hmc" and `emission_solver` is not "newton"; if
+            `checkpoint` belongs to another fit, is damaged, or is another file: it is not changed.
         FloatingPointError
             If the log joint or a parameter is not finite, as extreme hyperparameters can make them.
         MemoryError
-            If the fit would take more memory than is free; says what to change.
+            If the fit would take more memory than is free. The message says what to change.
         BlockingIOError
             If another fit is using `checkpoint`.
         FileNotFoundError
@@ -457,15 +455,15 @@ class EfficientHHMM(
 
         Notes
         -----
-        Callbacks of scikit-learn 1.9 and later (``set_callbacks``) are told of every sweep, and end
-        a chain by returning True. Of a fit ended so, the draws kept are those that `n_draws`
-        and `max_iter` had planned until there, or the last one alone. See `hhmm.callbacks`.
+        Callbacks of scikit-learn 1.9 and later (``set_callbacks``) are called after every sweep,
+        and end a chain by returning True. Such a fit keeps the draws that `n_draws` and `max_iter`
+        had planned until then, or the last one alone. See `hhmm.callbacks`.
 
-        An interrupt (Ctrl-C) while sweeps are done ends the fit after the sweep under way: the
-        model is fitted on the sweeps done, and a warning says so. Of several chains, those count
-        that have come to the second half of their sweeps, if any has. A second interrupt, or one
-        within ten seconds of another, raises KeyboardInterrupt at once and leaves the
-        estimator as it was.
+        An interrupt (Ctrl-C) during the sweeps ends the fit after the current sweep: the model is
+        fitted on the sweeps done, and a warning says so. If there are several chains, only those in
+        the second half of their sweeps are used, if there are any. A second interrupt, or one
+        within ten seconds of another, raises KeyboardInterrupt at once and does not change the
+        estimator.
 
         Warns
         -----
@@ -497,7 +495,7 @@ class EfficientHHMM(
     @with_callbacks
     @double_precision
     def _fit(self, X, y, mask, path, checkpoint_every, *, callers_settings):
-        """Fit; returns what to warn of. `y` and the caller's settings are for callbacks alone."""
+        """Fit; return warnings. `y` and the caller's settings are for callbacks alone."""
         if self.emission_sampler == "hmc" and self.emission_solver != "newton":
             raise ValueError(
                 "emission_sampler='hmc' needs the mode itself: expected "
@@ -514,107 +512,36 @@ class EfficientHHMM(
             self_transitions=self_transitions,
         ):
             warnings.warn(message, read.DoubtfulDataWarning, stacklevel=_CALLER_OF_FIT)
-        terms = self._terms(int(self.n_states), n_syllables, self_transitions)
-        is_sampler = self.algorithm == "gibbs"
-        n_draws = int(self.n_draws) if is_sampler else 0
-        estimate_memory = functools.partial(
-            memory.estimate,
-            n_timesteps=int(checked.layout.n_timesteps.sum()),
-            terms=terms,
-            n_chains=int(self.n_chains),
-            n_draws=n_draws,
-        )
-        memory.check_fits(estimate_memory(None))
-        origin = self._origin(checked, n_syllables)
+        terms, options = self._terms(n_syllables, self_transitions), self._options()
+        memory.check_fits(estimate_memory(checked, options, terms))
+        init = self._checked_init(checked, n_syllables)
         rng = check_random_state(self.random_state)
-        is_blind = isinstance(self.init, str) and self.init in ("prior", "random")
-        n_chains, n_iter = int(self.n_chains), int(self.max_iter)
         saved = contextlib.nullcontext()
         if path is not None:
-            described = checkpoints.describe(self, checked.sequences, n_syllables, origin, rng)
-            saved = checkpoints.opened(path, described, n_chains)
+            described = checkpoints.describe(self, checked.sequences, n_syllables, init, rng)
+            saved = checkpoints.opened(path, described, options.n_chains)
         with saved as checkpoint:
-            prepared = prepare(
-                checked.sequences,
-                terms,
-                self.message_passing,
-                every_timestep=False,
-                n_at_once=n_chains,
-            )
-            needed = estimate_memory(prepared)
-            memory.check_fits(needed)
-            tell(f"about {needed.total / 1e9:.1f} GB of memory are needed", self.verbose)
-            settings = Settings(
-                self.emission_solver,
-                self._emission_sampler(),
-                int(self.emission_gd_iters),
-                prepared.backend,
-                terms,
-                self._learnt(),
-            )
-            pasts = [None] * n_chains if checkpoint is None else checkpoint.pasts
+            pasts = [None] * options.n_chains if checkpoint is None else checkpoint.pasts
             tasks = SweepTasks(
                 self,
                 X,
                 y,
                 mask,
                 log_joints=[[] if past is None else [*past.trace.log_joint] for past in pasts],
-                n_iter=n_iter,
+                n_iter=options.n_iter,
                 callers_settings=callers_settings,
                 fitted_attributes=lambda chain: (
                     _params_of(chain)
-                    | {"n_syllables_": n_syllables, "self_transitions_": terms.self_transitions}
+                    | {"n_syllables_": n_syllables, "self_transitions_": self_transitions}
                     | {"sigmas_": _floats(chain.priors._asdict())}
                 ),
             )
-            run_one = functools.partial(
-                run,
-                prepared=prepared.on_device(),
-                learning_rate=np.float64(to_float(self.emission_gd_lr, "emission_gd_lr")),
-                algorithm=self.algorithm,
-                settings=settings,
-                n_iter=n_iter,
-                n_draws=n_draws,
-                stages=Stages(
-                    n_warm_up=n_iter // 2,  # draws are kept of the second half alone
-                    # a start that knows nothing of the states would have their scale learnt as 0
-                    n_held=(N_HELD if is_sampler else 2 * N_HELD) if is_blind else 0,
-                ),
-                save_every=checkpoint_every,
-                each_sweep=bool(tasks),
-                tol=NEVER if is_sampler else to_float(self.tol, "tol"),
-            )
-            starts_ = self._starts(origin, rng, checkpoint, checked.sequences, prepared, run_one)
-            results, was_interrupted = self._run(starts_, run_one, checkpoint, tasks)
-        warnings_ = self._store(results, checked, prepared)
-        if was_interrupted:
-            message = convergence.describe_interrupt(results, n_iter, n_chains, path)
-            warnings_ = [ConvergenceWarning(message)]
+            fitted = fit(checked, terms, init, rng, options, checkpoint, tasks, checkpoint_every)
+        for name in _OF_SOME_FITS:
+            vars(self).pop(name, None)
+        vars(self).update(fitted.attributes)
         tasks.end({})
-        return warnings_
-
-    def _run(self, starts_, run_one, checkpoint, tasks):
-        """Run all chains to their end, or to an interrupt: results, and whether there was one."""
-        n_chains, n_iter = int(self.n_chains), int(self.max_iter)
-        n_done = [0 if start.past is None else len(start.past.trace.log_joint) for start in starts_]
-        with Progress(self.algorithm, n_iter, n_done, self.verbose) as progress:
-
-            def report(i, n_done, log_joint, chain):
-                progress.report(i, n_done, log_joint)
-                return bool(tasks) and tasks.report(i, chain, log_joint)
-
-            def listeners(i):
-                save = None if checkpoint is None else functools.partial(checkpoint.save, i)
-                return functools.partial(report, i), save
-
-            with Interrupts() as interrupts:
-                results = run_chains(
-                    starts_, run_one, [*map(listeners, range(n_chains))], lambda: interrupts.noted
-                )
-        begun = [result for result in results if result is not None]
-        # of a fit that was interrupted, chains that have come to where draws are kept, if any has
-        complete = [result for result in begun if len(result.trace.log_joint) > n_iter // 2]
-        return complete if interrupts.noted and complete else begun, interrupts.noted
+        return fitted.warnings
 
     def fit_predict(self, X, y=None, *, mask=None):
         """Fit the model and return the most probable states: ``fit(X).predict(X)``."""
@@ -626,7 +553,7 @@ class EfficientHHMM(
 
     @double_precision
     def predict(self, X, *, mask=None):
-        """Most probable path of states of each sequence (Viterbi).
+        """Predict the most probable path of states of each sequence (Viterbi).
 
         Parameters
         ----------
@@ -651,7 +578,7 @@ class EfficientHHMM(
 
     @double_precision
     def decode(self, X, *, mask=None):
-        """Most probable path of states, and its log joint probability with the syllables.
+        """Find the most probable path of states, and its log joint probability with the syllables.
 
         Parameters
         ----------
@@ -673,7 +600,7 @@ class EfficientHHMM(
 
     @double_precision
     def predict_proba(self, X, *, mask=None, average=False):
-        """Probability of each state at each timestep given the whole sequence (smoothing).
+        """Predict the probability of each state given the whole sequence (smoothing).
 
         Parameters
         ----------
@@ -714,7 +641,7 @@ class EfficientHHMM(
 
     @double_precision
     def filter_proba(self, X, *, mask=None):
-        """Probability of each state given the sequence up to that timestep, for online use.
+        """Predict the probability of each state given the sequence so far, for online use.
 
         Parameters
         ----------
@@ -731,7 +658,7 @@ class EfficientHHMM(
 
     @double_precision
     def sample_states(self, X, *, mask=None, random_state=None):
-        """One draw of the states from their posterior given the syllables.
+        """Draw the states once from their posterior given the syllables.
 
         Parameters
         ----------
@@ -751,7 +678,7 @@ class EfficientHHMM(
 
     @double_precision
     def score_samples(self, X, *, mask=None, average=False):
-        """Log-likelihood of each sequence, hidden states summed out.
+        """Score each sequence by its log-likelihood, hidden states summed out.
 
         Parameters
         ----------
@@ -825,7 +752,7 @@ class EfficientHHMM(
 
     @double_precision
     def log_joint(self, X, *, mask=None):
-        """Log joint density of data and parameters, in float64: what `log_joint_` records a sweep.
+        """Compute the log joint density of data and parameters, as `log_joint_` records a sweep.
 
         Parameters
         ----------
@@ -840,7 +767,8 @@ class EfficientHHMM(
         log_likelihood = self.score_samples(X, mask=mask).sum()
         priors = self._priors(self.sigmas_)
         params = self._params()
-        terms = self._terms(len(self.trans_probs_), self.n_syllables_, self.self_transitions_)
+        terms = self._terms(self.n_syllables_, self.self_transitions_)
+        terms = terms._replace(n_states=len(self.trans_probs_))
         # of from_params, terms that were not given are left out
         present = (term.name for term in terms.present if getattr(priors, term.sigma) > 0)
         terms = terms._replace(names=tuple(present))
@@ -848,7 +776,7 @@ class EfficientHHMM(
         return float(log_likelihood + log_prior)
 
     def transform(self, X, *, mask=None):
-        """Fraction of time that each sequence spends in each state, by `predict`.
+        """Return the fraction of time that each sequence spends in each state, by `predict`.
 
         Parameters
         ----------
@@ -912,7 +840,7 @@ class EfficientHHMM(
         return np.asarray(syllables).T.copy(), np.asarray(states).T.copy()
 
     def to_arviz(self, X=None, *, mask=None):
-        """The kept draws as an object of ArviZ, for its diagnostics, plots and comparisons.
+        """Convert the kept draws to an object of ArviZ, for its diagnostics, plots and comparisons.
 
         Parameters
         ----------
@@ -973,7 +901,7 @@ class EfficientHHMM(
         emission_interactions=None,
         **hyperparameters,
     ):
-        """A fitted model with given parameters, for example published ones.
+        """Make a fitted model with given parameters, for example published ones.
 
         Parameters
         ----------
@@ -1104,12 +1032,12 @@ class EfficientHHMM(
         return Params(**values | {term.parameter: None for term in absent})
 
     def _draws(self):
-        """Parameters of every draw in `posterior_`, of the chains that agree with the best one."""
+        """Return every draw in `posterior_` of the chains that agree with the best one."""
         self._check_draws("average=True")
         return draws.flat(self.posterior_, self._agreeing_chains())
 
     def _agreeing_chains(self):
-        """Chains that have settled where the best one has."""
+        """Return chains that have settled where the best one has."""
         learnt = self.posterior_.sigmas
         return agreeing(self.log_likelihood_ if learnt else self.log_joint_)
 
@@ -1123,19 +1051,19 @@ class EfficientHHMM(
 
     @double_precision
     def _score_draws(self, X, mask, draws):
-        """Log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
+        """Return log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
         _, prepared, _ = self._prepare(X, mask, every_timestep=False)
         return np.array([self._log_likelihoods(params, prepared) for params in draws])
 
     @staticmethod
     def _log_likelihoods(params, prepared):
-        """Log-likelihood of each sequence, (n_sequences,)."""
+        """Return log-likelihood of each sequence, (n_sequences,)."""
         log_likelihoods = prepared.sum_terms(decode.log_normalisers(params, prepared))
         _refuse_beyond_float32(~np.isfinite(log_likelihoods))
         return log_likelihoods
 
     def _holding_table(self, holding_times):
-        """How long syllables are held in a simulation; None of a model with self-transitions."""
+        """Return how long syllables are held in a simulation; None with self-transitions."""
         if self.self_transitions_:
             if holding_times is not None:
                 raise ValueError(
@@ -1152,18 +1080,35 @@ class EfficientHHMM(
             )
         return self._holding_times
 
-    def _emission_sampler(self):
-        """The name of the sampler, not "auto"."""
-        if self.emission_sampler != "auto":
-            return self.emission_sampler
-        return "hmc" if self.emission_solver == "newton" else "laplace"
+    def _options(self):
+        """Return `Options` of a fit."""
+        is_sampler, max_iter = self.algorithm == "gibbs", int(self.emission_gd_iters)
+        if self.emission_solver == "newton":
+            solver, sampler = Newton(max_iter), "hmc"
+        else:
+            rate = to_float(self.emission_gd_lr, "emission_gd_lr")
+            solver, sampler = Adam(max_iter, rate), "laplace"
+        return Options(
+            algorithm=self.algorithm,
+            n_iter=int(self.max_iter),
+            n_chains=int(self.n_chains),
+            n_draws=int(self.n_draws) if is_sampler else 0,
+            tol=to_float(self.tol, "tol"),
+            solver=solver,
+            sampler=sampler if self.emission_sampler == "auto" else self.emission_sampler,
+            message_passing=self.message_passing,
+            priors=self._priors(),
+            learnt=self._learnt(),
+            is_blind=isinstance(self.init, str) and self.init in ("prior", "random"),
+            verbose=self.verbose,
+        )
 
     def _learnt(self):
-        """Names of the scales and concentrations that are learnt."""
+        """Return names of the scales and concentrations that are learnt."""
         return tuple(name for name in Priors._fields if isinstance(getattr(self, name), str))
 
-    def _terms(self, n_states, n_syllables, self_transitions):
-        """The terms of the emissions: those whose scale is not 0."""
+    def _terms(self, n_syllables, self_transitions):
+        """Return the terms of the emissions: those whose scale is not 0."""
         names = tuple(
             term.name
             for term in ALL_TERMS
@@ -1174,10 +1119,10 @@ class EfficientHHMM(
                 f"all of {', '.join(term.sigma for term in ALL_TERMS)} are 0, which leaves no "
                 "emission parameter. At least one must be positive or 'auto'"
             )
-        return Terms(n_states, n_syllables, names, self_transitions)
+        return Terms(int(self.n_states), n_syllables, names, self_transitions)
 
     def _priors(self, learnt=FIRST_GUESS):
-        """The priors that the algorithm uses, with values of what is learnt."""
+        """Return the priors that the algorithm uses, with values of what is learnt."""
 
         def value(name):
             given = getattr(self, name)
@@ -1186,8 +1131,8 @@ class EfficientHHMM(
         priors = Priors(*(np.float64(value(name)) for name in Priors._fields))
         return priors if self.algorithm == "gibbs" else with_a_mode(priors)
 
-    def _origin(self, checked, n_syllables):
-        """Where the fit starts: name of an `init`, states, parameters, or ends of chains."""
+    def _checked_init(self, checked, n_syllables):
+        """Return where the fit starts: name of an `init`, states, parameters, or ends of chains."""
         n_states = int(self.n_states)
         if self.warm_start and hasattr(self, "_ends"):
             name = "what warm_start goes on from"
@@ -1202,116 +1147,6 @@ class EfficientHHMM(
             lengths = [len(sequence) for sequence in checked.sequences]
             init = read.check_states(init, checked.layout, lengths, n_states, name="init")
         return init
-
-    def _starts(self, origin, rng, checkpoint, sequences, prepared, run_one):
-        """Where the chains start."""
-        settings, n_chains = run_one.keywords["settings"], int(self.n_chains)
-        priors = self._priors()
-        prepared = prepared if self.algorithm == "gibbs" else None
-        pasts = [None] * n_chains
-        if checkpoint is not None:
-            pasts, rng = checkpoint.pasts, checkpoint.rng(rng)
-        resumed = [
-            past and starts.resumed_start(past, prepared, priors, settings=settings)
-            for past in pasts
-        ]
-        if all(resumed):
-            checkpoint.started(rng)
-            return resumed
-        if isinstance(origin, list) and isinstance(origin[0], End):
-            new = starts.further_starts(
-                rng, origin, prepared, priors, n_chains=n_chains, settings=settings
-            )
-        else:
-            new = starts.new_starts(
-                rng,
-                origin,
-                sequences,
-                prepared,
-                priors,
-                run_one,
-                n_chains=n_chains,
-            )
-        if checkpoint is not None:
-            checkpoint.started(rng)
-        return [old or start for old, start in zip(resumed, new, strict=True)]
-
-    def _store(self, results, checked, prepared):
-        """Set the fitted attributes from the results of all chains; returns what to warn of."""
-        is_sampler, terms = self.algorithm == "gibbs", prepared.terms
-        self.n_iter_ = max(len(result.trace.log_joint) for result in results)
-        self.log_joint_ = self._traces(results, "log_joint")
-        self.log_likelihood_ = self._traces(results, "log_likelihood")
-        compared = self.log_likelihood_ if self._learnt() else self.log_joint_
-        height = heights(compared) if is_sampler else self.log_joint_[:, -1]
-        self.best_chain_ = int(np.argmax(height))
-        best = results[self.best_chain_]
-        chain = best.chain
-        if is_sampler:
-            states = [prepared.states_by_timestep(chain.states, chain.logits, chain.trans_probs)]
-        else:
-            params = all_params(chain.logits, chain.trans_probs)
-            prepared = prepare(checked.sequences, terms, self.message_passing, every_timestep=True)
-            states = decode.viterbi(params, prepared)
-        states = prepared.unpack(states, checked.layout, fill=-1)
-        flat = np.concatenate([np.ravel(row) for row in states])
-        usage = np.bincount(flat[flat >= 0], minlength=self.n_states)
-        order = np.argsort(-usage, kind="stable")
-        new_name = np.append(np.argsort(order), -1).astype(np.int32)  # -1 on padding stays
-        is_array = checked.layout.is_array
-        self.states_ = new_name[states] if is_array else [new_name[row] for row in states]
-        self.n_syllables_ = terms.n_syllables
-        self.self_transitions_ = terms.self_transitions
-        self._mean_run = read.mean_run_length(checked.sequences)
-        if not terms.self_transitions:
-            self._holding_times = holding_times_of(checked.sequences, terms.n_syllables)
-        self._ends = [result.end for result in results]
-        if is_sampler:
-            kept = draws.of_equal_number([(result.kept, result.kept_sweeps) for result in results])
-            learnt = self._learnt()
-            self.posterior_ = draws.align(
-                [kept for kept, _ in kept], chain, order, terms, learnt=learnt
-            )
-            self._kept_sweeps = np.stack([sweeps for _, sweeps in kept])
-            means = jax.tree.map(lambda part: part[self.best_chain_].mean(axis=0), self.posterior_)
-            params = Params(*(getattr(means, name) for name in Params._fields))
-            self.sigmas_ = self._priors(means.sigmas)._asdict()
-            self.emission_acceptance_ = self._traces(results, "emission_acceptance")
-            self.emission_diverging_ = self._traces(results, "emission_diverging")
-            judged = convergence.judge_chains(compared, bool(learnt))
-        else:
-            for name in _OF_DRAWS:
-                vars(self).pop(name, None)  # of an earlier fit by another algorithm
-            params = draws.permute(params, order)
-            self.sigmas_ = jax.tree.map(np.asarray, chain.priors)._asdict()
-            judged = convergence.judge_ascent(
-                self.algorithm, best.trace.log_joint, best.stopped, self.tol
-            )
-        for name, values in with_zeros(params)._asdict().items():
-            setattr(self, f"{name}_", np.asarray(values))
-        self.sigmas_ = _floats(self.sigmas_)
-        self.converged_ = judged.converged
-        vars(self).pop("emission_losses_", None)
-        if self.algorithm != "gradient":
-            self.emission_losses_ = chain.emission_losses[: int(chain.emission_n_iter)]
-        decrement = np.concatenate([result.trace.emission_decrement for result in results])
-        messages = [*judged.warnings, *convergence.judge_solves(decrement, self.emission_solver)]
-        stuck = convergence.judge_acceptance(self.emission_acceptance_) if is_sampler else []
-        self.converged_ = self.converged_ and not stuck
-        messages += stuck
-        return [
-            *map(ConvergenceWarning, messages),
-            *map(_validation.UnusedStatesWarning, convergence.describe_unused(usage[order])),
-            *map(
-                _validation.ShortStatesWarning,
-                convergence.describe_short(self.states_, self._mean_run, self.self_transitions_),
-            ),
-        ]
-
-    def _traces(self, results, name):
-        """What was recorded a sweep, (n_chains, n_iter_); a chain that stopped repeats its last."""
-        traces = [getattr(result.trace, name) for result in results]
-        return np.stack([np.pad(x, (0, self.n_iter_ - len(x)), mode="edge") for x in traces])
 
     def _prepare(self, X, mask, *, every_timestep=True):
         """Check X and lay it out for a fitted model: params, prepared, checked."""
@@ -1346,7 +1181,7 @@ def _spread(values):
 
 
 def _published(state):
-    """The attributes of a model of version 0.1, with what was added since at its meaning there."""
+    """Add to a model of version 0.1 what was added since, at its meaning there."""
     state = ADDED_SETTINGS | state
     if "emission_base_" in state:
         names = ("emission_base", "emission_biases", "trans_probs")
@@ -1358,7 +1193,7 @@ def _published(state):
 
 
 def _checked_probabilities(parts, prepared, checked):
-    """Probabilities of states in the form of X, NaN on padding alone."""
+    """Return probabilities of states in the form of X, NaN on padding alone."""
     probabilities = prepared.unpack(parts, checked.layout, fill=np.nan)
     rows = zip(probabilities, checked.sequences, strict=True)
     _refuse_beyond_float32([np.isnan(row[: len(x)]).any() for row, x in rows])
@@ -1378,6 +1213,6 @@ def _refuse_beyond_float32(is_bad):
 
 @double_precision  # called by hooks, under the caller's settings
 def _params_of(chain):
-    """The fitted attributes that the parameters of a chain are."""
+    """Return the parameters of a chain as fitted attributes."""
     params = with_zeros(all_params(chain.logits, chain.trans_probs))
     return {f"{name}_": np.asarray(values) for name, values in params._asdict().items()}

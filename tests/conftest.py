@@ -53,13 +53,14 @@ def compiled_kernels(request):
 @pytest.fixture
 def n_sweep_traces(monkeypatch):
     """A function: how often the Gibbs sweep has been traced, which is how often it was compiled."""
-    traces, sweep = [], gibbs.sweep
+    traces = []
 
-    def counting_sweep(*args, **kwargs):
+    def counting(*args, **kwargs):
         traces.append(None)
-        return sweep(*args, **kwargs)
+        return gibbs.update_params(*args, **kwargs)
 
-    monkeypatch.setattr(gibbs, "sweep", counting_sweep)
-    compiled.fused.clear_cache()
+    counted = gibbs.GIBBS._replace(update_params=counting)
+    monkeypatch.setitem(compiled.ALTERNATING, "gibbs", counted)
+    compiled.sweeps_in_one_call.clear_cache()
     yield lambda: len(traces)
-    compiled.fused.clear_cache()  # what was compiled meanwhile calls the counter
+    compiled.sweeps_in_one_call.clear_cache()  # what was compiled meanwhile calls the counter

@@ -32,6 +32,7 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
+from hhmm._emission_solvers import Newton
 from hhmm._inference import chain as chains
 from hhmm._inference import gibbs, initialise
 from hhmm._inference.chain import Settings
@@ -209,32 +210,31 @@ def _draw_index(rng, weights):
 
 
 class Kernel(NamedTuple):
-    """A Gibbs sweep of many chains at once, as `chain.sweep` takes an algorithm."""
+    """A Gibbs sweep of many chains at once."""
 
     settings: Settings
     by_runs: bool
     params: Any  # `gibbs.update_params`, compiled
     states: Any  # `gibbs.update_states`, compiled
 
-    def update_params(self, *arguments, settings):
-        return self.params(*arguments)
-
-    def update_states(self, *arguments, settings):
-        return self.states(*arguments)
-
     def sweep(self, keys, number, chain, data):
         """The sweep of a number: `chain.sweep`, with keys of chains."""
 
         def one(key, chain, data):
-            key = jax.random.fold_in(key, number)
-            return chains.sweep(self, key, chain, data, 0.0, chains.Phase(), settings=self.settings)
+            return chains.sweep(
+                chains.sweep_keys(jax.random.fold_in(key, number)),
+                chain,
+                functools.partial(self.params, phase=chains.Phase()),
+                functools.partial(self.states, sequences=data),
+                self.settings.terms,
+            )
 
         return jax.vmap(one)(keys, chain, data)
 
 
 def make_kernel(terms, backend, *, by_runs=False, sampler="hmc", learnt=()):
     """Kernel of a model and a backend; halves that kernels share are compiled once."""
-    settings = Settings("newton", sampler, N_ITER, backend, terms, learnt)
+    settings = Settings(Newton(N_ITER), sampler, backend, terms, learnt)
     return Kernel(settings, by_runs, usual_params(settings), usual_states(settings))
 
 
@@ -255,7 +255,7 @@ def usual_params(settings):
 
 def usual_states(settings):
     """The same, compiled once for all samplers and whatever is learnt."""
-    return _cached_states(settings._replace(emission_sampler="", learnt=()))
+    return _cached_states(settings._replace(sampler="", learnt=()))
 
 
 _cached_params = functools.cache(compile_params)

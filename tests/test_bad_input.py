@@ -332,7 +332,7 @@ def test_an_interrupted_fit_changes_nothing(monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hhmm.estimator.run", interrupt)
+    monkeypatch.setattr("hhmm._inference.chains.iterate", interrupt)
     with pytest.raises(KeyboardInterrupt):
         model.fit(GOOD[:, :4])
     assert all(vars(model)[name] is value for name, value in before.items())

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from hhmm import EfficientHHMM
-from hhmm._inference import chains, convergence, loop
+from hhmm._inference import chains, convergence
 from hhmm._inference.draws import permute
 from hhmm._inference.prepare import prepare
 from hhmm._model.terms import Terms
@@ -135,7 +135,7 @@ def test_differences_by_hand():
     log_joint[1, -5:] = [-10, -9, -8, -7, -6]
     found = convergence.differences(log_joint)
     assert found == [convergence.Change(0, 0, 0), convergence.Change(-8, 0, 0)]
-    np.testing.assert_array_equal(convergence.heights(log_joint), [0, -8])
+    np.testing.assert_array_equal(convergence.final_log_joints(log_joint), [0, -8])
 
 
 def test_a_chain_that_still_rises_is_told():
@@ -238,10 +238,10 @@ def test_chains_share_the_cores(n_at_once, n_groups, monkeypatch):
 
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_chain_that_fails_ends_the_others(failing, monkeypatch):
-    monkeypatch.setattr(loop.joblib, "effective_n_jobs", lambda _: 2)
+    monkeypatch.setattr(chains.joblib, "effective_n_jobs", lambda _: 2)
     started, ended = threading.Event(), threading.Event()
 
-    def run_one(start, report, save):
+    def iterate(start, plan, report, save):
         if start == failing:
             started.wait(5)
             raise FloatingPointError("the log joint of sweep 3 is nan")
@@ -253,9 +253,10 @@ def test_a_chain_that_fails_ends_the_others(failing, monkeypatch):
         finally:
             ended.set()
 
+    monkeypatch.setattr(chains, "iterate", iterate)
     listeners = [(lambda *_: None, None)] * 2
     with pytest.raises(FloatingPointError, match="sweep 3 is nan"):
-        chains.run_chains([0, 1], run_one, listeners, lambda: False)
+        chains.iterate_chains([0, 1], None, listeners, lambda: False)
     assert ended.wait(5)
 
 
@@ -266,7 +267,7 @@ def test_a_failed_fit_leaves_a_fit_as_it_was(data, monkeypatch):
     def fail(*_, **__):
         raise FloatingPointError("nan")
 
-    monkeypatch.setattr("hhmm.estimator.run", fail)
+    monkeypatch.setattr("hhmm._inference.chains.iterate", fail)
     with pytest.raises(FloatingPointError):
         model.fit(data.X[:, :50])
     assert vars(model).keys() == before.keys()

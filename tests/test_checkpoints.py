@@ -16,6 +16,7 @@ import zipfile
 from pathlib import Path
 
 import jax
+import joblib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from hhmm import EfficientHHMM
-from hhmm._inference import checkpoint, draws, loop
+from hhmm._inference import checkpoint, draws
 from hhmm._model.terms import ADDED_SETTINGS
 from hhmm._runtime import files
 from hhmm._types import Params
@@ -173,7 +174,7 @@ def test_a_chain_still_under_way_when_another_fails_writes_no_more(tmp_path, mon
         is_late.set()
 
     monkeypatch.setattr(checkpoint.Checkpoint, "save", one_fails_and_one_is_late)
-    monkeypatch.setattr(loop.joblib, "effective_n_jobs", lambda _: 2)
+    monkeypatch.setattr(joblib, "effective_n_jobs", lambda _: 2)
     with pytest.raises(StopError):
         _model(n_chains=2).fit(data.X, checkpoint=path, checkpoint_every=1)
     before = path.stat().st_mtime_ns
@@ -490,7 +491,7 @@ def test_nothing_is_pickled(written):
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(
     tmp_path, data, monkeypatch, path, error, message
 ):
-    monkeypatch.setattr("hhmm.estimator.run", None)
+    monkeypatch.setattr("hhmm._inference.chains.iterate", None)
     path = tmp_path / path if isinstance(path, str) else path
     with pytest.raises(error, match=message):
         _model().fit(data.X, checkpoint=path)

@@ -26,7 +26,7 @@ EMPTY = [np.array([], np.int32)]
         ("sequential", LONG_HELD, "sequential", False),
         ("compressed", CHANGING, "compressed", True),
         ("parallel", CHANGING, "parallel", False),
-        ("parallel", HELD, "parallel", True),
+        ("parallel", HELD, "parallel_runs", True),
         ("parallel", EMPTY, "parallel", False),
     ],
 )
@@ -37,10 +37,13 @@ def test_choice_on_a_cpu(monkeypatch, message_passing, sequences, backend, by_ru
     assert (choice.n_powers is not None) == by_runs
 
 
-@pytest.mark.parametrize(("sequences", "by_runs"), [(CHANGING, False), (HELD, True)])
-def test_on_an_accelerator_auto_is_parallel(monkeypatch, sequences, by_runs):
+@pytest.mark.parametrize(
+    ("sequences", "backend"), [(CHANGING, "parallel"), (HELD, "parallel_runs")]
+)
+def test_on_an_accelerator_auto_is_parallel(monkeypatch, sequences, backend):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert choose(sequences, TERMS, "auto").backend == "parallel"
-    assert (choose(sequences, TERMS, "auto").n_powers is not None) == by_runs
+    choice = choose(sequences, TERMS, "auto")
+    assert choice.backend == choose(sequences, TERMS, backend).backend == backend
+    assert (choice.n_powers is not None) == (backend == "parallel_runs")
     assert choose(sequences, TERMS, "sequential").backend == "sequential"
     assert choose(sequences, TERMS, "compressed").backend == "compressed"

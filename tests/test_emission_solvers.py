@@ -1,6 +1,6 @@
 """Emission solvers and samplers against a dense objective, Newton, Hessian and quadrature.
 
-The contract tests run for every solver: a new one is a row of ``SOLVERS``.
+The contract tests run for every solver: a new one is a row of ``REACH``.
 """
 
 import functools
@@ -14,7 +14,7 @@ import scipy.integrate
 import scipy.optimize
 import scipy.stats
 
-from hhmm._emission_solvers import SAMPLERS, SOLVERS, hmc, laplace
+from hhmm._emission_solvers import SAMPLERS, Adam, Newton, hmc, laplace
 from hhmm._emission_solvers.objective import (
     conjugate_gradients,
     curvature,
@@ -40,8 +40,8 @@ SIGMAS = (0.8, 1.7)
 # what each solver needs to reach the mode from zero on this problem, and how close it comes:
 # at a fixed learning rate Adam ends in a small cycle around the mode
 REACH = {
-    "newton": {"max_iter": 100, "learning_rate": 0.0},
-    "adam": {"max_iter": 20_000, "learning_rate": 3e-3},
+    "newton": Newton(100),
+    "adam": Adam(20_000, 3e-3),
 }
 CLOSENESS = {"newton": 1e-8, "adam": 1e-4}
 
@@ -110,16 +110,16 @@ def test_conjugate_gradients_solve_with_the_hessian(problem):
     np.testing.assert_allclose(_theta(TERMS.unstack(solution)), expected, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("solver", sorted(SOLVERS))
+@pytest.mark.parametrize("solver", sorted(REACH))
 def test_solver_reaches_the_mode_of_a_dense_newton(problem, solver):
-    solution = _solve(problem, solver, **REACH[solver])
+    solution = _solve(problem, REACH[solver])
     np.testing.assert_allclose(_theta(solution.mode), problem.mode, atol=CLOSENESS[solver])
     assert solution.decrement < CLOSENESS[solver]
 
 
-@pytest.mark.parametrize("solver", sorted(SOLVERS))
+@pytest.mark.parametrize("solver", sorted(REACH))
 def test_losses_are_the_objective_one_an_iteration(problem, solver):
-    solution = _solve(problem, solver, **REACH[solver])
+    solution = _solve(problem, REACH[solver])
     losses = solution.losses[: int(solution.n_iter)]
     np.testing.assert_allclose(losses[0], problem.dense.value(np.zeros_like(problem.mode)))
     np.testing.assert_allclose(losses[-1], problem.dense.value(problem.mode))
@@ -127,10 +127,10 @@ def test_losses_are_the_objective_one_an_iteration(problem, solver):
     assert np.isnan(solution.losses[int(solution.n_iter) :]).all()
 
 
-@pytest.mark.parametrize("solver", sorted(SOLVERS))
+@pytest.mark.parametrize("solver", sorted(REACH))
 def test_a_solve_cut_short_tells_its_decrement(problem, solver):
     """The decrement reported is about the excess of the objective over its minimum."""
-    solution = _solve(problem, solver, **(REACH[solver] | {"max_iter": 1}))
+    solution = _solve(problem, REACH[solver]._replace(max_iter=1))
     # newton tells the decrement from before its step, adam the one from after
     theta = np.zeros_like(problem.mode) if solver == "newton" else _theta(solution.mode)
     gradient = problem.dense.gradient(theta)
@@ -142,13 +142,13 @@ def test_a_solve_cut_short_tells_its_decrement(problem, solver):
 @double_precision
 def test_newton_falls_at_every_iteration_from_far_away(problem):
     start = _logits(problem, 30 * np.random.default_rng(4).standard_normal(problem.mode.shape))
-    solution = _solve(problem, "newton", start=start, **REACH["newton"])
+    solution = _solve(problem, REACH["newton"], start=start)
     losses = solution.losses[: int(solution.n_iter)]
     assert (np.diff(losses) <= 1e-9).all()
     np.testing.assert_allclose(_theta(solution.mode), problem.mode, atol=1e-8)
 
 
-@pytest.mark.parametrize("solver", sorted(SOLVERS))
+@pytest.mark.parametrize("solver", sorted(REACH))
 @double_precision
 def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
     """Whitened draws are standard normal: their covariance is tested entry by entry.
@@ -159,13 +159,11 @@ def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
     n_draws, n_params = 20_000, len(problem.mode)
     keys = jax.random.split(key_from_random_state(0), n_draws)
     solve = functools.partial(
-        SOLVERS[solver],
+        {"newton": Newton(10), "adam": Adam(10, 1e-12)}[solver].solve,
         TERMS,
         problem.counts,
         problem.priors,
         _logits(problem, problem.mode),
-        max_iter=10,
-        learning_rate=1e-12,
         tol=1e-10,
     )
     draw = jax.jit(
@@ -218,9 +216,7 @@ def test_hmc_draws_from_the_posterior_itself(sampler):
     reduced = emission_counts(terms, SufficientStats(None, counts))
     priors = Priors(*map(np.float64, (*sigmas, 1, 1)))
     start = logits_from_params(Params(*dense.split(dense.mode()), None))
-    solve = functools.partial(
-        SOLVERS["newton"], terms, reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
-    )
+    solve = functools.partial(Newton(50).solve, terms, reduced, priors, start, tol=1e-6)
 
     def chain(key):
         def step(current, key):
@@ -289,13 +285,11 @@ def test_hmc_leaves_posteriors_under_wide_priors_as_they_are(sampler):
     @functools.partial(jax.vmap, in_axes=(0, 0, None, None))
     def walk(key, current, mode, priors):
         solve = functools.partial(
-            SOLVERS["newton"],
+            Newton(50).solve,
             terms,
             reduced,
             priors,
             mode,
-            max_iter=50,
-            learning_rate=0.0,
             tol=1e-6,
         )
 
@@ -358,9 +352,7 @@ def test_tuning_is_of_the_warm_up_alone_and_finds_its_target():
     reduced = emission_counts(terms, SufficientStats(None, counts))
     priors = Priors(*map(np.float64, (2.0, 2.0, 1, 1)))
     start = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
-    solve = functools.partial(
-        SOLVERS["newton"], terms, reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
-    )
+    solve = functools.partial(Newton(50).solve, terms, reduced, priors, start, tol=1e-6)
 
     @jax.jit
     def step(key, current, warming_up, tuning):
@@ -390,13 +382,11 @@ def test_tuning_is_of_the_warm_up_alone_and_finds_its_target():
 def test_hmc_far_from_the_mode_comes_back(problem):
     """Counts that the parameters have never seen, as in the first sweeps of a chain."""
     solve = functools.partial(
-        SOLVERS["newton"],
+        Newton(50).solve,
         TERMS,
         problem.counts,
         problem.priors,
         _logits(problem, problem.mode),
-        max_iter=50,
-        learning_rate=0.0,
         tol=1e-6,
     )
     step = jax.jit(
@@ -428,9 +418,7 @@ def test_degenerate_sizes(n_states, n_syllables, sampler):
     reduced = emission_counts(terms, SufficientStats(None, counts))
     start = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
     priors = Priors(*map(np.float64, (*SIGMAS, 1, 1)))
-    solve = functools.partial(
-        SOLVERS["newton"], terms, reduced, priors, start, max_iter=50, learning_rate=0.0, tol=1e-20
-    )
+    solve = functools.partial(Newton(50).solve, terms, reduced, priors, start, tol=1e-20)
     drawn = SAMPLERS[sampler](
         key_from_random_state(0), terms, reduced, priors, start, solve, False, TUNING
     )
@@ -442,24 +430,22 @@ def test_degenerate_sizes(n_states, n_syllables, sampler):
 
 
 @double_precision
-def _solve(problem, solver, *, max_iter, learning_rate, start=None):
+def _solve(problem, solver, *, start=None):
     if start is None:
         start = _logits(problem, np.zeros_like(problem.mode))
-    solution = _compiled(solver, max_iter)(problem.counts, problem.priors, start, learning_rate)
+    solution = _compiled(solver)(problem.counts, problem.priors, start)
     return jax.tree.map(np.asarray, solution)
 
 
 @functools.cache
-def _compiled(solver, max_iter):
+def _compiled(solver):
     @jax.jit
-    def solve(counts, priors, start, learning_rate):
-        return SOLVERS[solver](
+    def solve(counts, priors, start):
+        return solver.solve(
             TERMS,
             counts,
             priors,
             start,
-            max_iter=max_iter,
-            learning_rate=learning_rate,
             tol=1e-20,
             right_hand_side=lambda hessian: jnp.ones_like(TERMS.stack(start)),
         )

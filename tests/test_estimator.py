@@ -480,13 +480,13 @@ def test_a_chain_that_rarely_accepts_is_warned_of(data, monkeypatch, n_chains):
     assert not convergence.judge_acceptance(acceptance[:, ::-1])
 
     monkeypatch.setattr(hmc, "DIVERGENT", -np.inf)
-    compiled.fused.clear_cache()
+    compiled.sweeps_in_one_call.clear_cache()
     model = EfficientHHMM(
         2, emission_sampler="hmc", init="prior", n_chains=n_chains, max_iter=24, random_state=0
     )
     with pytest.warns(ConvergenceWarning, match="accepted proposals .* with probability 0 on"):
         model.fit(data.X)
-    compiled.fused.clear_cache()  # what was compiled here accepts nothing
+    compiled.sweeps_in_one_call.clear_cache()  # what was compiled here accepts nothing
 
 
 def test_hmc_without_newton_is_refused():

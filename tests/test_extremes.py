@@ -15,9 +15,10 @@ import scipy.special
 import scipy.stats
 
 from hhmm import EfficientHHMM
-from hhmm._emission_solvers import laplace, newton
+from hhmm._emission_solvers import Newton, laplace
 from hhmm._emission_solvers.objective import emission_counts
-from hhmm._inference import choose, compiled, gibbs, initialise, search
+from hhmm._inference import chain as chains
+from hhmm._inference import choose, compiled, initialise, search
 from hhmm._inference.chain import Settings
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
@@ -200,7 +201,7 @@ def test_a_tiny_concentration_puts_all_on_one_state_and_on_each_as_often():
     on_device = [
         draw_trans_probs(key_from_random_state(i), np.zeros((n, n)), priors) for i in range(10)
     ]
-    settings = Settings("newton", "laplace", 1, "sequential", Terms(n, 2))
+    settings = Settings(Newton(1), "laplace", "sequential", Terms(n, 2))
     on_host = [
         initialise.start_from_prior(
             np.random.RandomState(i), None, priors, settings=settings
@@ -229,9 +230,7 @@ def test_what_is_not_seen_keeps_its_prior():
     terms = Terms(2, 4)
     stats = emission_counts(terms, SufficientStats(None, counts))
     start = EmissionLogits(np.zeros((4, 4)), np.zeros((2, 4)))
-    solve = functools.partial(
-        newton.solve, terms, stats, priors, start, max_iter=50, learning_rate=0.0, tol=1e-6
-    )
+    solve = functools.partial(Newton(50).solve, terms, stats, priors, start, tol=1e-6)
 
     def draw(key):
         drawn = laplace.draw(key, terms, stats, priors, start, solve, False, None)
@@ -253,13 +252,11 @@ def test_counts_of_a_billion():
     posterior = oracles.EmissionPosterior(counts, 2.0, 1.0)
     base, biases = posterior.split(posterior.mode())
     terms, priors = Terms(2, 4), Priors(2.0, 1.0, 1.0, 100.0)
-    solution = newton.solve(
+    solution = Newton(50).solve(
         terms,
         emission_counts(terms, SufficientStats(None, counts)),
         priors,
         EmissionLogits(np.zeros((4, 4)), np.zeros((2, 4))),
-        max_iter=50,
-        learning_rate=0.0,
         tol=1e-6,
         right_hand_side=lambda hessian: jnp.zeros((6, 4)),
     )
@@ -325,7 +322,7 @@ def test_the_race_does_not_see_syllables_that_do_not_occur(monkeypatch):
     priors = Priors(*map(np.float64, (1.0, 1.0, 1.0, 100.0)))
 
     def race(sequences, n_syllables):
-        settings = Settings("newton", "laplace", 100, "sequential", Terms(2, n_syllables))
+        settings = Settings(Newton(100), "laplace", "sequential", Terms(2, n_syllables))
         rng = np.random.RandomState(0)
         return double_precision(search.search)(rng, list(sequences), priors, settings=settings)
 
@@ -434,18 +431,18 @@ def test_a_planted_nan_is_named_and_leaves_a_fit_as_it_was(quantity, message, pl
 @pytest.fixture
 def planted_nan(monkeypatch):
     """A function that has every Gibbs sweep from now on end with NaN in a field of the chain."""
-    sweep = gibbs.sweep
+    sweep = chains.sweep
 
     def plant(quantity):
         def failing(*args, **kwargs):
             chain = sweep(*args, **kwargs)
             return chain._replace(**{quantity: _not_a_number(getattr(chain, quantity))})
 
-        monkeypatch.setattr(gibbs, "sweep", failing)
-        compiled.fused.clear_cache()
+        monkeypatch.setattr(chains, "sweep", failing)
+        compiled.sweeps_in_one_call.clear_cache()
 
     yield plant
-    compiled.fused.clear_cache()  # what was compiled meanwhile plants NaN
+    compiled.sweeps_in_one_call.clear_cache()  # what was compiled meanwhile plants NaN
 
 
 @pytest.mark.parametrize("x64", [False, True])

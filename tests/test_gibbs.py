@@ -1,5 +1,6 @@
 """The Gibbs sweep, the loop that drives it, what is kept of it, and when it has settled."""
 
+import functools
 import itertools
 import types
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from hhmm import EfficientHHMM
+from hhmm._emission_solvers import Newton
+from hhmm._inference import chain as chains
 from hhmm._inference import compiled, draws, gibbs, initialise, loop
 from hhmm._inference.chain import Phase, Settings, Stages
 from hhmm._inference.convergence import drift
@@ -26,7 +29,7 @@ from tests.published import PUBLISHED
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 10.0)))
 N_STATES, N_SYLLABLES = 2, 4
 TERMS = Terms(N_STATES, N_SYLLABLES)
-SETTINGS = Settings("newton", "laplace", 100, "sequential", TERMS)
+SETTINGS = Settings(Newton(100), "laplace", "sequential", TERMS)
 
 
 @pytest.fixture(scope="module")
@@ -77,17 +80,9 @@ def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0):
             PRIORS,
             settings=SETTINGS,
         )
-    return loop.run(
-        loop.Start(key_from_random_state(seed), chain, first_sweep),
-        prepared,
-        np.float64(0.01),
-        algorithm="gibbs",
-        settings=SETTINGS,
-        n_iter=n_iter,
-        n_draws=5,
-        stages=Stages(),
-        report=lambda *_: None,
-    )
+    plan = loop.Plan(prepared, "gibbs", SETTINGS, n_iter, Stages(), n_draws=5)
+    start = loop.Start(key_from_random_state(seed), chain, first_sweep)
+    return loop.iterate(start, plan, report=lambda *_: None)
 
 
 @double_precision
@@ -131,8 +126,12 @@ def test_log_joint_of_a_sweep_is_that_of_its_parameters():
         logits=logits_from_params(Params(*model)),
         trans_probs=model.trans_probs,
     )
-    chain = jax.jit(gibbs.sweep, static_argnames="settings")(
-        key_from_random_state(0), chain, prepared.data, 0.0, Phase(), settings=SETTINGS
+    chain = chains.sweep(
+        chains.sweep_keys(key_from_random_state(0)),
+        chain,
+        functools.partial(gibbs.update_params, phase=Phase(), settings=SETTINGS),
+        functools.partial(gibbs.update_states, sequences=prepared.data, settings=SETTINGS),
+        TERMS,
     )
     expected = sum(oracles.log_likelihood(model, x) for x in data.X)
     expected += oracles.log_prior(model, 1.0, 1.0, 1.0, 10.0)
@@ -198,10 +197,10 @@ def test_no_two_draws_share_a_key(data, monkeypatch):
     monkeypatch.setitem(gibbs.BACKENDS, "sequential", backend)
     monkeypatch.setattr(gibbs, "draw_trans_probs", recorded(gibbs.draw_trans_probs))
     monkeypatch.setitem(gibbs.SAMPLERS, "laplace", recorded(gibbs.SAMPLERS["laplace"]))
-    compiled.fused.clear_cache()
+    compiled.sweeps_in_one_call.clear_cache()
     _run(data, n_iter=4)
     jax.effects_barrier()
-    compiled.fused.clear_cache()  # what was compiled here calls the recorder
+    compiled.sweeps_in_one_call.clear_cache()  # what was compiled here calls the recorder
     assert len(keys) == 4 * 3
     assert len(set(keys)) == len(keys)
 

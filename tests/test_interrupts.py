@@ -6,6 +6,7 @@ import sys
 import threading
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -159,8 +160,8 @@ def test_before_the_first_sweep_there_is_nothing_to_keep(data, monkeypatch):
 @pytest.mark.parametrize(("n_done", "n_left"), [(3, 1), (150, 1), (250, 1), (350, 2)])
 def test_chains_that_have_draws_count(data, interrupt_at, monkeypatch, n_done, n_left):
     """Chains run one after the other here: the first one alone, or whole and the next in part."""
-    monkeypatch.setattr(loop.joblib, "effective_n_jobs", lambda _: 1)
-    monkeypatch.setattr(loop, "MAX_SWEEPS_PER_DISPATCH", 1)
+    monkeypatch.setattr(joblib, "effective_n_jobs", lambda _: 1)
+    monkeypatch.setattr(loop, "MAX_SWEEPS_PER_CALL", 1)
     model = _model(n_chains=3)
     whole = _quiet_fit(clone(model), data.X)
     interrupt_at(n_done)

@@ -1,11 +1,15 @@
 """Groups of lanes on several cores, and what a fit on long runs keeps in memory and compiles."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 from sklearn.base import clone
 
 from hhmm import EfficientHHMM
+from hhmm._emission_solvers import Newton
+from hhmm._inference import chain as chains
 from hhmm._inference import compiled, gibbs, initialise
 from hhmm._inference.chain import Phase, Settings
 from hhmm._inference.prepare import prepare
@@ -149,13 +153,19 @@ def test_a_sweep_over_runs_holds_no_array_of_timesteps_by_states():
 def _largest_array(sequences, backend):
     """Number of entries of the largest array in a sweep, loops and branches included."""
     prepared = prepare(sequences, TERMS, backend, every_timestep=False)
-    settings = Settings("newton", "laplace", 100, backend, TERMS)
+    settings = Settings(Newton(100), "laplace", backend, TERMS)
     chain = initialise.start_from_prior(
         np.random.RandomState(0), prepared, PRIORS, settings=settings
     )
 
     def sweep(key, chain, data):
-        return gibbs.sweep(key, chain, data, 0.0, Phase(), settings=settings)
+        return chains.sweep(
+            chains.sweep_keys(key),
+            chain,
+            functools.partial(gibbs.update_params, phase=Phase(), settings=settings),
+            functools.partial(gibbs.update_states, sequences=data, settings=settings),
+            TERMS,
+        )
 
     jaxpr = jax.make_jaxpr(sweep)(key_from_random_state(0), chain, prepared.data)
     return max(_sizes(jaxpr.jaxpr))
@@ -187,10 +197,11 @@ def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(backend, mon
         return counted
 
     monkeypatch.setattr(lanes, "n_groups", lambda *_: 2)
-    monkeypatch.setattr(gibbs, "update_params", counting("params", gibbs.update_params))
+    counted = gibbs.GIBBS._replace(update_params=counting("params", gibbs.update_params))
+    monkeypatch.setitem(compiled.ALTERNATING, "gibbs", counted)
     module = BACKENDS[backend]
     monkeypatch.setattr(module, "sample", counting("states", module.sample))
-    kernels = (compiled.update_params, compiled.update_states)
+    kernels = (compiled._update_params, compiled._update_states)
     for kernel in kernels:
         kernel.clear_cache()
     for lengths, kappa, max_iter in [

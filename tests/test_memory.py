@@ -51,7 +51,7 @@ def test_emissions_count_by_states_and_pairs_of_syllables():
     ],
 )
 def test_a_fit_that_cannot_be_is_refused_before_it_begins(X, parameters, message, monkeypatch):
-    monkeypatch.setattr("hhmm.estimator.run_chains", None)
+    monkeypatch.setattr("hhmm._inference.fit.iterate_chains", None)
     model = EfficientHHMM(2, init="prior", **parameters)
     with pytest.raises(MemoryError, match=rf"would take about {SIZE} of memory.*{message}"):
         model.fit(X)

@@ -19,7 +19,7 @@ import scipy.special
 import scipy.stats
 
 from hhmm import EfficientHHMM
-from hhmm._emission_solvers import laplace, newton, scales, slices
+from hhmm._emission_solvers import Newton, laplace, scales, slices
 from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference import gibbs, initialise, search
@@ -428,14 +428,14 @@ def test_no_two_draws_of_a_sweep_share_a_key(monkeypatch):
     ]:
         monkeypatch.setattr(module, name, recorded(getattr(module, name)))
     terms, learnt = Terms(2, 3, ALL), (*SIGMAS.values(), *CONCENTRATIONS)
-    settings = Settings("newton", "laplace", 50, "sequential", terms, learnt)
+    settings = Settings(Newton(50), "laplace", "sequential", terms, learnt)
     x = [np.random.default_rng(0).integers(0, 3, 60).astype(np.int32)]
     chain = initialise.start_from_random_states(
         np.random.RandomState(0), x, None, PRIORS, settings=settings
     )
     update = jax.jit(functools.partial(gibbs.update_params, settings=settings))
     key_emission, key_trans, _ = jax.random.split(key_from_random_state(0), 3)
-    jax.block_until_ready(update(key_emission, key_trans, chain, 0.0, Phase()))
+    jax.block_until_ready(update(key_emission, key_trans, chain, Phase()))
     jax.effects_barrier()
     # two gamma variables, a normal and a uniform number of each term; a slice and normal numbers
     # of each pair of terms; a slice of each concentration
@@ -490,13 +490,11 @@ def test_estimates_of_scales_settle_at_the_true_ones():
 
     @jax.jit
     def iterate(priors, point):
-        solution = newton.solve(
+        solution = Newton(50).solve(
             terms,
             reduced,
             priors,
             terms.unstack(point),
-            max_iter=50,
-            learning_rate=0.0,
             tol=1e-6,
             right_hand_side=lambda hessian: draw_with_hessian_covariance(
                 key, terms, reduced, hessian
@@ -608,7 +606,7 @@ def test_a_fit_goes_on_at_the_scales_that_it_learnt(data, algorithm, monkeypatch
 
     Scales stay as they are for four (eight) of them: so many of the twelve, and not of each six.
     """
-    monkeypatch.setattr("hhmm.estimator.N_HELD", 4)
+    monkeypatch.setattr("hhmm._inference.fit.N_HELD", 4)
     given = {"algorithm": algorithm, "init": "prior", "random_state": 0, "tol": 0.0}
     given |= WITHOUT_USAGE
     given["emission_sampler"] = "laplace"  # which does the same while a chain warms up
@@ -628,7 +626,7 @@ def test_the_race_learns_scales(data):
     """Finalists have one value of each scale of the emissions, near the true one."""
     priors = Priors(*map(np.float64, (10.0, 10.0, 1.0, 100.0)))
     learnt = (SIGMAS["base"], SIGMAS["biases"], "trans_kappa")
-    settings = Settings("newton", "laplace", 100, "sequential", Terms(2, 8), learnt)
+    settings = Settings(Newton(100), "laplace", "sequential", Terms(2, 8), learnt)
     finalists = search.search(
         np.random.RandomState(0), list(data.X[:10]), priors, settings=settings
     )

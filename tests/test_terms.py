@@ -17,7 +17,7 @@ import scipy.optimize
 import scipy.stats
 
 from hhmm import EfficientHHMM
-from hhmm._emission_solvers import hmc, laplace, newton
+from hhmm._emission_solvers import Newton, hmc, laplace, newton
 from hhmm._emission_solvers.objective import (
     conjugate_gradients,
     curvature,
@@ -598,13 +598,11 @@ def test_what_else_there_is_to_say_of_further_terms(data):
 
 
 def _find_mode(terms, reduced, start):
-    return newton.solve(
+    return Newton(50).solve(
         terms,
         reduced,
         PRIORS,
         start,
-        max_iter=50,
-        learning_rate=0.0,
         tol=1e-20,
         right_hand_side=lambda _: jnp.zeros_like(terms.stack(start)),
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hhmm import EfficientHHMM
+from hhmm._emission_solvers import Newton
 from hhmm._inference import search, windows
 from hhmm._inference.chain import Settings
 from hhmm._model.terms import Terms
@@ -135,7 +136,7 @@ def test_the_race_ends_with_starts_of_every_family():
         np.random.RandomState(0),
         list(data.X),
         PRIORS,
-        settings=Settings("newton", "laplace", 500, "sequential", Terms(2, 5)),
+        settings=Settings(Newton(500), "laplace", "sequential", Terms(2, 5)),
     )
     assert {finalist.family for finalist in finalists} == set(search.FAMILIES)
     joints = [finalist.log_joint for finalist in finalists]

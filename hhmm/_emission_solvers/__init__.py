@@ -4,7 +4,10 @@ One a file: `newton` and `adam` find the mode of the same `objective`;
 `laplace` draws around it, `hmc` from the posterior itself.
 """
 
-from hhmm._emission_solvers import adam, hmc, laplace, newton
+from hhmm._emission_solvers import hmc, laplace
+from hhmm._emission_solvers.adam import Adam
+from hhmm._emission_solvers.newton import Newton
 
-SOLVERS = {"newton": newton.solve, "adam": adam.solve}
 SAMPLERS = {"hmc": hmc.draw, "laplace": laplace.draw}
+
+__all__ = ["SAMPLERS", "Adam", "Newton"]

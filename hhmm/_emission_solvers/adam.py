@@ -5,6 +5,8 @@ steps at a fixed learning rate. Whether that was enough is judged as for `newton
 half the squared Newton decrement where it ends.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -21,23 +23,32 @@ from hhmm._model.emissions import logits_from_params, params_from_logits
 from hhmm._types import Params
 
 
-def solve(
-    terms,
-    counts,
-    priors,
-    start,
-    *,
-    max_iter,
-    learning_rate,
-    tol,
-    right_hand_side,
-    metric=lambda hessian: hessian,
-):
-    """Take `max_iter` Adam steps from `start`; arguments and returns as `newton.solve`.
+class Adam(NamedTuple):
+    """The solver, with its settings. Hashable: static under jit."""
 
-    `tol` only sets how exactly the decrement is computed; the steps do not depend on it.
-    """
-    optimizer = optax.adam(learning_rate)
+    max_iter: int  # steps, all of which are taken
+    learning_rate: float
+
+    def solve(
+        self,
+        terms,
+        counts,
+        priors,
+        start,
+        *,
+        tol,
+        right_hand_side,
+        metric=lambda hessian: hessian,
+    ):
+        """Take `max_iter` Adam steps from `start`; arguments and returns as `newton.Newton.solve`.
+
+        `tol` only sets how exactly the decrement is computed; the steps do not depend on it.
+        """
+        return _solve(terms, counts, priors, start, self, tol, right_hand_side, metric)
+
+
+def _solve(terms, counts, priors, start, settings, tol, right_hand_side, metric):
+    optimizer = optax.adam(settings.learning_rate)
 
     def point_of(params):
         return terms.stack(logits_from_params(Params(trans_probs=None, **params)))
@@ -49,7 +60,7 @@ def solve(
         return (optax.apply_updates(params, updates), state), value
 
     params = params_from_logits(start)
-    (params, _), losses = lax.scan(step, (params, optimizer.init(params)), length=max_iter)
+    (params, _), losses = lax.scan(step, (params, optimizer.init(params)), length=settings.max_iter)
     mode = point_of(params)
     _, gradient, probs = evaluate(terms, counts, priors, mode)
     hessian = curvature(terms, counts, priors, probs)
@@ -77,4 +88,4 @@ def solve(
     )
     _, (newton_step, solved) = lax.scan(solve_one, None, systems)
     decrement = 0.5 * jnp.vdot(gradient, newton_step)
-    return Solution(terms.unstack(mode), losses, jnp.int32(max_iter), decrement, solved)
+    return Solution(terms.unstack(mode), losses, jnp.int32(settings.max_iter), decrement, solved)

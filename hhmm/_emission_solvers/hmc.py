@@ -108,12 +108,12 @@ KICK_MAX_ITER = 500
 
 
 def first_tuning():
-    """`Tuning` of a chain that is new."""
+    """Return the `Tuning` of a new chain."""
     return Tuning(np.float64(np.log(FIRST_STEP)), np.int32(0))
 
 
 def tune(tuning, acceptance):
-    """`Tuning` after a proposal of the warm-up that is accepted with this probability."""
+    """Return the `Tuning` after a proposal of the warm-up accepted with this probability."""
     n_tuned = tuning.n_tuned + 1
     gain = n_tuned.astype(jnp.float64) ** -GAIN_DECAY
     log_step = tuning.log_step + gain * (acceptance - TARGET_ACCEPTANCE)

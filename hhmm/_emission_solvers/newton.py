@@ -57,44 +57,46 @@ class _State(NamedTuple):
     finished: Array  # bool: that has been done, and `direction` is its solution
 
 
-def solve(
-    terms,
-    counts,
-    priors,
-    start,
-    *,
-    max_iter,
-    learning_rate,
-    tol,
-    right_hand_side,
-    metric=lambda hessian: hessian,
-):
-    """Minimise the objective from `start`, then solve one linear system at the mode.
+class Newton(NamedTuple):
+    """The solver, with its settings. Hashable: static under jit."""
 
-    Parameters
-    ----------
-    terms : Terms
-    counts : EmissionCounts
-    priors : Priors
-    start : EmissionLogits, centred
-    max_iter : int, static
-        Newton iterations at most.
-    learning_rate : ignored
-        Taken because solvers share one signature.
-    tol : float
-        Half the squared Newton decrement at which to stop, nats.
-    right_hand_side : callable
-        Of the metric at the mode; returns (n_rows, S), centred.
-    metric : callable
-        Of the `Curvature` at the mode; returns the `Curvature` of the system solved there, that
-        of the objective itself by default.
+    max_iter: int  # Newton iterations at most
 
-    Returns
-    -------
-    solution : Solution
-    """
-    del learning_rate
+    def solve(
+        self,
+        terms,
+        counts,
+        priors,
+        start,
+        *,
+        tol,
+        right_hand_side,
+        metric=lambda hessian: hessian,
+    ):
+        """Minimise the objective from `start`, then solve one linear system at the mode.
 
+        Parameters
+        ----------
+        terms : Terms
+        counts : EmissionCounts
+        priors : Priors
+        start : EmissionLogits, centred
+        tol : float
+            Half the squared Newton decrement at which to stop, nats.
+        right_hand_side : callable
+            Of the metric at the mode; returns (n_rows, S), centred.
+        metric : callable
+            Of the `Curvature` at the mode; returns the `Curvature` of the system solved there,
+            that of the objective itself by default.
+
+        Returns
+        -------
+        solution : Solution
+        """
+        return _solve(terms, counts, priors, start, self.max_iter, tol, right_hand_side, metric)
+
+
+def _solve(terms, counts, priors, start, max_iter, tol, right_hand_side, metric):
     # The objective is evaluated in one place and systems are solved in one place, which is
     # much of what there is to compile: the first turn evaluates the start, the last one the mode.
     def turn(state):
@@ -172,5 +174,5 @@ def solve(
 
 
 def _slack(value):
-    """What rounding may add to a value: without it the last steps would be refused."""
+    """Return what rounding may add to a value: without it the last steps would be refused."""
     return 1e-14 * (1 + jnp.abs(value))

@@ -78,7 +78,7 @@ def emission_counts(terms, stats):
 
 
 def prior_precision(terms, priors):
-    """Precision of the prior by row, (n_rows, 1)."""
+    """Return precision of the prior by row, (n_rows, 1)."""
     return jnp.concatenate(
         [
             jnp.full((terms.n_rows(term), 1), getattr(priors, term.sigma) ** -2.0)
@@ -88,7 +88,7 @@ def prior_precision(terms, priors):
 
 
 def syllable_probs(terms, point):
-    """P (K, S, S) at a point (n_rows, S).
+    """Return P (K, S, S) at a point (n_rows, S).
 
     The barrier, here and in `evaluate`, keeps the compiler from repeating the exponentials
     in every expression that uses P: a sweep compiles in 3.2 s instead of 3.7.
@@ -97,7 +97,7 @@ def syllable_probs(terms, point):
 
 
 def evaluate(terms, counts, priors, point):
-    """Value, gradient and P at a point.
+    """Evaluate value, gradient and P at a point.
 
     Returns
     -------
@@ -120,18 +120,18 @@ def evaluate(terms, counts, priors, point):
 
 
 def curvature(terms, counts, priors, probs):
-    """`Curvature` at the point where P is `probs`."""
+    """Return the `Curvature` at the point where P is `probs`."""
     weighted = counts.departures[..., None] * probs
     return Curvature(probs, weighted, prior_precision(terms, priors))
 
 
 def hessian_diagonal(terms, hessian):
-    """The diagonal of the Hessian of f, not centred, (n_rows, S)."""
+    """Return the diagonal of the Hessian of f, not centred, (n_rows, S)."""
     return terms.collapse(hessian.weighted * (1 - hessian.probs)) + hessian.precision
 
 
 def preconditioner(terms, hessian):
-    """A function that applies M^-1, an approximate inverse of the Hessian, to a centred point.
+    """Return a function that applies M^-1, an approximate inverse Hessian, to a centred point.
 
     M takes syllables j apart, and what states share (base, usage) from what differs between states
     (interactions, biases). In either pair the second term is a sum over the syllable before, which
@@ -159,7 +159,7 @@ def preconditioner(terms, hessian):
     precision = {term.name: rows[0, 0] for term, rows in terms.split(hessian.precision)}
 
     def solve_pair(by_state, residuals):
-        """Solutions by name, of the terms that are by state, or of the others."""
+        """Return solutions by name, of the terms that are by state, or of the others."""
         pair = [term for term in terms.present if term.by_state == by_state]
         weight = weights[by_state]
         solutions = {}
@@ -193,7 +193,7 @@ def preconditioner(terms, hessian):
 
 
 def hessian_product(terms, hessian, direction):
-    """The Hessian of f times a centred direction (n_rows, S).
+    """Multiply the Hessian of f by a centred direction (n_rows, S).
 
     One scan step a state keeps the work in cache, and the row sums are matrix
     products with a vector of ones, which the CPU vectorises where a reduction

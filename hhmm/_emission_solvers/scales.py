@@ -181,7 +181,7 @@ def _draw_factor(key, terms, counts, point, only, sigma, prior_scale):
     key_proposal, key_test = jax.random.split(key)
 
     def proposal_from(log_factor):
-        """Log density at a factor, and mean and precision of the proposal made there."""
+        """Return log density at a factor, and mean and precision of the proposal made there."""
         factor = jnp.exp(log_factor)
         logits = fixed + factor * moving
         log_partition = jax.nn.logsumexp(logits, axis=-1)
@@ -249,7 +249,7 @@ def draw_concentrations(key, counts, priors, learnt):
 
 
 def log_prob_of_counts(counts, beta, kappa):
-    """Dirichlet-multinomial log probability of transition counts, () nats, up to a constant.
+    """Return dirichlet-multinomial log probability of transition counts, () nats, up to a constant.
 
     Beta and kappa may have further, leading axes.
     """
@@ -265,7 +265,7 @@ def log_prob_of_counts(counts, beta, kappa):
 
 
 def estimate_scales(terms, mode, spread, priors, learnt):
-    """Type-II maximum likelihood of the scales of terms, one iteration.
+    """Estimate the scales of terms by one iteration of type-II maximum likelihood.
 
     Parameters
     ----------
@@ -315,7 +315,7 @@ def _moved(priors, name, value):
 
 
 def _log_half_cauchy(log_value, prior_scale):
-    """Log density of the logarithm of a half-Cauchy variable, its slope, and minus its curvature.
+    """Return the log density of log x, x half-Cauchy, its slope, and minus its curvature.
 
     Up to a constant.
     """

@@ -1,15 +1,18 @@
 """The state of a chain of sweeps, and a sweep as Gibbs sampling and EM have it in common.
 
-Both go back and forth between two halves: parameters given what is known of the states, in the
-form of sufficient statistics, and the states given the parameters. Gibbs sampling draws each,
-EM takes the mode of the one and the expectation over the other.
+Both alternate between two halves: the parameters given what is known of the states, in the form of
+sufficient statistics, and the states given the parameters. Gibbs sampling draws each; EM takes the
+mode of the one and the expectation over the other.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from hhmm._emission_solvers import Adam, Newton
 from hhmm._emission_solvers.objective import Tuning
 from hhmm._model.joint import log_prior
 from hhmm._model.terms import Terms
@@ -19,9 +22,8 @@ from hhmm._types import Array, EmissionLogits, Priors, SufficientStats
 class Settings(NamedTuple):
     """Choices that decide what is compiled; hashable."""
 
-    emission_solver: str
-    emission_sampler: str
-    emission_gd_iters: int
+    solver: Newton | Adam  # of the emissions
+    sampler: str  # of the emissions, a key of `SAMPLERS`
     backend: str  # of message passing
     terms: Terms  # of the emissions
     learnt: tuple = ()  # fields of Priors that are learnt, in their order
@@ -66,7 +68,7 @@ class ChainState(NamedTuple):
     mode: EmissionLogits  # where the next emission solve starts
     log_joint: Array  # (), nats
     log_likelihood: Array  # (), nats, with the states summed out
-    emission_losses: Array  # (emission_gd_iters,), the last solve's
+    emission_losses: Array  # (max_iter of the solver,), the last solve's
     emission_n_iter: Array  # () int32, the last solve's
     emission_decrement: Array  # (), half the squared Newton decrement of the last solve
     emission_acceptance: Array  # (), probability that the last proposal was accepted
@@ -75,52 +77,57 @@ class ChainState(NamedTuple):
     optimizer: Any  # what the gradient algorithm carries from step to step; () for the others
 
 
-def sweep(algorithm, key, chain, sequences, learning_rate, phase, *, settings):
-    """One sweep: parameters, then states.
+class Algorithm(NamedTuple):
+    """The two halves of a sweep, as functions; `settings` are static."""
+
+    # (key_emission, key_trans, chain, phase, *, settings) -> chain
+    update_params: Callable
+    # (key, logits, trans_probs, sequences, *, settings) -> states, stats, log_likelihood
+    update_states: Callable
+
+
+def sweep(keys, chain, update_params, update_states, terms, cond=jax.lax.cond):
+    """Do one sweep: parameters, then states.
 
     Parameters
     ----------
-    algorithm : module
-        With functions `update_params` and `update_states`.
-    key : JAX key, of this sweep alone
+    keys : tuple of JAX keys
+        Of `sweep_keys`, of this sweep alone.
     chain : ChainState
-    sequences : PackedSequences or RunData
-        As the backend reads them.
-    learning_rate : () float64
-        For the solvers that have one.
-    phase : Phase
-    settings : Settings, static
+    update_params : callable
+        ``update_params(key_emission, key_trans, chain)`` returns the chain with new parameters.
+    update_states : callable
+        ``update_states(key_states, logits, trans_probs)`` returns states, stats, log-likelihood.
+    terms : Terms
+    cond : callable
+        `jax.lax.cond`, or a function of the same arguments outside of compiled code.
 
     Returns
     -------
     chain : ChainState
     """
-    key_emission, key_trans, key_states = sweep_keys(key)
-    chain = jax.lax.cond(
+    key_emission, key_trans, key_states = keys
+    chain = cond(
         chain.has_states,
-        lambda: algorithm.update_params(
-            key_emission,
-            key_trans,
-            chain,
-            learning_rate,
-            phase,
-            settings=settings,
-        ),
+        lambda: update_params(key_emission, key_trans, chain),
         lambda: chain,
     )
-    states, stats, log_likelihood = algorithm.update_states(
-        key_states, chain.logits, chain.trans_probs, sequences, settings=settings
-    )
+    logits, trans_probs = chain.logits, chain.trans_probs
+    states, stats, log_likelihood = update_states(key_states, logits, trans_probs)
     return chain._replace(
         has_states=jnp.bool_(True),
         states=states,
         stats=stats,
         log_likelihood=log_likelihood,
-        log_joint=log_likelihood
-        + log_prior(settings.terms, chain.logits, chain.trans_probs, chain.priors),
+        log_joint=log_likelihood + _log_prior(logits, trans_probs, chain.priors, terms),
     )
 
 
+@functools.partial(jax.jit, static_argnames="terms")
+def _log_prior(logits, trans_probs, priors, terms):
+    return log_prior(terms, logits, trans_probs, priors)
+
+
 def sweep_keys(key):
-    """Keys of the halves of a sweep: of the emissions, the transitions, the states."""
+    """Return keys of the halves of a sweep: of the emissions, the transitions, the states."""
     return jax.random.split(key, 3)

@@ -1,4 +1,4 @@
-"""Chains at the same time: compiled ahead, run in threads."""
+"""Chains at the same time: compiled ahead, one a thread."""
 
 import functools
 import threading
@@ -7,37 +7,36 @@ import jax
 import jax.numpy as jnp
 import joblib
 
-from hhmm._runtime.threads import in_thread, together
+from hhmm._inference.loop import iterate
+from hhmm._runtime.threads import in_thread, run_in_threads
 
-# kinds of runs that `compile_ahead` has made
-_kinds_run = set()
+# kinds of plans that `compile_ahead` has compiled
+_compiled = set()
 
 
-def compile_ahead(start, run_one):
-    """Compile what runs will need, in a thread, while their starts are still sought.
+def compile_ahead(start, plan):
+    """Compile what chains will need, in a thread, while their starts are still sought.
 
-    One sweep of a chain of no consequence is run, once for each kind of run in a process. On
+    One sweep of a chain of no consequence is done, once for each kind of plan in a process. On
     one core there is nothing to gain, and nothing is done.
 
     Parameters
     ----------
     start : Start
         Of the shapes of those that will come.
-    run_one : functools.partial
-        As for `run_chains`; its arguments tell kinds of runs apart.
+    plan : Plan
 
     Returns
     -------
     wait : callable
-        Returns when all is compiled; errors are left to the runs themselves.
+        Returns when all is compiled; errors are left to the chains themselves.
     """
-    given = run_one.keywords
-    shapes = jax.tree.map(jnp.shape, (start.chain, given["prepared"].groups))
-    kind = given["algorithm"], given["settings"], given["n_draws"], str(shapes)
-    if kind in _kinds_run or joblib.effective_n_jobs(-1) == 1:
+    shapes = jax.tree.map(jnp.shape, (start.chain, plan.prepared.groups))
+    kind = plan.algorithm, plan.settings, plan.n_draws, str(shapes)
+    if kind in _compiled or joblib.effective_n_jobs(-1) == 1:
         return lambda: None
-    _kinds_run.add(kind)
-    call = functools.partial(run_one, start, n_iter=1, report=lambda *_: None)
+    _compiled.add(kind)
+    call = functools.partial(iterate, start, plan._replace(n_iter=1), report=lambda *_: None)
     return in_thread(call, pool="ahead").exception
 
 
@@ -45,11 +44,11 @@ class _AbandonedError(Exception):
     """Another chain has failed, or the user has interrupted."""
 
 
-def run_chains(starts, run_one, listeners, ends_early):
-    """Run chains at the same time, on as many threads as joblib grants cores.
+def iterate_chains(starts, plan, listeners, ends_early):
+    """Do the sweeps of chains at the same time, in as many threads as joblib grants cores.
 
     What a chain draws does not depend on the others. When one fails, or the user interrupts, the
-    others end at their next dispatch.
+    others end after the call that is under way.
 
     Milliseconds of a sweep of four chains on two cores, one after the other / in threads / as one
     vectorised chain, which pays for the slowest emission solve of all: 200 x 1000 timesteps, 5
@@ -59,10 +58,9 @@ def run_chains(starts, run_one, listeners, ends_early):
     Parameters
     ----------
     starts : list of Start
-    run_one : callable
-        ``run_one(start, report=report, save=save)``, `run` with all other arguments given.
+    plan : Plan
     listeners : list of (callable, callable or None)
-        The `report` and the `save` of each chain.
+        The `report` and the `save` of each chain, as `iterate` takes them.
     ends_early : callable
         Whether to end all chains after the sweeps that are under way.
 
@@ -73,7 +71,7 @@ def run_chains(starts, run_one, listeners, ends_early):
     """
     abandoned, errors = threading.Event(), []
 
-    def call(start, listener):
+    def make_call(start, listener):
         report, save = listener
 
         def report_unless_abandoned(*arguments):
@@ -82,22 +80,22 @@ def run_chains(starts, run_one, listeners, ends_early):
             asked_to_end = report(*arguments)
             return asked_to_end or ends_early()
 
-        def make():
+        def call():
             if ends_early() and start.past is None:
                 return None
             try:
-                return run_one(start, report=report_unless_abandoned, save=save)
+                return iterate(start, plan, report=report_unless_abandoned, save=save)
             except Exception as error:
                 errors.append(error)
                 abandoned.set()
                 raise
 
-        return make
+        return call
 
-    calls = [call(*pair) for pair in zip(starts, listeners, strict=True)]
+    calls = [make_call(*pair) for pair in zip(starts, listeners, strict=True)]
     n_threads = min(len(calls), joblib.effective_n_jobs(-1))
     try:
-        return together(*calls, n_threads=n_threads, pool="chains")
+        return run_in_threads(*calls, n_threads=n_threads, pool="chains")
     except _AbandonedError:
         raise errors[0] from None  # what came first is the cause
     except BaseException:

@@ -25,8 +25,8 @@ import jax
 import numpy as np
 
 from hhmm._emission_solvers.objective import Tuning
-from hhmm._inference.compiled import Kept, Trace
-from hhmm._inference.loop import End, Past
+from hhmm._inference.compiled import Draws, Trace
+from hhmm._inference.loop import ChainEnd, ChainProgress
 from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, Terms
 from hhmm._runtime import files
 from hhmm._types import EmissionLogits, Priors
@@ -53,7 +53,7 @@ class Fit(NamedTuple):
 
 
 def describe(estimator, sequences, n_syllables, start, rng):
-    """What fit this is.
+    """Describe what fit this is.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def describe(estimator, sequences, n_syllables, start, rng):
 
 @contextlib.contextmanager
 def opened(path, fit, n_chains):
-    """A `Checkpoint`, with what the file holds already; nobody else comes in meanwhile.
+    """Open a `Checkpoint` with what the file holds already; nobody else can meanwhile.
 
     Raises
     ------
@@ -121,7 +121,7 @@ class Checkpoint:
 
     Attributes
     ----------
-    pasts : list of Past or None, one a chain
+    pasts : list of ChainProgress or None, one a chain
         None where a chain has done nothing.
     """
 
@@ -137,7 +137,7 @@ class Checkpoint:
             self._closed = True
 
     def rng(self, rng):
-        """The random numbers as they were at the start of the fit; `rng` itself where it is."""
+        """Return the random numbers as at the start of the fit; `rng` itself if seeded."""
         if self._fit.is_seeded:
             return rng
         # of whichever kind numpy's global generator was
@@ -147,7 +147,7 @@ class Checkpoint:
         return rng
 
     def started(self, rng):
-        """Starts are drawn: a user's `rng` is left as the fit leaves it that nothing ends."""
+        """Note that starts are drawn; leave a user's `rng` as an undisturbed fit leaves it."""
         after = self._fit.random_state_after
         if after is None:
             self._fit = self._fit._replace(random_state_after=_state_of(rng))
@@ -155,7 +155,7 @@ class Checkpoint:
             _set_state(rng, after)
 
     def save(self, i, past):
-        """Chain i has come so far. Where the file cannot be written, the fit goes on."""
+        """Save the progress of chain i. Where the file cannot be written, warn and continue."""
         with self._lock:
             if self._closed:
                 return
@@ -187,7 +187,7 @@ class Checkpoint:
 
 
 def _state_of(rng):
-    """The state of random numbers as JSON has it."""
+    """Return the state of random numbers as JSON has it."""
     return json.loads(json.dumps(rng.get_state(legacy=False), default=_as_list))
 
 
@@ -228,7 +228,7 @@ def _as_list(array):
 
 
 def _read(path, fit, n_chains):
-    """The `Fit` of a file, and its `Past` of each chain; checked."""
+    """Return the `Fit` of a file, and its `ChainProgress` of each chain; checked."""
     try:
         header, arrays = _read_arrays(path)
     except _DAMAGED as error:
@@ -269,7 +269,7 @@ _DAMAGED = (
 
 
 def _read_arrays(path):
-    """Header and arrays of a file; ValueError where anything is not as it was written."""
+    """Read header and arrays of a file; raise ValueError where anything was changed."""
     n_bytes = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
@@ -300,7 +300,7 @@ def _read_arrays(path):
 
 
 def _to_array(data):
-    """An array from the bytes of an npy file; no larger than they are, and no objects."""
+    """Read an array from the bytes of an npy file; no larger than they are, and no objects."""
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("an array of another format")
@@ -362,13 +362,13 @@ def _of_data(data):
 
 
 def _flatten(past):
-    """Arrays of a `Past` by name."""
+    """Return arrays of a `ChainProgress` by name."""
     named, _ = jax.tree_util.tree_flatten_with_path(past)
     return {_name(steps): np.asarray(leaf) for steps, leaf in named}
 
 
 def _to_past(arrays, settings):
-    """A `Past` from its arrays by name; ValueError or KeyError where they are not those of one."""
+    """Build a `ChainProgress` from arrays by name; raise ValueError or KeyError if wrong."""
     terms = Terms(
         settings["n_states"],
         settings["n_syllables"],
@@ -380,9 +380,9 @@ def _to_past(arrays, settings):
     trace = Trace(*[0] * len(Trace._fields))
     if not has_scales:
         trace = trace._replace(log_likelihood=None)
-    template = Past(
-        end=End(0, 0, zero, zero, 0, Tuning(*[0] * len(Tuning._fields)), priors),
-        kept=Kept(zero, 0, 0, priors),
+    template = ChainProgress(
+        end=ChainEnd(0, 0, zero, zero, 0, Tuning(*[0] * len(Tuning._fields)), priors),
+        kept=Draws(zero, 0, 0, priors),
         kept_sweeps=0,
         trace=trace,
         emission_losses=0,
@@ -438,5 +438,5 @@ def _to_past(arrays, settings):
 
 
 def _name(steps):
-    """The name of an array, from where it stands in a `Past`."""
+    """Return the name of an array, from where it stands in a `ChainProgress`."""
     return ".".join(str(getattr(step, "name", getattr(step, "idx", None))) for step in steps)

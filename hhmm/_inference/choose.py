@@ -40,7 +40,7 @@ MIN_MEAN_RUN_PARALLEL = 2.0
 class Choice(NamedTuple):
     """A backend, and the length of its table of powers where it works on runs."""
 
-    backend: str
+    backend: str  # a key of `hhmm._messages.BACKENDS`
     n_powers: int | None
 
 
@@ -51,12 +51,14 @@ def choose(sequences, terms, message_passing):
     ----------
     sequences : list of 1-D int32 arrays
     terms : Terms
-    message_passing : {"auto", "sequential", "parallel", "compressed"}
+    message_passing : {"auto", "sequential", "parallel", "compressed"}, or a backend
 
     Returns
     -------
     choice : Choice
     """
+    if message_passing == "parallel_runs":
+        message_passing = "parallel"  # of other data, whose runs are longer
     if message_passing == "auto" and jax.default_backend() != "cpu":
         message_passing = "parallel"
     if message_passing == "sequential":
@@ -75,11 +77,11 @@ def choose(sequences, terms, message_passing):
         return Choice(message_passing, None)
     n_rows = terms.n_syllables + 1 if terms.self_transitions else 1
     n_powers = choose_n_powers(lengths, n_rows, terms.n_states, len(sequences))
-    return Choice(message_passing, n_powers)
+    return Choice("compressed" if message_passing == "compressed" else "parallel_runs", n_powers)
 
 
 def choose_n_powers(lengths, n_rows, n_states, n_sequences):
-    """Length of the table of powers, a power of two.
+    """Return length of the table of powers, a power of two.
 
     A longer table takes longer to make, and cuts fewer of the long runs.
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hhmm._emission_solvers import Newton
 from hhmm._sequences.read import LONG_RUN, UNUSED_BELOW, find_unused
 
 MIN_SWEEPS = 20
@@ -36,7 +37,7 @@ class Change(NamedTuple):
 
 
 def drift(log_joint):
-    """From the third to the last quarter of a trace (n_iter,), a `Change`; positive when it rises.
+    """Return the `Change` of a trace (n_iter,) from its third to its last quarter.
 
     None if the trace is too short to tell.
     """
@@ -52,13 +53,13 @@ def drift(log_joint):
     )
 
 
-def heights(log_joint):
-    """Mean over the last quarter of each trace (n_chains, n_iter), at least one sweep."""
+def final_log_joints(log_joint):
+    """Average the last quarter of each trace (n_chains, n_iter), at least one sweep."""
     return log_joint[:, -max(log_joint.shape[1] // 4, 1) :].mean(axis=1)
 
 
 def differences(log_joint):
-    """From the best chain to each, in the last quarter of traces (n_chains, n_iter).
+    """Return the change from the best chain to each, in the last quarter of (n_chains, n_iter).
 
     Returns
     -------
@@ -68,32 +69,32 @@ def differences(log_joint):
     if log_joint.shape[1] < MIN_SWEEPS:
         return None
     quarter = log_joint.shape[1] // 4
-    height = heights(log_joint)
+    reached = final_log_joints(log_joint)
     noise = [_noise(trace[-quarter:]) for trace in log_joint]
-    best_variance, best_variance_of_mean = noise[int(np.argmax(height))]
+    best_variance, best_variance_of_mean = noise[int(np.argmax(reached))]
     return [
         Change(
-            change=float(mean - height.max()),
+            change=float(mean - reached.max()),
             standard_error=float(np.sqrt(variance_of_mean + best_variance_of_mean)),
             spread=float(np.sqrt(max(variance, best_variance))),
         )
-        for mean, (variance, variance_of_mean) in zip(height, noise, strict=True)
+        for mean, (variance, variance_of_mean) in zip(reached, noise, strict=True)
     ]
 
 
 def agreeing(log_joint):
-    """Chains that have settled where the best one has: indices, the best one among them.
+    """Return chains that have settled where the best one has: indices, the best one among them.
 
     Traces that are too short to tell have the best one alone.
     """
     found = differences(log_joint)
     if found is None:
-        return np.array([np.argmax(heights(log_joint))])
+        return np.array([np.argmax(final_log_joints(log_joint))])
     return np.flatnonzero([difference.settled for difference in found])
 
 
 def _noise(values):
-    """Variance around the least-squares line, and what that makes of the mean's variance."""
+    """Return variance around the least-squares line, and what that makes of the mean's variance."""
     n = len(values)
     time = np.arange(n) - (n - 1) / 2
     noise = values - values.mean()
@@ -134,7 +135,7 @@ class Verdict(NamedTuple):
 
 
 def judge_chains(traces, is_likelihood=False):
-    """Whether chains of draws have settled, and in the same mode.
+    """Judge whether chains of draws have settled, and in the same mode.
 
     Parameters
     ----------
@@ -167,11 +168,12 @@ def judge_chains(traces, is_likelihood=False):
     agree = agreeing(traces)
     if len(agree) < n_chains:
         others = np.setdiff1d(np.arange(n_chains), agree)
+        best = np.argmax(final_log_joints(traces))
         gaps = [-differences(traces)[i].change for i in others]
         shown = dict.fromkeys(f"{gap:.1f}" for gap in (min(gaps), max(gaps)))
         messages.append(
             f"chains {_listed(others)} of {n_chains} are not where the best one, chain "
-            f"{np.argmax(heights(traces))}, is: over the last quarter of {n_iter} sweeps their "
+            f"{best}, is: over the last quarter of {n_iter} sweeps their "
             f"{what}s were {' to '.join(shown)} nats below. They are in other "
             "modes of the posterior, or on their way. The point estimate is of the best chain. "
             "Increase max_iter, or check by other values of random_state that no higher mode is "
@@ -181,7 +183,7 @@ def judge_chains(traces, is_likelihood=False):
 
 
 def judge_acceptance(acceptance):
-    """Warnings about chains whose proposals for the emissions are rarely accepted.
+    """Return warnings about chains whose proposals for the emissions are rarely accepted.
 
     Parameters
     ----------
@@ -209,7 +211,7 @@ def judge_acceptance(acceptance):
 
 
 def judge_ascent(algorithm, log_joint, stopped, tol):
-    """Whether an algorithm that climbs to a mode has reached it.
+    """Judge whether an algorithm that climbs to a mode has reached it.
 
     Parameters
     ----------
@@ -239,16 +241,16 @@ def judge_ascent(algorithm, log_joint, stopped, tol):
     return Verdict(False, [message])
 
 
-def describe_interrupt(results, n_iter, n_chains, checkpoint):
-    """The warning about a fit that was interrupted.
+def describe_interrupt(results, n_iter, n_chains, *, has_checkpoint):
+    """Return the warning about a fit that was interrupted.
 
     Parameters
     ----------
-    results : list of run.Result
+    results : list of loop.Result
         Of the chains that the model is fitted on.
     n_iter, n_chains : int
         Asked for.
-    checkpoint : Path or None
+    has_checkpoint : bool
 
     Returns
     -------
@@ -257,21 +259,21 @@ def describe_interrupt(results, n_iter, n_chains, checkpoint):
     n_done = sorted(len(result.trace.log_joint) for result in results)
     shown = f"{n_done[0]}" if n_done[0] == n_done[-1] else f"{n_done[0]} to {n_done[-1]}"
     of_chains = f", of {len(results)} of {n_chains} chains" if n_chains > 1 else ""
-    go_on = "with warm_start=True" if checkpoint is None else "with the same checkpoint"
+    go_on = "with the same checkpoint" if has_checkpoint else "with warm_start=True"
     return (
         f"the fit was interrupted after {shown} of {n_iter} sweeps: the model is fitted on those"
         f"{of_chains}. To go on, fit again {go_on}"
     )
 
 
-def judge_solves(decrement, emission_solver):
-    """Warnings about emission solves that did not converge.
+def judge_solves(decrement, solver):
+    """Return warnings about emission solves that did not converge.
 
     Parameters
     ----------
     decrement : (n_sweeps,)
         Half the squared Newton decrement at the end of each solve, nats; NaN counts as too much.
-    emission_solver : str
+    solver : Newton or Adam
 
     Returns
     -------
@@ -282,7 +284,7 @@ def judge_solves(decrement, emission_solver):
         return []
     raise_what = (
         "emission_gd_iters"
-        if emission_solver == "newton"
+        if isinstance(solver, Newton)
         else 'emission_gd_iters or emission_gd_lr, or use emission_solver="newton"'
     )
     return [

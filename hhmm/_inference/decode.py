@@ -13,17 +13,16 @@ import jax.numpy as jnp
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors, logits_from_params, syllable_log_probs
 from hhmm._model.joint import log_prior
-from hhmm._runtime.threads import together
-from hhmm._types import RunData
+from hhmm._runtime.threads import run_in_threads
 
 
 def viterbi(params, prepared):
-    """The most probable states, (n_steps, n_lanes) int32."""
+    """Return the most probable states, (n_steps, n_lanes) int32."""
     return _message("viterbi", params, prepared)
 
 
 def log_joint_probs(params, prepared, states):
-    """Each timestep's part of log p(x, z) in nats, (n_steps, n_lanes) float64.
+    """Return each timestep's part of log p(x, z) in nats, (n_steps, n_lanes) float64.
 
     Parameters
     ----------
@@ -32,29 +31,29 @@ def log_joint_probs(params, prepared, states):
     """
     kernel = functools.partial(_log_joint_probs, params, terms=prepared.terms)
     parts = zip(states, prepared.groups, strict=True)
-    return together(*(functools.partial(kernel, *part) for part in parts))
+    return run_in_threads(*(functools.partial(kernel, *part) for part in parts))
 
 
 def smooth(params, prepared):
-    """p(z[t] | x), (n_steps, n_states, n_lanes) float32."""
+    """Return p(z[t] | x), (n_steps, n_states, n_lanes) float32."""
     return _message("smooth", params, prepared)
 
 
 def forward_filter(params, prepared):
-    """p(z[t] | x[1..t]), (n_steps, n_states, n_lanes) float32."""
+    """Return p(z[t] | x[1..t]), (n_steps, n_states, n_lanes) float32."""
     return _message("forward_filter", params, prepared)
 
 
 def log_normalisers(params, prepared):
-    """Terms of log p(x) in nats, as `Prepared.sum_terms` takes them, computed in float64."""
+    """Return terms of log p(x) in nats, as `Prepared.sum_terms` takes them, computed in float64."""
     return _message("log_normalisers", params, prepared, dtype=jnp.float64)
 
 
 def sample(key, params, prepared):
-    """One draw of the states from their posterior, (n_steps, n_lanes) int32."""
+    """Return one draw of the states from their posterior, (n_steps, n_lanes) int32."""
     given = params, tabulate(params, terms=prepared.terms, with_rounding=True)
     kernel = functools.partial(_sample, key, *given, backend=prepared.backend)
-    drawn = together(*(functools.partial(kernel, group) for group in prepared.groups))
+    drawn = run_in_threads(*(functools.partial(kernel, group) for group in prepared.groups))
     return [
         prepared.states_by_timestep(states, logits, params.trans_probs) for states, logits in drawn
     ]
@@ -62,19 +61,19 @@ def sample(key, params, prepared):
 
 @functools.partial(jax.jit, static_argnames="terms")
 def syllable_trans_probs(params, *, terms):
-    """Syllable transition probabilities (n_states, n_syllables, n_syllables)."""
+    """Return syllable transition probabilities (n_states, n_syllables, n_syllables)."""
     return jnp.exp(syllable_log_probs(logits_from_params(params), terms))
 
 
 @functools.partial(jax.jit, static_argnames="terms")
 def params_log_prior(params, priors, *, terms):
-    """Log prior density of the parameters, ()."""
+    """Return log prior density of the parameters, ()."""
     return log_prior(terms, logits_from_params(params), params.trans_probs, priors)
 
 
 @functools.partial(jax.jit, static_argnames=("terms", "dtype", "with_rounding"))
 def tabulate(params, *, terms, dtype=jnp.float32, with_rounding=False):
-    """Emissions of all pairs, once for all groups; returns `EmissionFactors`.
+    """Tabulate the emissions of all pairs, once for all groups, as `EmissionFactors`.
 
     A compiled function of its own: in the one that reads them, the CPU compiler would move the
     table into the gather, and tabulate again at every timestep. What is lost by rounding is read
@@ -87,7 +86,7 @@ def tabulate(params, *, terms, dtype=jnp.float32, with_rounding=False):
 def _message(name, params, prepared, *, dtype=jnp.float32):
     given = tabulate(params, terms=prepared.terms, dtype=dtype), params.trans_probs
     kernel = functools.partial(_passed, *given, name=name, backend=prepared.backend)
-    return together(*(functools.partial(kernel, group) for group in prepared.groups))
+    return run_in_threads(*(functools.partial(kernel, group) for group in prepared.groups))
 
 
 @functools.partial(jax.jit, static_argnames=("name", "backend"))
@@ -103,7 +102,7 @@ def _sample(key, params, factors, data, *, backend):
 
 @functools.partial(jax.jit, static_argnames="terms")
 def _log_joint_probs(params, states, data, *, terms):
-    sequences = data.pieces.sequences if isinstance(data, RunData) else data
+    sequences = data.timesteps
     n_states = params.trans_probs.shape[0]
     # a sequence that goes on in the next lane comes from the end of this one
     previous = jnp.concatenate([jnp.roll(states[-1:], 1, axis=1), states[:-1]])
@@ -114,7 +113,7 @@ def _log_joint_probs(params, states, data, *, terms):
 
 
 def _log_emissions(params, terms, sequences, states):
-    """log p(x[t] | x[t-1], z[t]) of given states, (n_steps, n_lanes) float64."""
+    """Return log p(x[t] | x[t-1], z[t]) of given states, (n_steps, n_lanes) float64."""
     log_probs = syllable_log_probs(logits_from_params(params), terms)
     n_states = log_probs.shape[0]
     by_pair = jnp.concatenate([log_probs.reshape(n_states, -1), jnp.zeros((n_states, 1))], axis=1)

@@ -17,7 +17,7 @@ from hhmm._types import Params, Posterior
 
 
 def schedule(n_iter, n_draws):
-    """Sweeps whose draws are kept: evenly spaced in the second half, the last one included.
+    """Return sweeps whose draws are kept: evenly spaced in the second half, the last one included.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def schedule(n_iter, n_draws):
 
 
 def already_kept(scheduled, kept_sweeps, n_done, *, first):
-    """What a run that goes on keeps, where draws of the sweeps done are there already.
+    """Return what a chain that continues keeps, where draws of the sweeps done are there already.
 
     With the schedule that they were kept by they are all there. With that of a longer run, the
     draw of a sweep that was not kept is replaced by the one that was kept last before it.
@@ -62,11 +62,11 @@ def already_kept(scheduled, kept_sweeps, n_done, *, first):
 
 
 def of_equal_number(kept):
-    """As many draws of each chain, the last ones: a chain that a callback ended has fewer.
+    """Keep as many draws of each chain, the last ones: a chain that a callback ended has fewer.
 
     Parameters
     ----------
-    kept : list of (run.Kept, ndarray of shape (n_draws,)), one a chain
+    kept : list of (compiled.Draws, ndarray of shape (n_draws,)), one a chain
         Draws, and the sweeps they are of.
 
     Returns
@@ -78,11 +78,11 @@ def of_equal_number(kept):
 
 
 def align(kept, reference, order, terms, *, learnt=()):
-    """Kept draws as public parameters, their states named as in `reference`, in `order`.
+    """Align kept draws: public parameters, with states named as in `reference`, in `order`.
 
     Parameters
     ----------
-    kept : list of run.Kept
+    kept : list of compiled.Draws
         Of each chain.
     reference : chain.ChainState
         A chain after its last sweep.
@@ -121,7 +121,7 @@ def align(kept, reference, order, terms, *, learnt=()):
 
 
 def flat(posterior, chains=slice(None)):
-    """The draws of some chains, all by default, as a list of `Params`."""
+    """Return the draws of some chains, all by default, as a list of `Params`."""
     n_draws = posterior.log_joint[chains].size
     # -1 would be ambiguous: with one state or one syllable, parts have no entry
     params = jax.tree.map(
@@ -132,12 +132,12 @@ def flat(posterior, chains=slice(None)):
 
 
 def syllable_probs(logits, terms):
-    """Syllable transition probabilities (n_states, S, S), as an array of NumPy."""
+    """Return syllable transition probabilities (n_states, S, S), as an array of NumPy."""
     return np.exp(np.asarray(syllable_log_probs(logits, terms)))
 
 
 def match_labels(probs, trans_probs, reference_probs, reference_trans_probs, stats):
-    """The relabelling that brings a draw closest to a reference draw.
+    """Return the relabelling that brings a draw closest to a reference draw.
 
     What is compared are the probabilities of syllables after each other, and of staying, by the
     squared Hellinger distance between them, each weighted by how often it is met. Logits would not
@@ -168,7 +168,7 @@ def match_labels(probs, trans_probs, reference_probs, reference_trans_probs, sta
 
 
 def stationary_distribution(trans_probs):
-    """Long-run fraction of time in each state (n_states,), by least squares."""
+    """Return long-run fraction of time in each state (n_states,), by least squares."""
     n_states = len(trans_probs)
     system = np.vstack([trans_probs.T - np.eye(n_states), np.ones(n_states)])
     target = np.append(np.zeros(n_states), 1.0)
@@ -177,7 +177,7 @@ def stationary_distribution(trans_probs):
 
 
 def permute(params, order):
-    """`Params` with state ``order[k]`` renamed k."""
+    """Return `Params` with state ``order[k]`` renamed k."""
     basis = helmert_basis(len(order))
     # C[order] = Q_K[order] c Q_S', so c becomes Q_K' Q_K[order] c
     rotation = basis.T @ basis[order]

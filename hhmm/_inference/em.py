@@ -16,16 +16,14 @@ messages in float32; with scales that are learnt, once these have come to rest. 
 used but the fixed noise of `scales`.
 """
 
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hhmm._emission_solvers import SOLVERS, scales
+from hhmm._emission_solvers import Adam, scales
 from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
 from hhmm._emission_solvers.objective import emission_counts, evaluate
-from hhmm._inference import chain as chains
+from hhmm._inference.chain import Algorithm
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.transitions import trans_mode
@@ -35,13 +33,8 @@ from hhmm._runtime.keys import key_from_data
 EMISSION_TOL = 1e-6
 
 
-def sweep(*arguments, settings):
-    """One iteration; arguments and returns of `chain.sweep`."""
-    return chains.sweep(sys.modules[__name__], *arguments, settings=settings)
-
-
-def update_params(key_emission, key_trans, chain, learning_rate, phase, *, settings):
-    """Mode of emissions and transitions given the expected counts; the chain with them."""
+def update_params(key_emission, key_trans, chain, phase, *, settings):
+    """Take the mode of emissions and transitions given the expected counts of the chain."""
     del key_emission, key_trans
     terms, priors, learnt = settings.terms, chain.priors, settings.learnt
     learns_terms = any(term.sigma in learnt for term in terms.present)
@@ -59,18 +52,11 @@ def update_params(key_emission, key_trans, chain, learning_rate, phase, *, setti
             lambda: draw_with_hessian_covariance(key, terms, counts, hessian),
         )
 
-    solution = SOLVERS[settings.emission_solver](
-        terms,
-        counts,
-        priors,
-        start,
-        max_iter=settings.emission_gd_iters,
-        learning_rate=learning_rate,
-        tol=EMISSION_TOL,
-        right_hand_side=spread_or_nothing,
+    solution = settings.solver.solve(
+        terms, counts, priors, start, tol=EMISSION_TOL, right_hand_side=spread_or_nothing
     )
     mode = solution.mode
-    if settings.emission_solver == "adam":
+    if isinstance(settings.solver, Adam):
         # steps of a fixed size may lead up again; a mode that is no better is not taken
         after, before = (
             evaluate(terms, counts, priors, terms.stack(point))[0] for point in (mode, start)
@@ -99,9 +85,12 @@ def update_params(key_emission, key_trans, chain, learning_rate, phase, *, setti
 
 
 def update_states(key, logits, trans_probs, sequences, *, settings):
-    """Expected counts given the parameters: no states, counts, log-likelihood."""
+    """Take expected counts given the parameters; return no states, counts, log-likelihood."""
     del key
     stats, log_likelihood = BACKENDS[settings.backend].expected_counts(
         emission_factors(logits, settings.terms), trans_probs, sequences
     )
     return (), stats, log_likelihood
+
+
+EM = Algorithm(update_params, update_states)

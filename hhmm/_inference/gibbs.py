@@ -16,13 +16,12 @@ The log joint recorded for a sweep is log p(x | b, c, A) + log p(b, c, A), given
 """
 
 import functools
-import sys
 
 import jax
 
-from hhmm._emission_solvers import SAMPLERS, SOLVERS, scales
+from hhmm._emission_solvers import SAMPLERS, scales
 from hhmm._emission_solvers.objective import emission_counts
-from hhmm._inference import chain as chains
+from hhmm._inference.chain import Algorithm
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.transitions import draw_trans_probs
@@ -32,26 +31,14 @@ from hhmm._model.transitions import draw_trans_probs
 EMISSION_TOL = 1e-6
 
 
-def sweep(*arguments, settings):
-    """One Gibbs sweep; arguments and returns of `chain.sweep`."""
-    return chains.sweep(sys.modules[__name__], *arguments, settings=settings)
-
-
-def update_params(key_emission, key_trans, chain, learning_rate, phase, *, settings):
-    """Draw emissions and transitions given the states of the chain; returns the chain with them."""
+def update_params(key_emission, key_trans, chain, phase, *, settings):
+    """Draw emissions and transitions given the states of the chain; return the chain with them."""
     terms, priors, learnt = settings.terms, chain.priors, settings.learnt
     counts = emission_counts(terms, chain.stats)
     solve = functools.partial(
-        SOLVERS[settings.emission_solver],
-        terms,
-        counts,
-        priors,
-        chain.mode,
-        max_iter=settings.emission_gd_iters,
-        learning_rate=learning_rate,
-        tol=EMISSION_TOL,
+        settings.solver.solve, terms, counts, priors, chain.mode, tol=EMISSION_TOL
     )
-    drawn = SAMPLERS[settings.emission_sampler](
+    drawn = SAMPLERS[settings.sampler](
         key_emission, terms, counts, priors, chain.logits, solve, phase.warming_up, chain.tuning
     )
     logits, trans_counts = drawn.logits, chain.stats.state_trans_counts
@@ -85,3 +72,6 @@ def update_states(key, logits, trans_probs, sequences, *, settings):
     """Draw the states given the parameters: states, their counts, log-likelihood."""
     factors = emission_factors(logits, settings.terms)
     return BACKENDS[settings.backend].sample(key, factors, trans_probs, sequences)
+
+
+GIBBS = Algorithm(update_params, update_states)

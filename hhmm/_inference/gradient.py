@@ -56,7 +56,7 @@ class Ascent(NamedTuple):
 
 
 def start(chain, terms):
-    """The chain with the optimiser at its parameters, given expected counts to scale by."""
+    """Return the chain with the optimiser at its parameters, given expected counts to scale by."""
     logits, stats, priors = terms.stack(chain.logits), chain.stats, chain.priors
     counts = emission_counts(terms, stats)
     hessian = curvature(terms, counts, priors, syllable_probs(terms, logits))
@@ -71,9 +71,8 @@ def start(chain, terms):
     return chain._replace(optimizer=Ascent(point, scale, _optimizer().init(point)))
 
 
-def sweep(key, chain, sequences, learning_rate, phase, *, settings):
-    """One step of L-BFGS; arguments and returns of `chain.sweep`."""
-    del key, learning_rate, phase
+def step(chain, sequences, *, settings):
+    """Take one step of L-BFGS; return the chain after it."""
     point, scale, state = chain.optimizer
     loss = _loss(scale, sequences, chain.priors, settings)
     value, gradient = optax.value_and_grad_from_state(loss)(point, state=state)
@@ -99,13 +98,13 @@ def _optimizer():
 
 
 def _params(point, scale, terms):
-    """`EmissionLogits`, centred, and trans_probs at a point."""
+    """Return `EmissionLogits`, centred, and trans_probs at a point."""
     logits = terms.unstack(terms.project(point.logits * scale.logits))
     return logits, jax.nn.softmax(point.trans_logits * scale.trans_logits, axis=1)
 
 
 def _loss(scale, sequences, priors, settings):
-    """The negative log joint as a function of a `Point`, with Fisher's identity as gradient."""
+    """Return the negative log joint of a `Point`, with Fisher's identity as gradient."""
 
     terms = settings.terms
 

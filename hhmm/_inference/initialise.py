@@ -18,7 +18,7 @@ from hhmm._types import EmissionLogits, Params, SufficientStats
 
 
 def start_from_prior(rng, prepared, priors, *, settings):
-    """A chain at parameters drawn from the prior.
+    """Return a chain at parameters drawn from the prior.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def start_from_prior(rng, prepared, priors, *, settings):
 
 
 def start_from_params(logits, trans_probs, prepared, priors, *, settings):
-    """A chain at given parameters, logits and A; see `start_from_prior`.
+    """Return a chain at given parameters, logits and A; see `start_from_prior`.
 
     Terms of the fit that the logits do not have start at 0.
     """
@@ -61,7 +61,7 @@ def start_from_params(logits, trans_probs, prepared, priors, *, settings):
 
 
 def with_terms(logits, terms):
-    """Logits with the terms of a model alone: further ones are dropped, missing ones are 0."""
+    """Return logits with the terms of a model: drop further ones, fill missing ones with 0."""
 
     def take(term):
         given = getattr(logits, term.name)
@@ -71,14 +71,14 @@ def with_terms(logits, terms):
 
 
 def start_from_random_states(rng, sequences, prepared, priors, *, settings):
-    """A chain at states drawn uniformly and independently; see `start_from_states`."""
+    """Return a chain at states drawn uniformly and independently; see `start_from_states`."""
     n_states = settings.terms.n_states
     states = [rng.randint(n_states, size=len(x), dtype=np.int32) for x in sequences]
     return start_from_states(states, sequences, prepared, priors, settings=settings)
 
 
 def start_from_states(states, sequences, prepared, priors, *, settings):
-    """A chain at given states; see `start_from_prior`.
+    """Return a chain at given states; see `start_from_prior`.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def start_from_states(states, sequences, prepared, priors, *, settings):
 
 
 def count_states(states, sequences, terms):
-    """Sufficient statistics of states and syllables, lists of 1-D int32 arrays of equal lengths."""
+    """Count states and syllables, lists of 1-D int32 arrays of equal lengths."""
     n_states, n_syllables = terms.n_states, terms.n_syllables
     pairs, starts = pair_codes(sequences, n_syllables, self_transitions=terms.self_transitions)
     flat = np.concatenate(states)
@@ -113,7 +113,7 @@ def _chain(has_states, stats, prepared, logits, trans_probs, priors, settings):
     return ChainState(
         has_states=np.bool_(has_states),
         stats=stats,
-        states=prepared.empty_states() if prepared else (),
+        states=prepared.data.empty_states() if prepared else (),
         logits=logits,
         trans_probs=trans_probs,
         # where the first emission solve starts
@@ -121,7 +121,7 @@ def _chain(has_states, stats, prepared, logits, trans_probs, priors, settings):
         mode=jax.tree.map(np.nan_to_num, logits),
         log_joint=np.float64(np.nan),
         log_likelihood=np.float64(np.nan),
-        emission_losses=np.full(settings.emission_gd_iters, np.nan),
+        emission_losses=np.full(settings.solver.max_iter, np.nan),
         emission_n_iter=np.int32(0),
         emission_decrement=np.float64(0),
         emission_acceptance=np.float64(1),

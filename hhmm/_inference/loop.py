@@ -1,12 +1,12 @@
-"""The loop that drives an algorithm: many sweeps a dispatch, then a word to the host.
+"""The loop that drives an algorithm: many sweeps a call, then a report to the host.
 
-A dispatch runs a number of sweeps that is an argument of the compiled function,
-so the host can choose it freely: doubled while a dispatch takes less than half
-a second, halved when it takes more than one. The key of a sweep is
-``fold_in(chain key, sweep)``: how the sweeps are cut into dispatches changes nothing.
+A call does a number of sweeps that is an argument of the compiled function, so the host can choose
+it freely: it is doubled while a call takes less than half a second, and halved when it takes more
+than one. The key of a sweep is ``fold_in(chain key, sweep)``: how the sweeps are cut into calls
+changes nothing.
 
 A chain that starts at parameters draws the states of the sweep before its first one anew, by
-that sweep's own key. So parameters, key and number of sweeps are all that it takes to go on
+that sweep's own key. So parameters, key and number of sweeps are all that is needed to continue
 where a chain ended, to the last bit, and no states need to be kept.
 """
 
@@ -17,19 +17,21 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from hhmm._emission_solvers import Newton
 from hhmm._emission_solvers.objective import Tuning
-from hhmm._inference.chain import ChainState, Stages
+from hhmm._inference.chain import ChainState, Settings, Stages
 from hhmm._inference.compiled import (
     ALTERNATING,
-    MAX_SWEEPS_PER_DISPATCH,
-    Kept,
+    MAX_SWEEPS_PER_CALL,
+    Draws,
     Trace,
     begin_ascent,
-    fused,
-    grouped,
-    kept_of,
+    draw_of,
+    sweeps_by_group,
+    sweeps_in_one_call,
 )
 from hhmm._inference.draws import already_kept, schedule
+from hhmm._inference.prepare import Prepared
 from hhmm._sequences import lanes
 from hhmm._types import Array, EmissionLogits, Priors
 
@@ -39,8 +41,8 @@ NEVER = -1.0
 SETTLED_LOG_JOINT = 0.1
 
 
-class End(NamedTuple):
-    """Where a chain ended: all that it takes to go on from there. NumPy arrays."""
+class ChainEnd(NamedTuple):
+    """Where a chain ended: all that is needed to continue there. NumPy arrays."""
 
     key: Array  # (2,) uint32, data of the key of the chain
     n_sweeps: int  # that the chain has done
@@ -51,15 +53,15 @@ class End(NamedTuple):
     priors: Priors = None  # with the scales that are learnt; None in models of version 0.1
 
 
-class Past(NamedTuple):
-    """What a chain has done so far in a run: all that it takes to end as if it had not paused.
+class ChainProgress(NamedTuple):
+    """What a chain has done so far: all that is needed to end as if it had not paused.
 
     NumPy arrays.
     """
 
-    end: End
-    kept: Kept  # draws kept so far, leading axis (draws kept,)
-    kept_sweeps: Array  # (draws kept,) int, counted from the first sweep of the run
+    end: ChainEnd
+    kept: Draws  # draws kept so far, leading axis (draws kept,)
+    kept_sweeps: Array  # (draws kept,) int, counted from the first one of the fit
     trace: Trace  # leading axis (sweeps done,)
     emission_losses: Array  # (iterations of the last emission solve,)
     optimizer: tuple  # arrays that the gradient algorithm carries from step to step
@@ -71,61 +73,47 @@ class Start(NamedTuple):
 
     key: Array  # JAX key of the chain
     chain: ChainState
-    first_sweep: int  # number of sweeps the chain has done before the run
-    past: Past | None = None  # what it has done of the run
+    first_sweep: int  # number of sweeps that the chain has done before
+    past: ChainProgress | None = None  # what it has done of this fit
+
+
+class Plan(NamedTuple):
+    """What each chain of a fit does."""
+
+    prepared: Prepared  # on the device
+    algorithm: str  # "em", "gibbs" or "gradient"
+    settings: Settings
+    n_iter: int  # sweeps to do, at most
+    stages: Stages = Stages()
+    n_draws: int = 0  # draws to keep, by `draws.schedule`
+    save_every: int | None = None  # sweeps between two calls of `save`
+    reports_each_sweep: bool = False  # at the price of a call for each sweep
+    tol: float = NEVER  # a sweep that gains at most so many nats is the last one
 
 
 class Result(NamedTuple):
-    """What `run` returns; NumPy arrays."""
+    """What `iterate` returns; NumPy arrays."""
 
     chain: ChainState
-    kept: Kept
+    kept: Draws
     kept_sweeps: Array  # (draws kept,) int: the sweeps they are of
     trace: Trace  # leading axis (sweeps done,)
     stopped: bool  # whether it stopped by itself, a sweep having gained no more than `tol`
-    end: End
+    end: ChainEnd
 
 
-def run(
-    start,
-    prepared,
-    learning_rate,
-    *,
-    algorithm,
-    settings,
-    n_iter,
-    stages,
-    n_draws,
-    report,
-    save=None,
-    save_every=None,
-    each_sweep=False,
-    tol=NEVER,
-):
-    """Run sweeps.
+def iterate(start, plan, *, report, save=None):
+    """Do the sweeps of one chain.
 
     Parameters
     ----------
     start : Start
-    prepared : Prepared
-    learning_rate : float
-    algorithm : str, a key of ``ALGORITHMS``
-    settings : chain.Settings
-    n_iter : int
-        Sweeps to do, at most.
-    stages : chain.Stages
-    n_draws : int
-        Draws to keep, by `draws.schedule`; 0 for none.
+    plan : Plan
     report : callable
-        ``report(n_done, log_joint, chain)`` after each dispatch; the run ends where it returns
-        True.
+        ``report(n_done, log_joint, chain)`` after each call; the chain ends where it returns True.
     save : callable or None
-        ``save(past)`` with the `Past` after every `save_every` sweeps, and at the end.
-    save_every : int or None
-    each_sweep : bool
-        Whether to report each sweep by itself, at the price of a dispatch for each.
-    tol : float
-        A sweep that gains at most so many nats is the last one; negative for never.
+        ``save(progress)`` with the `ChainProgress` after every `plan.save_every` sweeps, and at
+        the end.
 
     Returns
     -------
@@ -137,29 +125,18 @@ def run(
         When the log joint of a sweep is not finite.
     """
     key, chain, first_sweep, past = start
+    algorithm, settings, n_iter = plan.algorithm, plan.settings, plan.n_iter
     done = 0 if past is None else len(past.trace.log_joint)
-    # room for n_draws whatever the number of sweeps, which thereby is no part of a shape
-    draws = Kept(
-        logits=jax.tree.map(lambda x: np.zeros((n_draws, *x.shape)), chain.logits),
-        trans_probs=np.zeros((n_draws, *chain.trans_probs.shape)),
-        log_joint=np.zeros(n_draws),
-        priors=jax.tree.map(lambda x: np.zeros(n_draws), chain.priors),
-    )
-    kept, traces = schedule(n_iter, n_draws), []
-    if past is not None:
-        kept, sources = already_kept(kept, past.kept_sweeps, done, first=n_iter // 2)
-        for room, drawn in zip(*map(jax.tree.leaves, (draws, past.kept)), strict=True):
-            room[: len(sources)] = drawn[sources]
-        traces.append(past.trace)
-    slots = np.full(n_iter + MAX_SWEEPS_PER_DISPATCH, n_draws, np.int32)
-    slots[kept] = np.arange(len(kept))
-    stages = Stages(*map(np.int32, stages))
-    is_grouped = len(prepared.groups) > 1 and algorithm in ALTERNATING
-    many_sweeps = grouped if is_grouped else fused
-    sequences = jax.device_put(prepared.groups if is_grouped else prepared.data)
+    draws, kept, slots = _room_for_draws(chain, plan, past, done)
+    traces = [] if past is None else [past.trace]
+    stages = Stages(*map(np.int32, plan.stages))
+    groups = plan.prepared.groups
+    is_grouped = len(groups) > 1 and algorithm in ALTERNATING
+    many_sweeps = sweeps_by_group if is_grouped else sweeps_in_one_call
+    sequences = jax.device_put(groups if is_grouped else plan.prepared.data)
     n_lanes = [part.shape[1] for part in jax.tree.leaves(chain.states)[:1]]
 
-    def dispatch(chain, draws, first, n_sweeps, slots):
+    def call(chain, draws, first, n_sweeps, slots):
         return many_sweeps(
             key,
             chain,
@@ -168,9 +145,8 @@ def run(
             np.int32(n_sweeps),
             slots,
             sequences,
-            learning_rate,
             stages,
-            np.float64(tol),
+            np.float64(plan.tol),
             algorithm=algorithm,
             settings=settings,
         )
@@ -184,19 +160,17 @@ def run(
             chain = chain._replace(optimizer=jax.tree.unflatten(structure, past.optimizer))
     elif not chain.has_states:
         # the states given the first parameters: those of sweep -1 where the chain is new
-        chain, *_ = dispatch(
-            chain, draws, first_sweep + done - 1, 1, slots[-MAX_SWEEPS_PER_DISPATCH:]
-        )
+        chain, *_ = call(chain, draws, first_sweep + done - 1, 1, slots[-MAX_SWEEPS_PER_CALL:])
     if done:
         chain = chain._replace(log_joint=past.trace.log_joint[-1])
 
-    def past_now():
-        """What the chain has done so far."""
+    def progress():
+        """Return what the chain has done so far."""
         so_far = kept[kept < done]
         losses = np.asarray(chain.emission_losses)[: int(chain.emission_n_iter)]
         to_host = functools.partial(jax.tree.map, np.asarray)
-        return Past(
-            end=End(
+        return ChainProgress(
+            end=ChainEnd(
                 key=np.asarray(jax.random.key_data(key)),
                 n_sweeps=first_sweep + done,
                 logits=to_host(chain.logits),
@@ -205,7 +179,7 @@ def run(
                 tuning=to_host(chain.tuning),
                 priors=to_host(chain.priors),
             ),
-            # copied: `grouped` writes to its draws in place
+            # copied: `sweeps_by_group` writes to its draws in place
             kept=jax.tree.map(lambda x: np.array(x)[: len(so_far)], draws),
             kept_sweeps=so_far,
             trace=jax.tree.map(lambda *parts: np.concatenate(parts), *traces),
@@ -214,20 +188,16 @@ def run(
             stopped=stopped,
         )
 
-    n_dispatches = 0
+    n_calls = 0
     n_sweeps, stopped = 1, past is not None and past.stopped
     saved = done
     while done < n_iter and not stopped:
         n_now = min(n_sweeps, n_iter - done)
         if save is not None:
-            n_now = min(n_now, save_every - done % save_every)
+            n_now = min(n_now, plan.save_every - done % plan.save_every)
         began = time.perf_counter()
-        chain, draws, trace, n_done, stopped = dispatch(
-            chain,
-            draws,
-            first_sweep + done,
-            n_now,
-            slots[done : done + MAX_SWEEPS_PER_DISPATCH],
+        chain, draws, trace, n_done, stopped = call(
+            chain, draws, first_sweep + done, n_now, slots[done : done + MAX_SWEEPS_PER_CALL]
         )
         n_done, stopped = int(n_done), bool(stopped)
         trace = jax.tree.map(lambda x, n=n_done: np.asarray(x)[:n], trace)
@@ -235,55 +205,76 @@ def run(
         _check_finite(trace, chain, first_sweep + done, is_saved=save is not None)
         traces.append(trace)
         done += n_done
-        n_dispatches += 1
-        if save is not None and done % save_every == 0:
-            save(past_now())
+        n_calls += 1
+        if save is not None and done % plan.save_every == 0:
+            save(progress())
             saved = done
         if report(done, float(trace.log_joint[-1]), chain):
             break
-        if each_sweep:
+        if plan.reports_each_sweep:
             continue
         if seconds < 0.5:
-            n_sweeps = min(2 * n_sweeps, MAX_SWEEPS_PER_DISPATCH)
-        elif seconds > 1 and n_dispatches > 1:  # the first one compiled
+            n_sweeps = min(2 * n_sweeps, MAX_SWEEPS_PER_CALL)
+        elif seconds > 1 and n_calls > 1:  # the first one compiled
             n_sweeps = max(n_sweeps // 2, 1)
-    past = past_now()
+    past = progress()
     if save is not None and saved < done:
         save(past)
     chain = jax.tree.map(np.asarray, chain)
     kept, kept_sweeps = past.kept, past.kept_sweeps
-    if n_draws and not len(kept_sweeps):  # ended in the first half
+    if plan.n_draws and not len(kept_sweeps):  # ended in the first half
         kept_sweeps = np.array([done - 1])
-        kept = jax.tree.map(lambda x: np.asarray(x)[None], kept_of(chain))
+        kept = jax.tree.map(lambda x: np.asarray(x)[None], draw_of(chain))
     if is_grouped:
-        chain = chain._replace(
-            states=lanes.join(chain.states, *n_lanes) if n_lanes else chain.states[0]
-        )
-    return Result(
-        chain=chain,
-        kept=kept,
-        kept_sweeps=kept_sweeps,
-        trace=past.trace,
-        stopped=stopped,
-        end=past.end,
+        states = lanes.join(chain.states, *n_lanes) if n_lanes else chain.states[0]
+        chain = chain._replace(states=states)
+    return Result(chain, kept, kept_sweeps, past.trace, stopped, past.end)
+
+
+def _room_for_draws(chain, plan, past, done):
+    """Make room for the draws that are kept.
+
+    Returns
+    -------
+    draws : Draws
+        Room for n_draws whatever the number of sweeps, which thereby is no part of a shape; those
+        kept before are in it.
+    kept : ndarray of int, increasing
+        Sweeps whose draws are kept.
+    slots : ndarray of int32
+        Where in `draws` the draw of each sweep is kept; n_draws for nowhere.
+    """
+    n_draws, n_iter = plan.n_draws, plan.n_iter
+    draws = Draws(
+        logits=jax.tree.map(lambda x: np.zeros((n_draws, *x.shape)), chain.logits),
+        trans_probs=np.zeros((n_draws, *chain.trans_probs.shape)),
+        log_joint=np.zeros(n_draws),
+        priors=jax.tree.map(lambda x: np.zeros(n_draws), chain.priors),
     )
+    kept = schedule(n_iter, n_draws)
+    if past is not None:
+        kept, sources = already_kept(kept, past.kept_sweeps, done, first=n_iter // 2)
+        for room, drawn in zip(*map(jax.tree.leaves, (draws, past.kept)), strict=True):
+            room[: len(sources)] = drawn[sources]
+    slots = np.full(n_iter + MAX_SWEEPS_PER_CALL, n_draws, np.int32)
+    slots[kept] = np.arange(len(kept))
+    return draws, kept, slots
 
 
 def _with_learnt_scales(key, chain, draws, sequences, stages, settings):
-    """A chain after iterations of EM: the gradient climbs at the scales that these estimate."""
-    chain, *_ = fused(
+    """Return the chain after iterations of EM: the gradient climbs at the scales that it learns."""
+    chain, *_ = sweeps_in_one_call(
         key,
         chain,
         draws,
         np.int32(0),
-        np.int32(MAX_SWEEPS_PER_DISPATCH),
-        np.full(MAX_SWEEPS_PER_DISPATCH, len(draws.log_joint), np.int32),
+        np.int32(MAX_SWEEPS_PER_CALL),
+        np.full(MAX_SWEEPS_PER_CALL, len(draws.log_joint), np.int32),
         sequences,
-        np.float64(0),
         stages,
         np.float64(SETTLED_LOG_JOINT),
         algorithm="em",
-        settings=settings._replace(emission_solver="newton"),
+        settings=settings._replace(solver=Newton(settings.solver.max_iter)),
     )
     return chain
 

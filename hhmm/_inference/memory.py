@@ -13,7 +13,6 @@ import joblib
 
 from hhmm._messages.associative import BLOCK_BYTES
 from hhmm._runtime.memory import available
-from hhmm._types import RunData
 
 COMPILER = 0.3e9  # bytes, whatever is fitted
 # of a chain: what is made of each entry of the counts while emissions are solved, and of each pair
@@ -43,7 +42,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(prepared, *, n_timesteps, terms, n_chains, n_draws):
-    """Memory of a fit.
+    """Estimate the memory of a fit.
 
     Parameters
     ----------
@@ -68,18 +67,15 @@ def estimate(prepared, *, n_timesteps, terms, n_chains, n_draws):
 
 
 def _messages(prepared, n_states):
-    """Bytes of the messages of a chain."""
+    """Return bytes of the messages of a chain."""
     if prepared is None:
         return 0
-    is_runs = isinstance(prepared.data, RunData)
-    steps = (prepared.data.runs if is_runs else prepared.data).pairs.size
+    steps = prepared.data.steps.pairs.size
     messages = steps * (PER_STEP + PER_STEP_AND_STATE * n_states)
-    if prepared.backend == "parallel":
+    if prepared.backend in ("parallel", "parallel_runs"):
         block = min(BLOCK_BYTES, 4 * n_states**2 * steps)
         messages = PARALLEL_FACTOR * messages + PARALLEL_COMPILER + PARALLEL_BLOCKS * block
-    if is_runs:
-        messages += 4 * n_states**2 * prepared.data.runs.cell_counts.size  # powers of transitions
-    return messages
+    return messages + 4 * n_states**2 * prepared.data.n_cells  # powers of transitions
 
 
 def check_fits(estimate):

@@ -7,11 +7,11 @@ import jax
 import numpy as np
 
 from hhmm._inference import choose
-from hhmm._messages import compressed
+from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.terms import Terms
 from hhmm._sequences import lanes, runs
-from hhmm._types import RunData, RunStates
+from hhmm._types import RunData
 
 
 class Prepared(NamedTuple):
@@ -26,48 +26,28 @@ class Prepared(NamedTuple):
     likelihood_terms: lanes.PackIndex  # where the terms of the log-likelihood of each sequence lie
 
     def on_device(self):
-        """The same, the data put where JAX computes, once for all that use it."""
+        """Put the data where JAX computes, once for all that use them."""
         if len(self.groups) > 1:
             return self._replace(groups=jax.device_put(self.groups))
         data = jax.device_put(self.data)
         return self._replace(data=data, groups=(data,))
 
     def unpack(self, parts, layout, *, fill):
-        """Results of all groups for every timestep, in the form of the input."""
+        """Return results of all groups for every timestep, in the form of the input."""
         return lanes.unpack(parts, self.timesteps, layout, fill=fill)
 
     def sum_timesteps(self, parts):
-        """Sums of what all groups say of every timestep, (n_sequences,)."""
+        """Sum what all groups say of every timestep, (n_sequences,)."""
         return lanes.sum_by_sequence(parts, self.timesteps)
 
     def sum_terms(self, parts):
-        """Sums of the terms of the log-likelihood of all groups, (n_sequences,)."""
+        """Sum the terms of the log-likelihood of all groups, (n_sequences,)."""
         return lanes.sum_by_sequence(parts, self.likelihood_terms)
 
-    def empty_states(self):
-        """States of a chain that has none yet."""
-        if not isinstance(self.data, RunData):
-            return np.zeros(self.shape, np.int32)
-        shape = self.data.runs.pairs.shape
-        first, last = np.zeros((2, *shape), np.int32)
-        return RunStates(first, last, key_inside=np.zeros(2, np.uint32))
-
     def states_by_timestep(self, states, logits, trans_probs):
-        """What a backend drew given these parameters, one state a timestep (n_steps, n_lanes)."""
-        if not isinstance(states, RunStates):
-            return np.asarray(states)
-        changes = np.asarray(
-            _change_points(
-                states,
-                logits,
-                trans_probs,
-                self.data,
-                terms=self.terms,
-                n_positions=self.shape[0] * self.shape[1],
-            )
-        )
-        last_change = np.maximum.accumulate(np.where(changes >= 0, np.arange(len(changes)), 0))
-        return changes[last_change].reshape(self.shape[::-1]).T
+        """Write out what a backend drew given these parameters, (n_steps, n_lanes)."""
+        static = {"backend": self.backend, "terms": self.terms, "shape": self.shape}
+        return np.asarray(_states_by_timestep(states, logits, trans_probs, self.data, **static))
 
 
 def prepare(sequences, terms, message_passing, *, every_timestep, n_at_once=1):
@@ -107,8 +87,7 @@ def prepare(sequences, terms, message_passing, *, every_timestep, n_at_once=1):
     return Prepared(chosen.backend, terms, data, groups, shape, piece_index, run_index)
 
 
-@functools.partial(jax.jit, static_argnames=("terms", "n_positions"))
-def _change_points(states, logits, trans_probs, data, *, terms, n_positions):
-    return compressed.change_points(
-        states, emission_factors(logits, terms), trans_probs, data, n_positions=n_positions
-    )
+@functools.partial(jax.jit, static_argnames=("backend", "terms", "shape"))
+def _states_by_timestep(states, logits, trans_probs, data, *, backend, terms, shape):
+    factors = emission_factors(logits, terms)
+    return BACKENDS[backend].states_by_timestep(states, factors, trans_probs, data, shape)

@@ -33,13 +33,14 @@ import jax
 import joblib
 import numpy as np
 
+from hhmm._emission_solvers import Newton
 from hhmm._inference import initialise, windows
 from hhmm._inference.chain import FOREVER, ChainState, Stages
-from hhmm._inference.loop import Start, run
+from hhmm._inference.loop import Plan, Start, iterate
 from hhmm._inference.prepare import prepare
 from hhmm._model.simplex import center, helmert_basis
 from hhmm._runtime.keys import key_from_data
-from hhmm._runtime.threads import together
+from hhmm._runtime.threads import run_in_threads
 from hhmm._types import EmissionLogits, Priors
 
 FAMILIES = ("slow", "sticky", "flat")
@@ -111,8 +112,8 @@ def search(rng, sequences, priors, *, settings):
         seen = np.arange(n_syllables)
     work = [np.where(x < 0, -1, np.searchsorted(seen, x)).astype(np.int32) for x in work]
     settings = settings._replace(
-        emission_solver="newton",
-        emission_sampler="laplace",
+        solver=Newton(settings.solver.max_iter),
+        sampler="laplace",
         terms=settings.terms._replace(n_syllables=len(seen)),
     )
     n_threads = joblib.effective_n_jobs(-1)
@@ -123,22 +124,17 @@ def search(rng, sequences, priors, *, settings):
         every_timestep=False,
         n_at_once=n_threads,  # cores are for several starts at a time, not for the lanes of one
     ).on_device()
+    settings = settings._replace(backend=prepared.backend)
 
     learnt_scales = [name for name in settings.learnt if not name.startswith("trans")]
 
     def climb(racer, n_iter, learns_scales=False):
         family, chain, _ = racer
-        result = run(
+        stages = Stages(n_held=0 if learns_scales else FOREVER)
+        result = iterate(
             Start(key_from_data(np.zeros(2, np.uint32)), chain, 0),
-            prepared,
-            np.float64(0),
-            algorithm="em",
-            settings=settings,
-            n_iter=n_iter,
-            stages=Stages(n_held=0 if learns_scales else FOREVER),
-            n_draws=0,
+            Plan(prepared, "em", settings, n_iter, stages, tol=TOL),
             report=lambda *_: None,
-            tol=TOL,
         )
         recent = result.trace.log_joint[-PACE:]
         pace = 0 if result.stopped else (recent[-1] - recent[0]) / max(len(recent) - 1, 1)
@@ -148,18 +144,18 @@ def search(rng, sequences, priors, *, settings):
         """Run so many iterations of each that moves; the highest first."""
         moving = [racer for racer in racers if racer.pace > 0]
         calls = [lambda racer=racer: climb(racer, n_iter) for racer in moving]
-        moved = together(*calls, n_threads=n_threads, pool="starts")
+        moved = run_in_threads(*calls, n_threads=n_threads, pool="starts")
         racers = moved + [racer for racer in racers if racer.pace == 0]
         return sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
 
     def with_common_scales(racers):
-        """The best of each family learns scales; all racers go on at those of the highest one."""
+        """Let the best of each family learn scales; all continue at those of the highest one."""
         best = {racer.family: racer for racer in reversed(racers)}
         calls = [
             lambda racer=racer: climb(racer, LEARNING, learns_scales=True)
             for racer in best.values()
         ]
-        learned = together(*calls, n_threads=n_threads, pool="starts")
+        learned = run_in_threads(*calls, n_threads=n_threads, pool="starts")
         highest = max(learned, key=lambda racer: float(racer.chain.log_joint))
         scales = {name: getattr(highest.chain.priors, name) for name in learnt_scales}
         others = [racer for racer in racers if racer is not best[racer.family]]
@@ -208,7 +204,7 @@ def search(rng, sequences, priors, *, settings):
 
 
 def _with_unseen(logits, seen, n_syllables):
-    """Logits of all syllables, from those of the ones seen (n_seen,).
+    """Return logits of all syllables, from those of the ones seen (n_seen,).
 
     In every row the others are as rare as the rarest one seen, in all states alike.
     """
@@ -216,14 +212,14 @@ def _with_unseen(logits, seen, n_syllables):
         return logits
 
     def spread(values):
-        """Columns of the syllables seen, among those of all; the others as the rarest one."""
+        """Spread the columns of the syllables seen; others are as rare as the rarest."""
         rarest = values.min(axis=-1, keepdims=True)
         spread = np.broadcast_to(rarest, (*values.shape[:-1], n_syllables)).copy()
         spread[..., seen] = values
         return center(spread)
 
     def embed(values, axes):
-        """The same, with 0 for the others, along several axes."""
+        """Spread values along several axes, with 0 for the others."""
         for axis in axes:
             values = np.moveaxis(values, axis, -1)
             wider = np.zeros((*values.shape[:-1], n_syllables))
@@ -281,7 +277,7 @@ def _random(rng, family, sequences, priors, settings):
 
 
 def _part(rng, sequences, *, compressed):
-    """Stretches of sequences, in random order, until they are `MAX_TIMESTEPS` in all."""
+    """Choose stretches of sequences in random order until they are `MAX_TIMESTEPS` in all."""
     sizes = np.array([_size(x, compressed) for x in sequences])
     if sizes.sum() <= MAX_TIMESTEPS:
         return sequences
@@ -297,5 +293,5 @@ def _part(rng, sequences, *, compressed):
 
 
 def _size(x, compressed):
-    """Timesteps, or changes of syllable where those are what a sweep pays for."""
+    """Count timesteps, or changes of syllable where those are what a sweep pays for."""
     return int(np.count_nonzero(x[1:] != x[:-1])) + 1 if compressed else len(x)

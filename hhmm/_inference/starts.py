@@ -17,8 +17,8 @@ from hhmm._runtime.keys import key_from_data, key_from_random_state
 from hhmm._types import EmissionLogits, Params
 
 
-def new_starts(rng, init, sequences, prepared, priors, run_one, *, n_chains):
-    """Starts of chains that are new.
+def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains):
+    """Make starts of new chains.
 
     Parameters
     ----------
@@ -29,21 +29,21 @@ def new_starts(rng, init, sequences, prepared, priors, run_one, *, n_chains):
     prepared : Prepared or None
         None for algorithms that draw no states.
     priors : Priors
-    run_one : functools.partial
-        What the starts are for, see `run.run_chains`; compiled while ``"windows"`` races.
+    plan : loop.Plan
+        What the starts are for; compiled while ``"windows"`` races.
     n_chains : int
 
     Returns
     -------
-    starts : list of run.Start, one a chain
+    starts : list of loop.Start, one a chain
     """
-    settings = run_one.keywords["settings"]
+    settings = plan.settings
     terms = settings.terms
     if isinstance(init, str) and init == "windows" and min(terms.n_states, terms.n_syllables) == 1:
         init = "prior"  # there is one mode
     finalists = None
     if isinstance(init, str) and init == "windows":
-        wait = compile_ahead(_flat_start(prepared, priors, settings), run_one)
+        wait = compile_ahead(_flat_start(prepared, priors, settings), plan)
         finalists = search.search(rng, sequences, with_a_mode(priors), settings=settings)
         wait()
 
@@ -82,7 +82,7 @@ def new_starts(rng, init, sequences, prepared, priors, run_one, *, n_chains):
 
 
 def _flat_start(prepared, priors, settings):
-    """A start at uniform probabilities."""
+    """Return a start at uniform probabilities."""
     n_states = settings.terms.n_states
     trans_probs = np.full((n_states, n_states), 1 / n_states)
     chain = initialise.start_from_params(
@@ -92,19 +92,19 @@ def _flat_start(prepared, priors, settings):
 
 
 def further_starts(rng, ends, prepared, priors, *, n_chains, settings):
-    """Starts that go on where chains ended; more chains than there were take other keys.
+    """Make starts where chains ended; more chains than there were take other keys.
 
     Parameters
     ----------
     rng : numpy.random.RandomState
-    ends : list of run.End
+    ends : list of loop.ChainEnd
     prepared, priors, n_chains
         As for `new_starts`.
     settings : chain.Settings
 
     Returns
     -------
-    starts : list of run.Start, one a chain
+    starts : list of loop.Start, one a chain
     """
     starts = []
     for i in range(n_chains):
@@ -115,18 +115,18 @@ def further_starts(rng, ends, prepared, priors, *, n_chains, settings):
 
 
 def resumed_start(past, prepared, priors, *, settings):
-    """The start of a chain that goes on in the middle of a run.
+    """Make the start of a chain that continues in the middle of a fit.
 
     Parameters
     ----------
-    past : run.Past
+    past : loop.ChainProgress
     prepared, priors
         As for `new_starts`.
     settings : chain.Settings
 
     Returns
     -------
-    start : run.Start
+    start : loop.Start
     """
     chain = _chain_at(past.end, prepared, priors, settings)
     n_losses, n_done = len(past.emission_losses), len(past.trace.log_joint)
@@ -136,7 +136,7 @@ def resumed_start(past, prepared, priors, *, settings):
 
 
 def _chain_at(end, prepared, priors, settings):
-    """A chain at the parameters, and the scales that are learnt, where another one ended."""
+    """Make a chain at the parameters and the learnt scales where another one ended."""
     if end.priors is not None:
         learnt = {name: getattr(end.priors, name) for name in settings.learnt}
         priors = priors._replace(**learnt)

@@ -32,7 +32,7 @@ BLOCK_CELLS = 1 << 22
 
 
 def window_lengths(lengths, priors, n_states):
-    """Lengths of windows to try: powers of two around how long a state is expected to last.
+    """Choose lengths of windows: powers of two around how long a state is expected to last.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ def window_lengths(lengths, priors, n_states):
 
 
 def all_window_lengths(lengths):
-    """Lengths of windows to try where it is not known how long states last: powers of two."""
+    """Choose lengths of windows where it is not known how long states last: powers of two."""
     longest = max(int(np.mean(lengths)) // 2, SHORTEST_WINDOW)
     return [2**e for e in range(int(np.log2(SHORTEST_WINDOW)), int(np.log2(longest)) + 1)]
 
 
 def markov_chain(sequences, n_syllables, *, self_transitions=True):
-    """Counts of syllable transitions, and their smoothed probabilities P0, each (S, S)."""
+    """Count syllable transitions; return the counts and smoothed probabilities P0, each (S, S)."""
     pairs, _ = pair_codes(sequences, n_syllables, self_transitions=self_transitions)
     counts = np.bincount(pairs, minlength=n_syllables**2 + 1)[:-1].astype(np.float64)
     counts = counts.reshape(n_syllables, n_syllables)
@@ -73,7 +73,7 @@ def markov_chain(sequences, n_syllables, *, self_transitions=True):
 
 
 def window_states(sequences, terms, length, rng):
-    """States of every timestep, one to a window.
+    """Choose the state of every timestep, one to a window.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def _window_numbers(sequences, length):
 
 
 def _whitening(counts, probs):
-    """Q_S (S, S - 1), and what makes the covariance J of r the identity (S - 1, S - 1)."""
+    """Return Q_S (S, S - 1), and what makes the covariance J of r the identity (S - 1, S - 1)."""
     basis = helmert_basis(len(probs))
     usage = counts.sum(axis=1) / counts.sum()
     spread = np.diag(usage @ probs) - (probs * usage[:, None]).T @ probs
@@ -144,7 +144,7 @@ def _whitening(counts, probs):
 
 
 def _tilts(pairs, window, probs, whitening):
-    """Whitened sums of r over windows, a block of windows at a time; blocks share a window.
+    """Yield whitened sums of r over windows, a block at a time; blocks share a window.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ BLOCK_BYTES = 128 * 2**20
 
 
 def timestep_links(emission, trans, starts):
-    """The links of single timesteps.
+    """Return the links of single timesteps.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def timestep_links(emission, trans, starts):
 
 
 def filter_links(entering, links):
-    """Filtered probabilities behind every link.
+    """Return filtered probabilities behind every link.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def filter_links(entering, links):
 
 
 def backward_links(filtered, trans, ends):
-    """p(z[t] = k | z[t+1] = k', x[1..t]) of every timestep.
+    """Return p(z[t] = k | z[t+1] = k', x[1..t]) of every timestep.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def backward_links(filtered, trans, ends):
 
 
 def smooth_links(following, links):
-    """Smoothed probabilities before every backward link.
+    """Return smoothed probabilities before every backward link.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def smooth_links(following, links):
 
 
 def follow(maps, state):
-    """States, read backwards.
+    """Follow maps backwards to states.
 
     Parameters
     ----------
@@ -127,20 +127,20 @@ def follow(maps, state):
 
 
 def compose(later, earlier):
-    """One map of two, (..., n): first `later` (..., n), then `earlier` (..., n_states)."""
+    """Return one map of two, (..., n): first `later` (..., n), then `earlier` (..., n_states)."""
     # without the promise every gather checks its indices, and compiles for a minute
     return jnp.take_along_axis(earlier, later, axis=-1, mode="promise_in_bounds")
 
 
 def max_plus(first, second):
-    """The max-plus product of matrices (..., n, n_states) and (..., n_states, n_states)."""
+    """Return the max-plus product of matrices (..., n, n_states) and (..., n_states, n_states)."""
     if second.shape[-1] > WRITTEN_OUT_STATES:
         return jnp.max(first[..., None] + second[..., None, :, :], axis=-2)
     return reduce(larger, inner_terms(add, first, second))
 
 
 def rows_of_block(n_steps, n_lanes, n_states, dtype):
-    """How many rows a block has: as many as `BLOCK_BYTES` allow, all blocks alike."""
+    """Return how many rows a block has: as many as `BLOCK_BYTES` allow, all blocks alike."""
     most = max(1, BLOCK_BYTES // (n_lanes * n_states**2 * jnp.dtype(dtype).itemsize))
     return -(-n_steps // -(-n_steps // most))
 

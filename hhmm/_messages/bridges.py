@@ -44,7 +44,7 @@ class _Slots(NamedTuple):
 
 
 def stays(states, table, runs):
-    """Whether each run stays in its first state to its end.
+    """Return whether each run stays in its first state to its end.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def bridge(carry, visit, states, staying, uniform, table, transfer, runs):
 
 
 def _noise(key, slots, runs):
-    """Two uniform numbers a slot, (2, n_slots): of the run and the timestep, not of the slot."""
+    """Draw two numbers a slot, (2, n_slots), that depend on its run and timestep alone."""
     n_runs, n_lanes = runs.pairs.shape
     lane = runs.first_lane + (slots.run % n_lanes).astype(jnp.uint32)
     number = lane * np.uint32(n_runs) + (slots.run // n_lanes).astype(jnp.uint32)
@@ -146,7 +146,7 @@ def _noise(key, slots, runs):
 
 
 def _time_of_leaving(slots, table, n_powers):
-    """The largest d with p(D >= d) > uniform, by bisection over the bits of d."""
+    """Return the largest d with p(D >= d) > uniform, by bisection over the bits of d."""
     cell = slots.row * n_powers
     n_states = table.relative.shape[1]
     staying = table.staying.reshape(-1)
@@ -167,7 +167,7 @@ def _time_of_leaving(slots, table, n_powers):
 
 
 def _state_after(uniform, slots, stayed, table, log_transfer, n_powers):
-    """Where paths go that leave after `stayed` timesteps, and whether they can go anywhere."""
+    """Draw where paths go that leave after `stayed` timesteps, and whether they can go anywhere."""
     n_states = table.relative.shape[1]
     cell = slots.row * n_powers + jnp.maximum(slots.left - stayed - 1, 0)
     log_weights = (
@@ -184,7 +184,7 @@ def _state_after(uniform, slots, stayed, table, log_transfer, n_powers):
 
 
 def _log_power(table, cells, from_state, to_state):
-    """log M^n[i, l], float64."""
+    """Return log M^n[i, l], float64."""
     n_states = table.relative.shape[1]
     at_row = cells * n_states + from_state
     relative = table.relative.reshape(-1)[at_row * n_states + to_state]
@@ -192,5 +192,5 @@ def _log_power(table, cells, from_state, to_state):
 
 
 def _keys(states):
-    """Keys of the times of leaving, and of the events."""
+    """Return keys of the times of leaving, and of the events."""
     return jax.random.split(key_from_data(states.key_inside))

@@ -51,12 +51,13 @@ __all__ = [
     "log_normalisers",
     "sample",
     "smooth",
+    "states_by_timestep",
     "viterbi",
 ]
 
 
 def log_normalisers(factors, trans_probs, data, *, recursion=run_recursion):
-    """log p(run | what came before it) in nats, (n_runs, n_lanes) float64; see `sequential`."""
+    """Return log p(run | those before it) in nats, (n_runs, n_lanes) float64; see `sequential`."""
     runs = data.runs
     tables = tabulate(factors, trans_probs, runs)
     passed = recursion.forward(tables, factors, runs)
@@ -103,7 +104,7 @@ def sample(key, factors, trans_probs, data, *, recursion=run_recursion):
 
 
 def change_points(states, factors, trans_probs, data, *, n_positions):
-    """Where the state changes, of a draw.
+    """Mark where the state of a draw changes.
 
     Parameters
     ----------
@@ -135,8 +136,20 @@ def change_points(states, factors, trans_probs, data, *, n_positions):
     )
 
 
+def states_by_timestep(states, factors, trans_probs, data, shape):
+    """Write a draw out, one state a timestep of the array of pieces, (n_steps, n_pieces) int32.
+
+    Arguments are those of `change_points`; `shape` is that of the array of pieces, static.
+    """
+    n_positions = shape[0] * shape[1]
+    changes = change_points(states, factors, trans_probs, data, n_positions=n_positions)
+    positions = jnp.arange(n_positions, dtype=jnp.int32 if n_positions < 2**31 else jnp.int64)
+    last_change = lax.cummax(jnp.where(changes >= 0, positions, 0))
+    return changes[last_change].reshape(shape[::-1]).T
+
+
 def expected_counts(factors, trans_probs, data, *, recursion=run_recursion):
-    """Expected sufficient statistics given the syllables, and the log-likelihood.
+    """Return expected sufficient statistics given the syllables, and the log-likelihood.
 
     The joint probabilities of the first and the last state are summed over the runs of each
     cell. What they say of the transitions in between is the derivative of the log-likelihood by
@@ -169,7 +182,7 @@ def expected_counts(factors, trans_probs, data, *, recursion=run_recursion):
 
 
 def forward_filter(factors, trans_probs, data, *, recursion=run_recursion):
-    """Filtered probabilities in pieces, (n_steps, n_states, n_pieces); see `sequential`."""
+    """Return filtered probabilities in pieces, (n_steps, n_states, n_pieces); see `sequential`."""
     tables = tabulate(factors, trans_probs, data.runs)
     passed = recursion.forward(tables, factors, data.runs)
     predicted = _predictions(tables, passed, data.runs)
@@ -178,7 +191,7 @@ def forward_filter(factors, trans_probs, data, *, recursion=run_recursion):
 
 
 def smooth(factors, trans_probs, data, *, recursion=run_recursion):
-    """Smoothed probabilities in pieces, (n_steps, n_states, n_pieces); see `sequential`."""
+    """Return smoothed probabilities in pieces, (n_steps, n_states, n_pieces); see `sequential`."""
     runs, pieces = data
     tables = tabulate(factors, trans_probs, runs)
     passed = recursion.forward(tables, factors, runs)
@@ -198,7 +211,7 @@ def smooth(factors, trans_probs, data, *, recursion=run_recursion):
 
 
 def tabulate(factors, trans_probs, runs):
-    """Powers for all runs; returns `Tables`."""
+    """Tabulate powers for all runs, as `Tables`."""
     n_powers = runs.cell_counts.shape[1]
     dtype = factors.relative.dtype
     held = factors.relative[held_pairs(runs)].astype(jnp.float64)
@@ -216,7 +229,7 @@ def tabulate(factors, trans_probs, runs):
 
 
 def _predictions(tables, passed, runs):
-    """The predictions alpha A for the first timestep of each run, (n_runs, n_lanes, n_states)."""
+    """Predict alpha A at the first timestep of each run, (n_runs, n_lanes, n_states)."""
     messages = normalised(passed.ends, axis=2)
     predicted = jnp.matmul(messages[:-1], tables.trans, precision=lax.Precision.HIGHEST)
     predicted = jnp.concatenate([jnp.zeros_like(messages[:1]), predicted])
@@ -224,7 +237,7 @@ def _predictions(tables, passed, runs):
 
 
 def _count(states, table, factors, trans_probs, runs):
-    """Sufficient statistics of a draw, and of the transitions those between runs."""
+    """Return sufficient statistics of a draw, and of the transitions those between runs."""
     n_pairs, n_states = factors.relative.shape
     n_rows, n_powers = runs.cell_counts.shape
     before = jnp.concatenate([states.last[:1], states.last[:-1]])
@@ -272,13 +285,13 @@ def _count(states, table, factors, trans_probs, runs):
 
 
 def _transfer(factors, trans_probs, runs):
-    """M of each row of the table, (n_rows, n_states, n_states) float64."""
+    """Return M of each row of the table, (n_rows, n_states, n_states) float64."""
     held = factors.relative[held_pairs(runs)].astype(jnp.float64)
     return trans_probs * held[:, None, :]
 
 
 def _lost_by_rounding(stats, between, factors, trans_probs):
-    """See `sequential`; the powers of a run are made of A as it is."""
+    """Return what rounding loses, see `sequential`; powers of a run are made of A as it is."""
     stats = stats._replace(state_trans_counts=between)
     return sequential.lost_by_rounding(stats, factors, trans_probs)
 
@@ -292,7 +305,7 @@ def _log_likelihood(passed, tables, factors, runs):
 
 
 def _entering(tables, passed, predicted, factors, data):
-    """The message at the timestep before each piece, (n_states, n_pieces), up to a factor."""
+    """Return the message before each piece, (n_states, n_pieces), up to a factor."""
     runs, pieces = data
     run, lane = pieces.run, pieces.lane
     first = predicted[run, lane] * factors.relative[runs.pairs[run, lane]]
@@ -303,14 +316,14 @@ def _entering(tables, passed, predicted, factors, data):
 
 
 def _through(messages, table, cells):
-    """Messages (n, n_states) through powers, up to a factor each."""
+    """Pass messages (n, n_states) through powers, up to a factor each."""
     log_weights = jnp.log(messages) + table.log_scale[cells]
     weights = jnp.exp(log_weights - log_weights.max(axis=1, keepdims=True)).astype(jnp.float32)
     return jnp.einsum("nj,njk->nk", weights, table.relative[cells], precision=lax.Precision.HIGHEST)
 
 
 def _evidence_after(tables, following, at_first, factors, predicted, data):
-    """r at the first timestep of the next piece, (n_states, n_pieces).
+    """Return r at the first timestep of the next piece, (n_states, n_pieces).
 
     Parameters
     ----------

@@ -26,9 +26,7 @@ From the filtered messages that come out, all normalisers follow by one recursio
 every timestep at once, so that they are what `sequential` computes, and rounding in long products
 is not handed on. The scans themselves are in `associative`.
 
-A run of timesteps is a link as well, W of its first timestep times a power. Given `RunData`,
-every function here is the one of `compressed`, with the recursions of `run_products`, and its
-results are those of `compressed`.
+A run of timesteps is a link as well: see `parallel_runs`.
 
 Layout. At the edges messages are (n_steps, n_states, n_lanes), as everywhere; inside a block see
 `associative`.
@@ -37,7 +35,7 @@ Layout. At the edges messages are (n_steps, n_states, n_lanes), as everywhere; i
 import jax.numpy as jnp
 from jax import lax
 
-from hhmm._messages import compressed, run_products, sequential
+from hhmm._messages import sequential
 from hhmm._messages.arithmetic import draw_index, normalised
 from hhmm._messages.associative import (
     backward_links,
@@ -50,45 +48,49 @@ from hhmm._messages.associative import (
     timestep_links,
 )
 from hhmm._messages.scaled import matrix_product
+from hhmm._messages.sequential import states_by_timestep
 from hhmm._runtime.keys import uniforms_by_lane
-from hhmm._types import RunData
+
+__all__ = [
+    "expected_counts",
+    "forward_filter",
+    "log_normalisers",
+    "sample",
+    "smooth",
+    "states_by_timestep",
+    "viterbi",
+]
 
 
 def log_normalisers(factors, trans_probs, data):
-    """log p(x[t] | x[1], ..., x[t-1]) in nats.
+    """Return log p(x[t] | x[1], ..., x[t-1]) in nats.
 
     Parameters
     ----------
     factors : EmissionFactors
     trans_probs : (n_states, n_states) float64
-    data : PackedSequences or RunData
+    data : PackedSequences
 
     Returns
     -------
     log_normalisers : (n_steps, n_lanes) float64
-        0 outside of the sequences; a term for each run of `RunData`.
+        0 outside of the sequences.
     """
-    if isinstance(data, RunData):
-        return compressed.log_normalisers(factors, trans_probs, data, recursion=run_products)
     return sequential.log_terms(forward(factors, trans_probs, data).normalisers, factors, data)
 
 
 def forward_filter(factors, trans_probs, data):
-    """Filtered probabilities (n_steps, n_states, n_lanes) float32: p(z[t] | x[1], ..., x[t])."""
-    if isinstance(data, RunData):
-        return compressed.forward_filter(factors, trans_probs, data, recursion=run_products)
+    """Return p(z[t] | x[1], ..., x[t]), (n_steps, n_states, n_lanes) float32."""
     return normalised(forward(factors, trans_probs, data).messages, axis=1)
 
 
 def smooth(factors, trans_probs, data):
-    """Smoothed probabilities (n_steps, n_states, n_lanes) float32: p(z[t] | x)."""
-    if isinstance(data, RunData):
-        return compressed.smooth(factors, trans_probs, data, recursion=run_products)
+    """Return smoothed probabilities (n_steps, n_states, n_lanes) float32: p(z[t] | x)."""
     return backward(trans_probs, data, forward(factors, trans_probs, data))
 
 
 def expected_counts(factors, trans_probs, data):
-    """Expected sufficient statistics given the syllables, and the log-likelihood.
+    """Return expected sufficient statistics given the syllables, and the log-likelihood.
 
     Returns
     -------
@@ -97,8 +99,6 @@ def expected_counts(factors, trans_probs, data):
     log_likelihood : () float64
         log p(x), all sequences, in nats.
     """
-    if isinstance(data, RunData):
-        return compressed.expected_counts(factors, trans_probs, data, recursion=run_products)
     passed = forward(factors, trans_probs, data)
     smoothed = backward(trans_probs, data, passed)
     evidence = jnp.where(passed.predicted > 0, smoothed / passed.predicted, 0)
@@ -109,19 +109,17 @@ def expected_counts(factors, trans_probs, data):
 def sample(key, factors, trans_probs, data):
     """Draw all states from their posterior given the syllables.
 
-    A key gives the draw that it gives in `sequential`, or in `compressed`, but for rounding.
+    A key gives the draw that it gives in `sequential`, except for rounding.
 
     Returns
     -------
-    states : (n_steps, n_lanes) int32, or RunStates
+    states : (n_steps, n_lanes) int32
         Meaningful inside the sequences.
     stats : SufficientStats
         Their counts.
     log_likelihood : () float64
         log p(x), all sequences, in nats.
     """
-    if isinstance(data, RunData):
-        return compressed.sample(key, factors, trans_probs, data, recursion=run_products)
     passed = forward(factors, trans_probs, data)
     messages = passed.messages
     n_pairs, n_states = factors.relative.shape
@@ -150,14 +148,12 @@ def sample(key, factors, trans_probs, data):
 
 
 def viterbi(factors, trans_probs, data):
-    """The most probable states of every sequence, (n_steps, n_lanes) int32.
+    """Return the most probable states of every sequence, (n_steps, n_lanes) int32.
 
     Max-product in log space (Viterbi 1967). The path is read back from the scores by the map
     from every next state to the best one before it. Of paths as good as each other but for
     rounding it may find another one than `sequential`.
     """
-    if isinstance(data, RunData):
-        return compressed.viterbi(factors, trans_probs, data, recursion=run_products)
     n_steps, n_lanes = data.pairs.shape
     n_states = trans_probs.shape[0]
     log_trans = jnp.log(trans_probs)
@@ -191,7 +187,7 @@ def viterbi(factors, trans_probs, data):
 
 
 def forward(factors, trans_probs, sequences):
-    """The forward recursion; returns `sequential.Forward`."""
+    """Do the forward recursion; return `sequential.Forward`."""
     n_steps, n_lanes = sequences.pairs.shape
     n_states = trans_probs.shape[0]
     trans = trans_probs.astype(factors.relative.dtype)
@@ -217,7 +213,7 @@ def forward(factors, trans_probs, sequences):
 
 
 def backward(trans_probs, sequences, passed):
-    """Smoothed probabilities (n_steps, n_states, n_lanes) given what `forward` leaves."""
+    """Return smoothed probabilities (n_steps, n_states, n_lanes) given what `forward` leaves."""
     n_steps, n_states, n_lanes = passed.messages.shape
     trans = trans_probs.astype(passed.messages.dtype)
 

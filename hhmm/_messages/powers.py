@@ -72,7 +72,7 @@ def tabulate(held, trans_probs, n_powers, dtype):
 
 
 def expected_transitions(joint, table, transfer):
-    """Expected transitions inside of powers, given expected ends of them.
+    """Return expected transitions inside of powers, given expected ends of them.
 
     With L the log-likelihood, ``joint = M^n * dL/dM^n`` for every cell, and what is asked for
     is ``M * dL/dM``; the derivative goes back through ``M^n = M^(n-1) M``. It is kept times the
@@ -114,7 +114,7 @@ def expected_transitions(joint, table, transfer):
 
 
 def held_pairs(runs):
-    """The pair code of each row of the table: s -> s, and no emission in the last one.
+    """Return the pair code of each row of the table: s -> s, and no emission in the last one.
 
     Where a syllable that is held is no emission, the last row is the only one.
     """
@@ -123,5 +123,5 @@ def held_pairs(runs):
 
 
 def continues(pieces):
-    """Whether the sequence of a piece goes on in the next one, (n_pieces,)."""
+    """Return whether the sequence of a piece goes on in the next one, (n_pieces,)."""
     return jnp.append(~pieces.sequences.starts[0, 1:], False)

@@ -20,7 +20,7 @@ from hhmm._messages.run_recursion import LogTables
 
 
 def viterbi(factors, trans_probs, data, *, recursion=run_recursion):
-    """The most probable states in pieces, (n_steps, n_pieces) int32.
+    """Return the most probable states in pieces, (n_steps, n_pieces) int32.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def viterbi(factors, trans_probs, data, *, recursion=run_recursion):
 
 
 def _powers(log_transfer, n_powers):
-    """Powers 0 to n_powers - 1 of each row, (n_cells, n_states, n_states) float64."""
+    """Return powers 0 to n_powers - 1 of each row, (n_cells, n_states, n_states) float64."""
     n_rows, n_states, _ = log_transfer.shape
 
     def step(power, _):

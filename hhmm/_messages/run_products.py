@@ -48,7 +48,7 @@ from hhmm._messages.scaled import ScaledMatrix, matrix_product, product
 
 
 def forward(tables, factors, runs):
-    """The forward recursion over runs; see `run_recursion`."""
+    """Do the forward recursion over runs; see `run_recursion`."""
     n_lanes, n_states = runs.pairs.shape[1], len(tables.trans)
 
     def step(entering, inputs):
@@ -104,7 +104,7 @@ def draw_ends(key, tables, passed, runs):
 
 
 def backward(tables, passed, predicted, runs, *, with_joint):
-    """The evidence of what follows over its prediction; see `run_recursion`."""
+    """Return the evidence of what follows over its prediction; see `run_recursion`."""
     n_lanes, n_states = runs.pairs.shape[1], len(tables.trans)
 
     def step(carry, inputs):
@@ -144,7 +144,7 @@ def backward(tables, passed, predicted, runs, *, with_joint):
 
 
 def best_ends(tables, runs):
-    """The states at both ends of every run on the most probable path; see `run_recursion`.
+    """Return the states at both ends of every run on the most probable path; see `run_recursion`.
 
     Of paths as good as each other but for rounding it may find another one.
     """
@@ -186,7 +186,7 @@ def best_ends(tables, runs):
 
 
 def _at_every_run(step, *values):
-    """A step that takes one run of each lane, of all runs of a block at once.
+    """Return a step that takes one run of each lane, of all runs of a block at once.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def _at_every_run(step, *values):
 
 
 def _follow_runs(first, last, following):
-    """States at both ends of runs, read backwards.
+    """Return states at both ends of runs, read backwards.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def _follow_runs(first, last, following):
 
 
 def _first_given_last(weights, powers):
-    """p(first = k | last = l) of every run, what came before given.
+    """Return p(first = k | last = l) of every run, what came before given.
 
     Parameters
     ----------
@@ -245,6 +245,6 @@ def _first_given_last(weights, powers):
 
 
 def _cell_of_nothing(runs):
-    """The cell of a run that is one timestep."""
+    """Return the cell of a run that is one timestep."""
     n_rows, n_powers = runs.cell_counts.shape
     return (n_rows - 1) * n_powers

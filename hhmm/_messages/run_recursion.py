@@ -52,7 +52,7 @@ class RunForward(NamedTuple):
 
 
 def forward(tables, factors, runs):
-    """The forward recursion over runs.
+    """Do the forward recursion over runs.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def forward(tables, factors, runs):
 
 
 def forward_step(tables, factors, end, pairs, cells, starts):
-    """One run of each lane, forward.
+    """Take one run of each lane, forward.
 
     The row scales of a power are added to the logarithms of the message and the largest is
     taken out, so that a message in states that are unlikely to last does not underflow.
@@ -118,7 +118,7 @@ def forward_step(tables, factors, end, pairs, cells, starts):
 
 
 def run_forward(weights, ends, largest):
-    """What `forward_step` returns for all runs, (n_runs, n_lanes, ...), as `RunForward`."""
+    """Return what `forward_step` returns for all runs, (n_runs, n_lanes, ...), as `RunForward`."""
     return RunForward(weights, ends, jnp.log(ends.sum(axis=2)) + largest)
 
 
@@ -157,13 +157,13 @@ def draw_ends(key, tables, passed, runs):
 
 
 def noise_of_ends(key, runs):
-    """Uniform numbers that draw the last and the first state of runs, (n_runs, 2, n_lanes)."""
+    """Draw the noise of the last and the first state of runs, (n_runs, 2, n_lanes)."""
     n_runs, n_lanes = runs.pairs.shape
     return uniforms_by_lane(key, 2 * n_runs, runs).reshape(n_runs, 2, n_lanes)
 
 
 def backward(tables, passed, predicted, runs, *, with_joint):
-    """The evidence of what follows over its prediction; see `sequential`.
+    """Return the evidence of what follows over its prediction; see `sequential`.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def backward(tables, passed, predicted, runs, *, with_joint):
 
 
 def backward_step(tables, evidence, cells, ends, predicted, weights):
-    """One run of each lane, backward.
+    """Take one run of each lane, backward.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def backward_step(tables, evidence, cells, ends, predicted, weights):
 
 
 def best_ends(tables, runs):
-    """The states at both ends of every run on the most probable path (Viterbi 1967).
+    """Return the states at both ends of every run on the most probable path (Viterbi 1967).
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def best_ends(tables, runs):
 
 
 def best_step(tables, end, pairs, cells, starts):
-    """Scores of the best paths over one run of each lane.
+    """Score the best paths over one run of each lane.
 
     Parameters
     ----------
@@ -288,6 +288,6 @@ def best_step(tables, end, pairs, cells, starts):
 
 
 def _best(scores, matrix):
-    """``max_j scores[:, j] + matrix[..., j, k]``, (n, n_states)."""
+    """Return ``max_j scores[:, j] + matrix[..., j, k]``, (n, n_states)."""
     n_states = scores.shape[1]
     return reduce(larger, [scores[:, j, None] + matrix[..., j, :] for j in range(n_states)])

@@ -43,18 +43,18 @@ class ScaledMatrix(NamedTuple):
 
 
 def scaled(values):
-    """The `ScaledMatrix` of matrices (..., n_states, n_states), none of them negative."""
+    """Return the `ScaledMatrix` of matrices (..., n_states, n_states), none of them negative."""
     return _rescaled(values, jnp.zeros(values.shape[:-1]))
 
 
 def product(first, second):
-    """First one link, then the other: the matrix product of two `ScaledMatrix`."""
+    """Multiply two `ScaledMatrix`: first one link, then the other."""
     log_scale = first.log_scale[..., :, None] + second.log_scale[..., None, :]
     return _rescaled(*_mixture(first.relative, log_scale, second.relative))
 
 
 def apply(message, matrix):
-    """What a message becomes over a link.
+    """Apply a link to a message.
 
     Parameters
     ----------
@@ -77,21 +77,21 @@ def apply(message, matrix):
 
 
 def matrix_product(first, second):
-    """The product of matrices (..., n, n_states) and (..., n_states, n_states)."""
+    """Return the product of matrices (..., n, n_states) and (..., n_states, n_states)."""
     if second.shape[-1] > WRITTEN_OUT_STATES:
         return jnp.matmul(first, second, precision=lax.Precision.HIGHEST)
     return reduce(add, inner_terms(mul, first, second))
 
 
 def inner_terms(operation, first, second):
-    """``operation(first[i, k], second[k, j])``, (..., n, n_states), for every k, to be reduced."""
+    """Return ``operation(first[i, k], second[k, j])``, (..., n, n_states), for every k."""
     return [
         operation(first[..., :, k, None], second[..., k, None, :]) for k in range(second.shape[-2])
     ]
 
 
 def _mixture(weights, log_scale, relative):
-    """``sum_k weights[i, k] exp(log_scale[i, k]) relative[k, j]``.
+    """Return ``sum_k weights[i, k] exp(log_scale[i, k]) relative[k, j]``.
 
     Parameters
     ----------

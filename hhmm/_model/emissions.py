@@ -15,7 +15,7 @@ from hhmm._types import EmissionFactors, EmissionLogits, Params
 
 
 def terms_of(params, *, self_transitions=True):
-    """The `Terms` of `Params`: those that are not None."""
+    """Return the `Terms` of `Params`: those that are not None."""
     return Terms(
         n_states=params.trans_probs.shape[-1],
         n_syllables=params.emission_base.shape[-2],
@@ -25,7 +25,7 @@ def terms_of(params, *, self_transitions=True):
 
 
 def with_zeros(params, names=tuple(term.name for term in ALL_TERMS)):
-    """`Params` with zeros for the terms among `names` that are None."""
+    """Return `Params` with zeros for the terms among `names` that are None."""
     given = [getattr(params, term.parameter) for term in ALL_TERMS]
     n_syllables = next(values for values in given if values is not None).shape[-1] + 1
     terms = Terms(params.trans_probs.shape[-1], n_syllables)
@@ -38,7 +38,7 @@ def with_zeros(params, names=tuple(term.name for term in ALL_TERMS)):
 
 
 def all_params(logits, trans_probs):
-    """`Params` from logits and A: base and biases are 0 where left out, other terms are None."""
+    """Make `Params` from logits and A: base and biases left out are 0, other terms None."""
     values = params_from_logits(jax.tree.map(np.asarray, logits))
     return with_zeros(Params(trans_probs=np.asarray(trans_probs), **values), PUBLISHED_TERMS)
 
@@ -59,7 +59,7 @@ def logits_from_params(params):
 
 
 def params_from_logits(logits):
-    """The inverse of `logits_from_params`, of centred logits: parameters of terms by name."""
+    """Invert `logits_from_params` for centred logits: parameters of terms by name."""
 
     def lower_term(term):
         values = getattr(logits, term.name)
@@ -78,7 +78,7 @@ def _state_axis(term):
 
 
 def _along_states(matrix, values, term):
-    """A matrix times the state axis of a term's array."""
+    """Multiply the state axis of a term's array by a matrix."""
     if not term.by_from:
         return matrix @ values
     *leading, n_states, n_from, n_to = values.shape
@@ -87,7 +87,7 @@ def _along_states(matrix, values, term):
 
 
 def syllable_log_probs(logits, terms):
-    """Log syllable transition probabilities (n_states, n_syllables, n_syllables)."""
+    """Return log syllable transition probabilities (n_states, n_syllables, n_syllables)."""
     return jax.nn.log_softmax(terms.joint_logits(terms.stack(logits)), axis=-1)
 
 

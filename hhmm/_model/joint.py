@@ -15,7 +15,7 @@ from hhmm._model.transitions import concentrations
 
 
 def emission_log_prior(terms, point, priors):
-    """Log prior density of the emission parameters, a scalar, from a point (n_rows, S)."""
+    """Return log prior density of the emission parameters, a scalar, from a point (n_rows, S)."""
     return sum(
         _log_normal(rows, getattr(priors, term.sigma), terms.n_dimensions(term))
         for term, rows in terms.split(point)
@@ -23,7 +23,7 @@ def emission_log_prior(terms, point, priors):
 
 
 def trans_log_prior(trans_probs, priors):
-    """Log prior density of A (n_states, n_states), a scalar.
+    """Return log prior density of A (n_states, n_states), a scalar.
 
     An exact zero of A at a concentration of 1 contributes nothing.
     """
@@ -37,7 +37,7 @@ def trans_log_prior(trans_probs, priors):
 
 
 def log_prior(terms, logits, trans_probs, priors):
-    """Log prior density of all parameters, a scalar."""
+    """Return log prior density of all parameters, a scalar."""
     of_emissions = emission_log_prior(terms, terms.stack(logits), priors)
     return of_emissions + trans_log_prior(trans_probs, priors)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def helmert_basis(n):
-    """Orthonormal basis of the zero-sum vectors of length `n`.
+    """Return orthonormal basis of the zero-sum vectors of length `n`.
 
     Parameters
     ----------

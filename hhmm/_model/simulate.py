@@ -94,6 +94,6 @@ def simulate(key, params, holding_times=None, *, terms, n_sequences, n_timesteps
 
 
 def _inverse_cdf(cumulative, uniform):
-    """Index of the cell that `uniform` falls in; cumulative (n, n_categories) -> (n,) int32."""
+    """Find the cell that `uniform` falls in; cumulative (n, n_categories) -> (n,) int32."""
     threshold = uniform[:, None] * cumulative[:, -1:]
     return jnp.sum(cumulative[:, :-1] <= threshold, axis=-1, dtype=jnp.int32)

@@ -93,7 +93,7 @@ class Terms(NamedTuple):
         return (self.n_states if term.by_state else 1) * (self.n_syllables if term.by_from else 1)
 
     def shape(self, term):
-        """Shape of a term as an array: (n_states,) if by state, (n_syllables,) if by from, S."""
+        """Return the shape of a term: (n_states,) if by state, (n_syllables,) if by from, S."""
         return (
             *((self.n_states,) if term.by_state else ()),
             *((self.n_syllables,) if term.by_from else ()),
@@ -101,7 +101,7 @@ class Terms(NamedTuple):
         )
 
     def param_shape(self, term):
-        """Shape of the parameters of a term, its entries in the Helmert bases."""
+        """Return shape of the parameters of a term, its entries in the Helmert bases."""
         return (
             *((self.n_states - 1,) if term.by_state else ()),
             *((self.n_syllables,) if term.by_from else ()),
@@ -116,18 +116,18 @@ class Terms(NamedTuple):
         return n_levels * (self.n_syllables - 1)
 
     def stack(self, logits):
-        """`EmissionLogits` as one point (n_rows, S)."""
+        """Stack `EmissionLogits` to one point (n_rows, S)."""
         parts = (getattr(logits, term.name) for term in self.present)
         return jnp.concatenate([part.reshape(-1, self.n_syllables) for part in parts])
 
     def unstack(self, point):
-        """One point (n_rows, S) as `EmissionLogits`."""
+        """Unstack one point (n_rows, S) to `EmissionLogits`."""
         return EmissionLogits(
             **{term.name: rows.reshape(self.shape(term)) for term, rows in self.split(point)}
         )
 
     def split(self, point):
-        """Each term with its rows (n_rows_of_term, ...) of an array (n_rows, ...)."""
+        """Yield each term with its rows (n_rows_of_term, ...) of an array (n_rows, ...)."""
         first = 0
         for term in self.present:
             last = first + self.n_rows(term)
@@ -150,7 +150,7 @@ class Terms(NamedTuple):
         return jnp.concatenate(parts)
 
     def parts(self, point):
-        """A point as what the states share, (S, S) or (1, S), and a list of what each state has.
+        """Split a point into what states share, (S, S) or (1, S), and what each state has.
 
         The items of the list are (n_states, S) or (n_states, S, S), in the order of the terms.
         """
@@ -165,7 +165,7 @@ class Terms(NamedTuple):
         return sum(shared[1:], shared[0]), by_state
 
     def from_parts(self, shared, by_state):
-        """The transpose of `parts`: sums over states (S, S), and over what each state's terms see.
+        """Apply the transpose of `parts` to sums over states (S, S) and of each state.
 
         Parameters
         ----------
@@ -190,24 +190,24 @@ class Terms(NamedTuple):
         return jnp.concatenate(rows)
 
     def sums_of_state(self, array):
-        """What the terms by state see of an array (S, S) of one state; a list."""
+        """List what the terms by state see of an array (S, S) of one state."""
         return [
             array if term.by_from else array.sum(axis=0) for term in self.present if term.by_state
         ]
 
     def joint_logits(self, point):
-        """L (n_states, S, S) at a point; a syllable cannot follow itself where it is held."""
+        """Return L (n_states, S, S) at a point; held syllables cannot follow themselves."""
         return self.without_held(self.summed(point))
 
     def summed(self, point):
-        """The sum of the terms (n_states, S, S) at a point, with the diagonal as it is."""
+        """Return the sum of the terms (n_states, S, S) at a point, with the diagonal as it is."""
         shared, by_state = self.parts(point)
         by_state = [part if part.ndim == 3 else part[:, None, :] for part in by_state]
         shape = (self.n_states, self.n_syllables, self.n_syllables)
         return jnp.broadcast_to(sum(by_state, shared), shape)
 
     def without_held(self, logits):
-        """Logits (..., S, S) with the diagonal impossible where syllables are held."""
+        """Return logits (..., S, S) with the diagonal impossible where syllables are held."""
         if self.self_transitions:
             return logits
         return jnp.where(jnp.eye(self.n_syllables, dtype=bool), IMPOSSIBLE, logits)

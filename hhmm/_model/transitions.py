@@ -24,7 +24,7 @@ SMALLEST_PROB = 1e-17
 
 
 def concentrations(counts, priors):
-    """Dirichlet concentrations (n_states, n_states) of the rows of A given counts."""
+    """Return dirichlet concentrations (n_states, n_states) of the rows of A given counts."""
     return counts + priors.trans_beta + priors.trans_kappa * jnp.eye(counts.shape[-1])
 
 
@@ -75,7 +75,7 @@ def draw_trans_probs(key, counts, priors):
 
 
 def with_a_mode(priors):
-    """The priors that EM and gradient use: concentrations below 1 count as 1.
+    """Return the priors that EM and gradient use: concentrations below 1 count as 1.
 
     Below 1, a Dirichlet density is infinite where a probability is zero, and has no mode.
     """
@@ -85,7 +85,7 @@ def with_a_mode(priors):
 
 
 def trans_mode(counts, priors, current):
-    """Mode of A given transition counts (n_states, n_states); no concentration below 1.
+    """Return mode of A given transition counts (n_states, n_states); no concentration below 1.
 
     A row that nothing is known of, neither by counts nor by the prior, stays as it is in `current`.
     """

@@ -29,7 +29,7 @@ else:
             )
 
     def with_callbacks(method):
-        """A method without callbacks is called as it is."""
+        """Return the method as it is."""
         return method
 
 
@@ -80,11 +80,11 @@ class SweepTasks:
                 self._chains = [*map(self._begin, chains), root]
 
     def __bool__(self):
-        """Whether there is a callback to tell."""
+        """Return whether there are callbacks."""
         return bool(self._chains)
 
     def report(self, i, chain, log_joint):
-        """Chain i has done a sweep; returns whether a callback asks that it be the last one."""
+        """Report a sweep of chain i; return whether a callback asks that it be the last one."""
         with self._lock:
             trace = self._log_joints[i]
             trace.append(log_joint)
@@ -100,7 +100,7 @@ class SweepTasks:
             )
 
     def end(self, fitted_attributes):
-        """All chains have ended, at an estimator of these attributes."""
+        """Report that all chains have ended, at an estimator of these attributes."""
         for task in self._chains:
             self._end(task, fitted_attributes)
 

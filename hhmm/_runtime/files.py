@@ -24,7 +24,7 @@ else:
 
 
 def digest(*arrays):
-    """SHA-256 of the bytes of arrays, one after the other."""
+    """Return SHA-256 of the bytes of arrays, one after the other."""
     sha256 = hashlib.sha256()
     for array in arrays:
         sha256.update(np.ascontiguousarray(array).tobytes())
@@ -85,7 +85,7 @@ def write_whole(path, write):
 
 @contextlib.contextmanager
 def locked(path):
-    """A block during which no other process, and no other thread, comes into such a block.
+    """Keep every other process and thread out of such a block.
 
     A file ``.<name>.lock`` beside the path is held. The system lets go of it when a process
     ends, however it ends.
@@ -139,7 +139,7 @@ def _acquire(lock, path):
 
 
 def absolute(path, name):
-    """The path, links followed, so that what a link points to is replaced and not the link.
+    """Return the path, links followed, so that what a link points to is replaced and not the link.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ class Interrupts:
 
 @contextlib.contextmanager
 def plain_interrupts():
-    """A block in which a fit is lost to the first interrupt: half of one would be of no use."""
+    """Let the first interrupt end a fit in this block: half of one would be of no use."""
     _plain.on = True
     try:
         yield

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 
 
 def key_from_random_state(random_state):
-    """A JAX key from an int, None or a RandomState.
+    """Return a JAX key from an int, None or a RandomState.
 
     A RandomState is advanced, so successive calls give different keys. The key's
     implementation is named: a user's own default does not change what a seed gives.
@@ -27,18 +27,18 @@ def key_from_random_state(random_state):
 
 
 def key_from_data(words):
-    """A JAX key from its two words, as `jax.random.key_data` gives them."""
+    """Return a JAX key from its two words, as `jax.random.key_data` gives them."""
     return jax.random.wrap_key_data(words, impl="threefry2x32")
 
 
 def normals(key, shape, dtype=jnp.float64):
-    """Standard normal numbers."""
+    """Draw standard normal numbers."""
     flat = jax.random.normal(key, (math.prod(shape),), dtype)
     return lax.optimization_barrier(flat).reshape(shape)
 
 
 def uniforms_by_lane(key, n, sequences):
-    """Numbers uniform in [0, 1), n for each lane, (n, n_lanes) float32.
+    """Draw numbers uniform in [0, 1), n for each lane, (n, n_lanes) float32.
 
     What is drawn for a lane does not depend on which lanes are computed together.
 
@@ -56,7 +56,7 @@ def uniforms_by_lane(key, n, sequences):
 
 
 def uniforms_of_pairs(key, first, second):
-    """Two numbers uniform in [0, 1) for each pair of numbers, (2, ...) float32.
+    """Draw two numbers uniform in [0, 1) for each pair of numbers, (2, ...) float32.
 
     The generator (Threefry-2x32: Salmon et al. 2011) is called on the pairs themselves, and both
     words that it makes of a pair are used: half the work of `jax.random.uniform`, which
@@ -77,6 +77,6 @@ def uniforms_of_pairs(key, first, second):
 
 
 def uniforms(key, shape, dtype=jnp.float64):
-    """Numbers uniform in [0, 1)."""
+    """Draw numbers uniform in [0, 1)."""
     flat = jax.random.uniform(key, (math.prod(shape),), dtype)
     return lax.optimization_barrier(flat).reshape(shape)

@@ -18,7 +18,7 @@ class Memory(NamedTuple):
 
 
 def available():
-    """Memory where JAX computes, as `Memory`; None where that is not known."""
+    """Return memory where JAX computes, as `Memory`; None where that is not known."""
     if jax.default_backend() != "cpu":
         stats = None
         with contextlib.suppress(Exception):  # what a device tells is its own affair
@@ -32,7 +32,7 @@ def available():
 
 
 def _of_machine():
-    """Of the machine: its memory, of which others may be moved to the swap space."""
+    """Return the memory of the machine, swap space included."""
     try:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
@@ -47,7 +47,7 @@ def _of_machine():
 
 
 def _of_control_groups():
-    """Of what Linux grants a container or a job of a cluster: the groups of this process."""
+    """Return what Linux grants a container or a job of a cluster: the groups of this process."""
     try:
         memberships = (_PROC / "self/cgroup").read_text().splitlines()
     except OSError:
@@ -73,6 +73,6 @@ def _of_control_groups():
 
 
 def _fields(path):
-    """Numbers of a file of lines that begin with a name and a number."""
+    """Read numbers of a file whose lines begin with a name and a number."""
     lines = (line.split() for line in path.read_text().splitlines())
     return {line[0]: int(line[1]) for line in lines if len(line) > 1 and line[1].isdigit()}

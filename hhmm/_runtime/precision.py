@@ -80,7 +80,7 @@ def double_precision(function):
 
 
 def log_of_rounding(values, dtype):
-    """log(values / rounded values), float32, of what is rounded to `dtype`; 0 where none is left.
+    """Return log(values / rounded values), float32, rounded to `dtype`; 0 where none is left.
 
     To first order, which is off by 2e-15 at most. None is left of subnormal numbers: a device may
     take them for 0.

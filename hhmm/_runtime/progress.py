@@ -6,7 +6,7 @@ import time
 import warnings
 
 
-def tell(text, verbose):
+def print_if_verbose(text, verbose):
     """Print a line, where somebody wants to hear it and can."""
     if verbose:
         with contextlib.suppress(Exception):  # a closed stream, or one of somebody's own
@@ -43,7 +43,7 @@ class Bar:
                 self._bar = tqdm(total=n_total, initial=n_done, unit=unit, desc=name)
 
     def show(self, n_done, text):
-        """So many units are done, and `text` tells of the last one; at most a line a second.
+        """Show how many units are done, with a `text` about the last one; at most a line a second.
 
         Where that fails, as when a terminal is gone, what goes on does so without a bar.
         """
@@ -102,7 +102,7 @@ class Progress(Bar):
         self._lock = threading.Lock()
 
     def report(self, chain, n_done, log_joint):
-        """A chain has done so many sweeps, and its log joint is this."""
+        """Note how many sweeps a chain has done, and its log joint."""
         with self._lock:
             self._done[chain], self._log_joint[chain] = n_done, log_joint
             self.show(sum(self._done), f"log joint {max(self._log_joint):.1f}")

@@ -9,8 +9,8 @@ import jax
 from hhmm._runtime.precision import double_precision
 
 
-def together(*calls, n_threads=None, pool="groups"):
-    """Results of calls made at the same time, in so many threads; by default one for each.
+def run_in_threads(*calls, n_threads=None, pool="groups"):
+    """Make calls at the same time, by default one a thread; return their results.
 
     Calls that come here themselves must be made in another pool than what they call.
     """
@@ -33,6 +33,6 @@ def _make(call):
 
 @functools.cache
 def _threads(n_threads, pool, process_id):
-    """A pool of threads; they do not survive a fork, so each process has its own."""
+    """Return a pool of threads; they do not survive a fork, so each process has its own."""
     del process_id
     return ThreadPoolExecutor(n_threads, thread_name_prefix=f"hhmm-{pool}")

@@ -17,7 +17,7 @@ import jax
 import joblib
 import numpy as np
 
-from hhmm._types import PackedSequences, RunData, RunStates
+from hhmm._types import PackedSequences, RunData
 
 
 class PackIndex(NamedTuple):
@@ -192,12 +192,10 @@ def n_groups(data, n_states, n_at_once):
     n_at_once : int
         How many computations on these data share the cores.
     """
-    if isinstance(data, RunData):
-        n_steps, n_lanes = data.runs.pairs.shape
-        width, least = n_lanes * n_states**2, MIN_GROUP_WIDTH_OF_RUNS
-    else:
-        n_steps, n_lanes = data.pairs.shape
-        width, least = n_lanes * n_states, MIN_GROUP_WIDTH
+    n_steps, n_lanes = data.steps.pairs.shape
+    width, least = n_lanes * n_states, MIN_GROUP_WIDTH
+    if data.n_cells:
+        width, least = width * n_states, MIN_GROUP_WIDTH_OF_RUNS
     most = min(width // least, width * n_steps // MIN_GROUP_WORK)
     if most <= 1 or jax.default_backend() != "cpu":
         return 1
@@ -214,12 +212,10 @@ def join(states, n_lanes):
     """
 
     def side_by_side(*parts):
-        return np.concatenate(parts, axis=1)[:, :n_lanes]
+        # the key of what happens inside of runs is one for all
+        return np.concatenate(parts, axis=1)[:, :n_lanes] if parts[0].ndim > 1 else parts[0]
 
-    if isinstance(states[0], RunStates):
-        ends = (side_by_side(*part) for part in list(zip(*states, strict=True))[:2])
-        return RunStates(*ends, key_inside=states[0].key_inside)
-    return side_by_side(*states)
+    return jax.tree.map(side_by_side, *states)
 
 
 def split(data, n_groups):
@@ -236,7 +232,7 @@ def split(data, n_groups):
     """
     if n_groups == 1:
         return (data,)
-    if isinstance(data, RunData):
+    if data.n_cells:
         return tuple(RunData(runs, None) for runs in _split_runs(data.runs, n_groups))
     no_emission = len(data.pair_counts) - 1
     groups = []

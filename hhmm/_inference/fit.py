@@ -1,0 +1,264 @@
+"""A fit, from checked data to the attributes of the estimator.
+
+It lays the data out, makes a start for each chain, does the sweeps of all chains, and summarises
+what they found. The estimator validates before and stores after.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from hhmm._inference import convergence, decode, draws, memory, starts
+from hhmm._inference.chain import Settings, Stages
+from hhmm._inference.chains import iterate_chains
+from hhmm._inference.loop import NEVER, ChainEnd, Plan
+from hhmm._inference.prepare import prepare
+from hhmm._model.emissions import all_params, with_zeros
+from hhmm._runtime.interrupts import Interrupts
+from hhmm._runtime.progress import Progress, print_if_verbose
+from hhmm._sequences.read import mean_run_length
+from hhmm._sequences.runs import holding_times
+from hhmm._types import Params, Priors
+from hhmm._validation import ShortStatesWarning, UnusedStatesWarning
+
+# Sweeps of Gibbs sampling before scales are learnt where the start knows nothing of the states:
+# their scale would be learnt as 0. EM needs twice as many iterations.
+N_HELD = 20
+
+
+class Options(NamedTuple):
+    """What the user chose, checked."""
+
+    algorithm: str  # "em", "gibbs" or "gradient"
+    n_iter: int
+    n_chains: int
+    n_draws: int  # 0 for algorithms without draws
+    tol: float
+    solver: Any  # Newton or Adam
+    sampler: str  # of the emissions, not "auto"
+    message_passing: str
+    priors: Priors  # with first guesses of what is learnt
+    learnt: tuple  # fields of `priors`
+    is_blind: bool  # whether the start knows nothing of the states
+    verbose: int
+
+
+class Fitted(NamedTuple):
+    """What a fit found."""
+
+    attributes: dict  # of the estimator
+    warnings: list
+
+
+def estimate_memory(checked, options, terms, prepared=None):
+    """Estimate what a fit takes; without `prepared`, before the data are laid out."""
+    return memory.estimate(
+        prepared,
+        n_timesteps=int(checked.layout.n_timesteps.sum()),
+        terms=terms,
+        n_chains=options.n_chains,
+        n_draws=options.n_draws,
+    )
+
+
+def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every):
+    """Fit chains to data.
+
+    Parameters
+    ----------
+    checked : Checked
+    terms : Terms
+    init : {"windows", "prior", "random"}, Params, list of states, or list of ChainEnd
+        Checked: of the shapes of the fit.
+    rng : numpy.random.RandomState
+    options : Options
+    checkpoint : checkpoint.Checkpoint or None
+    tasks : SweepTasks
+        Is given every sweep, where there are callbacks.
+    save_every : int
+        Sweeps between two writes of the checkpoint.
+
+    Returns
+    -------
+    fitted : Fitted
+
+    Raises
+    ------
+    MemoryError
+        If the fit would take more memory than is free.
+    FloatingPointError
+        If a log joint or a parameter is not finite.
+    """
+    is_sampler = options.algorithm == "gibbs"
+    prepared = prepare(
+        checked.sequences,
+        terms,
+        options.message_passing,
+        every_timestep=False,
+        n_at_once=options.n_chains,
+    )
+    needed = estimate_memory(checked, options, terms, prepared)
+    memory.check_fits(needed)
+    print_if_verbose(f"about {needed.total / 1e9:.1f} GB of memory are needed", options.verbose)
+    n_held = (N_HELD if is_sampler else 2 * N_HELD) if options.is_blind else 0
+    plan = Plan(
+        prepared=prepared.on_device(),
+        algorithm=options.algorithm,
+        settings=Settings(options.solver, options.sampler, prepared.backend, terms, options.learnt),
+        n_iter=options.n_iter,
+        # draws are kept of the second half alone
+        stages=Stages(n_warm_up=options.n_iter // 2, n_held=n_held),
+        n_draws=options.n_draws,
+        save_every=save_every,
+        reports_each_sweep=bool(tasks),
+        tol=NEVER if is_sampler else options.tol,
+    )
+    starts_ = _make_starts(init, rng, checkpoint, checked.sequences, prepared, plan, options)
+    results, was_interrupted = _iterate(starts_, plan, options, checkpoint, tasks)
+    fitted = _summarise(results, checked, prepared, options)
+    if was_interrupted:
+        message = convergence.describe_interrupt(
+            results, options.n_iter, options.n_chains, has_checkpoint=checkpoint is not None
+        )
+        fitted = fitted._replace(warnings=[ConvergenceWarning(message)])
+    return fitted
+
+
+def _make_starts(init, rng, checkpoint, sequences, prepared, plan, options):
+    """Make the start of each chain: resumed, continued or new."""
+    priors, settings, n_chains = options.priors, plan.settings, options.n_chains
+    prepared = prepared if options.algorithm == "gibbs" else None  # others draw no states
+    pasts = [None] * n_chains
+    if checkpoint is not None:
+        pasts, rng = checkpoint.pasts, checkpoint.rng(rng)
+    resumed = [
+        past and starts.resumed_start(past, prepared, priors, settings=settings) for past in pasts
+    ]
+    if all(resumed):
+        checkpoint.started(rng)
+        return resumed
+    if isinstance(init, list) and isinstance(init[0], ChainEnd):
+        new = starts.further_starts(
+            rng, init, prepared, priors, n_chains=n_chains, settings=settings
+        )
+    else:
+        new = starts.new_starts(rng, init, sequences, prepared, priors, plan, n_chains=n_chains)
+    if checkpoint is not None:
+        checkpoint.started(rng)
+    return [old or start for old, start in zip(resumed, new, strict=True)]
+
+
+def _iterate(starts_, plan, options, checkpoint, tasks):
+    """Do the sweeps of all chains; return results, and whether the user interrupted."""
+    n_iter = plan.n_iter
+    n_done = [0 if start.past is None else len(start.past.trace.log_joint) for start in starts_]
+    with Progress(plan.algorithm, n_iter, n_done, options.verbose) as progress:
+
+        def report(i, n_done, log_joint, chain):
+            progress.report(i, n_done, log_joint)
+            return bool(tasks) and tasks.report(i, chain, log_joint)
+
+        def listeners(i):
+            save = None if checkpoint is None else functools.partial(checkpoint.save, i)
+            return functools.partial(report, i), save
+
+        with Interrupts() as interrupts:
+            results = iterate_chains(
+                starts_, plan, [*map(listeners, range(len(starts_)))], lambda: interrupts.noted
+            )
+    begun = [result for result in results if result is not None]
+    # of a fit that was interrupted, chains that have come to where draws are kept, if any has
+    complete = [result for result in begun if len(result.trace.log_joint) > n_iter // 2]
+    return complete if interrupts.noted and complete else begun, interrupts.noted
+
+
+def _summarise(results, checked, prepared, options):
+    """Summarise the results of all chains as fitted attributes."""
+    is_sampler, terms = options.algorithm == "gibbs", prepared.terms
+    log_joint, log_likelihood = _traces(results, "log_joint"), _traces(results, "log_likelihood")
+    compared = log_likelihood if options.learnt else log_joint
+    reached = convergence.final_log_joints(compared) if is_sampler else log_joint[:, -1]
+    best_chain = int(np.argmax(reached))
+    best = results[best_chain]
+    chain = best.chain
+    attributes = {
+        "n_iter_": max(len(result.trace.log_joint) for result in results),
+        "log_joint_": log_joint,
+        "log_likelihood_": log_likelihood,
+        "best_chain_": best_chain,
+        "n_syllables_": terms.n_syllables,
+        "self_transitions_": terms.self_transitions,
+        "_mean_run": mean_run_length(checked.sequences),
+        "_ends": [result.end for result in results],
+    }
+    if not terms.self_transitions:
+        attributes["_holding_times"] = holding_times(checked.sequences, terms.n_syllables)
+    if options.algorithm != "gradient":
+        attributes["emission_losses_"] = chain.emission_losses[: int(chain.emission_n_iter)]
+    if is_sampler:
+        states = [prepared.states_by_timestep(chain.states, chain.logits, chain.trans_probs)]
+    else:
+        params = all_params(chain.logits, chain.trans_probs)
+        prepared = prepare(checked.sequences, terms, options.message_passing, every_timestep=True)
+        states = decode.viterbi(params, prepared)
+    attributes["states_"], usage, order = _ordered_states(states, prepared, checked)
+    if is_sampler:
+        kept = draws.of_equal_number([(result.kept, result.kept_sweeps) for result in results])
+        posterior = draws.align(
+            [kept for kept, _ in kept], chain, order, terms, learnt=options.learnt
+        )
+        acceptance = _traces(results, "emission_acceptance")
+        attributes |= {
+            "posterior_": posterior,
+            "_kept_sweeps": np.stack([sweeps for _, sweeps in kept]),
+            "emission_acceptance_": acceptance,
+            "emission_diverging_": _traces(results, "emission_diverging"),
+        }
+        means = jax.tree.map(lambda part: part[best_chain].mean(axis=0), posterior)
+        params = Params(*(getattr(means, name) for name in Params._fields))
+        priors = options.priors._replace(**means.sigmas)
+        judged = convergence.judge_chains(compared, bool(options.learnt))
+        stuck = convergence.judge_acceptance(acceptance)
+    else:
+        params, priors, stuck = draws.permute(params, order), chain.priors, []
+        judged = convergence.judge_ascent(
+            options.algorithm, best.trace.log_joint, best.stopped, options.tol
+        )
+    attributes |= {
+        f"{name}_": np.asarray(values) for name, values in with_zeros(params)._asdict().items()
+    }
+    attributes["sigmas_"] = {name: float(value) for name, value in priors._asdict().items()}
+    attributes["converged_"] = judged.converged and not stuck
+    decrement = np.concatenate([result.trace.emission_decrement for result in results])
+    solves = convergence.judge_solves(decrement, options.solver)
+    short = convergence.describe_short(
+        attributes["states_"], attributes["_mean_run"], terms.self_transitions
+    )
+    warnings = [
+        *map(ConvergenceWarning, [*judged.warnings, *solves, *stuck]),
+        *map(UnusedStatesWarning, convergence.describe_unused(usage)),
+        *map(ShortStatesWarning, short),
+    ]
+    return Fitted(attributes, warnings)
+
+
+def _ordered_states(states, prepared, checked):
+    """Number states by falling time; return them in the form of X, the times, and the order."""
+    states = prepared.unpack(states, checked.layout, fill=-1)
+    flat = np.concatenate([np.ravel(row) for row in states])
+    usage = np.bincount(flat[flat >= 0], minlength=prepared.terms.n_states)
+    order = np.argsort(-usage, kind="stable")
+    new_name = np.append(np.argsort(order), -1).astype(np.int32)  # -1 on padding stays
+    is_array = checked.layout.is_array
+    renamed = new_name[states] if is_array else [new_name[row] for row in states]
+    return renamed, usage[order], order
+
+
+def _traces(results, name):
+    """Stack what was recorded a sweep, (n_chains, n_iter); a stopped chain repeats its last."""
+    traces = [getattr(result.trace, name) for result in results]
+    n_iter = max(map(len, traces))
+    return np.stack([np.pad(x, (0, n_iter - len(x)), mode="edge") for x in traces])

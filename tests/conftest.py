@@ -2,6 +2,7 @@
 
 import os
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.version import Version
@@ -34,6 +35,21 @@ def pytest_configure(config):
     cache = getattr(config, "cache", None)
     folder = None if cache is None else Path(cache.mkdir("jax"))
     config.add_cleanup(CompilationCache(folder).close)
+
+
+# what an example calls, and the package without which it cannot
+PACKAGES_OF_EXAMPLES = {"to_arviz": "arviz", "import skops": "skops"}
+
+
+def pytest_collection_modifyitems(items):
+    """Skip the examples of the package and the guide that need a package which is not here."""
+    for item in items:
+        if not isinstance(item, pytest.DoctestItem):
+            continue
+        source = "".join(example.source for example in item.dtest.examples)
+        for call, package in PACKAGES_OF_EXAMPLES.items():
+            if call in source and find_spec(package) is None:
+                item.add_marker(pytest.mark.skip(reason=f"could not import {package!r}"))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,4 +1,6 @@
-"""The estimator: validate, run, store. The mathematics is in the packages it calls."""
+"""The estimator: validate, call, store. The mathematics is in the packages it calls."""
+
+from __future__ import annotations
 
 import contextlib
 import warnings
@@ -498,10 +500,10 @@ class EfficientHHMM(
             checkpoint = absolute(checkpoint, "checkpoint")
             check_scalar(checkpoint_every, "checkpoint_every", Integral, min_val=1)
         with _validation.unchanged_on_error(self):
-            warnings_ = self._fit(
+            messages = self._fit(
                 X, y, mask, checkpoint, checkpoint_every, callers_settings=current_settings()
             )
-        for warning in warnings_:
+        for warning in messages:
             warnings.warn(warning, stacklevel=3)
         return self
 

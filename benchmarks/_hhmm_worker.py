@@ -200,9 +200,8 @@ class Side:
         """Load data and fit a model with so many sweeps, as a user would."""
         loaded = np.load(data)
         init = {"init": loaded["states"]} if from_truth else {}
-        EfficientHHMM(
-            n_states, n_syllables, max_iter=n_sweeps, random_state=0, **PUBLISHED, **init
-        ).fit(loaded["syllables"])
+        settings = PUBLISHED | init | {"max_iter": n_sweeps, "random_state": 0}
+        EfficientHHMM(n_states, n_syllables, **settings).fit(loaded["syllables"])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from benchmarks.sides import HHMM, make_data, say
 from benchmarks.sweeps import Recorded
 from benchmarks.workloads import Axis
 
-_ROW = "{value:>12}{states:>14}{emissions:>14}{sweep:>14}{compiling:>14}{memory:>14}{per_frame:>14}"
+_ROW = "{:>12}" + 6 * "{:>14}"
 WARM_SWEEPS = 3
 # turns of whole sweeps, then of sweeps in parts; and sweeps a turn, however long one takes
 TURNS = 3
@@ -113,28 +113,13 @@ def fit_power_law(sizes, costs):
 
 def _table(scaling):
     axis = scaling.axis
-    heading = _ROW.format(
-        value=axis.name,
-        states="states draw",
-        emissions="emissions",
-        sweep="sweep",
-        compiling="compiling",
-        memory="memory",
-        per_frame="a frame",
-    )
-    lines = [f"scaling with {axis.name}: {axis.fixed}", heading, RULE]
+    heading = (axis.name, "states draw", "emissions", "sweep", "compiling", "memory", "a frame")
+    lines = [f"scaling with {axis.name}: {axis.fixed}", _ROW.format(*heading), RULE]
     for cell in scaling.cells:
-        lines.append(
-            _ROW.format(
-                value=f"{cell.value:,}",
-                states=quantity(cell.states, "s"),
-                emissions=quantity(cell.emissions, "s"),
-                sweep=quantity(cell.sweep, "s"),
-                compiling=quantity(cell.compiling, "s"),
-                memory=quantity(cell.memory, "bytes"),
-                per_frame=quantity(cell.memory / cell.n_frames, "bytes"),
-            )
-        )
+        times = (cell.states, cell.emissions, cell.sweep, cell.compiling)
+        row = [f"{cell.value:,}", *(quantity(seconds, "s") for seconds in times)]
+        row += [quantity(size, "bytes") for size in (cell.memory, cell.memory / cell.n_frames)]
+        lines.append(_ROW.format(*row))
     exponents = ", ".join(f"{name} {fit.exponent:.2f}" for name, fit in scaling.fits.items())
     fit = scaling.fits["memory"]
     text = f"exponents over {fit.low:,} to {fit.high:,} {axis.name}: {exponents}"

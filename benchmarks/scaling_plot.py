@@ -21,7 +21,7 @@ def draw_scaling(scalings, path):
     # not pyplot, which would choose a backend for the process
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, FormatStrFormatter, NullFormatter, NullLocator
+    from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, NullLocator
 
     figure = Figure(figsize=(5 * len(scalings), 9), layout="constrained")
     FigureCanvasAgg(figure)
@@ -42,8 +42,9 @@ def draw_scaling(scalings, path):
             panel.set_xticks(scaling.axis.values)
             panel.xaxis.set_major_formatter(EngFormatter(sep=""))
             panel.xaxis.set_minor_locator(NullLocator())
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             panel.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-            panel.yaxis.set_minor_formatter(NullFormatter())
+            panel.yaxis.set_minor_locator(NullLocator())
             panel.grid(which="major", color="0.88")
             low, high = panel.dataLim.intervaly
             # at least a decade, so that there are labels, and room for the legend

@@ -34,12 +34,8 @@ class Recorded:
     """The values of one side at one workload: seconds, and bytes of memory."""
 
     def __init__(self):
-        self.first_sweep = []
-        self.sweeps = []
-        self.emissions = []
-        self.states = []
-        self.cold = []
-        self.peak_memory = []
+        self.first_sweep, self.sweeps, self.emissions, self.states = [], [], [], []
+        self.cold, self.peak_memory = [], []
         self.compiling = {}  # by what is compiled
 
     def start(self, worker, side, workload, data, warm_sweeps, **options):

@@ -4,9 +4,7 @@ Inputs are valid ones with one argument exchanged: other types, shapes and dtype
 negative numbers, masked arrays, tables, files with bytes changed.
 """
 
-import datetime
 import decimal
-import fractions
 
 import h5py
 import numpy as np
@@ -40,9 +38,8 @@ scalars = st.sampled_from(
         *(0.0, 0.5, -1.5, 1e-320, 1e308, np.nan, np.inf, -np.inf, 1j, np.longdouble(1)),
         *("", "a", "0", "nan", "\0", "x" * 500, b"", b"\xff", Ellipsis, int),
         *(np.uint64(2**64 - 1), np.float32(2.5), np.bool_(True), np.ma.masked),
-        *(np.datetime64("NaT"), np.timedelta64(3, "ns"), datetime.date(2020, 1, 1)),
-        *(pd.NA, pd.NaT, pd.Timestamp("2020"), pd.Interval(0, 1)),
-        *(fractions.Fraction(1, 2), decimal.Decimal("1"), decimal.Decimal("NaN")),
+        *(np.datetime64("NaT"), np.timedelta64(3, "ns"), decimal.Decimal("1")),
+        *(pd.NA, pd.NaT, pd.Timestamp("2020"), pd.Interval(0, 1), decimal.Decimal("NaN")),
     ]
 )
 arrays = arrays_of.arrays(
@@ -89,7 +86,6 @@ FUNCTIONS = {
     metrics.state_usage: {"states": STATES, "n_states": None, "per_sequence": False},
     metrics.state_durations: {"states": STATES, "n_states": None, "include_censored": True},
     metrics.lagged_mutual_information: {"X": X, "lags": [1, 2], "n_syllables": None},
-    diagnostics.rhat: {"draws": np.arange(16.0).reshape(2, 8)},
     diagnostics.ess_bulk: {"draws": np.arange(16.0).reshape(2, 8)},
     model_selection.trans_kappa_from_duration: {"duration": 10.0, "n_states": 3, "frame_rate": 1.0},
     EfficientHHMM.from_params: PARAMS,
@@ -112,11 +108,9 @@ def test_a_fit_that_is_refused_changes_nothing(bad, value):
     before = dict(vars(model))
     if call(model.fit, X=bad) is None:
         assert vars(model) == before
-    for name in ("trans_kappa", "emission_base_sigma", "n_states", "algorithm", "init"):
-        other = EfficientHHMM(**SETTINGS | {name: value})
-        # numbers that are taken would compile another model
-        if not isinstance(value, int | float | str | np.number):
-            call(other.fit, X=X)
+    if not isinstance(value, int | float | str | np.number):  # valid ones compile another model
+        for name in ("trans_kappa", "emission_base_sigma", "n_states", "algorithm", "init"):
+            call(EfficientHHMM(**SETTINGS | {name: value}).fit, X=X)
 
 
 @pytest.mark.parametrize("method", ["predict", "score_samples", "sample_states"])
@@ -143,13 +137,12 @@ def test_preprocessing(bad, labels):
 def test_damaged_files(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("damaged")
     table, results = folder / "table.csv", folder / "results.h5"
-    frame = pd.DataFrame({"name": np.repeat(["a", "b"], 6), "syllable": X.ravel()})
-    frame.to_csv(table, index=False)
+    table.write_text("name,syllable\na,0\na,1\nb,2\nb,0\n")
     with h5py.File(results, "w") as file:
         file["mouse/syllable"] = X[0]
     for path in (table, results):
         contents = bytearray(path.read_bytes())
-        # most bytes of a file in a binary format are 0 and mean nothing
+        # bytes that are 0 mean nothing
         places = np.flatnonzero(np.frombuffer(contents, np.uint8)).tolist()
         for place in data.draw(st.lists(st.sampled_from(places), max_size=5)):
             contents[place] = data.draw(st.integers(0, 255))

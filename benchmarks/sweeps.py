@@ -119,11 +119,10 @@ def _measure_apart(workload, reference, data, plan):
     ours, theirs = Recorded(), Recorded()
     available = psutil.virtual_memory().available / 1e9
     if reference is not None and available < REFERENCE_MEMORY_GB:
-        say(
-            f"{workload.name}: the reference is left out. It needs {REFERENCE_MEMORY_GB:.0f} GB "
-            f"of memory, and {available:.1f} are free."
+        raise MemoryError(
+            f"The reference needs {REFERENCE_MEMORY_GB:.0f} GB of memory, and {available:.1f} are "
+            "free. Close other programs, or leave the reference out with --skip-reference."
         )
-        reference = None
     _run_hhmm_apart(workload, data, plan, ours)
     if reference is not None:
         say(f"{workload.name}: reference, {plan.apart_reference_sweeps + 1} sweeps")

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -22,7 +23,6 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from benchmarks import kills
 from hhmm import EfficientHHMM
 from hhmm._inference import checkpoint, draws
 from hhmm._model.terms import ADDED_SETTINGS
@@ -607,12 +607,55 @@ def test_any_bytes_are_refused(tmp_path_factory, contents):
             checkpoint._read_arrays(path)
 
 
-def test_fits_that_are_killed_lose_nothing():
-    """A few kills here; `python -m benchmarks --only kills` kills fits of every kind."""
-    few = {"init": "prior", "max_iter": 600}
-    killed = kills.kill("Gibbs", few, 3, say=lambda _: None, seed=0)
-    assert killed.n_kills >= 2
-    assert killed.met
+KILLED = """
+import sys
+import numpy as np
+from hhmm import EfficientHHMM
+from hhmm.datasets import make_hhmm
+
+X = make_hhmm(12, 150, 3, 8, emission_biases_sigma=2.0, trans_kappa=30.0, random_state=0).X
+X[np.random.default_rng(0).random(X.shape) < 0.05] = -1
+sequences = [row[: 150 - 7 * i] for i, row in enumerate(X)]
+settings = {"emission_usage_sigma": 0, "emission_base_sigma": 1, "emission_biases_sigma": 1}
+settings |= {"trans_kappa": 30.0, "init": "prior", "max_iter": 300, "n_chains": 2}
+model = EfficientHHMM(3, 8, self_transitions=True, random_state=0, **settings)
+model.fit(sequences, checkpoint=sys.argv[1], checkpoint_every=1)
+np.savez(sys.argv[2], model.log_joint_, model.trans_probs_, model.emission_base_, *model.states_)
+"""
+
+
+@pytest.mark.slow
+def test_a_fit_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path):
+    """Kill it at random moments after a write: the file stays whole, and no sweep is lost."""
+    rng, done, n_killed = np.random.default_rng(0), 0, 0
+    checkpoint_path, result = tmp_path / "fit.npz", tmp_path / "result.npz"
+
+    def written():
+        return checkpoint_path.stat().st_mtime_ns if checkpoint_path.exists() else None
+
+    def start(*paths):
+        return subprocess.Popen([sys.executable, "-c", KILLED, *map(str, paths)])
+
+    while not result.exists():
+        before, process = written(), start(checkpoint_path, result)
+        if n_killed < 4:
+            while written() == before and process.poll() is None:
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.2))
+            process.kill()
+        killed = process.wait() < 0
+        assert killed or process.returncode == 0
+        n_killed += killed
+        with np.load(checkpoint_path, allow_pickle=False) as file:
+            now = sum(int(file[name]) for name in file.files if name.endswith("end.n_sweeps"))
+        assert now >= done
+        done = now
+    assert n_killed >= 2
+    assert start(tmp_path / "other.npz", tmp_path / "undisturbed.npz").wait() == 0
+    found, expected = np.load(result), np.load(tmp_path / "undisturbed.npz")
+    assert found.files == expected.files
+    for name in expected.files:
+        np.testing.assert_array_equal(found[name], expected[name])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, so that a writer starts at once")
@@ -620,7 +663,7 @@ def test_a_file_written_over_and_over_is_whole_whenever_its_writer_is_killed(tmp
     path = tmp_path / "file"
     script = """
 import itertools, os, pathlib, random, signal, sys, time
-from hhmm import _files
+from hhmm._runtime import files
 
 def write(path):
     with files.locked(path):

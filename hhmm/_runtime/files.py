@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hhmm._validation import shorten
-
 try:
     import fcntl
 except ImportError:  # pragma: no cover -- Windows
@@ -150,6 +148,6 @@ def absolute(path, name):
     try:
         return Path(path).resolve()
     except TypeError:
-        raise TypeError(f"{name} must be a path of a file, got {shorten(path)}") from None
+        raise TypeError(f"{name} must be a path of a file, got {path!r}") from None
     except (ValueError, OSError, RuntimeError) as error:  # no such name, links in a circle
         raise ValueError(f"{name} must be a path of a file, got {path!r}: {error}") from error

@@ -138,8 +138,6 @@ def check_2d(X, expected=_EXPECTED):
 def _read_array(estimator, X, mask, reset):
     """Return a 2-D X, and which of its timesteps are missing."""
     check_2d(X)
-    if getattr(getattr(X, "dtype", None), "kind", None) in ("U", "S"):
-        raise ValueError(f"X must hold integer syllables, got strings: {shorten(X)}. {ENCODE}")
     missing = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
     values = numeric_array(estimator, X if missing is None else X.filled(0), reset=reset)
     if mask is not None:
@@ -158,6 +156,8 @@ def _read_array(estimator, X, mask, reset):
 
 def numeric_array(estimator, X, *, reset=True):
     """Return X as a 2-D array of numbers, by scikit-learn, which keeps the names of columns."""
+    if getattr(getattr(X, "dtype", None), "kind", None) in ("U", "S"):
+        raise ValueError(f"X must hold integer syllables, got strings: {shorten(X)}. {ENCODE}")
     if isinstance(X, np.ndarray):
         X = fill_missing(X, np.nan)
     elif hasattr(X, "select_dtypes") and X.select_dtypes(["object", "string"]).shape[1]:
@@ -174,11 +174,10 @@ def numeric_array(estimator, X, *, reset=True):
         raise
 
 
-def read_states(states, name):
-    """Return states as `Ragged` of int64, negative where there is none."""
+def read_states(states, name, dtype=np.int64):
+    """Return states as `Ragged` of integers, negative where there is none."""
     ragged = read_values(states, name)
-    codes = to_integers(ragged.values, np.int64, ragged.locator(name))
-    return ragged._replace(values=codes)
+    return ragged._replace(values=to_integers(ragged.values, dtype, ragged.locator(name)))
 
 
 def read_values(values, name, *, n_axes=1, missing=MISSING, error=TypeError, hint=""):
@@ -267,7 +266,8 @@ def as_array(values, name, missing=MISSING):
     array = to_array(values, f"{name} must be an array of numbers")
     if array.dtype == object and array.size and count_dims(array.flat[0]) == 0:
         # a list of plain Python numbers has their type
-        array = to_array(fill_missing(array, missing).tolist(), f"{name} must hold numbers")
+        plain = np.array(fill_missing(array, missing).tolist())
+        return plain if plain.dtype.kind in "biuf" else array
     return array
 
 

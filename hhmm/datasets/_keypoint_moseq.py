@@ -17,28 +17,24 @@ References
 from numbers import Integral
 from pathlib import Path
 
+import numpy as np
 from sklearn.utils._param_validation import Interval, validate_params
 
 from hhmm._optional.extras import import_extra
+from hhmm._sequences.ragged import to_integers
 from hhmm._validation import shorten
+from hhmm.datasets._csv_files import choose_column, named_files, open_table
 from hhmm.datasets._recordings import (
     FRAME_RATE,
     SYLLABLE_NAMES,
     Recording,
     common_name,
     existing_file,
-    integer_labels,
     to_bunch,
     warn_of_reindexed,
     without_lags,
 )
-from hhmm.datasets._tables import (
-    Columns,
-    choose_column,
-    named_files,
-    open_table,
-    read_recordings,
-)
+from hhmm.datasets._tables import Columns, read_recordings
 
 _N_LAGS = [Interval(Integral, 0, None, closed="left")]
 _RECORDING_NAMES = ("name", "session_name", "file_name", "uuid")
@@ -435,5 +431,10 @@ def _check_sizes(datasets, path, max_frames):
 
 
 def _read_dataset(values, name, path):
-    labels = integer_labels(values[()], lambda frame: f"{path}, recording {name!r}, frame {frame}")
+    labels = to_integers(
+        values[()],
+        np.int32,
+        lambda frame: f"{path}, recording {name!r}, frame {frame}",
+        expected="an integer label (negative or NaN: missing)",
+    )
     return Recording(name, labels, None, None)

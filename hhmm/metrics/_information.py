@@ -1,21 +1,33 @@
 """Mutual information of a syllable with later ones."""
 
-import numbers
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import xlogy
 from scipy.stats import random_table
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from hhmm._sequences.read import as_array, raise_at_first, read_states
-from hhmm._validation import check_option, shorten
+from hhmm._sequences.ragged import raise_at_first
+from hhmm._sequences.read import as_array, read_states
+from hhmm._validation import shorten
 from hhmm.metrics._markov_surrogates import draw_paths
 
 # A table of pairs with more entries takes longer to clear than the data to count.
 _MAX_PAIR_LABELS = 3_000
+_BLOCK = 1 << 18  # timesteps counted at once
 
 
+@validate_params(
+    {
+        "n_syllables": [Interval(Integral, 1, None, closed="left"), None],
+        "n_surrogates": [Interval(Integral, 0, None, closed="left")],
+        "correction": [StrOptions({"miller-madow"}), None],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
 def lagged_mutual_information(
     X, lags, *, n_syllables=None, n_surrogates=10, correction=None, random_state=None
 ):
@@ -129,15 +141,17 @@ def lagged_mutual_information(
     """
     sequences = read_states(X, "X")
     n_syllables = _check_n_syllables(n_syllables, sequences)
-    lags = _check_lags(lags)
-    if not isinstance(n_surrogates, numbers.Integral):
-        raise TypeError(f"n_surrogates must be an integer >= 0, got {shorten(n_surrogates)}")
-    if n_surrogates < 0:
-        raise ValueError(f"n_surrogates must be >= 0, got {n_surrogates}")
-    check_option(correction, "correction", ("miller-madow", None))
+    lags = np.atleast_1d(as_array(lags, "lags"))
+    if lags.ndim != 1 or lags.dtype.kind not in "iu":
+        raise TypeError(
+            f"lags must be integers of shape (n_lags,), got dtype {lags.dtype} and shape "
+            f"{lags.shape}"
+        )
+    if lags.size == 0 or lags.min() < 1:
+        raise ValueError(f"lags must be one or more integers >= 1, got {shorten(lags)}")
     return lagged_information(
-        lay_out(sequences.states, sequences.lengths, n_syllables),
-        lags,
+        lay_out(sequences.values, sequences.lengths, n_syllables),
+        lags.astype(np.int64),
         n_surrogates=int(n_surrogates),
         correction=correction,
         rng=check_random_state(random_state),
@@ -145,43 +159,25 @@ def lagged_mutual_information(
 
 
 def _check_n_syllables(n_syllables, sequences):
-    """`n_syllables`, by default the largest label plus one, few enough for tables of pairs."""
-    labels = sequences.states
+    """Return `n_syllables`, by default the largest label plus one, if tables of pairs fit."""
+    labels, name = sequences.values, "n_syllables"
     largest = int(labels.max(initial=-1))
     if largest < 0:
         raise ValueError(f"X must hold an observed syllable, got none in {labels.size} timesteps")
     if n_syllables is None:
         n_syllables, name = largest + 1, "X"
-    elif not isinstance(n_syllables, numbers.Integral):
-        raise TypeError(f"n_syllables must be an integer >= 1, got {shorten(n_syllables)}")
-    elif n_syllables < 1:
-        raise ValueError(f"n_syllables must be >= 1, got {n_syllables}")
-    else:
-        expected = f"X must hold labels below n_syllables={n_syllables}"
-        raise_at_first(labels >= n_syllables, labels, sequences.lengths, expected)
-        name = "n_syllables"
     if n_syllables > _MAX_PAIR_LABELS:
         raise ValueError(
             f"pairs are counted of at most {_MAX_PAIR_LABELS} syllables, got {n_syllables} "
-            f"in {name}: number the labels 0, 1, ... first, for example with np.unique"
+            f"in {name}. Number the labels 0, 1, ... first, for example with np.unique"
         )
+    raise_at_first(
+        labels >= n_syllables,
+        labels,
+        sequences.locator("X"),
+        f"a label below n_syllables={n_syllables}",
+    )
     return int(n_syllables)
-
-
-def _check_lags(lags):
-    """`lags` as an array (n_lags,) int64."""
-    values = np.atleast_1d(as_array(lags, "lags"))
-    if values.ndim != 1 or values.dtype.kind not in "iu":
-        raise TypeError(
-            f"lags must be integers of shape (n_lags,), got dtype {values.dtype} and shape "
-            f"{values.shape}"
-        )
-    if values.size == 0 or values.min() < 1:
-        raise ValueError(f"lags must be one or more integers >= 1, got {shorten(values)}")
-    return values.astype(np.int64)
-
-
-_BLOCK = 1 << 18  # timesteps counted at once
 
 
 class LaggedInformation(NamedTuple):

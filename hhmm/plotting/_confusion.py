@@ -191,7 +191,7 @@ class MatchedConfusionDisplay:
         self.ax_.set(xlabel="inferred state, matched", ylabel="true state")
         if self.accuracy is not None:
             self.ax_.set_title(f"matched accuracy {self.accuracy:.3f}")
-        occurs = confusion.any(axis=1)
+        occurs = np.any(confusion, axis=1)
         texts = [
             [format_probability(fraction, 2) if occurs[i] else "" for fraction in row]
             for i, row in enumerate(confusion)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from hhmm.estimator import EfficientHHMM
 
-_DASHED = {"linestyle": (0, (3, 2)), "linewidth": 1.0}
+_DASHED: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 1.0}
 
 
 class DurationDisplay:
@@ -238,7 +238,8 @@ class DurationDisplay:
 
         self.figure_, self.ax_ = figure_and_axes(ax, (3.4, 3.0))
         smallest = 1.0
-        self.lines_, self.expected_lines_ = [], None if trans_probs is None else []
+        self.lines_: list[Any] = []
+        self.expected_lines_: list[Any] | None = None if trans_probs is None else []
         for state, color in enumerate(state_colors(n_states, usage)):
             self.lines_.append(None)
             if durations[state].size:

@@ -300,7 +300,8 @@ class RasterDisplay:
         )
         name_ticks(self.ax_, "y", ticks, tick_labels)
         self.ax_.tick_params(axis="y", length=0)
-        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        locator: Any = self.ax_.xaxis.get_major_locator()
+        locator.set_params(integer=True)
         self.ax_.spines[:].set_visible(False)
         self.ax_.spines["bottom"].set_visible(True)
         self.legend_ = _state_legend(self.ax_, labels, colors) if rows else None

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -231,7 +231,7 @@ class StateGraphDisplay:
         radii = largest * np.sqrt(np.maximum(usage[self.states_] / usage.max(), 0.09))
 
         colors = state_colors(n_states, usage)
-        self.circles_ = [None] * n_states
+        self.circles_: list[Any] = [None] * n_states
         for state, center, radius in zip(self.states_, centers, radii, strict=True):
             circle = Circle(center, radius, facecolor=colors[state], edgecolor="white", zorder=3)
             self.circles_[state] = self.ax_.add_patch(circle)

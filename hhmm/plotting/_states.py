@@ -40,10 +40,10 @@ def check_names(
     """Return `names` as a list of n strings; ``default.format(i)`` if None."""
     if names is None:
         return [default.format(i) for i in range(n)]
-    names = [as_text(name) for name in names]
-    if len(names) != n:
-        raise ValueError(f"{argument} must hold {n} names, got {len(names)}.")
-    return names
+    texts = [as_text(name) for name in names]
+    if len(texts) != n:
+        raise ValueError(f"{argument} must hold {n} names, got {len(texts)}.")
+    return texts
 
 
 def check_few_states(n_states: int) -> None:
@@ -110,13 +110,13 @@ def check_groups(
     """Return the names of the groups in order of appearance, and the recordings of each."""
     if groups is None:
         return [""], [np.arange(n_recordings)]
-    groups = [as_text(group) for group in groups]
-    if len(groups) != n_recordings:
+    texts = [as_text(group) for group in groups]
+    if len(texts) != n_recordings:
         raise ValueError(
-            f"groups must hold one entry for each of {n_recordings} recordings, got {len(groups)}."
+            f"groups must hold one entry for each of {n_recordings} recordings, got {len(texts)}."
         )
-    names = list(dict.fromkeys(groups))
-    return names, [np.flatnonzero(np.array(groups, object) == name) for name in names]
+    names = list(dict.fromkeys(texts))
+    return names, [np.flatnonzero(np.array(texts, object) == name) for name in names]
 
 
 def check_frame_rate(frame_rate: float) -> float:

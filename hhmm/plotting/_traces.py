@@ -268,9 +268,10 @@ class EmissionLossDisplay:
 
         self.minimum_line_ = None
         few = losses.size <= 30
-        style = {"color": OKABE_ITO[0], "marker": "o" if few else None, "markersize": 5}
         drawn = np.where(excess > 0, excess, np.nan) if logarithmic else excess
-        (self.line_,) = self.ax_.plot(iterations, drawn, **style)
+        (self.line_,) = self.ax_.plot(
+            iterations, drawn, color=OKABE_ITO[0], marker="o" if few else None, markersize=5
+        )
         if logarithmic:
             self.ax_.set_yscale("log")
             floor = 10 ** (math.floor(np.log10(positive.min())) - 0.5)

@@ -1,6 +1,7 @@
 """Configuration of Sphinx: ``python -m sphinx -W docs docs/_build`` builds the site offline."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -42,5 +43,28 @@ def draw_gallery(app):
     gallery.draw(folder, missing)
 
 
+def adapt_docstring(app, what, name, obj, options, lines):
+    """Write as reStructuredText what help() shows as it is.
+
+    A fitted attribute such as n_iter_ is no link although it ends in an underscore, and entries of
+    a section that are indented, such as fields of a returned tuple, are separated by blank lines.
+    """
+    adapted = []
+    for line in lines:
+        if re.match(r"\s{4,}\w+ : ", line) and adapted and adapted[-1].strip():
+            adapted.append("")
+        if not re.match(r"\s*(>>>|\.\.\.)", line):
+            line = re.sub(r"(?<![`\w.])([A-Za-z]\w*)_(?=[,;)])", r"\1\\_", line)
+        adapted.append(line)
+    lines[:] = adapted
+
+
+def skip_member(app, what, name, obj, skip, options):
+    """Skip the methods of scikit-learn's metadata routing, whose texts link to its glossary."""
+    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
+
+
 def setup(app):
     app.connect("builder-inited", draw_gallery)
+    app.connect("autodoc-process-docstring", adapt_docstring, priority=400)
+    app.connect("autodoc-skip-member", skip_member)

@@ -230,7 +230,7 @@ def posterior_summary(model: EfficientHHMM, *, include_biases: bool = False) -> 
         emission_biases_norm        root of the sum of squares of c, and of C
         emission_usage_norm         the same of u, if the model has a usage offset
         emission_interactions_norm  the same of d, if the model has interactions
-        emission_..._sigma          each learnt scale; trans_beta and trans_kappa if learnt
+        ``emission_*_sigma``        each learnt scale; trans_beta and trans_kappa if learnt
         mean_staying_prob           mean of the diagonal of A
         mean_dwell_time             mean length of a stay in any state, timesteps
         usage_entropy               entropy of the stationary distribution of A, nats

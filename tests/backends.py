@@ -46,6 +46,12 @@ class Backend(NamedTuple):
             return prepare(sequences, terms_of(model), self.name, every_timestep=True)
 
 
+def variant(name):
+    """The `Backend` of a row of `VARIANTS`."""
+    backend, lengths = VARIANTS[name]
+    return Backend(backend, **lengths)
+
+
 def best_path(params, prepared):
     states = decode.viterbi(params, prepared)
     return states + decode.log_joint_probs(params, prepared, states)

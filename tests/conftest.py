@@ -1,31 +1,55 @@
 """What every test module gets."""
 
 import os
-import tempfile
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 
 from packaging.version import Version
 
-# scipy reads it when it is imported: scikit-learn's checks of array libraries then run too
+# SciPy reads this when it is imported. With it, scikit-learn's checks of array libraries run too.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
-# What one test compiles others find, in the processes of pytest-xdist too, which inherit this.
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    _cache = tempfile.TemporaryDirectory(prefix="hhmm-tests-", ignore_cleanup_errors=True)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
-# most tests, and the doctests, take longer to compile than to run; not those that are marked slow,
-# which run with JAX_DISABLE_MOST_OPTIMIZATIONS=0
+# Most tests, and the doctests, take longer to compile than to run.
 FAST_COMPILATION = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
-# The older code generator of XLA on CPUs compiles in half the time. Only versions of jaxlib that
-# have the flag get it, since a flag that is unknown ends the process.
+# Lines of source code in compiled programs take time to write, and nobody reads them here.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
+# The older code generator of XLA on CPUs compiles in half the time, and in one piece it takes less
+# time on busy cores. Only versions of jaxlib that have the flags get them, since a flag that is
+# unknown ends the process.
 if FAST_COMPILATION and Version(version("jaxlib")) < Version("0.11"):
-    _flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{_flags} --xla_cpu_use_fusion_emitters=false"
+    _flags = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    if _flags not in os.environ.get("XLA_FLAGS", ""):  # a process of pytest-xdist inherits them
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_flags}"
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
 from hhmm._inference import compiled, gibbs  # noqa: E402
+from tests.compilation_cache import CompilationCache  # noqa: E402
+
+
+def pytest_configure(config):
+    """Let all processes of this run share what they compile, see `compilation_cache`."""
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # a process of pytest-xdist, or the user's own
+        return
+    cache = getattr(config, "cache", None)
+    folder = None if cache is None else Path(cache.mkdir("jax"))
+    config.add_cleanup(CompilationCache(folder).close)
+
+
+# what an example calls, and the package without which it cannot
+PACKAGES_OF_EXAMPLES = {"to_arviz": "arviz", "import skops": "skops"}
+
+
+def pytest_collection_modifyitems(items):
+    """Skip the examples of the package and the guide that need a package which is not here."""
+    for item in items:
+        if not isinstance(item, pytest.DoctestItem):
+            continue
+        source = "".join(example.source for example in item.dtest.examples)
+        for call, package in PACKAGES_OF_EXAMPLES.items():
+            if call in source and find_spec(package) is None:
+                item.add_marker(pytest.mark.skip(reason=f"could not import {package!r}"))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -2,17 +2,20 @@
 
 import sys
 
-import arviz
-import arviz_base
 import numpy as np
 import pytest
-import xarray
 
 from hhmm import EfficientHHMM
 from hhmm.datasets import make_hhmm
 from hhmm.diagnostics import rhat
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def arviz():
+    """ArviZ, without which no test of this file can run; its import takes seconds."""
+    return pytest.importorskip("arviz")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def test_biases_are_those_of_the_states(model):
     np.testing.assert_allclose(centred, np.tile(expected - expected.mean(), (4, 1)), atol=1e-12)
 
 
-def test_arviz_finds_the_r_hat_that_we_find(model):
+def test_arviz_finds_the_r_hat_that_we_find(arviz, model):
     found = arviz.rhat(model.to_arviz())["trans_probs"]
     expected = rhat(model.posterior_.trans_probs[:, :, 0, 1])
     assert float(found[0, 1]) == pytest.approx(expected, rel=1e-9)
@@ -78,6 +81,7 @@ def test_arviz_finds_the_r_hat_that_we_find(model):
 
 def test_the_newer_generation_of_arviz(model, data, monkeypatch):
     """ArviZ 1.0 takes its `from_dict` from arviz-base, and makes a DataTree."""
+    arviz_base, xarray = map(pytest.importorskip, ("arviz_base", "xarray"))
     older = model.to_arviz(data.X)
     monkeypatch.setitem(sys.modules, "arviz", arviz_base)
     tree = model.to_arviz(data.X)

@@ -15,6 +15,7 @@ from hhmm._runtime.precision import double_precision
 from hhmm._types import Priors
 from hhmm.datasets import make_hhmm
 from tests import oracles
+from tests.marks import slow_unless
 from tests.published import PUBLISHED
 
 N_STATES, N_SYLLABLES = 2, 4
@@ -121,7 +122,7 @@ def test_em_ends_at_a_stationary_point(data, trans_beta):
             assert moved.log_joint(data.X) < height + 1e-3
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", slow_unless(["sequential", "compressed"], BACKENDS))
 def test_gradient_finds_the_mode_of_em(data, backend):
     em = _model("em", init=data.states, message_passing=backend, max_iter=1000, tol=1e-6)
     em.fit(data.X)

@@ -1,6 +1,7 @@
 """The estimator as a user sees it: forms of input and output, attributes, persistence."""
 
 import copy
+import itertools
 import pickle
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from hhmm._inference import compiled, convergence
 from hhmm.datasets import load_bengalese_finch, make_hhmm
 from hhmm.metrics import matched_accuracy
 from tests import oracles
+from tests.marks import slow_unless_rows
 from tests.published import PUBLISHED
 
 FRAME_METHODS = ["predict", "predict_proba", "filter_proba", "sample_states"]
@@ -217,8 +219,13 @@ def test_equal_seeds_give_equal_fits(data):
     assert (fit(rng).log_joint_ != fit(rng).log_joint_).any()  # a RandomState moves on
 
 
-@pytest.mark.parametrize("solver", ["newton", "adam"])
-@pytest.mark.parametrize("init", ["windows", "prior", "random", "states"])
+@pytest.mark.parametrize(
+    ("init", "solver"),
+    slow_unless_rows(
+        [("windows", "newton"), ("random", "newton"), ("states", "newton"), ("prior", "adam")],
+        itertools.product(("windows", "prior", "random", "states"), ("newton", "adam")),
+    ),
+)
 def test_every_start_and_solver_runs(data, solver, init):
     if init == "states":
         init = data.states
@@ -438,6 +445,7 @@ def test_hmc_records_its_acceptance_and_leaves_a_start_far_away():
     assert len(np.unique(model.posterior_.emission_base[0, :, 0, 0])) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_hmc_is_not_stuck_under_wide_priors():
     """Songs with 5 states at scales where steps of the first length are never accepted.

@@ -22,9 +22,9 @@ from hhmm._model.terms import Terms
 from hhmm._runtime.precision import double_precision
 from tests import exactness
 
-# number of states, backend, whether over runs
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
+# number of states, backend, whether over runs
 CASES = [
     (1, "sequential", False),
     (2, "sequential", False),

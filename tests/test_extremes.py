@@ -34,6 +34,7 @@ from hhmm._runtime.precision import double_precision
 from hhmm._types import EmissionLogits, PackedRuns, Params, Priors, RunData, SufficientStats
 from hhmm.metrics import matched_accuracy
 from tests import long_sequences, oracles
+from tests.marks import slow_unless
 from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -110,17 +111,17 @@ def _check(model, X):
 @pytest.mark.parametrize(
     ("kind", "algorithm"),
     [
-        ("constant", "hmc"),
+        pytest.param("constant", "hmc", marks=pytest.mark.slow),
         ("constant", "compressed"),
         ("deterministic", "gibbs"),
         ("deterministic", "em"),
         ("rare", "compressed"),
-        ("rare", "hmc"),
+        pytest.param("rare", "hmc", marks=pytest.mark.slow),
         ("separated", "gibbs"),
         ("separated", "em"),
         ("constant", "learnt"),
         ("deterministic", "learnt"),
-        ("rare", "learnt by em"),
+        pytest.param("rare", "learnt by em", marks=pytest.mark.slow),
         ("separated", "learnt"),
     ],
 )
@@ -159,7 +160,10 @@ EXTREME_PRIORS = [
     ("priors", "algorithm"),
     [
         *((priors, "gibbs") for priors in EXTREME_PRIORS),
-        *((EXTREME_PRIORS[i], "hmc") for i in (2, 7, -1)),
+        *(
+            pytest.param(EXTREME_PRIORS[i], "hmc", marks=pytest.mark.slow, id=f"{i}-hmc")
+            for i in (2, 7, -1)
+        ),
         *((EXTREME_PRIORS[i], "compressed") for i in (3, 8)),
         *((EXTREME_PRIORS[i], "em") for i in (1, 4, 9)),
     ],
@@ -181,7 +185,7 @@ def test_the_log_joint_of_a_draw_at_extreme_priors(priors):
     np.testing.assert_allclose(drawn.log_joint[0, -1], expected, rtol=1e-6, atol=1e-3)
 
 
-@pytest.mark.parametrize("algorithm", ["gibbs", "em"])
+@pytest.mark.parametrize("algorithm", slow_unless(["gibbs"], ["gibbs", "em"]))
 def test_as_many_states_as_timesteps(algorithm):
     X = _sequences("random")[0][:1, :12]
     _check(_fit(X, n_states=12, algorithm=algorithm), X)
@@ -332,6 +336,7 @@ def test_the_race_does_not_see_syllables_that_do_not_occur(monkeypatch):
         assert (rows.min(axis=1) == rows[:, 2]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", long_sequences.KINDS)
 @double_precision
 def test_the_log_likelihood_of_a_long_sequence(kind, monkeypatch):
@@ -362,6 +367,7 @@ def test_the_log_likelihood_of_a_long_sequence(kind, monkeypatch):
         np.testing.assert_allclose(recorded, expected, atol=within * len(x), rtol=0)
 
 
+@pytest.mark.slow
 def test_the_log_likelihood_of_a_million_timesteps():
     rng = np.random.default_rng(0)
     model = oracles.random_model(rng, 2, 4)
@@ -373,6 +379,7 @@ def test_the_log_likelihood_of_a_million_timesteps():
     np.testing.assert_allclose(short, _log_likelihood(model, x[:500]), rtol=1e-12)
 
 
+@pytest.mark.slow
 @double_precision
 def test_expected_counts_of_a_long_constant_sequence():
     """As many as there are transitions: a float32 sum of equal terms would be off by 1e-4 of it."""

@@ -2,7 +2,8 @@
 
 Message passing is compared with enumeration over all paths, as in `test_messages`, for models with
 all terms of the logits. A timestep that holds a syllable has factor 1 in every state; at a change
-the softmax is over all other syllables.
+the softmax is over all other syllables. The quick tests leave out what those of `test_messages` do:
+runs that are cut, and the parallel backend over timesteps.
 """
 
 import itertools
@@ -25,6 +26,7 @@ from hhmm._sequences import lanes, runs
 from hhmm._sequences.read import DoubtfulDataWarning, resolve_self_transitions
 from hhmm.datasets import make_hhmm
 from tests import backends, oracles
+from tests.marks import slow_unless
 
 # chance that a correct sampler fails one of the statistical tests below; seeds are fixed
 FALSE_ALARM = 1e-4
@@ -62,10 +64,11 @@ def model(request):
     return make_model(zeros=MODELS[request.param])
 
 
-@pytest.fixture(params=sorted(backends.VARIANTS))
+@pytest.fixture(
+    params=slow_unless(("sequential", "parallel, runs", "compressed"), sorted(backends.VARIANTS))
+)
 def backend(request):
-    name, lengths = backends.VARIANTS[request.param]
-    return backends.Backend(name, **lengths)
+    return backends.variant(request.param)
 
 
 def test_every_backend_is_tested():
@@ -155,7 +158,7 @@ def test_smallest_sizes(n_states, n_syllables):
     np.testing.assert_allclose(log_likelihood, sum(expected), rtol=1e-6, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_unless(["all terms"], MODELS))
 def test_sampler_draws_whole_paths_from_their_posterior(backend, name):
     """Joint frequencies of all K^T paths; chi-square at FALSE_ALARM."""
     model, n_draws = make_model(zeros=MODELS[name]), 10_000
@@ -183,8 +186,7 @@ def test_sampler_draws_whole_paths_from_their_posterior(backend, name):
 @pytest.mark.parametrize("name", ["sequential", "compressed"])
 def test_a_long_sequence_of_long_runs(name):
     """Runs of up to 60 timesteps, and a hole; against forward-backward in logarithms."""
-    variant, lengths = backends.VARIANTS[name]
-    backend = backends.Backend(variant, **lengths)
+    backend = backends.variant(name)
     rng = np.random.default_rng(0)
     model = oracles.random_model_of_terms(rng, 3, 4, self_transitions=False)
     model = model._replace(trans_probs=np.full((3, 3), 0.01) + 0.97 * np.eye(3))

@@ -22,8 +22,8 @@ from hhmm._types import Params, Priors
 from hhmm.datasets import make_hhmm
 from tests.published import PUBLISHED
 
-# slow: kernels of one group and of several agree to the last bit as they are compiled for users
-pytestmark = pytest.mark.slow
+# kernels of one group and of several agree to the last bit as they are compiled for users
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 10.0)))
 N_STATES, N_SYLLABLES = 3, 4

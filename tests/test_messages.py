@@ -1,9 +1,10 @@
-"""Message passing against enumeration over all paths, and against two outside implementations.
+"""Message passing against enumeration over all paths, and against hmmlearn.
 
-Every test runs for every backend: a new one is a row of ``BACKENDS``.
+Every test runs for every backend: a new one is a row of ``backends.VARIANTS``. Each variant is
+compiled anew for each kernel, so the quick tests here leave out what those of
+`test_held_syllables` do: runs that are not cut.
 """
 
-import hmmlearn._hmmc
 import jax
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes, runs
 from hhmm._types import Params
 from tests import backends, oracles
+from tests.marks import slow_unless
 
 # chance that a correct sampler fails one of the statistical tests below; seeds are fixed
 FALSE_ALARM = 1e-4
@@ -57,26 +59,44 @@ def test_every_backend_is_tested():
     assert {name for name, _ in backends.VARIANTS.values()} == set(BACKENDS)
 
 
-@pytest.fixture(params=sorted(backends.VARIANTS))
+QUICK = ("sequential", "parallel", "parallel, runs cut", "compressed, cut")
+QUICK_OF_ONE_STATE = ("parallel", "compressed, cut")  # `test_smallest_sizes` has the others
+
+
+@pytest.fixture(params=slow_unless(QUICK, sorted(backends.VARIANTS)))
 def backend(request):
-    name, lengths = backends.VARIANTS[request.param]
-    return backends.Backend(name, **lengths)
+    return backends.variant(request.param)
 
 
 @pytest.fixture(params=sorted(name for name in backends.VARIANTS if "cut" not in name))
 def whole_backend(request):
-    """For witnesses from outside, and long sequences: what is cut is compared with enumeration."""
-    name, lengths = backends.VARIANTS[request.param]
-    return backends.Backend(name, **lengths)
+    """For a witness from outside, and long sequences: what is cut is compared with enumeration."""
+    return backends.variant(request.param)
 
 
-@pytest.fixture(params=sorted(MODELS), scope="module")
-def model(request):
-    n_states, zeros = MODELS[request.param]
+@pytest.fixture(
+    params=[
+        *slow_unless(
+            [(name, model) for name in QUICK for model in ("three states", "hard zeros")]
+            + [(name, "one state") for name in QUICK_OF_ONE_STATE],
+            [(name, model) for name in sorted(backends.VARIANTS) for model in MODELS],
+        )
+    ],
+    ids="-".join,
+)
+def case(request):
+    """A backend and a model."""
+    name, model = request.param
+    return backends.variant(name), make_model(model)
+
+
+def make_model(name):
+    n_states, zeros = MODELS[name]
     return oracles.random_model(np.random.default_rng(5), n_states, 3, sigma=1.5, zeros=zeros)
 
 
-def test_filter_and_log_likelihood_match_enumeration(backend, model):
+def test_filter_and_log_likelihood_match_enumeration(case):
+    backend, model = case
     filtered = backends.by_timestep(decode.forward_filter, backend, model, SEQUENCES)
     log_likelihoods = backends.log_likelihoods(backend, model, SEQUENCES)
     for x, ours, log_likelihood in zip(SEQUENCES, filtered, log_likelihoods, strict=True):
@@ -85,13 +105,15 @@ def test_filter_and_log_likelihood_match_enumeration(backend, model):
         np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6, atol=1e-6)
 
 
-def test_smoother_matches_enumeration(backend, model):
+def test_smoother_matches_enumeration(case):
+    backend, model = case
     smoothed = backends.by_timestep(decode.smooth, backend, model, SEQUENCES)
     for x, ours in zip(SEQUENCES, smoothed, strict=True):
         np.testing.assert_allclose(ours, oracles.smoothed(model, x), rtol=1e-5, atol=1e-6)
 
 
-def test_viterbi_matches_enumeration(backend, model):
+def test_viterbi_matches_enumeration(case):
+    backend, model = case
     states, log_probs = backends.by_timestep(backends.best_path, backend, model, SEQUENCES)
     for x, path, log_prob in zip(SEQUENCES, states, log_probs, strict=True):
         paths, joint = oracles.path_probs(model, x)
@@ -100,7 +122,8 @@ def test_viterbi_matches_enumeration(backend, model):
         np.testing.assert_allclose(found, joint.max(), rtol=1e-6)
 
 
-def test_sampler_log_likelihood_and_counts(backend, model):
+def test_sampler_log_likelihood_and_counts(case):
+    backend, model = case
     states, stats, log_likelihood = backends.sample(backend, model, SEQUENCES, seed=0)
     expected = sum(oracles.log_likelihood(model, x) for x in SEQUENCES)
     np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6, atol=1e-6)
@@ -111,7 +134,8 @@ def test_sampler_log_likelihood_and_counts(backend, model):
     np.testing.assert_array_equal(stats.syllable_trans_counts, syllables)
 
 
-def test_expected_counts_match_enumeration(backend, model):
+def test_expected_counts_match_enumeration(case):
+    backend, model = case
     stats, log_likelihood = backends.expected_counts(backend, model, SEQUENCES)
     trans, syllables = oracles.expected_counts(model, SEQUENCES)
     np.testing.assert_allclose(stats.state_trans_counts, trans, rtol=1e-6, atol=2e-6)
@@ -120,9 +144,11 @@ def test_expected_counts_match_enumeration(backend, model):
     np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", MODELS)
 @double_precision
-def test_expected_counts_by_blocks_match_enumeration(model, monkeypatch):
+def test_expected_counts_by_blocks_match_enumeration(name, monkeypatch):
     """Blocks that end inside of sequences, between them and past their end."""
+    model = make_model(name)
     terms = backends.terms_of(model)
     prepared = prepare(SEQUENCES, terms, "sequential", every_timestep=False)
     n_steps, n_lanes = prepared.data.pairs.shape
@@ -178,8 +204,16 @@ def test_every_run_has_a_path_where_all_leave_their_first_state():
     )
 
 
-def test_a_syllable_that_a_state_cannot_hold(whole_backend):
+@pytest.mark.parametrize(
+    "name",
+    slow_unless(
+        ("compressed", "parallel, runs"),  # which hold syllables by powers
+        ("sequential", "parallel", "parallel, runs", "compressed"),
+    ),
+)
+def test_a_syllable_that_a_state_cannot_hold(name):
     """Nothing leads on from the state before it: that row of a power is 0, and nothing is NaN."""
+    backend = backends.variant(name)
     model = oracles.random_model(np.random.default_rng(5), 3, 3)
     cannot_hold = np.zeros((3, 3))
     cannot_hold[1, 0] = -250.0
@@ -196,16 +230,16 @@ def test_a_syllable_that_a_state_cannot_hold(whole_backend):
         (decode.forward_filter, truth.filtered),
         (decode.smooth, truth.smoothed),
     ):
-        found = backends.by_timestep(kernel, whole_backend, model, [x])[0]
+        found = backends.by_timestep(kernel, backend, model, [x])[0]
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    found = backends.log_likelihoods(whole_backend, model, [x])
+    found = backends.log_likelihoods(backend, model, [x])
     np.testing.assert_allclose(found, [truth.log_likelihood], rtol=1e-10)
-    _, stats, log_likelihood = backends.sample(whole_backend, model, [x], seed=0)
+    _, stats, log_likelihood = backends.sample(backend, model, [x], seed=0)
     assert stats.state_trans_counts[2, 2] == len(x) - 1
     np.testing.assert_allclose(log_likelihood, truth.log_likelihood, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["three states", "hard zeros"])
+@pytest.mark.parametrize("name", slow_unless(["three states"], ["three states", "hard zeros"]))
 def test_sampler_draws_whole_paths_from_their_posterior(backend, name):
     """Joint frequencies of all K^T paths, not only marginals; chi-square at FALSE_ALARM.
 
@@ -262,42 +296,36 @@ def test_rare_syllables_do_not_underflow(backend):
 
 
 @pytest.mark.parametrize("n_states", [7])
-def test_forward_and_viterbi_match_hmmlearn(whole_backend, n_states):
+def test_messages_match_hmmlearn(whole_backend, n_states):
     """hmmlearn's compiled kernels, on the emissions of a random model, 400 timesteps."""
+    kernels = pytest.importorskip("hmmlearn._hmmc")
     rng = np.random.default_rng(n_states)
     model = oracles.random_model(rng, n_states, 6)
     sequences = [rng.integers(0, 6, 400).astype(np.int32) for _ in range(3)]
     log_likelihoods = backends.log_likelihoods(whole_backend, model, sequences)
+    smoothed = backends.by_timestep(decode.smooth, whole_backend, model, sequences)
     states, log_probs = backends.by_timestep(backends.best_path, whole_backend, model, sequences)
     start = np.full(n_states, 1 / n_states)
     for i, x in enumerate(sequences):
         emission = _emission_by_timestep(model, x)
-        log_likelihood, *_ = hmmlearn._hmmc.forward_scaling(start, model.trans_probs, emission)
-        best, path = hmmlearn._hmmc.viterbi(start, model.trans_probs, np.log(emission))
+        given = start, model.trans_probs, emission
+        log_likelihood, forward, scaling = kernels.forward_scaling(*given)
+        posterior = forward * kernels.backward_scaling(*given, scaling)
+        posterior /= posterior.sum(axis=1, keepdims=True)
+        best, path = kernels.viterbi(start, model.trans_probs, np.log(emission))
         np.testing.assert_allclose(log_likelihoods[i], log_likelihood, rtol=1e-6)
+        np.testing.assert_allclose(smoothed[i], posterior, atol=2e-6)
         np.testing.assert_allclose(log_probs[i].sum(), best, rtol=1e-9)
         np.testing.assert_array_equal(states[i], path)
 
 
-def test_smoother_matches_dynamax(whole_backend):
-    inference = pytest.importorskip("dynamax.hidden_markov_model.inference")
-    rng = np.random.default_rng(2)
-    model = oracles.random_model(rng, 4, 5)
-    x = rng.integers(0, 5, 300).astype(np.int32)
-    smoothed = backends.by_timestep(decode.smooth, whole_backend, model, [x])[0]
-    with jax.enable_x64(True):
-        posterior = inference.hmm_smoother(
-            np.full(4, 0.25), model.trans_probs, np.log(_emission_by_timestep(model, x))
-        )
-        theirs = np.asarray(posterior.smoothed_probs)
-    np.testing.assert_allclose(smoothed, theirs, atol=2e-6)
+@pytest.fixture(scope="module")
+def one_way():
+    """A left-to-right model, a long sequence of it, and what the oracle says of that.
 
-
-def test_a_long_chain_that_cannot_turn_back_does_not_underflow(whole_backend):
-    """Left to right, and in the last third the syllables of a state that is behind for good.
-
-    There the state it is in explains them so badly that the probability of what follows is below
-    any float's range, compared with what it would be from another state.
+    In the last part are the syllables of a state that is behind for good. The state it is in
+    explains them so badly that the probability of what follows is below any float's range,
+    compared with what it would be from another state.
     """
     rng = np.random.default_rng(4)
     model = oracles.random_model(rng, 3, 5, sigma=1.5)
@@ -305,11 +333,18 @@ def test_a_long_chain_that_cannot_turn_back_does_not_underflow(whole_backend):
         trans_probs=np.array([[0.98, 0.015, 0.005], [0, 0.99, 0.01], [0, 0, 1.0]])
     )
     probs = oracles.syllable_trans_probs(model)
-    x = np.zeros(10_000, np.int32)
+    x = np.zeros(4_000, np.int32)
     for t in range(1, len(x)):
-        state = np.searchsorted([2_000, 4_000, 7_000], t, side="right") % 3
+        state = np.searchsorted([300, 600, 1_000], t, side="right") % 3
         x[t] = rng.choice(5, p=probs[state, x[t - 1]])
-    truth = oracles.LogForwardBackward(model, x)
+    return model, x, oracles.LogForwardBackward(model, x)
+
+
+def test_a_long_chain_that_cannot_turn_back_does_not_underflow(whole_backend, one_way):
+    model, x, truth = one_way
+    # from the first state, the syllables of the last part would be so much more probable
+    from_first = truth.log_emission[1_000:, 0].sum()
+    assert from_first - truth.log_emission[1_000:, 2].sum() > 750
     found = backends.log_likelihoods(whole_backend, model, [x])
     np.testing.assert_allclose(found, [truth.log_likelihood], rtol=1e-7)
     smoothed = backends.by_timestep(decode.smooth, whole_backend, model, [x])[0]
@@ -334,6 +369,7 @@ run_sequence = st.lists(held, min_size=1, max_size=6).map(_write_out)
     kind=st.sampled_from([(0.3, False), (1.5, False), (4.0, False), (0.3, True), (1.0, True)]),
 )
 @settings(max_examples=5, deadline=None, derandomize=True)
+@pytest.mark.slow
 def test_any_runs_any_model(sequences, seed, kind):
     """Runs drawn by hypothesis: longer than the table of 4 powers, one timestep, all missing.
 

@@ -25,6 +25,7 @@ from hhmm._sequences import lanes, runs
 from hhmm._sequences.read import Layout
 from hhmm._types import Params
 from tests import oracles
+from tests.marks import slow_unless, slow_unless_rows
 
 SEQUENCES = [
     np.array(x, np.int32)
@@ -44,8 +45,13 @@ HELD = [
 ]
 
 
-@pytest.mark.parametrize(("capacity", "rows", "rows_float64"), [(1, 1, 1), (6, 4, 3)])
-@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize(
+    ("zeros", "capacity", "rows", "rows_float64"),
+    slow_unless_rows(
+        [(False, 1, 1, 1), (True, 6, 4, 3)],
+        [(False, 1, 1, 1), (False, 6, 4, 3), (True, 1, 1, 1), (True, 6, 4, 3)],
+    ),
+)
 def test_several_blocks_match_enumeration(monkeypatch, zeros, capacity, rows, rows_float64):
     """Seven timesteps in blocks of one; and of four, or three, with the last one filled up."""
     model = oracles.random_model(np.random.default_rng(5), 3, 3, sigma=1.5, zeros=zeros)
@@ -72,7 +78,7 @@ def test_several_blocks_match_enumeration(monkeypatch, zeros, capacity, rows, ro
     np.testing.assert_allclose(log_likelihood, log_likelihoods.sum(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("block_bytes", [associative.BLOCK_BYTES, 4_000])
+@pytest.mark.parametrize("block_bytes", slow_unless([4_000], [associative.BLOCK_BYTES, 4_000]))
 def test_equal_keys_give_the_draw_of_sequential(monkeypatch, block_bytes):
     """In one block, and in blocks of 20 timesteps: rounding decides one state in a million."""
     monkeypatch.setattr(associative, "BLOCK_BYTES", block_bytes)
@@ -98,7 +104,9 @@ def over_runs():
     return model, prepared, _run_all(compressed, model, prepared.data, seed=4)
 
 
-@pytest.mark.parametrize(("capacity", "rows", "rows_float64"), [(1, 1, 1), (4, 3, 2)])
+@pytest.mark.parametrize(
+    ("capacity", "rows", "rows_float64"), slow_unless_rows([(4, 3, 2)], [(1, 1, 1), (4, 3, 2)])
+)
 def test_several_blocks_of_runs(monkeypatch, over_runs, capacity, rows, rows_float64):
     """Everything as in enumeration, and the draw that the key gives in `compressed`.
 

@@ -13,6 +13,7 @@ from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy, state_usage
 from hhmm.model_selection import scan
 from hhmm.plotting import ScanDisplay
+from tests.marks import slow_unless
 from tests.published import PUBLISHED
 
 AUTO = {
@@ -205,6 +206,7 @@ def test_states_as_short_as_syllables_warn():
 # Learnt scales
 
 
+@pytest.mark.slow
 def test_frames_are_read_as_from_the_truth(frames):
     settings = {"n_states": 2, "self_transitions": "auto", "random_state": 0, **AUTO}
     model = EfficientHHMM(**settings).fit(frames.X)
@@ -225,7 +227,7 @@ def test_frames_are_read_as_from_the_truth(frames):
         np.testing.assert_allclose(values.mean(), model.sigmas_[name])
 
 
-@pytest.mark.parametrize("algorithm", ["em", "gradient"])
+@pytest.mark.parametrize("algorithm", slow_unless(["em"], ["em", "gradient"]))
 def test_scales_are_estimated_by_climbs(frames, algorithm):
     model = EfficientHHMM(2, algorithm=algorithm, self_transitions="auto", random_state=0, **AUTO)
     model.fit(frames.X)

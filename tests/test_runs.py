@@ -15,6 +15,7 @@ from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes, runs
 from hhmm._types import EmissionLogits, PackedRuns, RunData
 from tests import oracles
+from tests.marks import slow_unless
 
 N_SYLLABLES = 3
 
@@ -84,6 +85,7 @@ def test_runs_are_as_long_as_they_can_be(x, lengths):
     np.testing.assert_array_equal(found, lengths)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_million_timesteps_does_not_underflow():
     """The likelihood of a run is a power of a matrix, here by squaring in NumPy."""
     n_held = 10**6
@@ -125,6 +127,7 @@ def _power(matrix, n):
     return result, log_result
 
 
+@pytest.mark.slow
 def test_many_states_and_syllables_agree_with_timestep_by_timestep():
     """50 states, 500 syllables: as large as it is meant for."""
     rng = np.random.default_rng(1)
@@ -144,7 +147,7 @@ def test_many_states_and_syllables_agree_with_timestep_by_timestep():
 
 
 @double_precision
-@pytest.mark.parametrize("kernel", ["sample", "expected_counts"])
+@pytest.mark.parametrize("kernel", slow_unless(["sample"], ["sample", "expected_counts"]))
 def test_counts_beyond_32_bits_are_exact(kernel):
     """More than 2^31 timesteps, held by one syllable, of which all but a few are in one state."""
     n_runs, n_lanes, n_powers = 4200, 512, 1024

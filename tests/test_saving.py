@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-import skops.io
 
 import hhmm.guide.saving
 from hhmm import EfficientHHMM
@@ -17,13 +16,14 @@ LISTED = re.findall(r'"(hhmm\.[\w.]+)"', hhmm.guide.saving.__doc__)
 
 @pytest.mark.parametrize("algorithm", ["gibbs", "em", "gradient"])
 def test_skops_keeps_a_model_by_the_types_of_the_guide(algorithm):
+    skops_io = pytest.importorskip("skops.io")
     X = make_hhmm(12, 60, 2, 4, random_state=0).X
     model = EfficientHHMM(
         2, 4, algorithm=algorithm, max_iter=4, init="prior", n_chains=2, random_state=0
     ).fit(X)
-    saved = skops.io.dumps(model)
-    assert set(skops.io.get_untrusted_types(data=saved)) <= set(LISTED)
-    again = skops.io.loads(saved, trusted=LISTED)
+    saved = skops_io.dumps(model)
+    assert set(skops_io.get_untrusted_types(data=saved)) <= set(LISTED)
+    again = skops_io.loads(saved, trusted=LISTED)
     assert vars(again).keys() == vars(model).keys()
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     both = [m.set_params(warm_start=True, max_iter=2).fit(X).log_joint_ for m in (model, again)]

@@ -7,6 +7,7 @@ back. Sweeps as a whole are tested by alternation with new syllables, see `exact
 """
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import jax
@@ -30,6 +31,7 @@ from hhmm._types import EmissionLogits, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy
 from tests import exactness, oracles
+from tests.marks import slow_unless, slow_unless_rows
 
 # chance that a correct sampler fails one of the statistical tests below; seeds are fixed
 FALSE_ALARM = 1e-4
@@ -205,8 +207,12 @@ def test_a_scale_given_its_term():
     check_stationary(table, before, np.log(step(keys, np.exp(before))))
 
 
-@pytest.mark.parametrize("self_transitions", [True, False])
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    ("name", "self_transitions"),
+    slow_unless_rows(
+        [("base", True), ("interactions", False)], itertools.product(ALL, (True, False))
+    ),
+)
 @double_precision
 def test_a_scale_rescaled_with_its_term(name, self_transitions):
     """Given x / sigma, log sigma has its prior times the likelihood of the counts.
@@ -458,6 +464,7 @@ def test_an_estimate_by_hand():
     assert priors == near
 
 
+@pytest.mark.slow
 @double_precision
 def test_estimates_of_scales_settle_at_the_true_ones():
     """Of counts without number: each estimate is the root mean square of the d true parameters.
@@ -566,7 +573,7 @@ AUTO = {"emission_base_sigma": "auto", "emission_biases_sigma": "auto", "trans_k
 WITHOUT_USAGE = {**AUTO, "emission_usage_sigma": 0.0}
 
 
-@pytest.mark.parametrize("algorithm", ["gibbs", "em", "gradient"])
+@pytest.mark.parametrize("algorithm", slow_unless(["gibbs", "em"], ["gibbs", "em", "gradient"]))
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_fit_learns_scales_and_keeps_others(data, algorithm):
     """Within the spread that so many parameters leave: 56 of the base, 7 of the biases."""
@@ -613,6 +620,7 @@ def test_a_fit_goes_on_at_the_scales_that_it_learnt(data, algorithm, monkeypatch
             np.testing.assert_allclose(parts.sigmas_[name], value, rtol=1e-6)
 
 
+@pytest.mark.slow
 @double_precision
 def test_the_race_learns_scales(data):
     """Finalists have one value of each scale of the emissions, near the true one."""
@@ -632,6 +640,7 @@ def test_the_race_learns_scales(data):
 # Fits
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_scales_wait_until_states_are_known():
     """Learnt from the first iteration on, the scale of the biases goes to 0 from this start."""

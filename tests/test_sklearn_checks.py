@@ -29,12 +29,17 @@ def coarse_shapes(monkeypatch):
         monkeypatch.setattr(module, "round_up", round_up)
 
 
+@parametrize_with_checks([_model()])
+def test_estimator_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
 @parametrize_with_checks(
     [
-        _model(),
         _model(algorithm="em", message_passing="compressed", **PUBLISHED),
         _model(algorithm="gradient", message_passing="parallel", **PUBLISHED),
     ]
 )
-def test_estimator_check(estimator, check):
+def test_estimator_check_of_other_algorithms(estimator, check):
     check(estimator)

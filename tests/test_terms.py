@@ -44,6 +44,7 @@ from hhmm._types import Params, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
 from hhmm.diagnostics import posterior_summary
 from tests import oracles
+from tests.marks import slow_unless
 
 # chance that a correct sampler fails a statistical test, all combinations together; fixed seeds
 FALSE_ALARM = 1e-4
@@ -57,6 +58,7 @@ PRIORS = Priors(
 )
 SETS = [names for n in range(1, 5) for names in itertools.combinations(oracles.TERMS, n)]
 USUAL = [("base", "biases"), ("base", "biases", "usage"), tuple(oracles.TERMS)]
+QUICK = [("base", "biases"), tuple(oracles.TERMS)]
 # with and without self-transitions in turn; with both where models are usual
 COMBINATIONS = [
     (names, self_transitions)
@@ -104,11 +106,22 @@ def make_case(names, self_transitions, n_states=N_STATES, n_syllables=N_SYLLABLE
     return Case(Terms(n_states, n_syllables, names, self_transitions), counts, dense)
 
 
-@pytest.fixture(
-    params=COMBINATIONS,
-    ids=lambda case: "+".join(case[0]) + ("" if case[1] else ", held"),
-)
+def name_of(combination):
+    names, self_transitions = combination
+    return "+".join(names) + ("" if self_transitions else ", held")
+
+
+@pytest.fixture(params=COMBINATIONS, ids=name_of)
 def case(request):
+    return make_case(*request.param)
+
+
+@pytest.fixture(
+    params=slow_unless([pair for pair in COMBINATIONS if pair[0] in QUICK], COMBINATIONS),
+    ids=name_of,
+)
+def compiled_case(request):
+    """For what is compiled for long: quick are a usual list of terms and the longest one."""
     return make_case(*request.param)
 
 
@@ -271,9 +284,9 @@ def test_log_prior_is_that_of_the_parameters(case):
 
 
 @double_precision
-def test_prior_draws_have_the_spread_of_their_term(case):
+def test_prior_draws_have_the_spread_of_their_term(compiled_case):
     """Kolmogorov and Smirnov for each term; Bonferroni over all combinations."""
-    terms = case.terms._replace(n_states=5, n_syllables=14)
+    terms = compiled_case.terms._replace(n_states=5, n_syllables=14)
     params = draw_params(key_from_random_state(8), PRIORS, terms=terms)
     for name in oracles.TERMS:
         values = getattr(params, f"emission_{name}")
@@ -333,12 +346,13 @@ def _loop_over_diagonal(case, probs):
 
 
 @double_precision
-def test_the_mode_has_no_gradient_and_draws_have_its_covariance(case):
+def test_the_mode_has_no_gradient_and_draws_have_its_covariance(compiled_case):
     """Newton from zero, and Laplace draws around the mode that it ends at.
 
     2,000 draws are whitened: with z = L' (x - mode), L L' = H, each entry of the mean of z and of
     z z' is asymptotically normal with known variance. Bonferroni over entries and combinations.
     """
+    case = compiled_case
     terms, dense, n_draws = case.terms, case.dense, 2000
     reduced = emission_counts(terms, SufficientStats(None, case.counts))
     start = terms.unstack(jnp.zeros((_n_rows(terms), N_SYLLABLES)))
@@ -385,8 +399,9 @@ def test_the_mode_has_no_gradient_and_draws_have_its_covariance(case):
 
 
 @double_precision
-def test_linear_systems_of_terms_that_undo_each_other(case):
+def test_linear_systems_of_terms_that_undo_each_other(compiled_case):
     """What one term can say as well as another: counts are many, and priors are wide."""
+    case = compiled_case
     terms, rng = case.terms, np.random.default_rng(11)
     counts = 100 * case.counts
     wide = {f"sigma_{name}": 30.0 for name in terms.names}
@@ -480,7 +495,7 @@ def _estimator(**given):
     return EfficientHHMM(2, 4, **{"max_iter": 10, "init": "prior", "random_state": 0, **given})
 
 
-@pytest.mark.parametrize("algorithm", ["gibbs", "em", "gradient"])
+@pytest.mark.parametrize("algorithm", slow_unless(["gibbs", "em"], ["gibbs", "em", "gradient"]))
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_log_joint_of_a_fit_of_all_terms(data, algorithm):
     """log p(x) by forward-backward in logarithms, and the prior by scipy, entry by entry."""
@@ -517,7 +532,7 @@ def test_the_log_joint_of_a_fit_of_all_terms(data, algorithm):
         np.testing.assert_allclose(model.log_joint_[0, -1], model.log_joint(data.X), rtol=1e-7)
 
 
-@pytest.mark.parametrize("name", oracles.TERMS)
+@pytest.mark.parametrize("name", slow_unless(["base", "interactions"], oracles.TERMS))
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_scale_of_zero_leaves_a_term_out(data, name):
     """The term is 0, and its prior is no part of the log joint."""
@@ -563,7 +578,7 @@ def test_parameters_given_for_all_terms(data):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_what_else_there_is_to_say_of_further_terms(data):
-    """The summary of the draws, and what arviz gets, with a scale that is learnt."""
+    """The summary of the draws, and what ArviZ gets, with a scale that is learnt."""
     model = _estimator(
         emission_usage_sigma="auto", emission_interactions_sigma=0.5, n_chains=2, max_iter=30
     ).fit(data.X)
@@ -575,6 +590,7 @@ def test_what_else_there_is_to_say_of_further_terms(data):
     np.testing.assert_allclose(means["emission_interactions_norm"], norms.mean(), rtol=1e-9)
     learnt = drawn.sigmas["emission_usage_sigma"]
     np.testing.assert_allclose(means["emission_usage_sigma"], learnt.mean(), rtol=1e-9)
+    pytest.importorskip("arviz")
     posterior = model.to_arviz().posterior
     for name in ("emission_usage", "emission_interactions"):
         np.testing.assert_array_equal(posterior[name], getattr(drawn, name))

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from hhmm.metrics import matched_accuracy
 
 N_SWEEPS = 100
 # simulation and fit have the same priors, so their log joints can be compared
-PRIORS = {
+PRIORS: dict[str, Any] = {
     "emission_usage_sigma": 0.0,
     "emission_base_sigma": 1.0,
     "emission_biases_sigma": 1.0,

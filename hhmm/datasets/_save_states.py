@@ -84,7 +84,7 @@ def save_states(
         or a probability not between 0 and 1, or a name is empty, occurs twice, or leads out
         of the folder.
     TypeError
-        If states or syllables are no numbers, names no text, or frames no list.
+        If states or syllables are no numbers, names are no text, or frames are no list.
     ImportError
         Without pandas (format "csv") or h5py ("h5"), which are part of the extra ``io``.
 
@@ -237,13 +237,8 @@ def _check_names(names, endings, *, ignore_case):
         if not isinstance(name, str):
             raise TypeError(f"names must be text, got {name!r}")
         leads_out = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-        parts = name.split("/")
-        if (
-            leads_out
-            or not set(parts).isdisjoint({"", ".", ".."})
-            or "\\" in name
-            or not name.isprintable()
-        ):
+        is_plain = name.isprintable() and "\\" not in name
+        if leads_out or not is_plain or not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise ValueError(
                 f"names must be parts of a path that stays in its folder, without '..', '\\' "
                 f"or control characters, got {name!r}"

@@ -1,4 +1,4 @@
-"""Match states that have other numbers, and score how well they agree."""
+"""Match states with other numbers, and score how well they agree."""
 
 from typing import NamedTuple
 

@@ -1,8 +1,8 @@
 """Hold values of sequences of different lengths, laid end to end.
 
-`Ragged` is the one container for what a user gives or gets a value a timestep of: labels,
-states, probabilities of states. It splits into sequences, takes the form of the input again,
-finds bouts, and names the sequence and the timestep of a wrong value.
+`Ragged` is the one container of labels, states and probabilities of states. It splits into
+sequences, takes the form of the input again, finds bouts, and names the sequence and the timestep
+of a wrong value.
 """
 
 from typing import NamedTuple

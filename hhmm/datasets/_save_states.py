@@ -42,20 +42,19 @@ def save_states(
     Parameters
     ----------
     path : str or Path
-        Of format "csv" a folder, which is made if it is not there; of format "h5" a
-        file. The folder that either is in must exist.
+        For format "csv" a folder, which is made if it does not exist; for format "h5" a
+        file. Its parent folder must exist.
     states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
         States, integers, as `hhmm.EfficientHHMM.predict` returns them. A list is
-        written whole, -1 where there is no state; of a row of a 2-D array what follows
-        after its last state and syllable is padding and left out.
+        written whole, with -1 where there is no state. Values after the last state and
+        syllable of a row of a 2-D array are padding and are not written.
     names : list of str, or str for a 1-D array
-        Names of the recordings, as the loaders return them. "/" makes folders within
-        the folder, or nested groups. In a file name, a "." in front of a part is written as
-        "%2E", since files that begin with a dot are hidden, and a "%" as "%25"; the loaders
-        read them back.
+        Names of the recordings, as the loaders return them. "/" makes subfolders or nested
+        groups. In file names, a "." at the beginning of a part is written as "%2E", since such
+        files are hidden, and a "%" as "%25". The loaders reverse this.
     syllables : array or list, as `states`, default=None
-        What the states were inferred from, integers.
+        The syllables from which the states were inferred, integers.
     probabilities : array of shape (n_sequences, n_timesteps, n_states), \
             or list of arrays of shape (n_timesteps_i, n_states), default=None
         Probability of each state, as `hhmm.EfficientHHMM.predict_proba` returns it; of
@@ -66,8 +65,8 @@ def save_states(
     format : {"csv", "h5"}, default=None
         If None, "h5" where `path` ends in ".h5" or ".hdf5", "csv" otherwise.
     overwrite : bool, default=False
-        Whether files that are there already are replaced. A file is replaced whole: an
-        HDF5 file loses all else that it held.
+        Whether existing files are replaced. The whole file is replaced: an HDF5 file loses
+        everything else in it.
 
     Returns
     -------
@@ -77,15 +76,15 @@ def save_states(
     Raises
     ------
     FileExistsError
-        If there is a file already, and `overwrite` is False. None is written then.
+        If a file exists and `overwrite` is False. Nothing is written then.
     FileNotFoundError
-        If the folder that `path` is in does not exist.
+        If the parent folder of `path` does not exist.
     ValueError
-        If numbers of recordings or timesteps do not fit together, a state is no integer
+        If numbers of recordings or timesteps differ between arguments, a state is no integer
         or a probability not between 0 and 1, or a name is empty, occurs twice, or leads out
         of the folder.
     TypeError
-        If states or syllables are no numbers, names no text, or frames no list.
+        If states or syllables are no numbers, names are no text, or frames are no list.
     ImportError
         Without pandas (format "csv") or h5py ("h5"), which are part of the extra ``io``.
 
@@ -104,9 +103,8 @@ def save_states(
     if given ``syllable`` (n_timesteps,), ``state_probability`` (n_timesteps, n_states)
     and ``frame`` (n_timesteps,). -1 marks a timestep without state or syllable.
 
-    All files are written aside and brought to disk before the first one is moved to its
-    place. If anything fails, what is new is taken away again, and no file is left half
-    written; a file that had been replaced by then stays replaced.
+    All files are written under temporary names first. If anything fails, new files are removed
+    and no file is left half written; a file that had been replaced by then stays replaced.
 
     Examples
     --------
@@ -224,23 +222,23 @@ def _read_probabilities(probabilities):
 
 
 def _check_names(names, endings, *, ignore_case):
-    """Refuse names that lead elsewhere, or of which two would write to one place.
+    """Raise ValueError for names that lead elsewhere, or two that would write to one place.
 
     Parameters
     ----------
     names : list
     endings : list of str
-        What is written for a recording: its name and each of these.
+        Ends of the paths of a recording, which begin with its name.
     ignore_case : bool
-        Whether "A" and "a" are one place, as they are in the folders of some systems.
+        Whether "A" and "a" are one place, as in the folders of some systems.
     """
     places = {}
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"names must be text, got {name!r}")
         leads_out = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-        parts = name.split("/")
-        if leads_out or not set(parts).isdisjoint({"", ".", ".."}) or not _is_plain(name):
+        is_plain = name.isprintable() and "\\" not in name
+        if leads_out or not is_plain or not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise ValueError(
                 f"names must be parts of a path that stays in its folder, without '..', '\\' "
                 f"or control characters, got {name!r}"
@@ -260,12 +258,8 @@ def _check_names(names, endings, *, ignore_case):
                 )
 
 
-def _is_plain(name):
-    return "\\" not in name and name.isprintable()
-
-
 def _check_targets(targets, overwrite):
-    """Refuse what is there already."""
+    """Raise an error for targets that exist already."""
     for target in targets:
         if target.is_dir():
             raise IsADirectoryError(f"expected to write a file, but {target} is a folder")
@@ -276,7 +270,7 @@ def _check_targets(targets, overwrite):
 
 
 def _check_inside(targets, names, folder):
-    """Refuse targets that a link would lead out of the folder."""
+    """Raise ValueError for targets that a link would lead out of the folder."""
     inside = folder.resolve()
     for target, name in zip(targets, names, strict=True):
         if not target.parent.resolve().is_relative_to(inside):

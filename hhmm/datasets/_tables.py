@@ -79,8 +79,8 @@ def load_table(
         A CSV file in UTF-8 with a header, not compressed; or the table itself, of pandas,
         polars or pyarrow.
     recording : str
-        Column that tells which recording a row belongs to. In a file it is read as
-        text, so ``007`` stays "007".
+        Column of the recording of each row. In a file it is read as text, so ``007``
+        stays "007".
     syllable : str
         Column of labels: integers, negative or empty where missing.
     frame : str, default=None
@@ -96,14 +96,14 @@ def load_table(
     group : str, default=None
         Column of the experimental group, the same in all rows of a recording.
     frame_rate : float, default=None
-        Timesteps a second; kept beside the data, used by nothing here.
+        Timesteps a second. It is stored with the data and not used here.
     sep : str, default=","
-        What separates the cells of a file: ";" and a tab are common too.
+        Separator of the cells of a file; ";" and a tab are common too.
     fill_gaps : bool, default=False
-        What becomes of frame numbers that are left out inside of a recording: with
-        False they are refused, with True they become missing timesteps.
+        Whether frame numbers that a recording skips become missing timesteps. With False,
+        they raise an error.
     integer_labels : bool, default=True
-        With False, labels are kept as they stand, text in a file: sequences are then
+        With False, labels are kept as they are, as text from a file. Sequences are then
         object arrays, None where missing (an empty cell), as
         `hhmm.preprocessing.SyllableEncoder` takes them.
 
@@ -117,24 +117,23 @@ def load_table(
             Recordings, in the order in which they first occur.
         frame_rate : float or None
         groups : list of str or None
-            Group of each recording, None where its cell is empty; None in place of
-            the list where there is no `group`.
+            Group of each recording, None where its cell is empty. None without `group`.
         frames : list of ndarrays of shape (n_timesteps_i,), int64, or None
             Frame number of each timestep; None without `frame`.
         times : list of ndarrays of shape (n_timesteps_i,), float64, or None
             When each event begins; None without `onset`.
         onsets : list of ndarrays of shape (n_timesteps_i,), bool
-            Where a syllable begins: it is observed, and the timestep before is
-            missing, another syllable, or not there.
+            True where a syllable begins: it is observed, and the timestep before is
+            missing, another syllable, or in another recording.
         source : str
-            Where the data are from, and how many.
+            Origin and size of the data.
 
     Raises
     ------
     ValueError
-        Where the table is empty or no table, a column is missing, a label or frame
-        is no integer, a frame occurs twice or is left out, or a recording has two
-        groups. The message names file, recording and row.
+        If the table is empty or no table, a column is missing, a label or frame is no
+        integer, a frame occurs twice or is skipped, or a recording has two groups. The
+        message names file, recording and row.
     FileNotFoundError, IsADirectoryError
         If `path_or_dataframe` is no file.
     ImportError
@@ -143,7 +142,7 @@ def load_table(
     Warns
     -----
     UserWarning
-        If rows are not in the order of a column that seems to hold frames or times and that was
+        If rows are not in the order of a column that seems to hold frames or times but was
         not given. If `fill_gaps` leaves fewer than half of the transitions observed.
 
     See Also
@@ -153,9 +152,8 @@ def load_table(
 
     Notes
     -----
-    Rows are counted from 0, without the header. With `fill_gaps`, more than 1000
-    missing timesteps for each row are refused: such numbers count something else than
-    frames.
+    Rows are counted from 0, without the header. With `fill_gaps`, more than 1000 missing
+    timesteps for each row raise an error, since such numbers do not count frames.
 
     Examples
     --------
@@ -221,23 +219,23 @@ def load_syllable_csv(
 ):
     """Load syllables from CSV files, one recording a file, one row a timestep.
 
-    The columns are those of ``syllable,x,y``, of which only `syllable` is read.
+    Of columns such as ``syllable,x,y``, only `syllable` is read.
 
     Parameters
     ----------
     paths_or_folder : str, Path, or list of them
-        A file, a list of files, or a folder: then all its files that end in ".csv",
-        by name, but for hidden ones.
+        A file, a list of files, or a folder. Of a folder, all files that end in ".csv" are
+        read, ordered by name, except hidden ones.
     syllable : str, default="syllable"
         Column of labels: integers, negative or empty where missing.
     frame, onset : str, default=None
         Column of frame numbers, or of times of events; see `load_table`.
     frame_rate : float, default=None
-        Timesteps a second; kept beside the data, used by nothing here.
+        Timesteps a second. It is stored with the data and not used here.
     sep : str, default=","
-        What separates the cells.
+        Separator of the cells.
     fill_gaps : bool, default=False
-        Whether frame numbers that are left out become missing timesteps.
+        Whether skipped frame numbers become missing timesteps.
     integer_labels : bool, default=True
         With False, labels are kept as text; see `load_table`.
     recursive : bool, default=False
@@ -246,13 +244,13 @@ def load_syllable_csv(
     Returns
     -------
     data : `~sklearn.utils.Bunch`
-        As of `load_table`. A name is that of the file without ".csv"; with
-        `recursive`, folders are part of it: "day1/mouse2". ``groups`` is None.
+        As for `load_table`. A recording has the name of its file without ".csv"; with
+        `recursive`, folders are part of the name: "day1/mouse2". ``groups`` is None.
 
     Raises
     ------
     ValueError
-        As of `load_table`, and where there is no file, or two of the same name.
+        As for `load_table`, and if there is no file, or two have the same name.
     FileNotFoundError, IsADirectoryError
         If a path is no file.
     ImportError
@@ -265,8 +263,8 @@ def load_syllable_csv(
 
     Notes
     -----
-    Rows are counted from 0, without the header. A line without anything is no row, but
-    in a file of one column it is a missing timestep.
+    Rows are counted from 0, without the header. An empty line is no row, except in a file
+    of one column, where it is a missing timestep.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Match states that have other numbers, and score how well they agree."""
+"""Match states with other numbers, and score how well they agree."""
 
 from typing import NamedTuple
 
@@ -101,11 +101,6 @@ def matched_accuracy(y_true, y_pred):
     --------
     match_states : The relabelling itself.
 
-    References
-    ----------
-    .. [1] Kuhn, H. W. (1955). The Hungarian method for the assignment problem.
-       Naval Research Logistics Quarterly, 2(1-2), 83-97.
-
     Examples
     --------
     >>> from hhmm.metrics import matched_accuracy
@@ -151,11 +146,6 @@ def matched_confusion_matrix(y_true, y_pred, *, normalize=None):
     See Also
     --------
     match_states : The relabelling itself.
-
-    References
-    ----------
-    .. [1] Kuhn, H. W. (1955). The Hungarian method for the assignment problem.
-       Naval Research Logistics Quarterly, 2(1-2), 83-97.
 
     Examples
     --------

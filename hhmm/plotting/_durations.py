@@ -303,22 +303,12 @@ class DurationDisplay:
 
 def _bouts_from_their_beginning(sequences, n_states):
     """Return durations of bouts whose beginning was observed, and if their end was, by state."""
-    states = sequences.states
-    opens_sequence = np.zeros(states.size + 1, dtype=bool)
-    opens_sequence[np.append(0, np.cumsum(sequences.lengths))] = True
-    changes = opens_sequence.copy()
-    changes[1:-1] |= states[1:] != states[:-1]
-    bounds = np.flatnonzero(changes)
-    starts, stops = bounds[:-1], bounds[1:]
-    of_bout = states[starts]
-    observed = of_bout >= 0
-    began = ~opens_sequence[starts] & np.append(False, observed[:-1])
-    ended = ~opens_sequence[stops] & np.append(observed[1:], False)
-    kept = observed & began
-    by_state = [kept & (of_bout == state) for state in range(n_states)]
+    bouts = sequences.find_bouts()
+    kept = bouts.is_observed & bouts.has_begin
+    by_state = [kept & (bouts.values == state) for state in range(n_states)]
     return (
-        [(stops - starts)[which] for which in by_state],
-        [ended[which] for which in by_state],
+        [bouts.n_timesteps[which] for which in by_state],
+        [bouts.has_end[which] for which in by_state],
     )
 
 

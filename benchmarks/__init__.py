@@ -1,53 +1,39 @@
-"""Benchmarks: this library side by side with its peers, and studies of what its fits are worth.
+"""Time this library side by side with its peers. `benchmarks.studies` judges what fits are worth.
 
 Run from the root of the repository::
 
     pip install -e ".[bench]" && python -m benchmarks
 
-or parts of it, ``python -m benchmarks --only modes samplers``. What was run in full replaces its
-sections of RESULTS.rst.
+or some parts, for example ``python -m benchmarks --only kernels tutorial``. Each part replaces its
+section of RESULTS.rst. With ``--quick``, all parts take some minutes and write to
+``benchmarks/quick`` instead.
 
 The published implementation of the model (state-moseq) runs in an environment of its own, which
-is made on the first run; dynamax and hmmlearn, libraries of message passing, run in this one.
+the first run makes. dynamax and hmmlearn, libraries of message passing, run in this one.
 
-========================  ====================================================================
-``studies``               commands of their own: what fits are worth, see there
-``workloads``             what is run, how often, and what is aimed at
-``sides``                 how each side is run, and the data that they load
-``kernels``               part *kernels*: message passing, beside dynamax and hmmlearn
-``sweeps``                parts *tutorial*, *wide*, *keypoint*: sweeps, beside state-moseq
-``recovery``              part *recovery*: how often a fit gets to where the truth is
-``scaling``               part *scaling*: cost along frames, syllables, states and sequences
-``scaling_plot``          the same as a picture
-``samplers``              part *samplers*: what exact draws of the emissions cost
-``modes``                 part *modes*: whether fits from many seeds end as high as the truth
-``calibration``           part *calibration*: whether draws are draws from the posterior
-``calibration_plot``      the same as a picture
-``efficiency``            part *efficiency*: accuracy and prediction against amount of data
-``efficiency_plot``       the same as a picture
-``floor``                 the least that drawing the states can take on this machine
-``figures``               figures and their verdicts, as one table
-``report``                the machine, and JSON
-``results``               the page of results
-``reference_env``         the virtual environment of the reference implementation
-``_processes``            worker processes, seen from the side that measures
-``_serve``                worker processes, seen from inside
-``_kernels``              the same for workers of kernels
-``_hhmm_worker``          this library's fits and sweeps
-``_hhmm_kernels_worker``  this library's kernels
-``_dynamax_worker``       dynamax's
-``_hmmlearn_worker``      hmmlearn's
-``_reference_worker``     sweeps of state-moseq
-``_samplers_worker``      sweeps of this library with one sampler and the other
-``_modes_worker``         fits of regimes and of song
-``_regimes``              simulated regimes, a hard problem
-``_calibration_worker``   ranks of truths among draws
-``_efficiency_worker``    fits of models of different economy
-``_free_emissions``       a model with emissions of its own for each state
-``_data_worker``          simulated data
-``_rates_worker``         what the machine can do
-========================  ====================================================================
+=========================  ======================================================================
+``workloads``              sizes of the data, and numbers of repetitions
+``sides``                  the libraries compared, and the worker processes in which they run
+``kernels``                part *kernels*: message passing, beside dynamax and hmmlearn
+``sweeps``                 parts *tutorial*, *wide* and *keypoint*: sweeps, beside state-moseq
+``scaling``                part *scaling*: cost along frames, syllables, states and sequences
+``scaling_plot``           the same as a picture
+``samplers``               part *samplers*: exact beside approximate draws of the emissions
+``figures``                medians, ratios and verdicts, as one table
+``results``                the page of results
+``reference_environment``  the virtual environment of state-moseq
+``_serve``                 the protocol of the workers, and the clock
+``_*_worker``              one worker for each side, and one for data
+=========================  ======================================================================
 
-The process that measures imports no side and no JAX: each side runs in processes
-of its own, which answer one request at a time.
+The process that measures imports neither JAX nor any side. Each side runs in processes of its
+own, which answer one request at a time.
+
+Mutation testing needs no code here. ``cosmic-ray.toml`` says which modules to change and which
+tests must notice. cosmic-ray changes files in place, so run it in a clone::
+
+    cosmic-ray init benchmarks/cosmic-ray.toml mutants.sqlite
+    cosmic-ray baseline benchmarks/cosmic-ray.toml
+    cosmic-ray exec benchmarks/cosmic-ray.toml mutants.sqlite
+    cr-report mutants.sqlite
 """

@@ -1,8 +1,8 @@
-"""Simulated data, made once and loaded by all sides.
+"""Simulate data once, for all sides to load.
 
-Data at the frame rate of a camera holds each syllable for tens of timesteps. It is simulated
-as a sequence of syllables from the model, each of which then lasts a geometrically
-distributed number of timesteps, and its state with it.
+Data at the frame rate of a camera holds each syllable for tens of timesteps. It is simulated as a
+sequence of syllables from the model, each of which then lasts a geometrically distributed number
+of timesteps, and its state with it.
 """
 
 import numpy as np
@@ -12,26 +12,18 @@ from hhmm import EfficientHHMM
 from hhmm.datasets import make_hhmm
 
 
-def make_data(data, truth, n_sequences, n_timesteps, n_states, n_syllables, mean_run, seed):
-    """Simulate; writes the syllables to `data` (.npy) and all the rest to `truth` (.npz)."""
-    n_runs = n_timesteps if mean_run == 1 else n_runs_to_fill(n_timesteps, mean_run)
-    bunch = make_hhmm(n_sequences, n_runs, n_states, n_syllables, random_state=seed)
-    syllables, states = bunch.X, bunch.states
+def make_data(data, n_sequences, n_timesteps, n_states, n_syllables, mean_run, seed):
+    """Simulate, and write syllables, states and parameters to `data` (.npz)."""
+    # six standard deviations more than the mean number of runs nearly always fill the timesteps
+    n_runs = n_timesteps / mean_run
+    n_runs = n_timesteps if mean_run == 1 else int(np.ceil(n_runs + 6 * np.sqrt(n_runs) + 1))
+    made = make_hhmm(n_sequences, n_runs, n_states, n_syllables, random_state=seed)
+    syllables, states = made.X, made.states
     if mean_run > 1:
         rng = np.random.default_rng(seed)
         syllables, states = hold(rng, (syllables, states), n_timesteps, mean_run)
-    np.save(data, syllables)
-    np.savez(
-        truth,
-        states=states,
-        **{name: bunch[name] for name in ("emission_base", "emission_biases", "trans_probs")},
-    )
-
-
-def n_runs_to_fill(n_timesteps, mean_run):
-    """A number of runs that nearly always fills the timesteps: six standard deviations more."""
-    n_runs = n_timesteps / mean_run
-    return int(np.ceil(n_runs + 6 * np.sqrt(n_runs) + 1))
+    params = {name: made[name] for name in ("emission_base", "emission_biases", "trans_probs")}
+    np.savez(data, syllables=syllables, states=states, **params)
 
 
 def hold(rng, arrays, n_timesteps, mean_run):
@@ -42,7 +34,7 @@ def hold(rng, arrays, n_timesteps, mean_run):
     rng : numpy.random.Generator
     arrays : tuple of (n_sequences, n_runs) arrays
     n_timesteps : int
-        Where a sequence is cut. One that falls short ends with its last entry.
+        The length at which a sequence is cut. A shorter one repeats its last entry.
     mean_run : float
         Mean number of timesteps of a run.
 
@@ -60,18 +52,19 @@ def hold(rng, arrays, n_timesteps, mean_run):
     return held
 
 
-def emissions(data, truth, out):
+def emissions(data, out):
     """Write the emission of every timestep under the true parameters, and these, to `out` (.npz).
 
     ``emissions`` is p(x[t] | x[t-1], z[t]), (n_sequences, n_timesteps, n_states), 1 at the first
     timestep of a sequence.
     """
-    X, true = np.load(data), np.load(truth)
+    true = np.load(data)
+    X = true["syllables"]
     model = EfficientHHMM.from_params(
         true["emission_base"], true["emission_biases"], true["trans_probs"]
     )
     probs = np.moveaxis(model.syllable_trans_probs_, 0, -1)
-    by_timestep = np.ones((*X.shape, len(true["trans_probs"])))
+    by_timestep = np.ones((*X.shape, probs.shape[-1]))
     by_timestep[:, 1:] = probs[X[:, :-1], X[:, 1:]]
     np.savez(out, emissions=by_timestep, trans_probs=true["trans_probs"])
 

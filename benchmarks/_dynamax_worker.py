@@ -1,6 +1,6 @@
-"""dynamax's kernels, as its users run them on many sequences: vmapped and jitted, in float32.
+"""Run dynamax's kernels as its users do on many sequences: vmapped and jitted, in float32.
 
-What is not asked for (predicted probabilities, expected transitions) the compiler leaves out.
+The compiler leaves out what is not returned (predicted probabilities, expected transitions).
 """
 
 from importlib.metadata import version
@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from dynamax.hidden_markov_model import inference
 
-from benchmarks._kernels import serve_kernels
+from benchmarks._serve import serve_kernels
 
 
 def versions():
-    """Versions, and the kind of device that JAX computes on."""
+    """Return versions, and the kind of device that JAX computes on."""
     return {
         "dynamax": version("dynamax"),
         "jax": jax.__version__,
@@ -22,9 +22,9 @@ def versions():
     }
 
 
-def load(emissions):
-    """Kernels on the emissions of timesteps, which are on the device already."""
-    given = np.load(emissions)
+def load(data):
+    """Return kernels on the emissions of timesteps, which are on the device already."""
+    given = np.load(data)
     trans_probs = jnp.asarray(given["trans_probs"])
     start = jnp.full(len(trans_probs), 1 / len(trans_probs))
     log_emissions = jnp.log(jnp.asarray(given["emissions"]))

@@ -1,14 +1,14 @@
-"""This library's kernels: the compiled entry points of `hhmm._inference.decode`, which wait.
+"""Run this library's kernels: the compiled functions of `hhmm._inference.decode`, which wait.
 
-They take parameters and tabulate the emissions of syllable pairs themselves, within the
-time measured; the other libraries are given the emissions of timesteps.
+They take parameters and tabulate the emissions of syllable pairs themselves, within the time
+measured. The other libraries are given the emissions of timesteps.
 """
 
 import jax
 import numpy as np
 
 import hhmm
-from benchmarks._kernels import serve_kernels
+from benchmarks._serve import serve_kernels
 from hhmm import EfficientHHMM
 from hhmm._inference import decode
 from hhmm._inference.prepare import prepare
@@ -18,20 +18,21 @@ from hhmm._types import Params
 
 
 def versions():
-    """Versions, and the kind of device that JAX computes on."""
+    """Return versions, and the kind of device that JAX computes on."""
     return {"hhmm": hhmm.__version__, "jax": jax.__version__, "device": jax.default_backend()}
 
 
 @double_precision
-def load(data, truth):
-    """Kernels on sequences that are laid out, and on the device already."""
-    X, true = np.load(data), np.load(truth)
+def load(data):
+    """Return kernels on sequences that are laid out, and on the device already."""
+    true = np.load(data)
+    X = true["syllables"]
     params = Params(true["emission_base"], true["emission_biases"], true["trans_probs"])
     prepared = prepare(list(X), terms_of(params), "sequential", every_timestep=True)
     on_device = jax.device_put(params), prepared._replace(groups=jax.device_put(prepared.groups))
 
     def to_compare():
-        # the estimator's methods run the same entry points
+        # the estimator's methods run the same compiled functions
         model = EfficientHHMM.from_params(*params[:3])
         return {
             "log_likelihoods": model.score_samples(X),

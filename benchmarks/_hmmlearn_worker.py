@@ -1,4 +1,4 @@
-"""hmmlearn's compiled kernels, called as its own estimators do: one sequence after the other."""
+"""Run hmmlearn's compiled kernels as its estimators do: one sequence after the other."""
 
 from importlib.metadata import version
 
@@ -6,17 +6,17 @@ import numpy as np
 from hmmlearn import _hmmc
 from hmmlearn.utils import normalize
 
-from benchmarks._kernels import serve_kernels
+from benchmarks._serve import serve_kernels
 
 
 def versions():
-    """Versions, and the kind of device it computes on."""
+    """Return versions, and the kind of device that it computes on."""
     return {"hmmlearn": version("hmmlearn"), "numpy": np.__version__, "device": "cpu"}
 
 
-def load(emissions):
-    """Kernels on the emissions of timesteps."""
-    given = np.load(emissions)
+def load(data):
+    """Return kernels on the emissions of timesteps."""
+    given = np.load(data)
     trans_probs, emissions = given["trans_probs"], given["emissions"]
     start = np.full(len(trans_probs), 1 / len(trans_probs))
     log_emissions = np.log(emissions)

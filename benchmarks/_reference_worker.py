@@ -1,24 +1,25 @@
-"""The reference's side: state-moseq, driven as its users do.
+"""Run the reference, state-moseq, as its users do.
 
-A sweep is ``resample_params`` and then ``resample_states``. Its own loop,
-``fit_gibbs``, raises at this version.
+A sweep is ``resample_params`` and then ``resample_states``. Its own loop, ``fit_gibbs``, raises at
+this version.
 """
 
 import time
+from importlib.metadata import version
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from state_moseq import hhmm_efficient
 
-from benchmarks._serve import peak_memory, serve
+from benchmarks._serve import peak_memory, seconds_of, serve
 
 
 class Chain:
     """One chain of the reference."""
 
     def __init__(self, data, n_states, n_syllables, gd_iters):
-        syllables = np.load(data)
+        syllables = np.load(data)["syllables"]
         self._data = {
             "syllables": jnp.array(syllables),
             "mask": jnp.ones(syllables.shape, int),
@@ -37,26 +38,27 @@ class Chain:
         self._params = hhmm_efficient.random_params(key_params, self._hypparams)
         self._draw_states(key_states)
 
-    def sweep(self):
-        """Draw parameters, then states; does not wait for the result."""
-        self._key, key_params, key_states = jax.random.split(self._key, 3)
-        self._draw_params(key_params)
-        self._draw_states(key_states)
+    def sweeps(self, n_sweeps):
+        """Draw parameters, then states, so many times, and wait for the last result."""
+        for _ in range(n_sweeps):
+            self._key, key_params, key_states = jax.random.split(self._key, 3)
+            self._draw_params(key_params)
+            self._draw_states(key_states)
+        self._wait()
 
     def sweep_in_parts(self):
-        """Draw parameters and wait, draw states and wait; returns the seconds of each."""
+        """Draw parameters and wait, draw states and wait; return the seconds of each."""
         self._key, key_params, key_states = jax.random.split(self._key, 3)
-        self.wait()
+        self._wait()
         began = time.perf_counter()
         self._draw_params(key_params)
-        self.wait()
+        self._wait()
         between = time.perf_counter()
         self._draw_states(key_states)
-        self.wait()
+        self._wait()
         return between - began, time.perf_counter() - between
 
-    def wait(self):
-        """Wait until everything is computed."""
+    def _wait(self):
         jax.block_until_ready((self._params, self._states))
 
     def _draw_params(self, key):
@@ -69,71 +71,46 @@ class Chain:
 
 
 class Side:
-    """What can be requested; times in seconds."""
+    """The requests; times in seconds."""
 
     def __init__(self):
         self._chain = None
 
     def versions(self):
-        """Versions, and the kind of device that JAX computes on."""
-        from importlib.metadata import version
-
-        return {
-            "state-moseq": version("state-moseq"),
-            "dynamax": version("dynamax"),
-            "jax": jax.__version__,
-            "numpy": np.__version__,
-            "device": jax.default_backend(),
-        }
+        """Return versions, and the kind of device that JAX computes on."""
+        names = ("state-moseq", "dynamax", "jax", "numpy")
+        return {name: version(name) for name in names} | {"device": jax.default_backend()}
 
     def start(self, data, n_states, n_syllables, gd_iters, warm_sweeps):
-        """Start a chain.
+        """Start a chain; return the time from loading data to the end of the first sweep.
 
-        Returns the time from loading data to the end of the first sweep. What of that is
-        compilation it does not say: a second sweep may take most of a minute.
+        Compilation is not timed apart, because a second sweep may take most of a minute.
         """
-        began = time.perf_counter()
-        self._chain = Chain(data, n_states, n_syllables, gd_iters)
-        self._chain.sweep()
-        self._chain.wait()
-        seconds = time.perf_counter() - began
-        for _ in range(warm_sweeps):
-            self._chain.sweep()
-        self._chain.wait()
+
+        def first_sweep():
+            self._chain = Chain(data, n_states, n_syllables, gd_iters)
+            self._chain.sweeps(1)
+
+        seconds = seconds_of(first_sweep)
+        self._chain.sweeps(warm_sweeps)
         return {"first_sweep": seconds, "compiling": {}}
 
     def sweeps(self, n_sweeps):
-        """Run sweeps; returns the time of one."""
-        began = time.perf_counter()
-        for _ in range(n_sweeps):
-            self._chain.sweep()
-        self._chain.wait()
-        return (time.perf_counter() - began) / n_sweeps
+        """Run sweeps; return the time of one."""
+        return seconds_of(lambda: self._chain.sweeps(n_sweeps)) / n_sweeps
 
     def parts(self, n_sweeps):
-        """Run sweeps; returns the times of drawing parameters, and of drawing states."""
-        emissions, states = zip(
-            *(self._chain.sweep_in_parts() for _ in range(n_sweeps)), strict=True
-        )
+        """Run sweeps; return the times of drawing parameters, and of drawing states."""
+        parts = [self._chain.sweep_in_parts() for _ in range(n_sweeps)]
+        emissions, states = zip(*parts, strict=True)
         return {"emissions": emissions, "states": states}
 
     def fit(self, data, n_states, n_syllables, gd_iters, n_sweeps):
         """Load data and run a chain of so many sweeps."""
-        chain = Chain(data, n_states, n_syllables, gd_iters)
-        for _ in range(n_sweeps):
-            chain.sweep()
-        chain.wait()
+        Chain(data, n_states, n_syllables, gd_iters).sweeps(n_sweeps)
 
 
 if __name__ == "__main__":
     side = Side()
-    serve(
-        {
-            "versions": side.versions,
-            "start": side.start,
-            "sweeps": side.sweeps,
-            "parts": side.parts,
-            "fit": side.fit,
-            "peak_memory": peak_memory,
-        }
-    )
+    names = ("versions", "start", "sweeps", "parts", "fit")
+    serve({name: getattr(side, name) for name in names} | {"peak_memory": peak_memory})

@@ -1,113 +1,83 @@
-"""Figures: what was measured on this library and on a peer, medians compared, as one table."""
+"""Compare the medians of this library and of a peer, and lay them out as one table."""
 
 import statistics
 from typing import NamedTuple
 
-from benchmarks.workloads import Target
-
 RULE = "-" * 100
-_ROW = "{name:<42}{hhmm:>9}{theirs:>10} {peer:<11}{ratio:>9}{target:>11} {verdict}"
+_ROW = "{name:<42}{ours:>9}{theirs:>10} {peer:<11}{ratio:>9}{target:>11} {verdict}"
+
+
+class Target(NamedTuple):
+    """The largest ratio to the peer, or the largest median in GB, that meets the aim."""
+
+    limit: float
+    of_ratio: bool = True
 
 
 class Figure(NamedTuple):
-    """One thing measured on this library, and on one other or on none."""
+    """One quantity, measured on this library and on one peer or on none."""
 
     workload: str
     name: str
     unit: str  # "s" or "bytes"
-    hhmm: list  # values
+    ours: list  # values
     peer: str | None = None  # the other library
     theirs: list = ()  # values, empty where the peer was not run
     target: Target | None = None
 
+    @property
+    def ratio(self):
+        """The median of this library over that of the peer; None if the peer was not run."""
+        if not self.theirs:
+            return None
+        return statistics.median(self.ours) / statistics.median(self.theirs)
 
-def summarise(values):
-    """Median, minimum, maximum and number of values; None of no values."""
-    if not values:
-        return None
-    return {
-        "median": statistics.median(values),
-        "min": min(values),
-        "max": max(values),
-        "n": len(values),
-    }
-
-
-def judge(figure):
-    """A figure with its medians compared, as a dict.
-
-    Parameters
-    ----------
-    figure : Figure
-
-    Returns
-    -------
-    judged : dict
-        ``ratio`` is this library's median over the peer's, None where the peer was not
-        run; ``ratio_of_minima`` beside it says what other work on the machine did to it; ``met``
-        says whether the target is met, None where that is open.
-    """
-    hhmm, theirs = summarise(figure.hhmm), summarise(figure.theirs)
-    ratio = hhmm["median"] / theirs["median"] if theirs else None
-    target, met = None, None
-    if figure.target is not None:
-        target = {"limit": figure.target.limit, "of_ratio": figure.target.of_ratio}
-        measured = ratio if figure.target.of_ratio else hhmm["median"] / 1e9
-        met = None if measured is None else bool(measured <= figure.target.limit)
-    return {
-        "workload": figure.workload,
-        "name": figure.name.strip(),
-        "unit": figure.unit,
-        "hhmm": hhmm,
-        "peer": figure.peer,
-        "theirs": theirs,
-        "ratio": ratio,
-        "ratio_of_minima": hhmm["min"] / theirs["min"] if theirs else None,
-        "target": target,
-        "met": met,
-    }
+    @property
+    def met(self):
+        """Whether the target is met; None if there is none, or no peer to compare with."""
+        if self.target is None:
+            return None
+        value = self.ratio if self.target.of_ratio else statistics.median(self.ours) / 1e9
+        return None if value is None else value <= self.target.limit
 
 
 def table(figures, ours="hhmm"):
-    """The figures as one table, medians and their ratio.
+    """Return the figures as one table of medians, their ratios and verdicts.
 
     Parameters
     ----------
     figures : list of Figure
     ours : str
-        What stands over this library's column.
+        The heading of this library's column.
     """
     heading = _ROW.format(
-        name="", hhmm=ours, theirs="peer", peer="", ratio="ratio", target="target", verdict=""
+        name="", ours=ours, theirs="peer", peer="", ratio="ratio", target="target", verdict=""
     )
     lines = [heading.rstrip(), RULE]
-    previous = None
-    for figure in figures:
-        if previous is not None and figure.workload != previous:
+    for i, figure in enumerate(figures):
+        if i and figure.workload != figures[i - 1].workload:
             lines.append("")
-        previous = figure.workload
-        judged = judge(figure)
-        theirs = judged["theirs"]
+        median = statistics.median(figure.theirs) if figure.theirs else None
         row = _ROW.format(
             name=f"{figure.workload}: {figure.name}",
-            hhmm=quantity(judged["hhmm"]["median"], figure.unit),
-            theirs=quantity(theirs["median"], figure.unit) if theirs else "-",
-            peer=figure.peer if theirs else "",
-            ratio=_ratio(judged["ratio"]),
+            ours=quantity(statistics.median(figure.ours), figure.unit),
+            theirs="-" if median is None else quantity(median, figure.unit),
+            peer="" if median is None else figure.peer,
+            ratio=_ratio(figure.ratio),
             target=_target(figure.target),
-            verdict=verdict(judged["met"]),
+            verdict=verdict(figure.met),
         )
         lines.append(row.rstrip())
     return "\n".join(lines)
 
 
 def verdict(met):
-    """Whether a target is met, in a word; nothing where that is open, None."""
+    """Return "met" or "MISSED"; nothing if that is open, None."""
     return {None: "", True: "met", False: "MISSED"}[met]
 
 
 def quantity(value, unit):
-    """A value with its unit: "s" as us, ms or s; "bytes" as B, kB, MB or GB."""
+    """Return a value with its unit: "s" as us, ms or s; "bytes" as B, kB, MB or GB."""
     if unit == "bytes":
         for size, name, digits in ((1e9, "GB", 2), (1e6, "MB", 1), (1e3, "kB", 1)):
             if value >= size:

@@ -1,69 +1,123 @@
-"""The results as a page of text: reStructuredText, tables as literal blocks.
+"""Write the page of results: reStructuredText, tables as literal blocks.
 
-A section a part, which says itself when, where, with what and by which command it was measured.
-The page is the store: it is cut at the titles of its sections, and those that were
-measured anew are replaced.
+Each command writes a section that says when, where, with what and by which command it was
+measured. The page is cut at the titles of its sections, and the one measured anew is replaced.
 """
 
+import datetime
 import itertools
+import os
+import platform
 import textwrap
-from typing import NamedTuple
+from pathlib import Path
 
+import psutil
+
+# in the order of the page
+TITLES = {
+    "kernels": "Message passing beside its peers",
+    "tutorial": "Tutorial beside the reference",
+    "wide": "Wide beside the reference",
+    "keypoint": "Keypoint beside the reference",
+    "scaling": "Scaling",
+    "samplers": "Samplers",
+    "recovery": "Recovery",
+    "modes": "Modes",
+    "calibration": "Calibration",
+    "efficiency": "Efficiency",
+    "precision": "Precision",
+    "posterior": "Posterior",
+    "lab": "Simulated lab",
+    "learnt": "Learnt scales",
+}
+HERE = Path(__file__).resolve().parent
 _HEAD = """\
 Results of the benchmarks
 =========================
 
 Medians; ratios are this library over the peer, both measured in one run. The command that a
-section names writes that section anew and leaves the others; ``python -m benchmarks`` writes
-all."""
+section names writes that section anew and leaves the others. ``python -m benchmarks`` writes the
+first six."""
 
 
-class Section(NamedTuple):
-    """A part of the results."""
-
-    title: str
-    text: str
-    image: str | None = None  # file name, beside the page
-    command: str = ""  # what makes it again
-    header: str = ""  # where, when and with what
-
-    def as_block(self):
-        """The section in reStructuredText, title first."""
-        blocks = [f"{self.title}\n{'-' * len(self.title)}"]
-        blocks += [f"Made anew by ``{self.command}``. Measured when, where and with what::"]
-        blocks += [_literal(self.header), "::", _literal(self.text)]
-        if self.image is not None:
-            blocks.append(f".. image:: {self.image}\n   :alt: {self.title}")
-        return "\n\n".join(blocks)
+def describe_machine():
+    """Return lines that say when and where, and what else was running, before it is measured."""
+    date = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory_gb = psutil.virtual_memory().total / 1e9
+    load_average = os.getloadavg()[0]
+    lines = [
+        f"{date}  {_cpu_name()}, {n_cores} cores, {memory_gb:.1f} GB, {platform.system()} "
+        f"{platform.machine()}",
+        f"python {platform.python_version()}, load average {load_average:.1f} at the start",
+    ]
+    if load_average > 0.5:
+        lines.append("Other work was running: it slows the sides unequally. Run again when quiet.")
+    return lines
 
 
-def page(sections, before="", order=()):
-    """The page with sections replaced or added.
+def output_folder(quick):
+    """Return the folder of RESULTS.rst and of the pictures, ``benchmarks/quick`` if `quick`."""
+    folder = HERE / "quick" if quick else HERE
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def write_section(name, text, *, command, machine, versions, quick, has_picture=False):
+    """Print a section, and replace it in RESULTS.rst.
 
     Parameters
     ----------
-    sections : list of Section
-    before : str
-        The page as it was; empty where there is none.
-    order : sequence of str
-        Titles in the order in which they come. Sections with other titles come last.
-
-    Returns
-    -------
-    page : str
+    name : str
+        A key of `TITLES`.
+    text : str
+        The tables.
+    command : str
+        The command that makes the section anew.
+    machine : list of str
+        Lines of `describe_machine`.
+    versions : dict of dict of str
+        Versions of the libraries, by side.
+    quick : bool
+        Whether to write to ``benchmarks/quick`` instead.
+    has_picture : bool
+        Whether there is a picture ``name.png`` beside the page.
     """
-    blocks = split(before)
-    blocks.update((section.title, section.as_block()) for section in sections)
-    known = [title for title in order if title in blocks]
-    titles = [*known, *(title for title in blocks if title not in known)]
-    return "\n\n".join([_HEAD, *(blocks[title] for title in titles)]) + "\n"
+    print(text)
+    title = TITLES[name]
+    lines = list(machine)
+    for side, names in versions.items():
+        listed = ", ".join(f"{name} {value}" for name, value in names.items())
+        lines.append(f"{side + ':':<13}{listed}")
+    if len({names["device"] for names in versions.values()}) > 1:
+        lines.append("The sides do not compute on the same kind of device: ratios mean little.")
+    blocks = [
+        f"{title}\n{'-' * len(title)}",
+        f"Made anew by ``{command}``. Measured when, where and with what::",
+        textwrap.indent("\n".join(lines), "    "),
+        "::",
+        textwrap.indent(text, "    "),
+    ]
+    if has_picture:
+        blocks.append(f".. image:: {name}.png\n   :alt: {title}")
+    path = output_folder(quick) / "RESULTS.rst"
+    sections = split(path.read_text()) if path.exists() else {}
+    sections[title] = "\n\n".join(blocks)
+    path.write_text(join(sections))
+    print(f"\nwritten to {path}: {title}", flush=True)
+
+
+def join(sections):
+    """Return the page of sections, which are given by title."""
+    ordered = [sections[title] for title in TITLES.values() if title in sections]
+    return "\n\n".join([_HEAD, *ordered]) + "\n"
 
 
 def split(page):
-    """Sections of a page by title, in their order; what comes before the first is left out.
+    """Return the sections of a page by title, without what comes before the first.
 
     A title is a line at the margin that is underlined with as many hyphens. Tables are indented,
-    so that no rule in them is taken for one.
+    so no rule in them looks like one.
     """
     lines = page.splitlines()
     starts = [
@@ -78,5 +132,12 @@ def split(page):
     }
 
 
-def _literal(text):
-    return textwrap.indent(text, "    ")
+def _cpu_name():
+    try:
+        with open("/proc/cpuinfo") as cpuinfo:
+            for line in cpuinfo:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

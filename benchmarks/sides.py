@@ -1,102 +1,145 @@
-"""The sides that are measured: how each is run, and the data that they load."""
+"""The libraries that are compared, and the worker processes in which they run."""
 
+import json
+import os
+import signal
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import workloads
-from benchmarks._processes import Worker
+REPOSITORY = Path(__file__).resolve().parents[1]
+DATA_SEED = 0
+
+# All sides run as they are installed: neither threads nor the compiler are set from outside, and
+# no compiled code is kept on disk between processes.
+UNSET = ("JAX_COMPILATION", "JAX_DISABLE", "JAX_ENABLE", "JAX_NUM", "XLA_FLAGS", "OMP_", "NPROC")
 
 
-class Data(NamedTuple):
-    """Where the simulated data of a workload lies."""
-
-    syllables: str  # .npy
-    truth: str  # .npz
+class WorkerError(RuntimeError):
+    """A worker process failed."""
 
 
-class Side(NamedTuple):
-    """How a side is run: its interpreter, its worker, and what differs in its arguments."""
-
-    name: str
-    python: str
-    module: str
-    is_reference: bool = False
-
-    def worker(self):
-        """A new process of this side."""
-        return Worker(self.python, self.module)
-
-    def arguments(self, workload, data):
-        """What both ``start`` and ``fit`` take."""
-        arguments = {
-            "data": data.syllables,
-            "n_states": workload.n_states,
-            "n_syllables": workload.n_syllables,
-        }
-        if self.is_reference:
-            arguments["gd_iters"] = workload.reference_gd_iters
-        elif workload.from_truth:
-            arguments["truth"] = data.truth
-        return arguments
-
-
-# This library, in the interpreter that runs the benchmarks: sweeps and fits, and kernels alone.
-HHMM = Side("hhmm", sys.executable, "benchmarks._hhmm_worker")
-HHMM_KERNELS = Side("hhmm", sys.executable, "benchmarks._hhmm_kernels_worker")
-
-# Libraries of message passing, in the same interpreter.
-DYNAMAX = Side("dynamax", sys.executable, "benchmarks._dynamax_worker")
-HMMLEARN = Side("hmmlearn", sys.executable, "benchmarks._hmmlearn_worker")
-
-# Studies of this library alone.
-SAMPLERS = Side("hhmm", sys.executable, "benchmarks._samplers_worker")
-MODES = Side("hhmm", sys.executable, "benchmarks._modes_worker")
-CALIBRATION = Side("hhmm", sys.executable, "benchmarks._calibration_worker")
-EFFICIENCY = Side("hhmm", sys.executable, "benchmarks._efficiency_worker")
-PRECISION = Side("hhmm", sys.executable, "benchmarks._precision_worker")
-
-# No side: what both load, and what the machine can do.
-DATA = Side("data", sys.executable, "benchmarks._data_worker")
-RATES = Side("rates", sys.executable, "benchmarks._rates_worker")
-
-
-def reference_side(python):
-    """The reference, in an interpreter of its own."""
-    return Side("state-moseq", str(python), "benchmarks._reference_worker", is_reference=True)
-
-
-def make_data(simulator, workload, folder):
-    """Simulate the data of a workload once, for all sides to load.
+class Worker:
+    """A process that works on request; a context manager.
 
     Parameters
     ----------
-    simulator : Worker of `DATA`
-    workload : workloads.Workload
-    folder : path
-
-    Returns
-    -------
-    data : Data
+    python : path
+        The interpreter.
+    module : str
+        A module that serves requests, see `benchmarks._serve`.
     """
-    data = Data(
-        str(Path(folder) / f"{workload.name}.npy"), str(Path(folder) / f"{workload.name}.npz")
-    )
-    simulator.request(
-        "make_data",
-        data=data.syllables,
-        truth=data.truth,
-        n_sequences=workload.n_sequences,
-        n_timesteps=workload.n_timesteps,
-        n_states=workload.n_states,
-        n_syllables=workload.n_syllables,
-        mean_run=workload.mean_run,
-        seed=workloads.DATA_SEED,
-    )
+
+    def __init__(self, python, module):
+        self._module = module
+        # a file and not a pipe, because nobody reads it before the process ends
+        self._errors = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [str(python), "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            cwd=REPOSITORY,
+            env={
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(UNSET) and not name.endswith("_THREADS")
+            },
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is not None:
+            self._process.kill()
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
+
+    def request(self, command, **arguments):
+        """Send a request and return the result of the worker."""
+        try:
+            line = json.dumps({"command": command, "arguments": arguments})
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the process has ended, so there is no reply either
+        line = self._process.stdout.readline()
+        if not line:
+            status = self._process.wait()
+            self._errors.seek(0)
+            tail = "".join(self._errors.readlines()[-20:])
+            killed = ", probably for lack of memory" if status == -signal.SIGKILL else ""
+            raise WorkerError(
+                f"{self._module} ended during {command!r} with status {status}{killed}. Its last "
+                f"output:\n{tail}"
+            )
+        reply = json.loads(line)
+        if "error" in reply:
+            raise WorkerError(f"{self._module} failed at {command!r}:\n{reply['error']}")
+        return reply["result"]
+
+
+class Side(NamedTuple):
+    """A library: its interpreter and its worker."""
+
+    name: str
+    module: str
+    python: str = sys.executable
+    is_reference: bool = False
+
+    def worker(self):
+        """Start a new process of this side."""
+        return Worker(self.python, self.module)
+
+    def arguments(self, workload, data):
+        """Return the arguments that both ``start`` and ``fit`` take."""
+        sizes = {"n_states": workload.n_states, "n_syllables": workload.n_syllables}
+        if self.is_reference:
+            return sizes | {"data": data, "gd_iters": workload.reference_gd_iters}
+        return sizes | {"data": data, "from_truth": workload.from_truth}
+
+    def versions(self):
+        """Return the versions of the libraries of this side, and its device."""
+        with self.worker() as worker:
+            return worker.request("versions")
+
+
+HHMM = Side("hhmm", "benchmarks._hhmm_worker")
+HHMM_KERNELS = Side("hhmm", "benchmarks._hhmm_kernels_worker")
+DYNAMAX = Side("dynamax", "benchmarks._dynamax_worker")
+HMMLEARN = Side("hmmlearn", "benchmarks._hmmlearn_worker")
+DATA = Side("data", "benchmarks._data_worker")  # no library, but what all sides load
+
+
+def reference_side(python):
+    """Return the reference, which runs in an interpreter of its own."""
+    module = "benchmarks._reference_worker"
+    return Side("state-moseq", module, str(python), is_reference=True)
+
+
+def make_data(workload, folder):
+    """Simulate the data of a workload, for all sides to load; return its path (.npz)."""
+    data = str(Path(folder) / f"{workload.name}.npz")
+    with DATA.worker() as worker:
+        worker.request(
+            "make_data",
+            data=data,
+            n_sequences=workload.n_sequences,
+            n_timesteps=workload.n_timesteps,
+            n_states=workload.n_states,
+            n_syllables=workload.n_syllables,
+            mean_run=workload.mean_run,
+            seed=DATA_SEED,
+        )
     return data
 
 
-def versions(side):
-    """Versions of the libraries of a side, and its device."""
-    with side.worker() as worker:
-        return worker.request("versions")
+def say(message):
+    """Print what is being measured."""
+    print(message, file=sys.stderr, flush=True)

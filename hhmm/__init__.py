@@ -1,10 +1,37 @@
-"""Hierarchical hidden Markov models for sequences of behavioural syllables."""
+"""Hierarchical hidden Markov models for sequences of behavioural syllables.
 
+The public modules load when they are first used: after ``import hhmm``,
+``hhmm.plotting.EthogramDisplay`` imports `hhmm.plotting`.
+"""
+
+import importlib
 from importlib.metadata import version as _version
+from types import ModuleType
 
-from hhmm import datasets, diagnostics, metrics
 from hhmm.estimator import EfficientHHMM
 
-__all__ = ["EfficientHHMM", "__version__", "datasets", "diagnostics", "metrics"]
+_SUBMODULES = (
+    "callbacks",
+    "datasets",
+    "diagnostics",
+    "guide",
+    "metrics",
+    "model_checks",
+    "model_selection",
+    "plotting",
+    "preprocessing",
+)
+
+__all__ = ["EfficientHHMM", "__version__", *_SUBMODULES]
 
 __version__ = _version("hhmm")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"hhmm.{name}")
+    raise AttributeError(f"module 'hhmm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})

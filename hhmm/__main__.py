@@ -1,13 +1,17 @@
 """The demo: ``python -m hhmm [--out DIR]``.
 
-A tutorial on simulated data, where the truth is known, and then the song of a Bengalese
-finch, where it is not. Figures are saved as PNG files.
+It fits simulated data, whose true states are known, and then the song of a Bengalese finch, whose
+true states are not. Figures are saved as PNG files.
 """
+
+from __future__ import annotations
 
 import argparse
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +20,8 @@ from hhmm.datasets import load_bengalese_finch, make_hhmm
 from hhmm.metrics import matched_accuracy
 
 N_SWEEPS = 100
-# of the simulation; the fit has the same, so that log joints can be compared
-PRIORS = {
+# simulation and fit have the same priors, so their log joints can be compared
+PRIORS: dict[str, Any] = {
     "emission_usage_sigma": 0.0,
     "emission_base_sigma": 1.0,
     "emission_biases_sigma": 1.0,
@@ -27,8 +31,8 @@ PRIORS = {
 SONG_STATES = (2, 3, 4, 5, 6, 8)
 
 
-def main(arguments=None):
-    """Run the demo; returns the process's exit status."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; return the exit status of the process."""
     parser = argparse.ArgumentParser(
         prog="python -m hhmm",
         description="Fit simulated data and the song of a Bengalese finch, and save figures.",
@@ -43,12 +47,12 @@ def main(arguments=None):
     try:
         import matplotlib
     except ImportError:
-        parser.exit(1, "The demo draws with matplotlib: pip install matplotlib tqdm\n")
+        parser.exit(1, "The demo needs matplotlib. Run: pip install matplotlib tqdm\n")
     matplotlib.use("Agg")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        parser.error(f"cannot make the folder {out}: {error}")
+        parser.error(f"The folder {out} cannot be made: {error}")
     began = time.perf_counter()
     print(f"hhmm {__version__}\n")
     run_tutorial(out)
@@ -57,9 +61,9 @@ def main(arguments=None):
     return 0
 
 
-def run_tutorial(out):
-    """Simulate, fit, and compare with what the true parameters reach."""
-    _heading("1. Tutorial: simulated data, 5 states, 20 syllables, 200 sequences of 1000")
+def run_tutorial(out: Path) -> None:
+    """Simulate, fit, and compare with the true parameters."""
+    _heading("1. Simulated data: 5 slow states, 20 syllables, 200 sequences of 1000")
     data = make_hhmm(
         n_sequences=200,
         n_timesteps=1000,
@@ -119,8 +123,8 @@ def run_tutorial(out):
     _save(out, "tutorial_confusion.png")
 
 
-def run_song(out):
-    """Held-out score of real song against the number of states."""
+def run_song(out: Path) -> None:
+    """Score held-out songs of a bird for several numbers of states."""
     song = load_bengalese_finch()
     order = np.random.default_rng(0).permutation(len(song.sequences))
     n_train = len(order) * 4 // 5
@@ -129,6 +133,11 @@ def run_song(out):
     _heading(
         f"2. Real song: a Bengalese finch, {len(train)} songs to fit, {len(test)} held out, "
         "9 syllables"
+    )
+    print(
+        "A song has 4 to 16 syllables, too few for slow states. These states change nearly as\n"
+        "often as syllables. They stand for memory in the order of syllables that a first-order\n"
+        "Markov chain does not have. So more states predict held-out songs better.\n"
     )
     print('Each number of states: one fit of 200 sweeps, all scales "auto".\n')
     print(f"{'model':<36}{'held-out nats per transition':>30}{'fit (s)':>10}")
@@ -166,7 +175,7 @@ def run_song(out):
 
 
 def _markov_chain_score(train, test, pseudocount=0.1):
-    """Held-out nats per transition of a Markov chain of syllables, plain counts."""
+    """Return held-out nats per transition of a Markov chain of syllables, by counts."""
     counts = np.full((9, 9), pseudocount)
     for x in train:
         np.add.at(counts, (x[:-1], x[1:]), 1)

@@ -1,9 +1,4 @@
-"""Host side: check what the user gave, before any work, and bring it to one form.
-
-Every accepted form of X becomes a list of 1-D int32 arrays, missing timesteps
--1, cut after the last observed timestep; a `Layout` remembers how the input
-looked, so that outputs can mirror it.
-"""
+"""Check parameters and scalars that the user gave, and show values in error messages."""
 
 import contextlib
 import math
@@ -17,6 +12,8 @@ from hhmm._types import Params
 
 # of a count that is asked for: what goes over it is a slip, and overflows further on
 MOST = np.iinfo(np.int32).max
+_N_SHOWN = 30
+_REPR = reprlib.Repr()
 
 
 class UnusedStatesWarning(UserWarning):
@@ -28,7 +25,7 @@ class ShortStatesWarning(UserWarning):
 
 
 def check_weights(sample_weight):
-    """Weights given by the user as a finite number, or an array of them."""
+    """Return weights given by the user as a finite number, or an array of them."""
     weights = to_array(sample_weight, "sample_weight must be numbers, one a sequence", np.float64)
     if not np.isfinite(weights).all():
         raise ValueError(f"sample_weight must be finite, got {shorten(sample_weight)}")
@@ -40,69 +37,71 @@ def check_weights(sample_weight):
 def check_params(
     emission_base, emission_biases, trans_probs, emission_usage, emission_interactions
 ):
-    """Check parameters given by the user; returns `Params`."""
+    """Return parameters given by the user as `Params`."""
     given = {
         "emission_base": emission_base,
         "emission_biases": emission_biases,
         "trans_probs": trans_probs,
+        "emission_usage": emission_usage,
+        "emission_interactions": emission_interactions,
     }
-    arrays = []
-    for name, value in given.items():
-        array = to_array(value, f"{name} must be a 2-D array of numbers", np.float64)
-        if name == "emission_biases" and array.shape == (0,):
-            # of one state, as a list: without a row there is no number of columns
-            array = array.reshape(0, len(arrays[0]) - 1)
-        if array.ndim != 2:
+    optional = ("emission_usage", "emission_interactions")
+    arrays = {
+        name: to_array(value, f"{name} must be a 2-D array of numbers", np.float64)
+        for name, value in given.items()
+        if value is not None or name not in optional
+    }
+    for name in ("emission_base", "trans_probs"):
+        if arrays[name].ndim != 2:
             raise ValueError(
-                f"{name} must be a 2-D array of numbers, got {array.ndim}-D: {shorten(value)}"
+                f"{name} must be a 2-D array of numbers, got {arrays[name].ndim}-D: "
+                f"{shorten(given[name])}"
             )
-        arrays.append(array)
-    base, biases, trans = arrays
-    n_syllables, n_states = len(base), len(trans)
-    for name, value, shape in [
-        ("emission_base", base, (n_syllables, n_syllables - 1)),
-        ("emission_biases", biases, (n_states - 1, n_syllables - 1)),
-        ("trans_probs", trans, (n_states, n_states)),
-    ]:
-        if value.shape != shape:
+    n_syllables, n_states = len(arrays["emission_base"]), len(arrays["trans_probs"])
+    shapes = {
+        "emission_base": (n_syllables, n_syllables - 1),
+        "emission_biases": (n_states - 1, n_syllables - 1),
+        "trans_probs": (n_states, n_states),
+        "emission_usage": (n_syllables - 1,),
+        "emission_interactions": (n_states - 1, n_syllables, n_syllables - 1),
+    }
+    for name, array in arrays.items():
+        shape = shapes[name]
+        # a list without rows has no number of columns
+        if array.shape != shape and not (array.size == 0 and 0 in shape):
             raise ValueError(
                 f"{name} must have shape {shape} for {n_syllables} syllables (rows of "
-                f"emission_base) and {n_states} states (rows of trans_probs), got {value.shape}"
+                f"emission_base) and {n_states} states (rows of trans_probs), got {array.shape}"
             )
-        if not np.isfinite(value).all():
+        if not np.isfinite(array).all():
             raise ValueError(f"{name} must be finite, got NaN or infinite entries")
+        arrays[name] = array.reshape(shape)
+    trans = arrays["trans_probs"]
     if (trans < 0).any() or not np.allclose(trans.sum(axis=1), 1, rtol=0, atol=1e-6):
         raise ValueError(
             "the rows of trans_probs must be probabilities that sum to 1, got row sums "
             f"{trans.sum(axis=1)} and smallest entry {trans.min():.3g}"
         )
-    further = {}
-    for name, given, shape in [
-        ("emission_usage", emission_usage, (n_syllables - 1,)),
-        ("emission_interactions", emission_interactions, (n_states - 1, *base.shape)),
-    ]:
-        if given is None:
-            continue
-        value = to_array(given, f"{name} must be an array of numbers", np.float64)
-        if value.shape != shape and not (value.size == 0 and 0 in shape):
-            raise ValueError(
-                f"{name} must have shape {shape} for {n_syllables} syllables and {n_states} "
-                f"states, got {value.shape}"
-            )
-        if not np.isfinite(value).all():
-            raise ValueError(f"{name} must be finite, got NaN or infinite entries")
-        further[name] = value.reshape(shape)
-    return Params(base, biases, trans, **further)
+    return Params(**arrays)
 
 
 def check_same_shapes(params, n_states, n_syllables, *, name):
-    """Refuse parameters to start at that are not of this many states and syllables."""
+    """Raise ValueError where parameters to start at are not of this many states and syllables."""
     shape = len(params.trans_probs), len(params.emission_base)
     if shape != (n_states, n_syllables):
         raise ValueError(
             f"{name} is a model of {shape[0]} states and {shape[1]} syllables: expected "
             f"{n_states} states and {n_syllables} syllables, as of the fit"
         )
+
+
+def describe_differences(there, here):
+    """Return a text for each entry in which two dicts of settings differ, sorted by name."""
+    return [
+        f"{name} is {there.get(name)!r} there, {here.get(name)!r} here"
+        for name in sorted({*there, *here})
+        if there.get(name) != here.get(name)
+    ]
 
 
 @contextlib.contextmanager
@@ -117,14 +116,8 @@ def unchanged_on_error(estimator):
         raise
 
 
-_N_SHOWN = 30
-
-
-_REPR = reprlib.Repr()
-
-
 def to_array(values, expectation, dtype=None):
-    """`values` as an array.
+    """Return values as an array.
 
     Parameters
     ----------
@@ -137,18 +130,16 @@ def to_array(values, expectation, dtype=None):
     Raises
     ------
     ValueError
-        Numbers may be too large to convert, or masked; methods of objects may raise anything.
+        If NumPy makes no array of them.
     """
     try:
         array = np.asarray(values)
         if dtype is None:
             return array
-        if array.dtype.kind == "c" or (array.dtype == object and any(map(_is_complex, array.flat))):
+        if array.dtype.kind == "c":
             raise TypeError("imaginary parts would be lost")
         return fill_missing(array, np.nan).astype(dtype)
-    except MemoryError:
-        raise
-    except Exception as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{expectation}, got {shorten(values)}: {error}") from error
 
 
@@ -171,20 +162,18 @@ def fill_missing(array, value):
 
 
 def to_list(values, expectation):
-    """`values` as a list; a TypeError where they cannot be iterated."""
+    """Return values as a list; raise TypeError where they cannot be iterated."""
     try:
         return list(values)
-    except MemoryError:
-        raise
-    except Exception as error:
+    except TypeError as error:
         raise TypeError(f"{expectation}, got {shorten(values)}") from error
 
 
 def to_float(value, name):
-    """A real number as float64, which must be able to hold it."""
+    """Return a real number as a float; raise ValueError where float64 cannot hold it."""
     try:
         number = float(value)
-    except (OverflowError, ArithmeticError):
+    except OverflowError:
         number = math.nan
     if not math.isfinite(number) or (number == 0) != (value == 0):
         raise ValueError(f"{name} must be a number that float64 can hold, got {shorten(value)}")
@@ -192,41 +181,31 @@ def to_float(value, name):
 
 
 def check_flag(value, name):
-    """Refuse what is neither True nor False: "no" would be taken for True."""
+    """Raise TypeError for anything but True or False: "no" would be taken for True."""
     check_scalar(value, name, (bool, np.bool_))
 
 
 def check_option(value, name, options):
-    """Refuse what is none of some options, strings or None."""
-    if not any(value is option for option in options) and not (
-        isinstance(value, str) and value in options
-    ):
+    """Raise ValueError for a value that is not among some options, strings or None."""
+    if not (value is None or isinstance(value, str)) or value not in options:
         names = ", ".join(map(repr, options[:-1]))
         raise ValueError(f"{name} must be {names} or {options[-1]!r}, got {shorten(value)}")
 
 
 def count_dims(value):
-    """Dimensions of what may become an array; 1 of what does not, which is no number then."""
+    """Return the number of dimensions of a value; 1 for a list of lists of different lengths."""
     try:
         return np.ndim(value)
-    except MemoryError:
-        raise
-    except Exception:
+    except ValueError:
         return 1
 
 
 def shorten(value):
-    """How a value reads in an error message, however large it is."""
+    """Return the text of a value for an error message, however large it is."""
+    if isinstance(value, np.ndarray):
+        value = value[(slice(_N_SHOWN),) * value.ndim].tolist()
     try:
-        if isinstance(value, np.ndarray):
-            value = value[(slice(_N_SHOWN),) * value.ndim].tolist()
         text = " ".join(_REPR.repr(value).split())  # on one line
-    except Exception:  # integers of thousands of digits, objects without a name
+    except ValueError:  # integers of thousands of digits
         text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _is_complex(value):
-    return isinstance(value, complex | np.complexfloating) or (
-        isinstance(value, np.ndarray) and value.dtype.kind == "c"
-    )

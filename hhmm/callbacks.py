@@ -1,7 +1,7 @@
 """Callbacks: watch a fit, and end it early.
 
 scikit-learn 1.9 has a protocol for callbacks, and ships a progress bar and a monitor of scores.
-They are set on the estimator, or on the search or pipeline around it:
+Set them on the estimator, or on the search or pipeline around it:
 
 >>> from hhmm import EfficientHHMM
 >>> from hhmm.callbacks import FitMonitor
@@ -13,49 +13,58 @@ They are set on the estimator, or on the search or pipeline around it:
 >>> [(row["sweep"], row["score"] is not None) for row in monitor.records]
 [(0, False), (1, False), (2, False), (3, True), (4, False), (5, False), (6, False), (7, True)]
 
-A callback is told of each sweep, so a fit with one makes a call for each sweep, where it otherwise
-runs many sweeps in a call. It draws the same.
+A callback is called after each sweep, so a fit with callbacks makes one call for each sweep.
+Without callbacks it runs many sweeps per call. The results are the same.
 """
 
-from numbers import Integral, Real
+from __future__ import annotations
 
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from hhmm._optional.extras import import_extra
 from hhmm._validation import to_float
 
+if TYPE_CHECKING:
+    import pandas
+
+    from hhmm.estimator import EfficientHHMM
+
 __all__ = ["FitMonitor"]
 
 
 class FitMonitor:
-    """Records the log joint of each sweep, and the score of data held out.
+    """Record the log joint of each sweep, and the score of held-out data.
 
     Parameters
     ----------
     X : array-like of int of shape (n_sequences, n_timesteps), or list of 1-D arrays, optional
-        Data to score, as for `EfficientHHMM.score`. None records the log joint alone.
+        Data to score, as for `EfficientHHMM.score`. If None, only the log joint is recorded.
     mask : array-like of bool of the shape of X, optional
         False marks a missing timestep.
     every : int, default=1
-        Score after every so many sweeps.
+        Number of sweeps between scores.
     patience : int or None, default=None
-        End a chain when what is watched, the score where X is given and else the log
-        joint, has not risen by more than `tol` over its best value for so many sweeps. None
-        never ends one.
+        A chain ends when the score has not risen by more than `tol` above its best value for this
+        number of sweeps. Without X, the log joint takes the place of the score. None never ends a
+        chain.
     tol : float, default=0.0
         See `patience`; nats per transition for the score, nats for the log joint.
 
     Attributes
     ----------
     records : list of dict
-        One row a sweep, in the order in which they ended: ``chain``, ``sweep``, ``log_joint``
-        (nats) and ``score`` (nats per transition at the parameters of that sweep, None where it was
-        not computed). A new fit starts anew.
+        One entry per sweep, in the order in which they ended: ``chain``, ``sweep``, ``log_joint``
+        (nats) and ``score`` (nats per transition at the parameters of that sweep, None if it was
+        not computed). A new fit clears the list.
 
     Notes
     -----
-    Needs scikit-learn 1.9 or later. The parameters of a Gibbs sweep are one draw: they predict a
-    little worse than the mean of many, which a fit ends with.
+    Callbacks need scikit-learn 1.9 or later. The parameters of a Gibbs sweep are one draw. They
+    predict a little worse than the mean of many draws, which is the result of a fit.
 
     Examples
     --------
@@ -70,7 +79,15 @@ class FitMonitor:
     True
     """
 
-    def __init__(self, X=None, *, mask=None, every=1, patience=None, tol=0.0):
+    def __init__(
+        self,
+        X: ArrayLike | None = None,
+        *,
+        mask: ArrayLike | None = None,
+        every: int = 1,
+        patience: int | None = None,
+        tol: float = 0.0,
+    ) -> None:
         check_scalar(every, "every", Integral, min_val=1)
         if patience is not None:
             check_scalar(patience, "patience", Integral, min_val=1)
@@ -80,29 +97,32 @@ class FitMonitor:
         self.every = every
         self.patience = patience
         self.tol = to_float(tol, "tol")
-        self.records = []
+        self.records: list[dict[str, Any]] = []
 
-    def to_frame(self):
-        """The records as a data frame; needs pandas, which is part of the extra ``io``."""
+    def to_frame(self) -> pandas.DataFrame:
+        """Return the records as a data frame; pandas is part of the extra ``io``."""
         pd = import_extra("pandas", "to_frame")
         return pd.DataFrame(self.records, columns=["chain", "sweep", "log_joint", "score"])
 
-    def setup(self, estimator, context):
-        """A fit begins."""
+    def setup(self, estimator: EfficientHHMM, context: Any) -> None:
+        """Clear the records at the beginning of a fit."""
         self.records = []
-        self._best = {}  # by chain: the best value, and the sweep it is of
+        # by chain: the best value and its sweep
+        self._best: dict[int, tuple[float, int]] = {}
 
-    def teardown(self, estimator, context):
-        """A fit has ended."""
+    def teardown(self, estimator: EfficientHHMM, context: Any) -> None:
+        """Do nothing at the end of a fit."""
 
-    def on_fit_task_begin(self, estimator, context):
-        """A task begins."""
+    def on_fit_task_begin(self, estimator: EfficientHHMM, context: Any) -> None:
+        """Do nothing at the beginning of a task."""
 
-    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-        """A sweep has been done; returns whether to end the chain."""
+    def on_fit_task_end(
+        self, estimator: EfficientHHMM, context: Any, *, fitted_estimator: Any = None
+    ) -> bool:
+        """Record a sweep; return True to end the chain."""
         if context.task_name != "sweep":
             return False
-        sweep = fitted_estimator.n_iter_ - 1  # of a fit that goes on, not the first one told of
+        sweep = fitted_estimator.n_iter_ - 1  # not 0 at first if an earlier fit is continued
         chain = context.parent.task_id if context.parent.task_name == "chain" else 0
         log_joint = float(fitted_estimator.log_joint_[0, -1])
         score = None

@@ -1,24 +1,21 @@
-"""Whether the chains of a Gibbs fit agree, and how many independent draws they are worth.
+"""Convergence of the chains of a Gibbs fit: R-hat and effective sample sizes.
 
-R-hat compares the variance between chains with the variance within them, after
-every chain is split in half and the draws of all chains are replaced by the normal
-scores of their ranks; and once more for distances from the median, so that chains
-of different spread are told apart too. The effective sample size is the number of
-independent draws that would estimate as well; the autocorrelations are those of
-all split chains together, summed over Geyer's initial monotone sequence [2]_.
-Formulas are those of Vehtari et al. [1]_, and so are the equation numbers below and
-the advice: run four chains or more, and trust a quantity whose R-hat is below 1.01 and
-whose effective sample sizes are above 400.
+R-hat compares the variance between chains with the variance within them. Every chain is split in
+half, and the draws of all chains are replaced by the normal scores of their ranks. The same is
+done with distances from the median, to detect chains of different spread. The effective sample
+size is the number of independent draws that would estimate as well. Its autocorrelations are those
+of all split chains together, summed over Geyer's initial monotone sequence [2]_. Formulas and
+equation numbers are those of Vehtari et al. [1]_. They advise to run four chains or more, and to
+trust a quantity if its R-hat is below 1.01 and its effective sample sizes are above 400.
 
-The states of a hidden Markov model have no names, and a parameter of a state means
-nothing in a chain that calls the state by another. `posterior_summary` therefore begins
-with quantities that no numbering can change: if those disagree, so do the chains. If
-only those that belong to a state do, it may be the names.
+The states of a hidden Markov model have no names, so the same state may have different numbers in
+two chains. Therefore `posterior_summary` begins with quantities that do not depend on the
+numbers: if those disagree, the chains disagree. If only quantities of single states disagree, the
+numbers may be exchanged.
 
-arviz computes the same numbers, one quantity after the other. For the 626 of a model with
-10 states and 50 syllables, from 4 chains of 25 draws, it took 1.7 s where the code here took
-0.03 s, and a second more to be imported. So the tests hold the two against each other, and
-nothing else uses it.
+ArviZ computes the same values, one quantity at a time. For the 626 quantities of a model with 10
+states and 50 syllables, from 4 chains of 25 draws, it took 1.7 s, and the code here took 0.03 s.
+The tests compare the two.
 
 References
 ----------
@@ -29,10 +26,13 @@ References
    Science, 7(4), 473-483, section 3.3.
 """
 
+from __future__ import annotations
+
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import entr, ndtri
 from scipy.stats import rankdata
@@ -43,15 +43,22 @@ from hhmm._optional.extras import import_extra
 from hhmm._types import Params
 from hhmm._validation import check_flag, to_array
 
+if TYPE_CHECKING:
+    import pandas
+
+    from hhmm.estimator import EfficientHHMM
+
 __all__ = ["PosteriorSummary", "ess_bulk", "ess_tail", "posterior_summary", "rhat"]
 
 _MIN_DRAWS = 4  # two in each half of a chain, for a variance
-_BLOCK_DRAWS = 1 << 17  # worked on at once, to bound the memory
+_BLOCK_DRAWS = 1 << 17  # in one block, to bound the memory
 _PRINTED_ROWS = 60
 
 
-def rhat(draws):
-    """Rank-normalised split R-hat: the factor by which chains spread more than one chain.
+def rhat(draws: ArrayLike) -> Any:
+    """Compute rank-normalised split R-hat.
+
+    It is the factor by which the spread of all chains together exceeds that of one chain.
 
     Parameters
     ----------
@@ -61,11 +68,11 @@ def rhat(draws):
     Returns
     -------
     rhat : float64 or ndarray of shape (...), float64
-        For each quantity the larger one of R-hat of the ranks and R-hat of the ranks
-        of the distances from the median. Chains that agree have 1; above 1.01 they do not.
-        NaN with one chain, since the halves of one chain cannot tell that another
-        would end elsewhere; with fewer than 4 draws; where a draw is not finite; and
-        where all draws are equal.
+        For each quantity the larger one of R-hat of the ranks and R-hat of the ranks of the
+        distances from the median. It is about 1 if chains agree. Above 1.01 they do not. It is
+        NaN for one chain, because the halves of one chain do not show if another chain would end
+        in another mode. It is also NaN with fewer than 4 draws, if a draw is not finite, and if
+        all draws are equal.
 
     Raises
     ------
@@ -88,8 +95,10 @@ def rhat(draws):
     return _each_quantity(_rank_normalised_rhat, draws, min_chains=2)
 
 
-def ess_bulk(draws):
-    """Effective sample size for the middle of a distribution, its mean and median.
+def ess_bulk(draws: ArrayLike) -> Any:
+    """Compute the effective sample size for the middle of a distribution.
+
+    It applies to estimates of the mean and the median.
 
     Parameters
     ----------
@@ -99,9 +108,9 @@ def ess_bulk(draws):
     Returns
     -------
     ess : float64 or ndarray of shape (...), float64
-        For each quantity the number of independent draws that the normal scores of the
-        ranks are worth, all chains together. Never more than S log10(S) for S draws. S
-        where all draws are equal. NaN with fewer than 4 draws, and where one is not finite.
+        For each quantity the effective sample size of the normal scores of the ranks, all chains
+        together. At most S log10(S) for S draws. S if all draws are equal. NaN with fewer than 4
+        draws, and if a draw is not finite.
 
     Raises
     ------
@@ -124,8 +133,8 @@ def ess_bulk(draws):
     return _each_quantity(lambda draws: _ess(_normal_scores(_split(draws))), draws)
 
 
-def ess_tail(draws):
-    """Effective sample size for the tails of a distribution.
+def ess_tail(draws: ArrayLike) -> Any:
+    """Compute the effective sample size for the tails of a distribution.
 
     Parameters
     ----------
@@ -135,9 +144,9 @@ def ess_tail(draws):
     Returns
     -------
     ess : float64 or ndarray of shape (...), float64
-        For each quantity the number of independent draws that the indicator of the draws up
-        to the 5% quantile is worth, or of those up to the 95% quantile, whichever is
-        smaller. S and NaN as in `ess_bulk`.
+        For each quantity the smaller one of two effective sample sizes: that of the indicator of
+        draws up to the 5% quantile, and that of draws up to the 95% quantile. S and NaN as in
+        `ess_bulk`.
 
     Raises
     ------
@@ -160,13 +169,13 @@ def ess_tail(draws):
 
 
 class PosteriorSummary(NamedTuple):
-    """Posterior and convergence of each quantity; prints as a table.
+    """Posterior and convergence of each quantity; it prints as a table.
 
-    ``summary.rhat[summary.name == "log_joint"]`` picks a figure of a quantity.
+    ``summary.rhat[summary.name == "log_joint"]`` is one value of the table.
     """
 
     name: np.ndarray  # (n_quantities,) of str
-    mean: np.ndarray  # (n_quantities,) over all chains and draws, as all that follow
+    mean: np.ndarray  # (n_quantities,) over all chains and draws, as all fields below
     sd: np.ndarray  # (n_quantities,) standard deviation
     q5: np.ndarray  # (n_quantities,) 5% quantile
     q95: np.ndarray  # (n_quantities,) 95% quantile
@@ -174,13 +183,13 @@ class PosteriorSummary(NamedTuple):
     ess_bulk: np.ndarray  # (n_quantities,)
     ess_tail: np.ndarray  # (n_quantities,)
 
-    def to_frame(self):
-        """A pandas DataFrame (n_quantities, 7), indexed by name; ImportError without pandas."""
+    def to_frame(self) -> pandas.DataFrame:
+        """Return a pandas DataFrame (n_quantities, 7), indexed by name."""
         pd = import_extra("pandas", "to_frame")
         return pd.DataFrame(self._asdict()).set_index("name")
 
-    def __repr__(self):
-        rows = [("", *self._fields[1:])]
+    def __repr__(self) -> str:
+        rows: list[tuple[str, ...]] = [("", *self._fields[1:])]
         for name, *values, rhat, bulk, tail in zip(
             *(part[:_PRINTED_ROWS] for part in self), strict=True
         ):
@@ -193,38 +202,42 @@ class PosteriorSummary(NamedTuple):
         lines = ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]) for row in rows]
         if len(self.name) > _PRINTED_ROWS:
             lines.append(f"... and {len(self.name) - _PRINTED_ROWS:,} more rows")
+        if len(self.rhat) and np.isnan(self.rhat).all():
+            lines.append(
+                "rhat needs two chains or more (n_chains) and 4 draws or more from each (n_draws)"
+            )
         return "\n".join(lines)
 
 
-def posterior_summary(model, *, include_biases=False):
-    """Posterior mean, spread and convergence of what a Gibbs fit has drawn.
+def posterior_summary(model: EfficientHHMM, *, include_biases: bool = False) -> PosteriorSummary:
+    """Summarise the draws of a Gibbs fit: mean, spread and convergence.
 
     Parameters
     ----------
     model : EfficientHHMM
         Fitted with ``algorithm="gibbs"``.
     include_biases : bool, default=False
-        Whether to add the K S syllable biases of the states.
+        True adds the K S syllable biases of the states.
 
     Returns
     -------
     summary : PosteriorSummary
-        A row for each of these. Those before dwell_time do not depend on how states are numbered.
+        A row for each of these. Those before dwell_time do not depend on the numbers of states.
 
         ==========================  =====================================================
         log_joint                   log p(X | parameters) + log p(parameters), nats
         emission_base_norm          root of the sum of squares of b, and of B
         emission_biases_norm        root of the sum of squares of c, and of C
-        emission_usage_norm         the same of u, where the model has a usage offset
-        emission_interactions_norm  the same of d, where the model has interactions
-        emission_..._sigma          each scale that is learnt; so trans_beta, trans_kappa
+        emission_usage_norm         the same of u, if the model has a usage offset
+        emission_interactions_norm  the same of d, if the model has interactions
+        ``emission_*_sigma``        each learnt scale; trans_beta and trans_kappa if learnt
         mean_staying_prob           mean of the diagonal of A
-        mean_dwell_time             mean length of a stay in a state, over all, timesteps
+        mean_dwell_time             mean length of a stay in any state, timesteps
         usage_entropy               entropy of the stationary distribution of A, nats
         dwell_time[k]               mean stay in state k, 1 / (1 - A[k, k]), timesteps
         usage[k]                    stationary probability of state k
         trans_probs[k, l]           A, from state k to state l
-        biases[k, j]                C, what state k adds to the logit of syllable j
+        biases[k, j]                C, the term of state k in the logit of syllable j
         ==========================  =====================================================
 
     Raises
@@ -232,12 +245,12 @@ def posterior_summary(model, *, include_biases=False):
     sklearn.exceptions.NotFittedError
         If `model` is not fitted.
     ValueError
-        If `model` has no draws, since it was fitted by another algorithm or not by `fit`.
+        If `model` has no draws, because another algorithm fitted it or it was not fitted.
 
     Notes
     -----
-    `posterior_` holds `n_draws` draws of each chain, so the effective sample sizes count
-    these and not the sweeps between them. With one chain, R-hat is NaN.
+    `posterior_` holds `n_draws` draws of each chain. Effective sample sizes refer to these draws,
+    and not to all sweeps. With one chain, R-hat is NaN: fit with ``n_chains=4``.
 
     Examples
     --------
@@ -254,8 +267,8 @@ def posterior_summary(model, *, include_biases=False):
     check_flag(include_biases, "include_biases")
     if not hasattr(model, "posterior_"):
         raise ValueError(
-            "posterior_summary describes the draws in posterior_, which this model does not "
-            "have: expected a fit with algorithm='gibbs'"
+            "This model has no posterior_, the draws that posterior_summary describes. Fit with "
+            "algorithm='gibbs'."
         )
     quantities = _quantities(model.posterior_, include_biases)
     names, parts = [], []
@@ -278,10 +291,10 @@ def posterior_summary(model, *, include_biases=False):
 
 
 def _quantities(posterior, include_biases):
-    """What `posterior_summary` describes: arrays (n_chains, n_draws, ...) by their names."""
+    """Return the quantities of `posterior_summary`, arrays (n_chains, n_draws, ...) by name."""
     b, c, trans_probs = posterior.emission_base, posterior.emission_biases, posterior.trans_probs
     n_states = trans_probs.shape[-1]
-    # A sum, since 1 - A[k, k] has lost its figures where a state hardly ever ends
+    # A sum, because 1 - A[k, k] is inaccurate if a state hardly ever ends
     leaving = np.sum(trans_probs * (1 - np.eye(n_states)), axis=-1)
     usage = _stationary_distributions(trans_probs)
     with np.errstate(divide="ignore"):
@@ -304,7 +317,7 @@ def _quantities(posterior, include_biases):
 
 
 def _further_quantities(posterior):
-    """Norms of terms that a model may have, and what was learnt of scales."""
+    """Return norms of optional terms, and draws of learnt scales."""
     quantities = {}
     if posterior.emission_usage is not None:
         quantities["emission_usage_norm"] = np.linalg.norm(posterior.emission_usage, axis=-1)
@@ -315,28 +328,28 @@ def _further_quantities(posterior):
 
 
 def _stationary_distributions(trans_probs):
-    """Long-run fractions of time (..., n_states) under each of A (..., n_states, n_states)."""
+    """Return the stationary distribution (..., n_states) of each of A (..., n_states, n_states)."""
     n_states = trans_probs.shape[-1]
-    # usage (I - A) = 0 and usage 1 = 1 in one. The chance of 1e-14 to start anew makes it
-    # solvable where states fall into classes without a way between them
+    # usage (I - A) = 0 and usage 1 = 1 in one system. A probability of 1e-14 to restart makes it
+    # solvable if there are classes of states without transitions between them
     system = np.eye(n_states) - (1 - 1e-14) * trans_probs + 1 / n_states
     usage = np.linalg.solve(np.swapaxes(system, -2, -1), np.ones((n_states, 1)))[..., 0].clip(0)
     return usage / usage.sum(axis=-1, keepdims=True)
 
 
 def _each_quantity(diagnostic, draws, *, min_chains=1):
-    """Apply `diagnostic` to draws (n_quantities, n_chains, n_draws); NaN where it cannot be."""
+    """Apply `diagnostic` to draws (n_quantities, n_chains, n_draws); NaN if it is undefined."""
     masked = np.ma.getmaskarray(draws) if isinstance(draws, np.ma.MaskedArray) else None
     draws = to_array(draws, "draws must hold real numbers")
     if draws.dtype.kind not in "biuf":
-        raise TypeError(f"draws must hold real numbers, got dtype {draws.dtype}")
+        raise TypeError(f"draws must hold real numbers, got dtype {draws.dtype}.")
     if masked is not None:
         draws = np.where(masked, np.nan, draws)
     if draws.ndim < 2:
-        raise ValueError(f"draws must have shape (n_chains, n_draws, ...), got {draws.shape}")
+        raise ValueError(f"draws must have shape (n_chains, n_draws, ...), got {draws.shape}.")
     n_chains, n_draws, *shape = draws.shape
     if n_chains == 0:
-        raise ValueError("draws must hold at least one chain, got 0")
+        raise ValueError("draws must hold at least one chain, got 0.")
     by_quantity = np.moveaxis(draws.reshape(n_chains, n_draws, math.prod(shape)), -1, 0)
     result = np.full(len(by_quantity), np.nan)
     if n_chains >= min_chains and n_draws >= _MIN_DRAWS:
@@ -349,13 +362,13 @@ def _each_quantity(diagnostic, draws, *, min_chains=1):
 
 
 def _split(draws):
-    """Halves of chains as chains (n_quantities, 2 n_chains, n_draws // 2)."""
+    """Return the halves of chains as chains (n_quantities, 2 n_chains, n_draws // 2)."""
     half = draws.shape[-1] // 2
     return np.concatenate([draws[..., :half], draws[..., -half:]], axis=1)
 
 
 def _normal_scores(draws):
-    """Ranks among the draws of all chains, ties averaged, as normal quantiles: eq. 14."""
+    """Return normal quantiles of the ranks among all draws, ties averaged: eq. 14."""
     pooled = draws.reshape(len(draws), math.prod(draws.shape[1:]))
     ranks = rankdata(pooled, axis=1)
     return ndtri((ranks - 3 / 8) / (pooled.shape[1] + 1 / 4)).reshape(draws.shape)
@@ -364,12 +377,12 @@ def _normal_scores(draws):
 def _rank_normalised_rhat(draws):
     chains = _split(draws)
     folded = np.abs(chains - np.median(chains, axis=(1, 2), keepdims=True))
-    # NaN where all draws fold to one distance, as those of two values do
+    # NaN if all draws have one distance, as draws of two values do
     return np.fmax(_rhat(_normal_scores(chains)), _rhat(_normal_scores(folded)))
 
 
 def _rhat(chains):
-    """R-hat (n_quantities,) of chains (n_quantities, n_chains, n_draws): eqs. 1-4."""
+    """Return R-hat (n_quantities,) of chains (n_quantities, n_chains, n_draws): eqs. 1-4."""
     n_draws = chains.shape[-1]
     between = n_draws * chains.mean(axis=-1).var(axis=-1, ddof=1)
     within = chains.var(axis=-1, ddof=1).mean(axis=-1)
@@ -379,8 +392,8 @@ def _rhat(chains):
 
 def _tail_ess(draws):
     pooled = draws.reshape(len(draws), math.prod(draws.shape[1:]))
-    # A draw is <= a quantile if it is <= the order statistic at or below it. To interpolate
-    # between two could round to the wrong side of a draw
+    # A draw is <= a quantile if it is <= the order statistic at or below it. Interpolation between
+    # two order statistics could round to the wrong side of a draw
     orders = [(pooled.shape[1] - 1) * percent // 100 for percent in (5, 95)]
     ordered = np.partition(pooled, orders, axis=1)
     lower, upper = (
@@ -391,7 +404,7 @@ def _tail_ess(draws):
 
 
 def _ess(chains):
-    """Effective sample size (n_quantities,) of chains (n_quantities, n_chains, n_draws)."""
+    """Return effective sample sizes of chains (n_quantities, n_chains, n_draws)."""
     n_quantities, n_chains, n_draws = chains.shape
     n_total = n_chains * n_draws
     means = chains.mean(axis=-1)
@@ -401,7 +414,7 @@ def _ess(chains):
 
     within = autocovariance[:, :1] * n_draws / (n_draws - 1)
     total = autocovariance[:, :1] + means.var(axis=1, ddof=1)[:, None]
-    with np.errstate(invalid="ignore"):  # where all draws are equal: see the last line
+    with np.errstate(invalid="ignore"):  # if all draws are equal: see the last line
         autocorrelation = 1 - (within - autocovariance) / total  # eq. 10
     autocorrelation[:, 0] = 1
 

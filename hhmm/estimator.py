@@ -1,13 +1,17 @@
-"""The estimator: validate, run, store. The mathematics is in the packages it calls."""
+"""The estimator: validate, call, store. The mathematics is in the packages it calls."""
+
+from __future__ import annotations
 
 import contextlib
 import warnings
 from importlib.metadata import version
 from numbers import Integral, Real
-from typing import ClassVar
+from os import PathLike
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 import sklearn
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.base import (
     BaseEstimator,
@@ -48,6 +52,9 @@ from hhmm._types import Params, Priors
 from hhmm._validation import check_flag, to_float
 from hhmm.metrics import state_usage
 
+# results for every timestep, in the form of X
+Arrays: TypeAlias = np.ndarray | list[np.ndarray]
+RandomState: TypeAlias = int | np.random.RandomState | None
 # of the attributes as they are pickled; a change that this version could not read raises it
 _STATE_VERSION = 2
 # terms that models of version 0.1 do not have
@@ -360,31 +367,31 @@ class EfficientHHMM(
 
     def __init__(
         self,
-        n_states=5,
-        n_syllables=None,
+        n_states: int = 5,
+        n_syllables: int | None = None,
         *,
-        emission_usage_sigma="auto",
-        emission_base_sigma="auto",
-        emission_biases_sigma="auto",
-        emission_interactions_sigma=0.0,
-        self_transitions="auto",
-        trans_beta=1.0,
-        trans_kappa=100.0,
-        algorithm="gibbs",
-        max_iter=100,
-        tol=1e-4,
-        emission_solver="newton",
-        emission_gd_iters=500,
-        emission_gd_lr=1e-2,
-        emission_sampler="auto",
-        message_passing="auto",
-        init="windows",
-        n_chains=1,
-        n_draws=25,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        emission_usage_sigma: float | Literal["auto"] = "auto",
+        emission_base_sigma: float | Literal["auto"] = "auto",
+        emission_biases_sigma: float | Literal["auto"] = "auto",
+        emission_interactions_sigma: float | Literal["auto"] = 0.0,
+        self_transitions: bool | Literal["auto"] = "auto",
+        trans_beta: float | Literal["auto"] = 1.0,
+        trans_kappa: float | Literal["auto"] = 100.0,
+        algorithm: Literal["gibbs", "em", "gradient"] = "gibbs",
+        max_iter: int = 100,
+        tol: float = 1e-4,
+        emission_solver: Literal["newton", "adam"] = "newton",
+        emission_gd_iters: int = 500,
+        emission_gd_lr: float = 1e-2,
+        emission_sampler: Literal["auto", "hmc", "laplace"] = "auto",
+        message_passing: Literal["auto", "sequential", "compressed", "parallel"] = "auto",
+        init: Any = "windows",
+        n_chains: int = 1,
+        n_draws: int = 25,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_states = n_states
         self.n_syllables = n_syllables
         self.emission_usage_sigma = emission_usage_sigma
@@ -410,7 +417,15 @@ class EfficientHHMM(
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, mask=None, checkpoint=None, checkpoint_every=10):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        *,
+        mask: ArrayLike | None = None,
+        checkpoint: str | PathLike | None = None,
+        checkpoint_every: int = 10,
+    ) -> Self:
         """Fit the model to sequences.
 
         Parameters
@@ -485,10 +500,10 @@ class EfficientHHMM(
             checkpoint = absolute(checkpoint, "checkpoint")
             check_scalar(checkpoint_every, "checkpoint_every", Integral, min_val=1)
         with _validation.unchanged_on_error(self):
-            warnings_ = self._fit(
+            messages = self._fit(
                 X, y, mask, checkpoint, checkpoint_every, callers_settings=current_settings()
             )
-        for warning in warnings_:
+        for warning in messages:
             warnings.warn(warning, stacklevel=3)
         return self
 
@@ -543,16 +558,18 @@ class EfficientHHMM(
         tasks.end({})
         return fitted.warnings
 
-    def fit_predict(self, X, y=None, *, mask=None):
+    def fit_predict(self, X: ArrayLike, y: Any = None, *, mask: ArrayLike | None = None) -> Arrays:
         """Fit the model and return the most probable states: ``fit(X).predict(X)``."""
         return self.fit(X, y, mask=mask).predict(X, mask=mask)
 
-    def fit_transform(self, X, y=None, *, mask=None):
+    def fit_transform(
+        self, X: ArrayLike, y: Any = None, *, mask: ArrayLike | None = None
+    ) -> np.ndarray:
         """Fit the model and return the time spent in each state: ``fit(X).transform(X)``."""
         return self.fit(X, y, mask=mask).transform(X, mask=mask)
 
     @double_precision
-    def predict(self, X, *, mask=None):
+    def predict(self, X: ArrayLike, *, mask: ArrayLike | None = None) -> Arrays:
         """Predict the most probable path of states of each sequence (Viterbi).
 
         Parameters
@@ -577,7 +594,7 @@ class EfficientHHMM(
         return prepared.unpack(decode.viterbi(params, prepared), checked.layout, fill=-1)
 
     @double_precision
-    def decode(self, X, *, mask=None):
+    def decode(self, X: ArrayLike, *, mask: ArrayLike | None = None) -> tuple[Arrays, np.ndarray]:
         """Find the most probable path of states, and its log joint probability with the syllables.
 
         Parameters
@@ -599,7 +616,9 @@ class EfficientHHMM(
         return prepared.sum_timesteps(log_probs), prepared.unpack(states, checked.layout, fill=-1)
 
     @double_precision
-    def predict_proba(self, X, *, mask=None, average=False):
+    def predict_proba(
+        self, X: ArrayLike, *, mask: ArrayLike | None = None, average: bool = False
+    ) -> Arrays:
         """Predict the probability of each state given the whole sequence (smoothing).
 
         Parameters
@@ -640,7 +659,7 @@ class EfficientHHMM(
         return _checked_probabilities(parts, prepared, checked)
 
     @double_precision
-    def filter_proba(self, X, *, mask=None):
+    def filter_proba(self, X: ArrayLike, *, mask: ArrayLike | None = None) -> Arrays:
         """Predict the probability of each state given the sequence so far, for online use.
 
         Parameters
@@ -657,7 +676,9 @@ class EfficientHHMM(
         return _checked_probabilities(decode.forward_filter(params, prepared), prepared, checked)
 
     @double_precision
-    def sample_states(self, X, *, mask=None, random_state=None):
+    def sample_states(
+        self, X: ArrayLike, *, mask: ArrayLike | None = None, random_state: RandomState = None
+    ) -> Arrays:
         """Draw the states once from their posterior given the syllables.
 
         Parameters
@@ -677,7 +698,9 @@ class EfficientHHMM(
         return prepared.unpack(states, checked.layout, fill=-1)
 
     @double_precision
-    def score_samples(self, X, *, mask=None, average=False):
+    def score_samples(
+        self, X: ArrayLike, *, mask: ArrayLike | None = None, average: bool = False
+    ) -> np.ndarray:
         """Score each sequence by its log-likelihood, hidden states summed out.
 
         Parameters
@@ -706,7 +729,14 @@ class EfficientHHMM(
         return logsumexp(by_draw, axis=0) - np.log(len(by_draw))
 
     @double_precision
-    def score(self, X, y=None, *, mask=None, sample_weight=None):
+    def score(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        *,
+        mask: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Return the log-likelihood per observed transition.
 
         It is comparable between folds, data sets and models that have the same `self_transitions_`.
@@ -751,7 +781,7 @@ class EfficientHHMM(
         return float(weight @ self._log_likelihoods(params, prepared) / n_transitions)
 
     @double_precision
-    def log_joint(self, X, *, mask=None):
+    def log_joint(self, X: ArrayLike, *, mask: ArrayLike | None = None) -> float:
         """Compute the log joint density of data and parameters, as `log_joint_` records a sweep.
 
         Parameters
@@ -775,7 +805,7 @@ class EfficientHHMM(
         log_prior = decode.params_log_prior(with_zeros(params), priors, terms=terms)
         return float(log_likelihood + log_prior)
 
-    def transform(self, X, *, mask=None):
+    def transform(self, X: ArrayLike, *, mask: ArrayLike | None = None) -> np.ndarray:
         """Return the fraction of time that each sequence spends in each state, by `predict`.
 
         Parameters
@@ -792,7 +822,14 @@ class EfficientHHMM(
         return state_usage(states, n_states=self._n_features_out, per_sequence=True)
 
     @double_precision
-    def sample(self, n_sequences=1, n_timesteps=100, random_state=None, *, holding_times=None):
+    def sample(
+        self,
+        n_sequences: int = 1,
+        n_timesteps: int = 100,
+        random_state: RandomState = None,
+        *,
+        holding_times: ArrayLike | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Simulate from the fitted model.
 
         Parameters
@@ -839,7 +876,7 @@ class EfficientHHMM(
         )
         return np.asarray(syllables).T.copy(), np.asarray(states).T.copy()
 
-    def to_arviz(self, X=None, *, mask=None):
+    def to_arviz(self, X: ArrayLike | None = None, *, mask: ArrayLike | None = None) -> Any:
         """Convert the kept draws to an object of ArviZ, for its diagnostics, plots and comparisons.
 
         Parameters
@@ -893,14 +930,14 @@ class EfficientHHMM(
     @classmethod
     def from_params(
         cls,
-        emission_base,
-        emission_biases,
-        trans_probs,
+        emission_base: ArrayLike,
+        emission_biases: ArrayLike,
+        trans_probs: ArrayLike,
         *,
-        emission_usage=None,
-        emission_interactions=None,
-        **hyperparameters,
-    ):
+        emission_usage: ArrayLike | None = None,
+        emission_interactions: ArrayLike | None = None,
+        **hyperparameters: Any,
+    ) -> Self:
         """Make a fitted model with given parameters, for example published ones.
 
         Parameters
@@ -967,7 +1004,7 @@ class EfficientHHMM(
 
     @property
     @double_precision
-    def syllable_trans_probs_(self):
+    def syllable_trans_probs_(self) -> np.ndarray:
         """Syllable transition probabilities (n_states, n_syllables, n_syllables)."""
         if "emission_base_" not in vars(self):
             raise AttributeError(

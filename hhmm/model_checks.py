@@ -1,19 +1,18 @@
-"""Whether a fitted model could have made the data: posterior predictive checks.
+"""Posterior predictive checks: compare the data with data simulated from the fitted model.
 
-Every replicate takes one posterior draw of the parameters, simulates from it sequences of
-the lengths of the data, and compares a statistic of the two [1]_ [2]_. A statistic may
-be of what was not observed: for the states, it is that of a draw of the states given
-the data and the same parameters, so that both sides are states that the model
-calls likely, those of the data and those of its own making (a realised discrepancy [1]_).
-If the data falls among the replicates, the model reproduces that aspect of it; if it falls
-beside them, the model does not, and the statistic says in what.
+Every replicate takes one posterior draw of the parameters and simulates sequences of the lengths
+of the data. A statistic of the data is compared with that of the replicate [1]_ [2]_. A statistic
+may depend on the states, which are not observed. Then the states of the data are drawn given the
+data and the same parameters (a realised discrepancy [1]_). If the data are in the range of the
+replicates, the model reproduces this aspect of the data. If not, the statistic shows what the
+model does not reproduce.
 
-The model conditions on a syllable that follows none, the first of a sequence or the first
-after a gap. Replicates have it from the data; they are as long and lack the same timesteps.
+The model conditions on a syllable that follows none: the first of a sequence, or the first after
+a gap. Replicates take it from the data. They have the same lengths and missing timesteps.
 
-Data that parameters were fitted to lies closer to the replicates than new data
-would, and p-values of a true model crowd around 1/2 instead of being uniform [1]_: small
-and large ones are the more remarkable for it. On held-out sequences the check is sharper.
+Training data are closer to the replicates than new data, and the p-values of a true model are
+closer to 1/2 than uniform values [1]_. Small and large p-values are therefore strong evidence. On
+held-out sequences the check is more sensitive.
 
 References
 ----------
@@ -23,12 +22,15 @@ References
    (2013). Bayesian Data Analysis, 3rd edition, chapter 6. CRC Press.
 """
 
-import numbers
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils import check_random_state
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm._inference import decode
@@ -47,42 +49,40 @@ _OF_DURATIONS = ("mean", "standard deviation", "median", "90% quantile", "longes
 
 
 class PredictiveCheck(NamedTuple):
-    """A statistic of the data beside that of replicates, see `posterior_predictive_check`."""
+    """A statistic of the data and of replicates, see `posterior_predictive_check`."""
 
     statistic: str  # its name
-    observed: np.ndarray  # (n_replicates, ...): rows differ where states were drawn
+    observed: np.ndarray  # (n_replicates, ...): rows differ if states were drawn
     replicated: np.ndarray  # (n_replicates, ...)
     p_values: np.ndarray  # (...): probability that a replicate is larger, ties by half
-    columns: tuple  # of str, what the last axis holds; empty where that is states or syllables
-    sequences: np.ndarray  # (n_sequences_used,) int64, increasing: which sequences of X were used
+    columns: tuple[str, ...]  # names of the last axis; empty if that is states or syllables
+    sequences: np.ndarray  # (n_sequences_used,) int64, increasing: the sequences of X in use
 
 
 def posterior_predictive_check(
-    model,
-    X,
+    model: EfficientHHMM,
+    X: ArrayLike,
     *,
-    statistic="state_durations",
-    n_replicates=100,
-    max_timesteps=1_000_000,
-    mask=None,
-    random_state=None,
-):
+    statistic: str | Callable[[list, list], ArrayLike] = "state_durations",
+    n_replicates: int = 100,
+    max_timesteps: int | None = 1_000_000,
+    mask: ArrayLike | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> PredictiveCheck:
     """Compare a statistic of the data with that of data simulated from the fitted model.
 
     Parameters
     ----------
     model : EfficientHHMM
-        A fitted model. Each replicate takes another draw of ``posterior_``, of the chains
-        that agree with the best one; all take the point estimate where there are no draws.
-
+        A fitted model. Each replicate takes another draw of ``posterior_``, from the chains that
+        agree with the best one. If there are no draws, all take the point estimate.
     X : array-like of int of shape (n_sequences, n_timesteps), or list of 1-D arrays
-        Syllables; negative or NaN where missing. The training data, or better held-out data.
-
+        Syllables; negative or NaN if missing. Training data, or preferably held-out data.
     statistic : str or callable, default="state_durations"
-        What to compare.
+        The statistic to compare.
 
         ====================  ================================================  ==============
-        statistic             what it is                                        shape
+        statistic             meaning                                           shape
         ====================  ================================================  ==============
         state_durations       mean, standard deviation, median, 90% quantile    (n_states, 5)
                               and maximum of the durations of each state,
@@ -97,19 +97,14 @@ def posterior_predictive_check(
         ====================  ================================================  ==============
 
         A callable takes syllables and states, two lists of 1-D arrays of equal lengths,
-        syllables negative where missing, and returns a number or an array.
-
+        syllables negative if missing, and returns a number or an array.
     n_replicates : int, default=100
-        Number of replicates. Draws are used in turn where there are fewer.
-
+        Number of replicates. If there are fewer draws, they are used in turn.
     max_timesteps : int or None, default=1_000_000
-        Sequences are taken in random order as long as they have no more timesteps
-        together than this, one at least; None takes all. A replicate of 1,000,000 timesteps
-        takes about 0.5 s.
-
+        At most this number of timesteps is used, by a random choice of whole sequences, at least
+        one. None uses all. A replicate of 1,000,000 timesteps takes about 0.5 s.
     mask : array-like of bool of shape (n_sequences, n_timesteps), optional
         False marks a missing timestep. For 2-D X only.
-
     random_state : int, RandomState or None, default=None
         Seed. Equal seeds give equal replicates for all statistics.
 
@@ -120,19 +115,18 @@ def posterior_predictive_check(
 
         statistic : str
         observed : ndarray of shape (n_replicates, ...), float64
-            Of the data, with states drawn given the draw that the replicate is of. Statistics of
-            syllables alone are the same in all rows.
+            Statistic of the data. States are drawn given the parameters of the replicate. Rows are
+            equal for statistics of syllables alone.
         replicated : ndarray of shape (n_replicates, ...), float64
         p_values : ndarray of shape (...), float64
-            Fraction of replicates that exceed the data, those that equal it counted by half:
-            near 0 the data has more of it than the model makes, near 1 less. NaN
-            where no replicate has a value on both sides.
+            Fraction of replicates that exceed the data. Replicates that equal it count by half.
+            Near 0 the statistic of the data is larger than under the model, near 1 smaller. NaN
+            if no replicate has a value for both.
         columns : tuple of str
-            What the last axis holds: for durations ``("mean", "standard deviation",
-            "median", "90% quantile", "longest")``; else ``()``, and the axes are states or
-            syllables.
+            Names of the last axis: for durations ``("mean", "standard deviation", "median",
+            "90% quantile", "longest")``; else ``()``, and the axes are states or syllables.
         sequences : ndarray of shape (n_sequences_used,), int64
-            Which sequences of X were used.
+            The sequences of X that were used.
 
     Raises
     ------
@@ -144,18 +138,17 @@ def posterior_predictive_check(
 
     Notes
     -----
-    States last a geometric time in the model, with a standard deviation as large as the mean.
-    Behaviour that is over sooner or goes on longer than that shows as a p-value near 0
-    or 1 of the standard deviation, quantiles or maximum of ``"state_durations"``, where the mean
-    still fits. Durations that a sequence cuts short are counted as they are, in the data as in its
-    replicates.
+    Durations of states are geometric in the model, so their standard deviation is about as large
+    as their mean. If durations of the data have another distribution, the p-values of the standard
+    deviation, quantiles or maximum of ``"state_durations"`` are near 0 or 1, although the mean
+    fits. Durations that the end of a sequence cuts are not corrected, in data and replicates.
 
-    Whether the model has the memory of the data at long lags, ask with a callable that returns
+    To check the memory of the model at long lags, use a callable that returns
     ``lagged_mutual_information(syllables, lags, n_surrogates=0).data`` (`hhmm.metrics`).
 
-    Of many p-values some are small by chance: of the S x S of ``"syllable_transitions"`` one in
-    twenty lies outside of 0.025 to 0.975 at most, if the model is true. With n
-    replicates, one of 0 says that it is below about 1 / n.
+    Some of many p-values are small by chance: if the model is true, at most one in twenty of the
+    S x S values of ``"syllable_transitions"`` is outside 0.025 to 0.975. With n replicates, a
+    p-value of 0 means less than about 1 / n.
 
     References
     ----------
@@ -179,7 +172,7 @@ def posterior_predictive_check(
     >>> bool(((of_standard_deviation > 0.02) & (of_standard_deviation < 0.98)).all())
     True
 
-    Own statistics are functions of syllables and states, here the number of changes of state:
+    A custom statistic is a function of syllables and states, here the number of changes of state:
 
     >>> def n_changes(syllables, states):
     ...     return sum((z[1:] != z[:-1]).sum() for z in states)
@@ -191,14 +184,14 @@ def posterior_predictive_check(
     """
     if not isinstance(model, EfficientHHMM):
         raise TypeError(
-            f"model must be an EfficientHHMM, got {type(model).__name__}: of a pipeline, give its "
-            "last step, and X as the steps before leave it"
+            f"model must be an EfficientHHMM, got {type(model).__name__}. For a pipeline, give its "
+            "last step, and X as the other steps transform it."
         )
     check_is_fitted(model)
-    statistic = _find_statistic(statistic)
-    _check_count(n_replicates, "n_replicates")
+    chosen = _find_statistic(statistic)
+    check_scalar(n_replicates, "n_replicates", Integral, min_val=1)
     if max_timesteps is not None:
-        _check_count(max_timesteps, "max_timesteps")
+        check_scalar(max_timesteps, "max_timesteps", Integral, min_val=1)
     sequences = _checked_sequences(model, X, mask)
     rng = check_random_state(random_state)
     used = _subset(sequences, max_timesteps, rng)
@@ -208,35 +201,36 @@ def posterior_predictive_check(
     _, prepared, checked = model._prepare(syllables, None)  # once, for all draws
     draws_ = _parameter_draws(model)
     seeds = rng.randint(2**31, size=(int(n_replicates), 2))
-    observed, replicated = [], []
+    observed: Any = []
+    replicated: Any = []
     for i, (seed_states, seed_replicate) in enumerate(seeds):
         params = draws_[i * len(draws_) // len(seeds)]
         replicate = _replicate(
             params, prepared.terms, syllables, np.random.RandomState(seed_replicate)
         )
-        replicated.append(statistic.compute(*replicate, *sizes))
-        if statistic.of_states:
+        replicated.append(chosen.compute(*replicate, *sizes))
+        if chosen.of_states:
             states = _draw_states(seed_states, params, prepared, checked.layout)
-            observed.append(statistic.compute(syllables, states, *sizes))
+            observed.append(chosen.compute(syllables, states, *sizes))
         elif not observed:
-            observed.append(statistic.compute(syllables, None, *sizes))
-    replicated = _stacked(replicated, statistic.name)
-    observed = np.broadcast_to(_stacked(observed, statistic.name), replicated.shape)
+            observed.append(chosen.compute(syllables, None, *sizes))
+    replicated = _stacked(replicated, chosen.name)
+    observed = np.broadcast_to(_stacked(observed, chosen.name), replicated.shape)
     p_values = _p_values(observed, replicated)
-    return PredictiveCheck(statistic.name, observed, replicated, p_values, statistic.columns, used)
+    return PredictiveCheck(chosen.name, observed, replicated, p_values, chosen.columns, used)
 
 
 class _Statistic(NamedTuple):
-    """What is compared."""
+    """A statistic, and what it needs."""
 
     name: str
     compute: Callable  # of syllables, states, n_states and n_syllables
     of_states: bool
-    columns: tuple = ()
+    columns: tuple[str, ...] = ()
 
 
 def _of_durations(labels, n_labels):
-    """Summaries of the durations of each label, (n_labels, 5); NaN where it does not occur."""
+    """Return summaries of the durations of each label, (n_labels, 5); NaN if it is absent."""
     summaries = np.full((n_labels, len(_OF_DURATIONS)), np.nan)
     for label, durations in enumerate(state_durations(labels, n_states=n_labels)):
         if durations.size:
@@ -284,7 +278,7 @@ _STATISTICS = (
 
 
 def _find_statistic(statistic):
-    """The `_Statistic` that the user named or gave."""
+    """Return the `_Statistic` for a name or a callable."""
     if callable(statistic):
         name = getattr(statistic, "__name__", type(statistic).__name__)
         return _Statistic(name, lambda syllables, states, *_: statistic(syllables, states), True)
@@ -292,20 +286,13 @@ def _find_statistic(statistic):
     if not isinstance(statistic, str) or statistic not in known:
         raise ValueError(
             f"statistic must be a callable or one of {', '.join(map(repr, known))}, "
-            f"got {shorten(statistic)}"
+            f"got {shorten(statistic)}."
         )
     return known[statistic]
 
 
-def _check_count(value, name):
-    if not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer >= 1, got {shorten(value)}")
-    if value < 1:
-        raise ValueError(f"{name} must be >= 1, got {value}")
-
-
 def _checked_sequences(model, X, mask):
-    """X as a list of int32 arrays, -1 where missing; labels are those of the model."""
+    """Return X as a list of int32 arrays, -1 if missing; check labels against the model."""
     sequences = read.check_sequences(model, X, mask=mask, reset=False).sequences
     n_syllables = len(model.emission_base_)
     origin = f"the model was fitted with {n_syllables}"
@@ -314,11 +301,13 @@ def _checked_sequences(model, X, mask):
 
 
 def _subset(sequences, max_timesteps, rng):
-    """Indices of the sequences that are used, increasing; empty ones are not."""
+    """Return the indices of the sequences to use, increasing, without empty ones."""
     lengths = np.array([x.size for x in sequences])
     usable = np.flatnonzero(lengths)
     if not usable.size:
-        raise ValueError(f"X has {lengths.size} sequence(s) and not one observed timestep")
+        raise ValueError(
+            f"X must have an observed timestep, got none in {lengths.size} sequence(s)."
+        )
     if max_timesteps is None or lengths.sum() <= max_timesteps:
         return usable
     order = rng.permutation(usable)
@@ -327,7 +316,7 @@ def _subset(sequences, max_timesteps, rng):
 
 
 def _parameter_draws(model):
-    """The parameters that replicates are simulated from, a list of `Params`."""
+    """Return the parameters for the simulation of replicates, a list of `Params`."""
     if not hasattr(model, "posterior_"):
         return [model._params()]
     return model._draws()
@@ -335,7 +324,7 @@ def _parameter_draws(model):
 
 @double_precision
 def _draw_states(seed, params, prepared, layout):
-    """One draw of the states of the data, a list of 1-D arrays."""
+    """Draw the states of the data once, a list of 1-D arrays."""
     states = decode.sample(key_from_random_state(seed), params, prepared)
     return prepared.unpack(states, layout, fill=-1)
 
@@ -349,10 +338,10 @@ def _replicate(params, terms, syllables, rng):
     states = draw_paths(params.trans_probs, first, lengths, rng)
 
     ends = np.cumsum(lengths)
-    follows = data >= 0  # whether the timestep and the one before are observed
+    follows = data >= 0  # True if the timestep and the one before are observed
     follows[1:] &= data[:-1] >= 0
     follows[ends - lengths] = False
-    # a syllable that is held is held in the replicate: the data say for how long
+    # replicates hold syllables for as long as the data do
     held = np.zeros(len(data), bool)
     if not terms.self_transitions:
         held[1:] = follows[1:] & (data[1:] == data[:-1])
@@ -371,19 +360,19 @@ def _replicate(params, terms, syllables, rng):
 
 
 def _stacked(values, name):
-    """Values of a statistic, one a replicate, as an array (n_values, ...)."""
+    """Return values of a statistic, one per replicate, as an array (n_values, ...)."""
     arrays = [np.asarray(value, dtype=float) for value in values]
     for array in arrays:
         if array.shape != arrays[0].shape:
             raise ValueError(
                 f"statistic {name} must return arrays of one shape, got {arrays[0].shape} and "
-                f"{array.shape}"
+                f"{array.shape}."
             )
     return np.stack(arrays)
 
 
 def _p_values(observed, replicated):
-    """Fraction of replicates (n_replicates, ...) above the data, ties by half; NaN of none."""
+    """Return the fraction of replicates (n_replicates, ...) above the data, ties by half."""
     n_both = np.sum(~(np.isnan(observed) | np.isnan(replicated)), axis=0)
     larger = np.sum((replicated > observed) + 0.5 * (replicated == observed), axis=0)
     return np.divide(larger, n_both, out=np.full(np.shape(larger), np.nan), where=n_both > 0)

@@ -17,7 +17,6 @@ from hhmm.model_selection import duration_from_trans_kappa, scan, trans_kappa_fr
 from hhmm.plotting import StateUsageDisplay
 from hhmm.preprocessing import RunCollapser, SyllableEncoder
 from tests.published import PUBLISHED
-from tests.stubborn import Stubborn
 
 GOOD = np.array([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
 
@@ -38,40 +37,55 @@ def fitted_on_list():
 
 
 BAD_X = {
-    "non-integral": (GOOD + 0.5, ValueError, r"sequence 0, timestep 0 is 0.5: expected integer"),
+    "non-integral": (
+        GOOD + 0.5,
+        ValueError,
+        r"X, sequence 0, timestep 0: expected an integer syllable .*, got 0.5",
+    ),
     "non-integral in a list": (
         [GOOD[0], [0, 1.25]],
         ValueError,
-        r"sequence 1, timestep 1 is 1.25: expected integer",
+        r"X, sequence 1, timestep 1: expected an integer syllable .*, got 1.25",
     ),
     "infinite": (
         np.where(GOOD == 2, np.inf, GOOD),
         ValueError,
-        r"sequence 0, timestep 2 is inf: expected integer",
+        r"X, sequence 0, timestep 2: expected an integer syllable .*, got inf",
     ),
     "a string": ("ABBA", ValueError, r"got a string: 'ABBA'"),
     "strings": (np.array([["a", "b"]]), ValueError, r"must hold integer syllables, got strings"),
-    "a list of strings": (["abba", "ab"], ValueError, r"sequence 0 has shape \(\)"),
-    "a list of lists of strings": ([["a", "b"]], ValueError, r"sequence 0 must hold integer"),
+    "a list of strings": (
+        ["abba", "ab"],
+        ValueError,
+        r"list of 2 single values.*wrap a single sequence as \[X\]",
+    ),
+    "a list of lists of strings": (
+        [["a", "b"]],
+        ValueError,
+        r"sequence 0 must hold integers, .*SyllableEncoder",
+    ),
     "3-D": (np.zeros((2, 3, 4)), ValueError, r"got 3-D data of shape \(2, 3, 4\)"),
     "1-D": (GOOD[0], ValueError, r"wrap a single sequence as \[X\], or as X.reshape\(1, -1\)"),
-    "a flat list": ([0, 1, 2], ValueError, r"list of 3 numbers.*wrap a single sequence as \[X\]"),
-    "an empty list": ([], ValueError, r"X is an empty list: expected at least one sequence"),
-    "2-D items": ([GOOD], ValueError, r"must be 1-D, but sequence 0 has shape \(2, 5\)"),
+    "a flat list": (
+        [0, 1, 2],
+        ValueError,
+        r"list of 3 single values.*wrap a single sequence as \[X\]",
+    ),
+    "an empty list": ([], ValueError, r"X must hold at least one sequence, got an empty X"),
+    "2-D items": ([GOOD], ValueError, r"X, sequence 0 must be a 1-D array, got shape \(2, 5\)"),
     "sparse": (scipy.sparse.csr_array(GOOD), TypeError, r"[Ss]parse"),
     "sparse items": ([scipy.sparse.csr_array(GOOD)], TypeError, r"sequence 0 is sparse"),
     "complex": (GOOD + 1j, ValueError, r"[Cc]omplex"),
-    "a huge label": (GOOD + 10**10, ValueError, r"labels go up to"),
-    "a huge unsigned label": ([np.array([0, 2**63], np.uint64)], ValueError, r"labels go up to"),
+    "a huge label": (GOOD + 10**10, ValueError, r"expected labels up to"),
+    "a huge unsigned label": (
+        [np.array([0, 2**63], np.uint64)],
+        ValueError,
+        r"expected labels up to",
+    ),
     "a huge float32 label": (
         [np.array([0, 2.0**31], np.float32)],
         ValueError,
-        r"sequence 0, timestep 1 is 2147483648.0: labels go up to",
-    ),
-    "a masked number in a list": (
-        [[0, 1], [np.ma.MaskedArray(np.uint64(1), True)]],
-        ValueError,
-        r"sequence 1 must be a 1-D array of integers, got .*: Cannot convert masked",
+        r"X, sequence 0, timestep 1: expected labels up to 2147483646, got 2147483648",
     ),
     "a ragged sequence": ([[0, 1], [[0], [1, 2]]], ValueError, r"sequence 1 must be a 1-D array"),
     "None": (None, ValueError, r"a list of 1-D arrays, one a sequence, got NoneType"),
@@ -226,11 +240,17 @@ def test_more_states_than_timesteps():
 @pytest.mark.parametrize(
     ("init", "message"),
     [
-        (np.zeros((2, 4), int), r"sequence 0 of X has shape \(5,\), its states have shape \(4,\)"),
-        (np.zeros((3, 5), int), r"states for 3 sequences, but X has 2"),
-        (np.full((2, 5), 2), r"state 2 \(sequence 0, timestep 0\): expected states 0 to 1"),
-        (np.full((2, 5), -1), r"state -1 \(sequence 0, timestep 0\): expected states 0 to 1"),
-        (np.full((2, 5), 0.5), r"init, sequence 0, timestep 0 is 0.5: expected integer states"),
+        (np.zeros((2, 4), int), r"init, sequence 0 has 4 timestep\(s\), but X has 5"),
+        (np.zeros((3, 5), int), r"init has 3 sequence\(s\), but X has 2"),
+        (
+            np.full((2, 5), 2),
+            r"init, sequence 0, timestep 0: expected a state from 0 to 1, .* got 2",
+        ),
+        (
+            np.full((2, 5), -1),
+            r"init, sequence 0, timestep 0: expected a state from 0 to 1, .* got -1",
+        ),
+        (np.full((2, 5), 0.5), r"init, sequence 0, timestep 0: expected an integer, got 0.5"),
     ],
 )
 def test_bad_initial_states(init, message):
@@ -372,21 +392,20 @@ def test_weights_are_checked(fitted, weight, message):
         fitted.score(GOOD, sample_weight=weight)
 
 
-HOSTILE = {
+NO_LABELS = {
     "an integer beyond float64": 10**400,
     "an integer too long to write": 10**5000,
     "a complex number": np.complex64(1j),
-    "an object": Stubborn(),
 }
 
 
-@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
-def test_what_an_object_raises_is_refused_in_words(hostile, fitted, fitted_on_list):
+@pytest.mark.parametrize("value", NO_LABELS.values(), ids=NO_LABELS)
+def test_numbers_that_cannot_be_labels_are_refused_in_words(value, fitted, fitted_on_list):
     row = np.array([0, 1, 2, 0, 1], object)
-    row[2] = hostile
+    row[2] = value
     array = np.array([row, row])
     draws = np.zeros((2, 8), object)
-    draws[1, 3] = hostile
+    draws[1, 3] = value
     good = {"emission_base": np.zeros((4, 3)), "emission_biases": np.zeros((1, 3))}
     calls = {
         "fit to a list": lambda: _model().fit([GOOD[0], row]),
@@ -394,19 +413,17 @@ def test_what_an_object_raises_is_refused_in_words(hostile, fitted, fitted_on_li
         "predict": lambda: fitted.predict(array),
         "predict of a list": lambda: fitted_on_list.predict([row]),
         "mask": lambda: fitted.predict(GOOD, mask=array),
-        "sample_weight": lambda: fitted.score(GOOD, sample_weight=[1, hostile]),
+        "sample_weight": lambda: fitted.score(GOOD, sample_weight=[1, value]),
         "init": lambda: _model(init=[row, GOOD[0]]).fit(GOOD),
-        "from_params": lambda: EfficientHHMM.from_params(
-            **good, trans_probs=[[hostile, 0], [0, 1]]
-        ),
+        "from_params": lambda: EfficientHHMM.from_params(**good, trans_probs=[[value, 0], [0, 1]]),
         "match_states": lambda: metrics.match_states(row, GOOD[0]),
         "state_usage": lambda: metrics.state_usage([row]),
         "state_durations": lambda: metrics.state_durations([GOOD[0], row]),
         "rhat": lambda: rhat(draws),
         "ess_bulk": lambda: ess_bulk(draws.tolist()),
-        "duration": lambda: trans_kappa_from_duration([3.0, hostile], n_states=3),
-        "trans_kappa": lambda: duration_from_trans_kappa(hostile, n_states=3),
-        "n_states": lambda: duration_from_trans_kappa(1.0, n_states=[3, hostile]),
+        "duration": lambda: trans_kappa_from_duration([3.0, value], n_states=3),
+        "trans_kappa": lambda: duration_from_trans_kappa(value, n_states=3),
+        "n_states": lambda: duration_from_trans_kappa(1.0, n_states=[3, value]),
         "RunCollapser": lambda: RunCollapser().fit_transform([row]),
         "frame numbers": lambda: load_table(
             pd.DataFrame({"name": "a", "syllable": GOOD[0], "frame": row}),
@@ -421,29 +438,15 @@ def test_what_an_object_raises_is_refused_in_words(hostile, fitted, fitted_on_li
         assert str(error.value), name
 
 
-def test_labels_may_be_any_object():
-    labels = [Stubborn(), Stubborn()]
+def test_labels_may_be_any_hashable_object():
+    labels = [object(), object()]
     X = [[labels[0], labels[1], labels[0]], [10**400, labels[1]]]
     encoder = SyllableEncoder().fit(X)
     assert [codes.tolist() for codes in encoder.transform(X)] == [[1, 2, 1], [0, 2]]
     assert encoder.inverse_transform([[0]])[0].tolist() == [10**400]
-    with pytest.raises(ValueError, match=r"rare_label=.* cannot be compared with labels: not comp"):
-        SyllableEncoder(min_frequency=2, rare_label=labels[0]).fit([["a", "a", "b"]])
-    table = pd.DataFrame({"name": "a", "syllable": pd.Series(labels, dtype=object)})
-    with pytest.raises(ValueError, match=r"labels of recording 'a' cannot be compared .* not comp"):
-        load_table(table, recording="name", syllable="syllable", integer_labels=False)
-
     table = pd.DataFrame({"name": [1, 2], "syllable": 0, "group": [labels[0], ""]})
     columns = {"recording": "name", "syllable": "syllable", "group": "group"}
     assert load_table(table, **columns).groups == [str(labels[0]), None]
-
-    class OfOneHash(Stubborn):
-        def __hash__(self):
-            return 0
-
-    labels = [OfOneHash(), OfOneHash()]
-    with pytest.raises(ValueError, match="labels in the argument must be comparable: not compar"):
-        SyllableEncoder().fit([labels])
     table = pd.DataFrame({"name": "a", "syllable": [("a", ["b"]), "c"]})
     with pytest.raises(ValueError, match=r"column 'syllable': unhashable type: 'list'"):
         load_table(table, recording="name", syllable="syllable", integer_labels=False)
@@ -458,7 +461,7 @@ def test_a_message_is_short_and_takes_no_longer_for_more_data(form):
             shown.append(self)
             return "item"
 
-    with pytest.raises(ValueError, match=r"got \[item, item, .*\.\.\.: ") as error:
+    with pytest.raises(ValueError, match=r"got \[item, item, .*\.\.\.") as error:
         _model().fit([form([Item()] * 10_000)])
     assert len(shown) < 100
     assert len(str(error.value)) < 400
@@ -506,7 +509,7 @@ def test_numbers_that_float64_cannot_hold(name, number):
         FitMonitor(tol=number)
 
 
-@pytest.mark.parametrize("flag", ["no", 1, None, np.array([True, False]), Stubborn()])
+@pytest.mark.parametrize("flag", ["no", 1, None, np.array([True, False])])
 def test_flags_are_true_or_false(flag, fitted):
     calls = {
         "average": lambda: fitted.predict_proba(GOOD, average=flag),

@@ -490,7 +490,7 @@ def test_models_without_draws():
         posterior_summary(EfficientHHMM())
     model = model_with()
     del model.posterior_
-    with pytest.raises(ValueError, match="expected a fit with algorithm='gibbs'"):
+    with pytest.raises(ValueError, match="Fit with algorithm='gibbs'"):
         posterior_summary(model)
 
 

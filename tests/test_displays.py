@@ -2,7 +2,6 @@
 
 import itertools
 import sys
-from decimal import Decimal
 
 import matplotlib
 import numpy as np
@@ -136,7 +135,7 @@ def test_without_matplotlib_nothing_is_inferred(name, monkeypatch):
 
 @pytest.mark.parametrize("name", FROM_ESTIMATOR)
 def test_a_model_that_is_not_fitted(name):
-    with pytest.raises(NotFittedError, match=r"this Model has no \w+_: call 'fit'"):
+    with pytest.raises(NotFittedError, match=r"This Model has no \w+_. Call 'fit'"):
         FROM_ESTIMATOR[name](Model())
 
 
@@ -354,9 +353,7 @@ def test_ethogram_arguments_are_checked():
     for frame_rate in (0, -1.0, np.inf, np.nan):
         with pytest.raises(ValueError, match=r"frame_rate must be > 0 and finite, got"):
             EthogramDisplay([[0]], frame_rate=frame_rate).plot()
-    with pytest.raises(
-        TypeError, match="frame_rate must be a number of timesteps a second, got '3'"
-    ):
+    with pytest.raises(TypeError, match="frame_rate must be an instance of"):
         EthogramDisplay([[0]], frame_rate="3").plot()
 
 
@@ -582,7 +579,7 @@ def test_duration_arguments_are_checked():
         DurationDisplay.from_predictions([[0, 0, 0], [1]])
     with pytest.raises(ValueError, match=r"ended must have an entry .* \[\(1,\)\] and \[\(2,\)\]"):
         DurationDisplay([[1, 2]], ended=[[True]]).plot()
-    with pytest.raises(ValueError, match=r"timesteps >= 1, got \[0.0, 2.0\] of state 1"):
+    with pytest.raises(ValueError, match="timesteps >= 1, which those of state 1"):
         DurationDisplay([[1], [0, 2]]).plot()
     with pytest.raises(ValueError, match=r"trans_probs must have shape \(2, 2\), .* got \(1, 1\)"):
         DurationDisplay([[1], [2]], trans_probs=[[1.0]]).plot()
@@ -675,11 +672,10 @@ def test_graph_arguments_are_checked():
     for usage in ([1.0], [0, 0], [1, -1], [1, np.nan]):
         with pytest.raises(ValueError, match="usage must hold 2 fractions of time, not all"):
             StateGraphDisplay(np.eye(2), usage=usage).plot()
-    for value in (2, np.nan):
-        with pytest.raises(ValueError, match="min_probability must be between 0 and 1, got"):
-            StateGraphDisplay(np.eye(2)).plot(min_probability=value)
-    with pytest.raises(TypeError, match="min_probability must be a number, got Decimal"):
-        StateGraphDisplay(np.eye(2)).plot(min_probability=Decimal("nan"))
+    with pytest.raises(ValueError, match="min_probability == 2, must be <= 1"):
+        StateGraphDisplay(np.eye(2)).plot(min_probability=2)
+    with pytest.raises(TypeError, match="min_probability must be an instance of"):
+        StateGraphDisplay(np.eye(2)).plot(min_probability="a few")
     with pytest.raises(ValueError, match="state_names must hold 2 names, got 1"):
         StateGraphDisplay(np.eye(2), state_names=["a"]).plot()
 
@@ -813,7 +809,7 @@ FAR = 100_000
     ids=["durations", "ethogram", "graph", "usage", "n_states", "preferences", "alignment"],
 )
 def test_states_too_many_to_draw_are_refused(draw):
-    with pytest.raises(ValueError, match=r"at most 200 states .* got 100,001, labels"):
+    with pytest.raises(ValueError, match=r"At most 200 states .* got 100,001, labels"):
         draw()
 
 

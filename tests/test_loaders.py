@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import hhmm.datasets._save_states
-import hhmm.datasets._tables
+import hhmm.datasets._csv_files
 from hhmm import EfficientHHMM
 from hhmm.datasets import (
     load_keypoint_moseq,
@@ -244,11 +243,14 @@ def test_negative_and_nan_are_missing(tmp_path):
     [
         ([0, 1.5], r"recording 'm/a', frame 1: expected an integer label .* got 1.5"),
         ([0, np.inf], r"recording 'm/a', frame 1: expected an integer label .* got inf"),
-        ([0, 3, 2**31], r"frame 2: expected labels up to 2147483646, got 2147483648"),
-        (np.array([0, 2**31], "f4"), r"frame 1: expected labels up to 2147483646, got 2147483648"),
+        ([0, 3, 2**31], r"frame 2: expected a number up to 2147483646, got 2147483648"),
+        (
+            np.array([0, 2**31], "f4"),
+            r"frame 1: expected a number up to 2147483646, got 2147483648",
+        ),
         (
             np.array([2**64 - 1], "u8"),
-            r"frame 0: expected labels up to .* got 18446744073709551615",
+            r"frame 0: expected a number up to .* got 18446744073709551615",
         ),
         (
             [[0, 1]],
@@ -542,7 +544,7 @@ def test_times_are_not_taken_for_frames():
     [
         ("syllable", "walk", "recording 'a', row 1: expected an integer syllable .* got 'walk'"),
         ("syllable", 1.5, "recording 'a', row 1: expected an integer syllable .* got 1.5"),
-        ("syllable", 1e12, "recording 'a', row 1: expected labels up to 2147483646"),
+        ("syllable", 1e12, "recording 'a', row 1: expected a number up to 2147483646"),
         ("frame_index", "x", "recording 'a', row 1: expected an integer frame number, got 'x'"),
         ("frame_index", 0.5, "recording 'a', row 1: expected an integer frame number, got 0.5"),
         ("frame_index", None, "recording 'a', row 1: expected an integer frame number, got nan"),
@@ -599,7 +601,7 @@ def by_plain_python(path, *, fill):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_tables_are_what_plain_python_reads(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(hhmm.datasets._tables, "_BLOCK", 7)  # several blocks of rows
+    monkeypatch.setattr(hhmm.datasets._csv_files, "_BLOCK", 7)  # several blocks of rows
     rng = np.random.default_rng(seed)
     rows = []
     for i in range(5):
@@ -764,7 +766,7 @@ def test_csv_separator_column_and_frames(tmp_path):
         (b"syllable,x\n1,2\nwalk,2\n", "a.csv, row 1: expected an integer syllable .* got 'walk'"),
         (b"syllable,x\n1,2\n1.5,2\n", "a.csv, row 1: expected an integer syllable .* got 1.5"),
         (b"syllable,x\n1,2\n-inf,2\n", "a.csv, row 1: expected an integer syllable .* got -inf"),
-        (b"syllable,x\n" + b"9" * 30 + b",2\n", "a.csv, row 0: expected labels up to"),
+        (b"syllable,x\n" + b"9" * 30 + b",2\n", "a.csv, row 0: expected a number up to"),
         (b"syllable,x\n0,1,2\n1,1,2\n", "a.csv is not a table: Expected 2 fields .* saw 3"),
         (b"syllable,x\n0,1\n1,1,2\n", "a.csv is not a table: Expected 2 fields .* saw 3"),
         (b'syllable,x\n0,"1\n', "a.csv is not a table: "),
@@ -782,7 +784,7 @@ def test_files_that_are_no_table(tmp_path, text, message):
 @pytest.mark.parametrize("block", [1, 2, 3])
 @pytest.mark.parametrize("bad", range(1, 6))
 def test_a_row_with_too_many_cells_is_found_in_every_block(tmp_path, monkeypatch, block, bad):
-    monkeypatch.setattr(hhmm.datasets._tables, "_BLOCK", block)
+    monkeypatch.setattr(hhmm.datasets._csv_files, "_BLOCK", block)
     rows = ["1,2"] * 6
     rows[bad] = "1,2,3"
     path = tmp_path / "a.csv"
@@ -1059,7 +1061,9 @@ def test_what_is_there_is_kept(tmp_path):
 
 @pytest.mark.parametrize("frames", [{0: [5], 1: [6]}, 7])
 def test_frames_are_a_list(tmp_path, frames):
-    with pytest.raises(TypeError, match="frames must be a list of arrays of frame numbers, one"):
+    with pytest.raises(
+        TypeError, match="frames must be an array or a list of arrays, got a single"
+    ):
         save_states(tmp_path / "a", [[0], [1]], ["x", "y"], frames=frames)
 
 
@@ -1280,8 +1284,8 @@ def test_folders_in_the_way(tmp_path):
         ([[0], [1], [1]], {}, "states of 2 recordings, as many as names, got 3"),
         ([[0], [1]], {"syllables": [[0]]}, "syllables of 2 recordings, as many as names, got 1"),
         ([[0], [1]], {"frames": [[0]]}, "frames of 2 recordings, as many as names, got 1"),
-        ([[0], [1]], {"frames": []}, "frames of 2 recordings, as many as names, got 0"),
-        ([[0], [1]], {"probabilities": []}, "probabilities of 2 recordings, .* got 0"),
+        ([[0], [1]], {"frames": []}, "frames must hold at least one sequence"),
+        ([[0], [1]], {"probabilities": []}, "probabilities must hold at least one sequence"),
         ([[0], [1, 1]], {"syllables": [[0], [1]]}, "recording 'b': .* got 1 of syllables beside 2"),
         (
             [[0], [1, -1]],
@@ -1301,27 +1305,27 @@ def test_folders_in_the_way(tmp_path):
         ([[0], [1, 1]], {"frames": [[0], [1]]}, "recording 'b': .* got 1 of frames beside 2"),
         (
             [[0], [1]],
-            {"frames": [[0], [1.0]]},
-            "frames of recording 1: expected integers that incr",
+            {"frames": [[0], [1.5]]},
+            "frames, sequence 1, timestep 0: expected an integer .* got 1.5",
         ),
         (
             [[0], [1, 1]],
             {"frames": [[0], [1, 1]]},
-            "frames of recording 1: .* integers that increase",
+            "frames, sequence 1, timestep 1: .* larger than the frame before, got 1",
         ),
         (
             [[0], [1, 1]],
             {"frames": [[0], np.array([2, 1], "u4")]},
-            "frames of recording 1: .* integers that increase",
+            "frames, sequence 1, timestep 1: .* larger than the frame before, got 1",
         ),
         (
             [[0], [1]],
             {"frames": [[0], np.array([2**63], "u8")]},
-            "frames of recording 1: .* integers that increase",
+            "frames, sequence 1, timestep 0: expected an integer",
         ),
         (
             [[0], [1]],
-            {"frames": np.zeros((2, 0), complex)},
+            {"frames": np.zeros((2, 0))},
             "recording 'a': .* got 0 of frames beside 1",
         ),
         (
@@ -1332,20 +1336,20 @@ def test_folders_in_the_way(tmp_path):
         (
             [[0], [1]],
             {"probabilities": [[[1.0]], [[0.5, 0.5]]]},
-            r"probabilities of recording 1: .* got dtype float64 and shape \(1, 2\)",
+            r"probabilities must have as many columns .* got \[\(1,\), \(2,\)\]",
         ),
         (
             [[0], [1]],
             {"probabilities": [0.5, 0.5]},
-            r"probabilities of recording 0: .* got dtype float64 and shape \(\)",
+            r"probabilities must be 2-D, 3-D .* got an array of shape \(2,\)",
         ),
         (
             [[0], [1]],
             {"probabilities": [[[0.2]], [[1.2]]]},
-            r"probabilities of recording 1, timestep 0: .* between 0 and 1, got \[1.2\]",
+            r"probabilities, sequence 1, timestep 0: .* between 0 and 1, got 1.2",
         ),
-        ([[0], [-1, 0.5]], {}, "states must hold integers, got 0.5 in sequence 1 at timestep 1"),
-        ([[0], [2**40]], {}, "states, timestep 1 of all sequences: expected labels up to"),
+        ([[0], [-1, 0.5]], {}, "states, sequence 1, timestep 1: expected an integer, got 0.5"),
+        ([[0], [2**40]], {}, "states, sequence 1, timestep 0: expected a number up to"),
         (np.zeros((2, 2, 2)), {}, "states must be 1-D, 2-D"),
     ],
 )
@@ -1360,9 +1364,13 @@ def test_what_does_not_fit_is_refused_first(tmp_path, format, states, given, mes
 def test_types_are_checked(tmp_path):
     with pytest.raises(TypeError, match="names must be text, got 3"):
         save_states(tmp_path / "a", [[0], [1]], ["a", 3])
-    with pytest.raises(TypeError, match="states must hold integers, got dtype <U1"):
+    with pytest.raises(
+        TypeError, match=r"states, sequence 0 must hold integers, got .* of dtype <U1"
+    ):
         save_states(tmp_path / "a", [["a"]], ["a"])
-    with pytest.raises(TypeError, match="syllables must hold integers, got dtype <U1"):
+    with pytest.raises(
+        TypeError, match=r"syllables, sequence 0 must hold integers, got .* of dtype <U1"
+    ):
         save_states(tmp_path / "a", [[0]], ["a"], syllables=[["a"]])
     assert tree(tmp_path) == {}
 

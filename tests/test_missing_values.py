@@ -88,11 +88,13 @@ def test_labels_that_are_text(mark):
     for X in (rows, np.array(rows, object), pd.DataFrame(rows, dtype=object)):
         assert _rows(SyllableEncoder().fit_transform(X)) == expected
     assert _rows(SyllableEncoder().fit_transform(pd.DataFrame(rows, dtype="string"))) == expected
-    with pytest.raises(ValueError, match=r"must hold integer syllables.*SyllableEncoder"):
+    with pytest.raises(ValueError, match=r"sequence 0 must hold integers.*SyllableEncoder"):
         EfficientHHMM(2).fit(rows)
     with pytest.raises(ValueError, match=r"could not convert string.*SyllableEncoder"):
         EfficientHHMM(2).fit(pd.DataFrame(rows, dtype="string"))
-    with pytest.raises(ValueError, match=r"a list of 3 numbers.*wrap a single sequence as \[X\]"):
+    with pytest.raises(
+        ValueError, match=r"a list of 3 single values.*wrap a single sequence as \[X\]"
+    ):
         EfficientHHMM(2).fit([0, mark, 1])
 
 

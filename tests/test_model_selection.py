@@ -468,10 +468,10 @@ class TestFile:
     @pytest.mark.parametrize(
         ("change", "arguments", "message"),
         [
-            (one_syllable_changed, {}, "its data are others: 12 sequences, 720 timesteps, sha256 "),
-            (lambda X: X[:, :50], {}, "720 timesteps, .* there, 12 sequences, 600 timesteps"),
-            (list, {"cv": 4}, "its folds are others: 3 folds, .* there, 4 folds"),
-            (list, {"cv": ShuffleSplit(3, random_state=0)}, "its folds are others: 3 folds"),
+            (one_syllable_changed, {}, "data is .12 sequences, 720 timesteps, sha256 "),
+            (lambda X: X[:, :50], {}, "720 timesteps, .* there, .12 sequences, 600 timesteps"),
+            (list, {"cv": 4}, "folds is .3 folds, .* there, .4 folds"),
+            (list, {"cv": ShuffleSplit(3, random_state=0)}, "folds is .3 folds"),
             (list, {"random_state": 1}, "random_state is 0 there, 1 here"),
             (list, {"estimator": FakeModel(max_iter=11)}, "max_iter is 10 there, 11 here"),
             (
@@ -606,7 +606,7 @@ class TestFile:
     def test_fits_under_way_need_a_place(self, X, path, tmp_path):
         with pytest.raises(ValueError, match="checkpoint_every needs a checkpoint"):
             fake_scan(X, checkpoint_every=3)
-        with pytest.raises(ValueError, match="checkpoint_every == 0"):
+        with pytest.raises(ValueError, match=r"'checkpoint_every' .* Got 0"):
             fake_scan(X, checkpoint=path, checkpoint_every=0)
         with pytest.raises(IsADirectoryError, match="must be a file"):
             fake_scan(X, checkpoint=tmp_path)
@@ -644,24 +644,24 @@ class TestErrors:
         [
             (GRID, {"estimator": LogisticRegression()}, TypeError, "got LogisticRegression"),
             (GRID, {"estimator": make_pipeline(FakeModel())}, TypeError, "Steps before it"),
-            (GRID, {"n_seeds": 0}, ValueError, "n_seeds == 0, must be >= 1"),
-            (GRID, {"n_seeds": 2**64}, ValueError, "n_seeds == .*, must be <= 1000000"),
-            (GRID, {"verbose": "no"}, TypeError, "verbose must be an instance of"),
-            (GRID, {"n_seeds": 1.5}, TypeError, "n_seeds must be an instance of int"),
-            (GRID, {"n_jobs": 2.0}, TypeError, "n_jobs must be an instance of int"),
-            (GRID, {"n_jobs": Decimal("NaN")}, TypeError, "n_jobs must be an instance of int"),
-            (GRID, {"n_jobs": 0}, ValueError, "n_jobs == 0: expected a number of processes"),
+            (GRID, {"n_seeds": 0}, ValueError, r"'n_seeds' .* range \[1, 1000000\]. Got 0"),
+            (GRID, {"n_seeds": 2**64}, ValueError, r"'n_seeds' .* range \[1, 1000000\]"),
+            (GRID, {"verbose": "no"}, TypeError, "'verbose' .* Got 'no'"),
+            (GRID, {"n_seeds": 1.5}, TypeError, "'n_seeds' .* must be an int .* Got 1.5"),
+            (GRID, {"n_jobs": 2.0}, TypeError, "'n_jobs' .* instance of 'int'.* Got 2.0"),
+            (GRID, {"n_jobs": Decimal("NaN")}, TypeError, "'n_jobs' .* instance of 'int'"),
+            (GRID, {"n_jobs": 0}, ValueError, "n_jobs == 0 in Parallel has no meaning"),
             (GRID, {"groups": [1, 2]}, ValueError, "inconsistent numbers of samples"),
             (GRID, {"cv": 13}, ValueError, "n_splits=13"),
             (GRID, {"cv": 2, "groups": [0] * 12}, ValueError, "number of groups"),
-            (GRID, {"random_state": "a"}, ValueError, "'a' cannot be used to seed"),
-            (GRID, {"random_state": -1}, ValueError, "Seed must be between"),
+            (GRID, {"random_state": "a"}, ValueError, "'random_state' .* Got 'a'"),
+            (GRID, {"random_state": -1}, ValueError, "'random_state' .* Got -1"),
             (GRID, {"estimator": FakeModel(n_syllables=3)}, ValueError, "n_syllables is 3"),
             (GRID, {"mask": np.ones((2, 2))}, ValueError, "mask has shape"),
             (GRID, {"cv": []}, ValueError, "cv must give one split at least, got none"),
             (GRID, {"cv": [([0, 1], [])]}, ValueError, "the 0 held-out sequences of fold 0"),
             (GRID, {"estimator": FakeModel(init=[[0]])}, ValueError, "init must be .* got list"),
-            ({"n_states": [2, 0]}, {}, ValueError, "'n_states' parameter of FakeModel"),
+            ({"n_states": [2, 0]}, {}, ValueError, "'n_states' parameter of scan must be"),
             ({"n_states": [2, 500]}, {}, ValueError, "n_states=500 is more than the 480 training"),
             ({"n_state": [2]}, {}, ValueError, "Invalid parameter 'n_state'"),
             ({"random_state": [1, 2]}, {}, ValueError, "got 'random_state'. scan has n_seeds"),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import hhmm
+
 ROOT = Path(__file__).parents[1]
 CORE = {"jax", "jaxlib", "numpy", "scipy", "scikit-learn", "optax", "joblib"}
 
@@ -66,7 +68,34 @@ def test_import_needs_the_core_packages_only():
 
 def test_import_does_not_load_what_it_does_not_use():
     loaded = _run("import hhmm, sys; print(*sys.modules)").split()
-    assert not {"matplotlib", "h5py", "tqdm"} & set(loaded)
+    unused = {"matplotlib", "h5py", "tqdm", "hhmm.plotting", "hhmm.model_selection"}
+    assert not unused & set(loaded)
+
+
+def test_public_modules_load_when_they_are_first_used():
+    script = (
+        "import hhmm, sys\n"
+        "modules = sorted({*hhmm.__all__} - {'EfficientHHMM', '__version__'})\n"
+        "assert set(hhmm.__all__) <= set(dir(hhmm))\n"
+        "for name in modules:\n"
+        "    assert getattr(hhmm, name) is sys.modules[f'hhmm.{name}'], name\n"
+        "assert hhmm.plotting.EthogramDisplay.__module__.startswith('hhmm.plotting')\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "hhmm.plotting.EthogramDisplay([[0, 1]]).plot()\n"
+        "assert 'matplotlib' in sys.modules\n"
+        "print(*modules)\n"
+    )
+    listed = set(_run(script).split())
+    folder = ROOT / "hhmm"
+    public = {path.stem for path in [*folder.glob("*.py"), *folder.glob("*/__init__.py")]}
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    public = {name for name in public | packages if not name.startswith("_")}
+    assert listed == public - {"estimator"}
+
+
+def test_a_misspelt_module_raises_attribute_error():
+    with pytest.raises(AttributeError, match="module 'hhmm' has no attribute 'ploting'"):
+        _ = hhmm.ploting
 
 
 def test_demo_without_matplotlib_names_the_extra():
@@ -104,7 +133,7 @@ def wheel(tmp_path_factory):
 
 def test_wheel_holds_the_package_and_its_data_and_no_more(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert "hhmm/datasets/data/bengalese_finch.csv.gz" in names
+    assert {"hhmm/datasets/data/bengalese_finch.csv.gz", "hhmm/py.typed"} <= set(names)
     assert all(name.split("/")[0].startswith("hhmm") for name in names)
     metadata_name = next(name for name in names if name.endswith("METADATA"))
     metadata = zipfile.ZipFile(wheel).read(metadata_name).decode()

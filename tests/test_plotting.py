@@ -224,11 +224,11 @@ def test_plot_makes_a_figure_or_uses_the_axes(name):
     ],
 )
 def test_a_model_without_the_attribute(plot, attribute):
-    with pytest.raises(NotFittedError, match=f"this FakeModel has no {attribute}: call 'fit'"):
+    with pytest.raises(NotFittedError, match=f"This FakeModel has no {attribute}. Call 'fit'"):
         plot(FakeModel())
     model = FakeModel().fit()
     delattr(model, attribute)
-    with pytest.raises(NotFittedError, match=f"this FakeModel has no {attribute}: call 'fit'"):
+    with pytest.raises(NotFittedError, match=f"This FakeModel has no {attribute}. Call 'fit'"):
         plot(model)
 
 
@@ -291,6 +291,15 @@ def test_probabilities_below_the_scale_are_marked_on_the_colour_bar():
     assert extend([[0.9, 0.1], [0.2, 0.8]]) == "neither"
     assert extend([[1 - 1e-6, 1e-6], [0.2, 0.8]]) == "min"
     assert extend([[1.0, 0.0], [0.2, 0.8]]) == "min"
+
+
+def test_the_colour_bar_ends_above_the_largest_probability():
+    for color_scale in ("log", "linear"):
+        display = StateTransitionDisplay([[0.98, 0.02], [0.2, 0.8]]).plot(color_scale=color_scale)
+        display.figure_.draw_without_rendering()
+        shown = display.image_.norm.vmin, display.image_.norm.vmax
+        ticks = display.image_.colorbar.get_ticks()
+        assert ticks[(ticks >= shown[0]) & (ticks <= shown[1])].max() >= 0.98
 
 
 def test_numbers_are_left_out_where_they_do_not_fit():
@@ -360,7 +369,8 @@ def test_syllable_transitions_are_drawn(n_states, n_syllables, color_scale):
         assert image.norm is display.images_[0].norm
     # One colour bar in addition to the panels.
     assert len(display.figure_.axes) == n_states + 1
-    assert display.images_[0].norm.vmax == probs.max()
+    largest = 1.0 if color_scale == "log" or probs.max() > 0.5 else probs.max()
+    assert display.images_[0].norm.vmax == largest
     assert_readable(display.figure_)
 
 
@@ -683,7 +693,7 @@ def test_raster_rows_are_checked():
         RasterDisplay([0, 1], [("true", [0, 1, 1])]).plot()
     with pytest.raises(ValueError, match=r"each of the 3 state_labels, got 'p' of shape \(2, 2\)"):
         RasterDisplay([0, 1], [("p", np.ones((2, 2)))], state_labels=[0, 1, 2]).plot()
-    with pytest.raises(ValueError, match="states of state_labels, got 5 in 'true'"):
+    with pytest.raises(ValueError, match="states of state_labels, 'true' has others"):
         RasterDisplay([0, 1], [("true", [0, 5])], state_labels=[0, 1, 2]).plot()
 
 
@@ -858,6 +868,13 @@ def test_excess_losses_are_drawn(losses):
         assert shown == list(range(1, n_iter + 1))
 
 
+def test_a_dotted_line_leads_to_the_smallest_loss():
+    display = EmissionLossDisplay([1200.0, 1010.0, 1000.5, 1000.0]).plot()
+    (dotted,) = (line for line in display.ax_.lines if line.get_linestyle() == ":")
+    low, _ = display.ax_.get_ylim()
+    assert dotted.get_ydata().tolist() == [200.0, 10.0, 0.5, low]
+
+
 def test_losses_that_hardly_vary_are_on_a_linear_axis():
     display = EmissionLossDisplay([10.0, 9.0, 8.0, 7.0, 6.5]).plot()
     assert display.ax_.get_yscale() == "linear"
@@ -961,9 +978,9 @@ def test_confusion_of_counts_is_refused():
 
 
 @pytest.mark.parametrize("holder", ["steps", "best_estimator_"])
-def test_a_pipeline_is_told_to_give_its_model(holder):
+def test_a_pipeline_is_refused(holder):
     estimator = SimpleNamespace(**{holder: None})
-    with pytest.raises(TypeError, match="expected a fitted EfficientHHMM, got SimpleNamespace"):
+    with pytest.raises(TypeError, match="estimator must be an EfficientHHMM, got SimpleNamespace"):
         LogJointDisplay.from_estimator(estimator)
 
 

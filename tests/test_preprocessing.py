@@ -218,7 +218,7 @@ class TestUnknownLabels:
 
     def test_error_says_which_and_where(self):
         encoder = SyllableEncoder().fit(self.train)
-        expected = r"label 'z' \(sequence 1, timestep 1\), .* one of \['a', 'b', 'c'\]"
+        expected = r"X, sequence 1, timestep 1: .* one of \['a', 'b', 'c'\], got 'z'"
         with pytest.raises(ValueError, match=expected):
             encoder.transform(self.test)
 
@@ -241,22 +241,33 @@ class TestEncoderErrors:
         ("X", "error", "message"),
         [
             ("abc", ValueError, "got a string: 'abc'"),
-            (["abc", "abd"], ValueError, r"sequence 0 is the string 'abc': .* \[list\(text\)"),
-            ([["a"], "ab"], ValueError, "sequence 1 is the string 'ab'"),
-            ([], ValueError, "empty list"),
-            ([1, 2], ValueError, "sequence 0 has shape"),
-            ([["a"], np.zeros((2, 2))], ValueError, r"sequence 1 has shape \(2, 2\)"),
+            (
+                ["abc", "abd"],
+                ValueError,
+                r"X, sequence 0 .* got the string 'abc'. .* \[list\(text\)",
+            ),
+            ([["a"], "ab"], ValueError, "X, sequence 1 .* got the string 'ab'"),
+            ([], ValueError, "at least one sequence, got an empty list"),
+            ([1, 2], ValueError, "X, sequence 0 must be a 1-D array, got 1"),
+            (
+                [["a"], np.zeros((2, 2))],
+                ValueError,
+                r"X, sequence 1 must be a 1-D array, got shape \(2, 2\)",
+            ),
             (np.array(["a", "b"]), ValueError, r"1-D data of shape \(2,\). .* as \[X\]"),
             (np.zeros((2, 2, 2)), ValueError, r"3-D data of shape \(2, 2, 2\)"),
             ([[None, np.nan], [-1]], ValueError, r"2 sequence\(s\) and not one observed"),
-            (np.array([["a", np.inf]], object), ValueError, r"inf \(sequence 0, timestep 1\)"),
-            ([["a"], [1j, 2]], ValueError, "Complex data"),
+            (
+                np.array([["a", np.inf]], object),
+                ValueError,
+                "X, sequence 0, timestep 1: expected a label, .* got inf",
+            ),
             (
                 [["a"], sparse.csr_array([[1]])],
                 TypeError,
-                r"sequence 1 is sparse: pass sequence 1.to",
+                r"X, sequence 1 is sparse. Pass its toarray\(\)",
             ),
-            ([["a"], ["b", []]], TypeError, r"hashable, .* got \[\] \(sequence 1, timestep 1\)"),
+            ([["a"], ["b", []]], TypeError, r"hashable, .* got \[\] at X, sequence 1, timestep 1"),
         ],
     )
     def test_bad_input(self, X, error, message):
@@ -423,11 +434,23 @@ def test_states_in_every_form():
 @pytest.mark.parametrize(
     ("states", "error", "message"),
     [
-        ([[0, 1]], ValueError, "states has 1 sequences, but X has 2 sequences"),
-        ([[0], [1]], ValueError, "states of sequence 0 .* X has 2 runs there, got 1"),
-        ([[0, 1], [1, 0]], ValueError, "states of sequence 1 .* X has 1 runs there, got 2"),
-        ([[0, 1], "a"], TypeError, "states of sequence 1 must be numbers"),
-        ([[0, 1], [[0.5, 0.5]]], ValueError, r"states of sequence 1 .* got \(1, 2\)"),
+        ([[0, 1]], ValueError, r"states has 1 sequence\(s\), but transform\(X\) has 2"),
+        (
+            [[0], [1]],
+            ValueError,
+            r"states, sequence 0 has 1 timestep\(s\), but transform\(X\) has 2",
+        ),
+        (
+            [[0, 1], [1, 0]],
+            ValueError,
+            r"states, sequence 1 has 2 timestep\(s\), but transform\(X\) has 1",
+        ),
+        ([[0, 1], ["a"]], TypeError, r"states, sequence 1 must hold integers, got \['a'\]"),
+        (
+            [[0, 1], [[0.5, 0.5]]],
+            ValueError,
+            r"states, sequence 1 must be a 1-D array, got shape \(1, 2\)",
+        ),
         ("ab", TypeError, "must be an array or a list of arrays, got str"),
         (3, TypeError, "must be an array or a list of arrays, got int"),
     ],
@@ -440,12 +463,15 @@ def test_states_must_be_one_a_run(states, error, message):
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([np.array([0.5, 1])], "sequence 0, timestep 0 is 0.5"),
-        ([["a", "b"], ["c"]], "must hold integer syllables"),
-        ([["a", "b"], ["c", "d"]], "integer syllables, got the label 'a': .* SyllableEncoder"),
-        (np.array([["a", "b"]]), "integer syllables, got the label .*'a'"),
-        (np.array([[1, "b"]], object), "integer syllables, got the label 'b'"),
-        ([[1, 2], [3, None, "c"]], "must hold integer syllables"),
+        ([np.array([0.5, 1])], "sequence 0, timestep 0: expected an integer syllable .* got 0.5"),
+        ([["a", "b"], ["c"]], "sequence 0 must hold integers, .*SyllableEncoder"),
+        (
+            [["a", "b"], ["c", "d"]],
+            "could not convert string to float: 'a'. .* by hhmm.preprocessing.SyllableEncoder",
+        ),
+        (np.array([["a", "b"]]), "must hold integer syllables, got strings: .*'a'"),
+        (np.array([[1, "b"]], object), "could not convert string to float: 'b'. .*SyllableEncoder"),
+        ([[1, 2], [3, None, "c"]], r"sequence 1 must hold integers, got \[3, None, 'c'\]"),
         (np.array([0, 1]), "1-D data"),
         ("aab", "got a string"),
     ],

@@ -82,17 +82,17 @@ def fitted():
 def test_used_states_keep_their_colours(n_states):
     usage = np.full(n_states, 1.0)
     usage[[0, -1]] = 0.0, 0.009
-    colors = state_colors(plt, n_states, usage)
+    colors = state_colors(n_states, usage)
     assert [colors[0], colors[-1]] == [UNUSED_COLOR, UNUSED_COLOR]
     np.testing.assert_array_equal(
         [to_hex(color) for color in colors[1:-1]],
-        [to_hex(color) for color in state_colors(plt, n_states)[1:-1]],
+        [to_hex(color) for color in state_colors(n_states)[1:-1]],
     )
 
 
 def test_no_used_state_looks_unused_or_missing():
     for n_states in range(1, 41):
-        for color in state_colors(plt, n_states, np.ones(n_states)):
+        for color in state_colors(n_states, np.ones(n_states)):
             for gray in (UNUSED_COLOR, MISSING_COLOR):
                 assert np.abs(np.array(to_rgb(color)) - to_rgb(gray)).max() > 0.13, n_states
     assert np.abs(np.array(to_rgb(UNUSED_COLOR)) - to_rgb(MISSING_COLOR)).max() > 0.13

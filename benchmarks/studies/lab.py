@@ -6,15 +6,13 @@ most, and no state may take less than 1 % of the time.
 """
 
 import time
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import report
 from benchmarks.figures import RULE, verdict
-from benchmarks.studies._command import parse_arguments, write_results
 from benchmarks.studies._lab_mice import simulate
+from benchmarks.studies._study import run_study
 from hhmm import EfficientHHMM
 from hhmm.metrics import matched_accuracy, state_usage
 from hhmm.preprocessing import RunCollapser
@@ -67,7 +65,7 @@ class Fit(NamedTuple):
     seconds: float
 
 
-def measure(experiment, n_seeds, *, collapsed):
+def fit_all(experiment, n_seeds, *, collapsed):
     """Fit an experiment from the truth, then from each seed.
 
     Parameters
@@ -99,9 +97,7 @@ def measure(experiment, n_seeds, *, collapsed):
         init = {"init": truth} if seed is None else {}
         model = EfficientHHMM(n_states, random_state=seed or 0, **LEARNT, **init)
         began = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the verdict says the same
-            found = model.fit(X).predict(X)
+        found = model.fit(X).predict(X)
         seconds = time.perf_counter() - began
         if collapsed:
             found = collapser.expand(found, frames)
@@ -144,21 +140,16 @@ def make_table(results):
     return "\n".join(lines).rstrip()
 
 
-def main():
-    """Run the study."""
-    quick = parse_arguments("lab", __doc__.partition("\n")[0]).quick
-    machine = report.describe_machine()
+def measure(quick):
+    """Fit all experiments, and return the table."""
     results = {}
     for name, experiment in (QUICK if quick else EXPERIMENTS).items():
         for collapsed in (False, True):
             what = f"{name}, {'runs' if collapsed else 'frames'}"
             print(what, flush=True)
-            results[what] = measure(experiment, 2 if quick else N_SEEDS, collapsed=collapsed)
-    table = make_table(results)
-    print(table)
-    if not quick:
-        write_results("lab", machine, table)
+            results[what] = fit_all(experiment, 2 if quick else N_SEEDS, collapsed=collapsed)
+    return make_table(results)
 
 
 if __name__ == "__main__":
-    main()
+    run_study(__file__, __doc__, measure)

@@ -10,15 +10,13 @@ a fit may take 1.5 times as long at most.
 
 import statistics
 import time
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import report
 from benchmarks.figures import RULE, verdict
-from benchmarks.studies._command import parse_arguments, write_results
 from benchmarks.studies._lab_mice import simulate
+from benchmarks.studies._study import run_study, split_songs
 from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm.datasets import load_bengalese_finch, make_hhmm
@@ -52,13 +50,11 @@ class Comparison(NamedTuple):
     seconds: tuple
 
 
-def make_problems(*, quick):
+def make_problems(quick):
     """Yield the problems."""
     data = make_hhmm(200, 1000, random_state=0).X
     yield Problem("tutorial", 5, list(data[:160]), list(data[160:]))
-    songs = load_bengalese_finch().sequences
-    order = np.random.default_rng(0).permutation(len(songs))
-    train, test = ([songs[i] for i in part] for part in (order[:456], order[456:]))
+    train, test = split_songs(load_bengalese_finch().sequences)
     for n_states in (3,) if quick else range(2, 9):
         yield Problem(f"finch, {n_states} states", n_states, train, test)
     if quick:
@@ -118,11 +114,9 @@ def compare(problem, n_seeds):
         for i, settings in enumerate((fixed, LEARNT)):
             model = EfficientHHMM(problem.n_states, random_state=seed, **settings)
             began = time.perf_counter()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model.fit(problem.train)
-                seconds[i].append(time.perf_counter() - began)
-                scores[i].append(model.score_samples(problem.test, average=True).sum())
+            model.fit(problem.train)
+            seconds[i].append(time.perf_counter() - began)
+            scores[i].append(model.score_samples(problem.test, average=True).sum())
     if problem.self_transitions:
         n_transitions = sum(len(x) - 1 for x in problem.test)
     else:
@@ -159,20 +153,14 @@ def make_table(comparisons):
     return "\n".join(lines)
 
 
-def main():
-    """Run the study."""
-    quick = parse_arguments("learnt", __doc__.partition("\n")[0]).quick
-    machine = report.describe_machine()
+def measure(quick):
+    """Compare both models on all problems, and return the table."""
     comparisons = []
-    for problem in make_problems(quick=quick):
+    for problem in make_problems(quick):
         print(problem.name, flush=True)
         comparisons.append(compare(problem, 1 if quick else N_SEEDS))
-        print(comparisons[-1], flush=True)
-    table = make_table(comparisons)
-    print(table)
-    if not quick:
-        write_results("learnt", machine, table)
+    return make_table(comparisons)
 
 
 if __name__ == "__main__":
-    main()
+    run_study(__file__, __doc__, measure)

@@ -7,27 +7,27 @@ deviations, root mean square. Labels of draws are matched to one reference on bo
 """
 
 import time
-import warnings
 from typing import NamedTuple
 
-import arviz
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from numpyro.infer import MCMC, NUTS, init_to_value
 from scipy.linalg import helmert
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks import report
 from benchmarks.figures import RULE, verdict
-from benchmarks.studies._command import parse_arguments, write_results
+from benchmarks.studies._study import run_study, split_songs
 from benchmarks.studies.learnt import LEARNT
 from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm.datasets import load_bengalese_finch
+from hhmm.diagnostics import ess_bulk
 
 N_STATES, N_SYLLABLES = 3, 9
 TRANS_KAPPA = 1.0
-N_SONGS = 456
 MEAN_SHIFT, QUANTILE_SHIFT = 0.06, 0.15
 
 
@@ -66,9 +66,6 @@ def marginal_log_likelihood(pairs, probs, trans_probs):
 
 def model(pairs):
     """Declare the model for NumPyro."""
-    import numpyro  # here, so that the rest can be tested without it
-    import numpyro.distributions as dist
-
     to_syllables, to_states = helmert(N_SYLLABLES), helmert(N_STATES)
     b = numpyro.sample("b", dist.Normal().expand((N_SYLLABLES, N_SYLLABLES - 1)).to_event(2))
     c = numpyro.sample("c", dist.Normal().expand((N_STATES - 1, N_SYLLABLES - 1)).to_event(2))
@@ -90,15 +87,14 @@ def draw_by_nuts(songs, start, n_draws):
     n_draws : int
         Draws a chain.
     """
-    from numpyro.infer import MCMC, NUTS, init_to_value
-
     longest = max(map(len, songs))
     pairs = np.full((longest - 1, len(songs)), N_SYLLABLES**2)
     for i, x in enumerate(songs):
         pairs[: len(x) - 1, i] = x[:-1] * N_SYLLABLES + x[1:]
     values = {
-        "b": start.emission_base_ @ _between_bases(N_SYLLABLES),
-        "c": _between_bases(N_STATES).T @ start.emission_biases_ @ _between_bases(N_SYLLABLES),
+        # coordinates in the bases of `EfficientHHMM`, which are scipy's but for the sign
+        "b": -start.emission_base_,
+        "c": start.emission_biases_,
         "trans_probs": start.trans_probs_,
     }
     sampler = MCMC(
@@ -144,9 +140,9 @@ def draw_by_gibbs(songs, start, sampler, n_draws):
     probs = []
     for fit in fits:
         base, biases = fit.posterior_.emission_base[0], fit.posterior_.emission_biases[0]
-        to_syllables = _basis(N_SYLLABLES)
-        logits = base @ to_syllables.T
-        logits = logits[:, None] + (_basis(N_STATES) @ biases @ to_syllables.T)[:, :, None]
+        to_syllables, to_states = -helmert(N_SYLLABLES), -helmert(N_STATES)
+        logits = base @ to_syllables
+        logits = logits[:, None] + (to_states.T @ biases @ to_syllables)[:, :, None]
         probs.append(np.asarray(jax.nn.softmax(logits)))
     return Draws(f"hhmm, {sampler}", np.stack(probs), seconds)
 
@@ -160,12 +156,6 @@ def align(draws, reference):
     return draws._replace(probs=probs)
 
 
-def effective_draws(values):
-    """Return the bulk effective sample size along the first two axes."""
-    data = arviz.convert_to_dataset({"values": values})
-    return np.asarray(arviz.ess(data, method="bulk")["values"])
-
-
 def compare(draws, exact):
     """Return the shifts of means and quantiles in posterior standard deviations, rms.
 
@@ -177,7 +167,7 @@ def compare(draws, exact):
     ours, theirs = (d.probs.reshape(-1, *d.probs.shape[2:]) for d in (draws, exact))
     sd = theirs.std(0)
     shift = (ours.mean(0) - theirs.mean(0)) / sd
-    error = (ours.var(0) / effective_draws(draws.probs)) / sd**2 + 1 / effective_draws(exact.probs)
+    error = (ours.var(0) / ess_bulk(draws.probs)) / sd**2 + 1 / ess_bulk(exact.probs)
     quantiles = [np.quantile(values, (0.05, 0.95), axis=0) for values in (ours, theirs)]
     quantile_shift = (quantiles[0] - quantiles[1]) / sd
     return (
@@ -200,30 +190,13 @@ def count_draws_of_scales(songs, start, n_draws):
         name: np.concatenate([fit.posterior_.sigmas[name] for fit in fits])
         for name in fits[0].posterior_.sigmas
     }
-    return {name: float(effective_draws(values[..., None])[0]) for name, values in drawn.items()}
+    return {name: float(ess_bulk(values)) for name, values in drawn.items()}
 
 
-def _basis(n):
-    """Return the Helmert basis of `EfficientHHMM`, (n, n - 1)."""
-    basis = np.zeros((n, n - 1))
-    for r in range(1, n):
-        basis[:r, r - 1], basis[r, r - 1] = -1 / r, 1
-    return basis / np.linalg.norm(basis, axis=0)
-
-
-def _between_bases(n):
-    return _basis(n).T @ helmert(n).T
-
-
-def main():
-    """Run the study."""
-    quick = parse_arguments("posterior", __doc__.partition("\n")[0]).quick
-    machine = report.describe_machine()
-    warnings.simplefilter("ignore")
+def measure(quick):
+    """Draw with both samplers and with NUTS, and return the table."""
     n_draws = 100 if quick else 6000
-    songs = load_bengalese_finch().sequences
-    order = np.random.default_rng(0).permutation(len(songs))
-    songs = [songs[i] for i in order[:N_SONGS]]
+    songs, _ = split_songs(load_bengalese_finch().sequences)
     start = EfficientHHMM(N_STATES, trans_kappa=TRANS_KAPPA, random_state=0, **PUBLISHED).fit(songs)
     reference = start.syllable_trans_probs_
     exact = align(draw_by_nuts(songs, start, n_draws), reference)
@@ -247,11 +220,8 @@ def main():
         f"    {name:<24}{value:>8.0f}"
         for name, value in count_draws_of_scales(songs, start, n_draws).items()
     ]
-    table = "\n".join(lines)
-    print(table)
-    if not quick:
-        write_results("posterior", machine, table)
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    main()
+    run_study(__file__, __doc__, measure)

@@ -113,7 +113,7 @@ def sweeps_in_one_call(
                 functools.partial(halves.update_states, sequences=sequences, settings=settings),
                 settings.terms,
             )
-        trace = jax.tree.map(lambda all_, new: all_.at[i].set(new), trace, trace_of(chain))
+        trace = jax.tree.map(lambda values, new: values.at[i].set(new), trace, trace_of(chain))
         stops = has_stopped(before, chain, tol, number, stages, settings)
         return i + 1, stops, chain, _keep(draws, slots[i], chain), trace
 
@@ -244,4 +244,4 @@ def _keep(draws, slot, chain):
     if len(draws.log_joint) == 0:
         return draws
     kept = draw_of(chain)
-    return jax.tree.map(lambda all_, new: all_.at[slot].set(new, mode="drop"), draws, kept)
+    return jax.tree.map(lambda values, new: values.at[slot].set(new, mode="drop"), draws, kept)

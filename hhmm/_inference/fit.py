@@ -116,8 +116,8 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every):
         reports_each_sweep=bool(tasks),
         tol=NEVER if is_sampler else options.tol,
     )
-    starts_ = _make_starts(init, rng, checkpoint, checked.sequences, prepared, plan, options)
-    results, was_interrupted = _iterate(starts_, plan, options, checkpoint, tasks)
+    chain_starts = _make_starts(init, rng, checkpoint, checked.sequences, prepared, plan, options)
+    results, was_interrupted = _iterate(chain_starts, plan, options, checkpoint, tasks)
     fitted = _summarise(results, checked, prepared, options)
     if was_interrupted:
         message = convergence.describe_interrupt(
@@ -151,10 +151,12 @@ def _make_starts(init, rng, checkpoint, sequences, prepared, plan, options):
     return [old or start for old, start in zip(resumed, new, strict=True)]
 
 
-def _iterate(starts_, plan, options, checkpoint, tasks):
+def _iterate(chain_starts, plan, options, checkpoint, tasks):
     """Do the sweeps of all chains; return results, and whether the user interrupted."""
     n_iter = plan.n_iter
-    n_done = [0 if start.past is None else len(start.past.trace.log_joint) for start in starts_]
+    n_done = [
+        0 if start.past is None else len(start.past.trace.log_joint) for start in chain_starts
+    ]
     with Progress(plan.algorithm, n_iter, n_done, options.verbose) as progress:
 
         def report(i, n_done, log_joint, chain):
@@ -167,7 +169,10 @@ def _iterate(starts_, plan, options, checkpoint, tasks):
 
         with Interrupts() as interrupts:
             results = iterate_chains(
-                starts_, plan, [*map(listeners, range(len(starts_)))], lambda: interrupts.noted
+                chain_starts,
+                plan,
+                [*map(listeners, range(len(chain_starts)))],
+                lambda: interrupts.noted,
             )
     begun = [result for result in results if result is not None]
     # of a fit that was interrupted, chains that have come to where draws are kept, if any has

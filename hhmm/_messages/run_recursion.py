@@ -223,8 +223,8 @@ def backward_step(tables, evidence, cells, ends, predicted, weights):
     """
     n_states = len(tables.trans)
     following = jnp.where(ends, 1, propagate(evidence.T, tables.trans.T)).T
-    powers_ = tables.by_row[cells].reshape(-1, n_states, n_states)
-    both = weights[:, :, None] * powers_ * following[:, None, :]
+    of_cells = tables.by_row[cells].reshape(-1, n_states, n_states)
+    both = weights[:, :, None] * of_cells * following[:, None, :]
     smoothed = both.sum(axis=2)
     scale = 1 / total(smoothed.T)  # the normaliser of the run, up to rounding
     both, smoothed = both * scale[:, None, None], smoothed * scale[:, None]

@@ -80,8 +80,8 @@ def with_a_mode(priors):
     Below 1, a Dirichlet density is infinite where a probability is zero, and has no mode.
     """
     beta, stay = priors.trans_beta, priors.trans_beta + priors.trans_kappa
-    beta_ = np.maximum(beta, 1.0)
-    return priors._replace(trans_beta=beta_, trans_kappa=np.maximum(stay, 1.0) - beta_)
+    at_least_1 = np.maximum(beta, 1.0)
+    return priors._replace(trans_beta=at_least_1, trans_kappa=np.maximum(stay, 1.0) - at_least_1)
 
 
 def trans_mode(counts, priors, current):

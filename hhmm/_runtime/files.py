@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, and written by one process at a time."""
+"""Write files whole or not at all, and by one process at a time."""
 
 import contextlib
 import hashlib
@@ -7,8 +7,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-
-from hhmm._validation import shorten
 
 try:
     import fcntl
@@ -24,7 +22,7 @@ else:
 
 
 def digest(*arrays):
-    """Return SHA-256 of the bytes of arrays, one after the other."""
+    """Return the SHA-256 of the bytes of arrays, one after the other."""
     sha256 = hashlib.sha256()
     for array in arrays:
         sha256.update(np.ascontiguousarray(array).tobytes())
@@ -32,7 +30,7 @@ def digest(*arrays):
 
 
 def check_file(path, name):
-    """Refuse a path that no file can be written to; `name` is what the user calls it."""
+    """Raise an error where no file can be written to a path; `name` is the argument."""
     if path.is_dir():
         raise IsADirectoryError(f"{name} must be a file, but {path} is a folder")
     if path.exists() and not path.is_file():
@@ -41,7 +39,7 @@ def check_file(path, name):
 
 
 def check_parent(path):
-    """Refuse a path whose folder does not exist."""
+    """Raise FileNotFoundError where the folder of a path does not exist."""
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
 
@@ -57,37 +55,66 @@ def bring_to_disk(path):
         os.close(descriptor)
 
 
-def write_whole(path, write):
-    """Write a file aside, in the same folder, bring it to disk, and move it to its place.
+def write_files(writers):
+    """Write files aside, bring them to disk, and move them to their places.
+
+    So at no time there is half a file under a name that was asked for [1]_. If anything fails,
+    files and folders that are new are removed again; a file that had been replaced by then stays
+    replaced.
 
     Parameters
     ----------
-    path : Path
-        Not written by anyone else meanwhile, see `locked`.
-    write : callable
-        Writes to the binary file that it is given.
+    writers : dict of Path to callable
+        Writes to the binary file that it is given. Nothing else may write to these paths
+        meanwhile, see `locked`.
+
+    References
+    ----------
+    .. [1] Pillai, T. S., Chidambaram, V., Alagappan, R., et al. (2014). All file systems are
+       not created equal: on the complexity of crafting crash-consistent applications. 11th
+       USENIX Symposium on Operating Systems Design and Implementation, 433-448.
     """
-    aside = path.with_name(f".{path.name}.part")
+    # hidden, so that no loader takes what is not finished for a recording
+    asides = {path: path.with_name(f".{path.name}.part") for path in writers}
+    new_files, new_folders = [], []
     try:
-        aside.unlink(missing_ok=True)  # of a process that was killed
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with open(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        for path, write in writers.items():
+            for folder in reversed([p for p in path.parents if not p.exists()]):
+                folder.mkdir()
+                new_folders.append(folder)
+            asides[path].unlink(missing_ok=True)  # of a process that was killed
+            descriptor = os.open(asides[path], os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            with open(descriptor, "w+b") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, aside in asides.items():
+            is_new = not path.exists()
+            os.replace(aside, path)
+            if is_new:
+                new_files.append(path)
+        for folder in {path.parent for path in writers}:
+            bring_to_disk(folder)
     except BaseException:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+        for path in [*asides.values(), *new_files]:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        for folder in reversed(new_folders):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise
-    bring_to_disk(path.parent)
+
+
+def write_whole(path, write):
+    """Write one file; see `write_files`."""
+    write_files({path: write})
 
 
 @contextlib.contextmanager
 def locked(path):
-    """Keep every other process and thread out of such a block.
+    """Keep all other processes and threads out of such a block while this one runs.
 
-    A file ``.<name>.lock`` beside the path is held. The system lets go of it when a process
+    A file ``.<name>.lock`` beside the path is locked. The system unlocks it when the process
     ends, however it ends.
 
     Parameters
@@ -97,7 +124,7 @@ def locked(path):
     Raises
     ------
     BlockingIOError
-        If another one is in such a block.
+        If another process or thread is in such a block.
     """
     lock = path.with_name(f".{path.name}.lock")
     descriptor = _acquire(lock, path)
@@ -127,7 +154,7 @@ def _acquire(lock, path):
             ) from error
         except OSError as error:  # a file system without locks
             warnings.warn(
-                f"{path} cannot be locked ({error}): see to it that nothing else writes to it",
+                f"{path} cannot be locked ({error}). Make sure that nothing else writes to it",
                 stacklevel=2,
             )
             return descriptor
@@ -139,17 +166,17 @@ def _acquire(lock, path):
 
 
 def absolute(path, name):
-    """Return the path, links followed, so that what a link points to is replaced and not the link.
+    """Return the path with links followed, so that their target is replaced and not the link.
 
     Parameters
     ----------
     path : str or path-like
     name : str
-        Of the argument, for the error.
+        Name of the argument, for the error.
     """
     try:
         return Path(path).resolve()
     except TypeError:
-        raise TypeError(f"{name} must be a path of a file, got {shorten(path)}") from None
+        raise TypeError(f"{name} must be a path of a file, got {path!r}") from None
     except (ValueError, OSError, RuntimeError) as error:  # no such name, links in a circle
         raise ValueError(f"{name} must be a path of a file, got {path!r}: {error}") from error

@@ -1,1 +1,1 @@
-"""What the user gave: read once, kept in one container, laid out in lanes or runs."""
+"""Read what the user gave, keep it in one container, and lay it out in lanes or runs."""

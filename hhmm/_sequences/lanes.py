@@ -1,4 +1,4 @@
-"""Host side: lay sequences out for the kernels, and results back out as the input was.
+"""Lay sequences out for the kernels, and results in the form of the input.
 
 Sequences are laid end to end in lanes as long as the longest sequence, the
 longest first and each into the lane with the most room left. A scan step costs
@@ -67,7 +67,7 @@ def pack(sequences, n_syllables, *, self_transitions=True):
 
 
 def pair_codes(sequences, n_syllables, *, self_transitions=True):
-    """Pair codes of all sequences, one after the other.
+    """Return the pair codes of all sequences, one after the other.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def pair_codes(sequences, n_syllables, *, self_transitions=True):
 
 
 def unpack(parts, index, layout, *, fill):
-    """Results in the form of the input.
+    """Return results in the form of the input.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def unpack(parts, index, layout, *, fill):
 
 
 def sum_by_sequence(parts, index):
-    """Sums over each sequence, (n_sequences,), 0 for an empty one; parts as for `unpack`."""
+    """Sum over each sequence, (n_sequences,); 0 for an empty one. Parts are as for `unpack`."""
     flat, begins = _lane_after_lane(parts, index)
     return np.array(
         [flat[begin : begin + n].sum() for begin, n in zip(begins, index.lengths, strict=True)]
@@ -134,7 +134,7 @@ def sum_by_sequence(parts, index):
 
 
 def _lane_after_lane(parts, index):
-    """All lanes end to end, so that a sequence may go on in the next one; where each begins."""
+    """Lay lanes end to end, since a sequence may span several; return also where each begins."""
     n_steps, trailing = len(parts[0]), parts[0].shape[1:-1]
     flat = np.concatenate([np.moveaxis(np.asarray(part), -1, 0) for part in parts])
     return flat.reshape(-1, *trailing), index.lanes * n_steps + index.offsets
@@ -163,7 +163,7 @@ def assign_lanes(lengths):
 
 
 def round_up(n):
-    """The next number that is a multiple of a sixteenth of the power of two below it."""
+    """Return the next number that is a multiple of a sixteenth of the power of two below it."""
     grain = 1 << max(0, int(n).bit_length() - 5)
     return -(-n // grain) * grain
 
@@ -171,16 +171,12 @@ def round_up(n):
 # Of each group, at least: the width of a step, lanes * states, or lanes * states * states where a
 # step is a run and reads a matrix; and widths of all steps.
 MIN_GROUP_WIDTH = 300
-
-
 MIN_GROUP_WIDTH_OF_RUNS = 1000
-
-
 MIN_GROUP_WORK = 400_000
 
 
 def n_groups(data, n_states, n_at_once):
-    """How many groups to compute at the same time.
+    """Return how many groups to compute at the same time.
 
     At most the number of cores that joblib grants: one inside of its worker processes. One
     on an accelerator.
@@ -203,7 +199,7 @@ def n_groups(data, n_states, n_at_once):
 
 
 def join(states, n_lanes):
-    """The states of groups, as drawn, as those of all lanes.
+    """Join the drawn states of groups to those of all lanes.
 
     Parameters
     ----------
@@ -265,7 +261,7 @@ def _split_runs(runs, n_groups):
 
 
 def _parts(packed, n_groups, fill):
-    """For each group, the number of its first lane and the fields that have lanes."""
+    """Yield the number of the first lane of each group, and its fields that have lanes."""
     fill = {"starts": True, "inside": False, **fill}
     n_lanes = packed.pairs.shape[1]
     width = -(-n_lanes // n_groups)

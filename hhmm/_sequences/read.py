@@ -1,81 +1,66 @@
-"""Read what the user gave: X, states, masks and labels."""
+"""Read what the user gave: X, states, masks and labels.
 
-import numbers
+Every accepted form becomes a `Ragged`: the values of all sequences laid end to end, with the form
+of the input, in which results are given back. Missing timesteps become -1.
+"""
+
 import warnings
-from typing import NamedTuple
+from numbers import Integral
 
 import numpy as np
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import validate_data
 
+from hhmm._sequences.ragged import MISSING, Layout, Ragged, raise_at_first, to_integers
 from hhmm._sequences.runs import quantiles
-from hhmm._validation import as_objects, count_dims, fill_missing, shorten, to_array
-
-MISSING = -1
-
+from hhmm._validation import count_dims, fill_missing, shorten, to_array
 
 # pairs of syllables are numbered in 32 bits
 MAX_SYLLABLES = 46_340
-
-
-_LARGEST_LABEL = np.iinfo(np.int32).max - 1
-
-
+# A result with more entries than this was indexed by something that is no state.
+MAX_ENTRIES = 10_000_000
+# A state that takes a smaller fraction of the timesteps is unused.
+UNUSED_BELOW = 0.01
+# timesteps: syllables that are held so long on average are frames rather than events
+LONG_RUN = 3.0
 # Shares of labels that never occur above which a fit warns. In simulations a quarter cost nothing,
 # a half cost a state.
 _MOST_UNUSED = 0.1
-
-
 _MOST_UNUSED_OF_GIVEN = 0.5
-
-
-_RAVEL = "If it is one sequence, pass [numpy.ravel(X)]"
-
-
 # of the transitions that there would be without gaps; a fit with fewer warns
 _FEWEST_TRANSITIONS = 0.5
-
-
-# timesteps: syllables that are held so long on average are frames rather than events
-LONG_RUN = 3.0
-
-
 # transitions of a syllable to itself that must be expected by chance before having none means that
 # runs were collapsed
 _FEWEST_BY_CHANCE = 5.0
-
-
 # factor between mean runs from which two data sets differ in form; and runs needed to say so
 _OTHER_RUNS = 2.0
-
-
 _FEWEST_RUNS = 20
+
+_EXPECTED = (
+    "a 2-D array of integer syllables of shape (n_sequences, n_timesteps), or a list of 1-D "
+    "arrays, one a sequence"
+)
+_RAVEL = "If it is one sequence, pass [numpy.ravel(X)]"
+ENCODE = "Encode labels as 0, 1, ... first, for example by hhmm.preprocessing.SyllableEncoder"
+# what to do about what scikit-learn refuses
+_ADVICE = {
+    "could not convert string": ENCODE,
+    "features, but": "A feature is a timestep here: a model fitted to a 2-D array takes 2-D arrays "
+    "of as many timesteps. Give sequences of other lengths as a list of 1-D arrays",
+}
 
 
 class DoubtfulDataWarning(UserWarning):
     """The data can be fitted, but most likely they should be brought to another form first."""
 
 
-class Layout(NamedTuple):
-    """The form of the input."""
-
-    is_array: bool  # True: 2-D array (n_sequences, n_timesteps); False: list
-    n_timesteps: np.ndarray  # (n_sequences,) int64, before trailing missing timesteps are cut
-
-
-class Checked(NamedTuple):
-    """Checked input."""
-
-    sequences: list  # 1-D int32 arrays, -1 where missing, ending at the last observed timestep
-    layout: Layout
-
-
 def check_sequences(estimator, X, *, mask=None, reset):
-    """Check X and mask, and bring them to a list of sequences.
+    """Read X and mask.
 
     Parameters
     ----------
     estimator : EfficientHHMM
-        Gets ``n_features_in_`` where `reset` and X is 2-D; is held to it otherwise.
+        Gets ``n_features_in_`` where `reset` and X is 2-D; else X must have as many columns.
     X : 2-D array-like of shape (n_sequences, n_timesteps), or list of 1-D array-likes
     mask : array-like of bool of the shape of X, optional
         False marks a missing timestep; 2-D X only.
@@ -84,24 +69,206 @@ def check_sequences(estimator, X, *, mask=None, reset):
 
     Returns
     -------
-    checked : Checked
+    ragged : Ragged
+        int32 codes, -1 where missing; each sequence ends at its last observed timestep.
     """
-    if isinstance(X, (str, bytes)):
-        raise ValueError(f"X must be {_EXPECTED}, got a string: {shorten(X)}")
-    if getattr(X, "ndim", None) == 1 and hasattr(X, "to_numpy"):
-        X = X.to_numpy()  # a pandas Series, one sequence an item
+    X = open_series(X)
     if is_list_of_sequences(X):
         if mask is not None:
             raise ValueError(
-                "mask goes with a 2-D X only; X is a list of sequences. Write missing timesteps "
-                "into the sequences as -1 or NaN instead"
+                "mask goes with a 2-D X only, but X is a list of sequences. Write missing "
+                "timesteps into the sequences as -1 or NaN instead"
             )
         if reset:
-            # a list has no number of features: forget what an earlier fit on an array set
-            vars(estimator).pop("n_features_in_", None)
-            vars(estimator).pop("feature_names_in_", None)
-        return _check_list(X)
-    return _check_array(estimator, X, mask, reset)
+            forget_columns(estimator)
+        if len(X) and count_dims(X[0]) == 0:
+            raise ValueError(
+                f"X must be {_EXPECTED}, got a list of {len(X)} single values. Reshape your data: "
+                "wrap a single sequence as [X]"
+            )
+        ragged, missing = read_values(X, "X", error=ValueError, hint=f". {ENCODE}"), None
+    else:
+        ragged, missing = _read_array(estimator, X, mask, reset)
+    codes = to_integers(
+        ragged.values,
+        np.int32,
+        ragged.locator("X"),
+        expected="an integer syllable (negative or NaN: missing)",
+    )
+    if missing is not None:
+        codes[missing] = MISSING
+    ragged = ragged._replace(values=codes)
+    return ragged.cut(ragged.n_used)
+
+
+def open_series(X):
+    """Return a pandas Series as an array, and refuse a string."""
+    if isinstance(X, (str, bytes)):
+        raise ValueError(f"X must be {_EXPECTED}, got a string: {shorten(X)}")
+    is_series = getattr(X, "ndim", None) == 1 and hasattr(X, "to_numpy")
+    return X.to_numpy() if is_series else X
+
+
+def is_list_of_sequences(X):
+    """Return whether X is a list, a tuple, or a 1-D object array of sequences."""
+    if isinstance(X, np.ndarray) and not isinstance(X, np.ma.MaskedArray):
+        return X.dtype == object and X.ndim == 1 and X.size > 0 and count_dims(X[0]) > 0
+    return isinstance(X, (list, tuple))
+
+
+def forget_columns(estimator):
+    """Forget what an earlier fit on an array set: a list has no number of features."""
+    vars(estimator).pop("n_features_in_", None)
+    vars(estimator).pop("feature_names_in_", None)
+
+
+def check_2d(X, expected=_EXPECTED):
+    """Raise ValueError where X is not 2-D."""
+    shape = tuple(X.shape if hasattr(X, "shape") else to_array(X, f"X must be {expected}").shape)
+    if len(shape) != 2:
+        got = f"{len(shape)}-D data of shape {shape}" if shape else type(X).__name__
+        advice = (
+            ". Reshape your data: wrap a single sequence as [X], or as X.reshape(1, -1)"
+            if len(shape) == 1
+            else ""
+        )
+        raise ValueError(f"X must be {expected}, got {got}{advice}")
+
+
+def _read_array(estimator, X, mask, reset):
+    """Return a 2-D X, and which of its timesteps are missing."""
+    check_2d(X)
+    missing = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
+    values = numeric_array(estimator, X if missing is None else X.filled(0), reset=reset)
+    if mask is not None:
+        expectation = "mask must be boolean, True where the timestep is observed"
+        mask = to_array(mask, expectation)
+        if mask.shape != values.shape:
+            raise ValueError(f"mask has shape {mask.shape}, but X has shape {values.shape}")
+        if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
+            raise ValueError(f"{expectation}, got {shorten(mask)}")
+        hidden = ~mask.astype(bool)
+        missing = hidden if missing is None else missing | hidden
+    if missing is not None:
+        values, missing = np.where(missing, values.dtype.type(0), values), missing.ravel()
+    return _of_rows(values), missing
+
+
+def numeric_array(estimator, X, *, reset=True):
+    """Return X as a 2-D array of numbers, by scikit-learn, which keeps the names of columns."""
+    if getattr(getattr(X, "dtype", None), "kind", None) in ("U", "S"):
+        raise ValueError(f"X must hold integer syllables, got strings: {shorten(X)}. {ENCODE}")
+    if isinstance(X, np.ndarray):
+        X = fill_missing(X, np.nan)
+    elif hasattr(X, "select_dtypes") and X.select_dtypes(["object", "string"]).shape[1]:
+        # a pandas DataFrame; scikit-learn fails on NA
+        X = X.astype(object).where(X.notna(), np.nan)
+    try:
+        return validate_data(estimator, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+    except OverflowError as error:
+        raise ValueError(f"X must be {_EXPECTED}, got {shorten(X)}: {error}") from error
+    except ValueError as error:
+        for reason, advice in _ADVICE.items():
+            if reason in str(error):
+                raise ValueError(f"{str(error).rstrip('.')}. {advice}") from error
+        raise
+
+
+def read_states(states, name, dtype=np.int64):
+    """Return states as `Ragged` of integers, negative where there is none."""
+    ragged = read_values(states, name)
+    return ragged._replace(values=to_integers(ragged.values, dtype, ragged.locator(name)))
+
+
+def read_values(values, name, *, n_axes=1, missing=MISSING, error=TypeError, hint=""):
+    """Return numbers in any of three forms as `Ragged`.
+
+    Parameters
+    ----------
+    values : array, or list of arrays
+        One sequence, of `n_axes` axes; all sequences, with one more; or a list of sequences.
+    name : str
+        Name of the argument, for errors.
+    n_axes : int
+    missing : scalar
+        Value of what is masked, None, NaN in an array of objects, or pandas' missing values.
+    error, hint
+        Class and end of the error about what are no numbers.
+    """
+    if not isinstance(values, list | tuple):
+        values = as_array(values, name, missing)
+        if values.ndim == 1 and values.dtype == object:
+            values = list(values)  # of sequences
+    if isinstance(values, list | tuple) and len(values) and count_dims(values[0]) >= n_axes:
+        rows = []
+        for i, row in enumerate(values):
+            name_of_row = f"{name}, sequence {i}"
+            row = as_array(as_row(row, name_of_row, n_axes), name_of_row, missing)
+            _check_kind(row, name_of_row, error, hint)
+            rows.append(row)
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        # An empty list becomes a float array: left in, it would turn all labels into floats.
+        filled = [row for row in rows if row.size] or [np.empty((0, *rows[0].shape[1:]), np.int64)]
+        if len({row.shape[1:] for row in filled}) > 1:
+            shapes = sorted({row.shape[1:] for row in filled})
+            raise ValueError(f"{name} must have as many columns in all sequences, got {shapes}")
+        return Ragged(np.concatenate(filled), lengths, Layout(False, lengths))
+    values = as_array(values, name, missing)
+    if values.ndim == 0:
+        raise TypeError(
+            f"{name} must be an array or a list of arrays, got a single "
+            f"{type(values.item()).__name__}"
+        )
+    if len(values) == 0:
+        raise ValueError(f"{name} must hold at least one sequence, got an empty {name}")
+    if values.ndim not in (n_axes, n_axes + 1):
+        raise ValueError(
+            f"{name} must be {n_axes}-D, {n_axes + 1}-D (n_sequences, n_timesteps, ...) or a list "
+            f"of {n_axes}-D arrays, got an array of shape {values.shape}"
+        )
+    _check_kind(values, name, error, hint)
+    if values.ndim == n_axes:
+        lengths = np.array([len(values)])
+        return Ragged(values, lengths, Layout(False, lengths))
+    return _of_rows(values)
+
+
+def _check_kind(values, name, error, hint):
+    if values.dtype.kind not in "biuf" and values.size:
+        raise error(
+            f"{name} must hold integers, got {shorten(values)} of dtype {values.dtype}{hint}"
+        )
+
+
+def _of_rows(values):
+    """Return an array of shape (n_sequences, n_timesteps, ...) as `Ragged`."""
+    lengths = np.full(len(values), values.shape[1])
+    return Ragged(values.reshape(-1, *values.shape[2:]), lengths, Layout(True, lengths))
+
+
+def as_row(row, name, n_axes=1):
+    """Return one sequence of a list as an array, masked where it was."""
+    if hasattr(row, "toarray"):
+        raise TypeError(f"{name} is sparse. Pass its toarray()")
+    array = to_array(row, f"{name} must be a {n_axes}-D array")
+    if array.ndim != n_axes:
+        got = f"shape {array.shape}" if array.ndim else shorten(row)
+        raise ValueError(f"{name} must be a {n_axes}-D array, got {got}")
+    return row if isinstance(row, np.ma.MaskedArray) else array
+
+
+def as_array(values, name, missing=MISSING):
+    """Return an array of numbers, with `missing` where an entry is masked or missing."""
+    if isinstance(values, np.ma.MaskedArray):
+        # Unsigned integers cannot hold the -1.
+        signed = values.astype(np.int64) if values.dtype.kind in "bu" else values
+        return signed.filled(missing)
+    array = to_array(values, f"{name} must be an array of numbers")
+    if array.dtype == object and array.size and count_dims(array.flat[0]) == 0:
+        # a list of plain Python numbers has their type
+        plain = np.array(fill_missing(array, missing).tolist())
+        return plain if plain.dtype.kind in "biuf" else array
+    return array
 
 
 def check_labels(sequences, n_syllables, *, origin):
@@ -115,12 +282,85 @@ def check_labels(sequences, n_syllables, *, origin):
             )
 
 
+def check_states(states, layout, lengths, n_states, *, name):
+    """Return initial states, of the given name, that fit X.
+
+    Parameters
+    ----------
+    states : array-like or list of array-likes, in the form of X
+    layout : Layout
+    lengths : list of int
+        Timesteps of each sequence up to its last observed one.
+    n_states : int
+    name : str
+
+    Returns
+    -------
+    states : list of 1-D int32 arrays of `lengths`
+    """
+    ragged = read_states(states, name)
+    check_same_lengths(ragged.lengths, layout.n_timesteps, name, "X")
+    ragged = ragged.cut(np.asarray(lengths))
+    raise_at_first(
+        (ragged.values < 0) | (ragged.values >= n_states),
+        ragged.values,
+        ragged.locator(name),
+        f"a state from 0 to {n_states - 1}, also where the syllable is missing",
+    )
+    return ragged._replace(values=ragged.values.astype(np.int32)).sequences
+
+
+def check_same_lengths(lengths, expected, name, other):
+    """Raise ValueError where two arguments differ in sequences or timesteps."""
+    if len(lengths) != len(expected):
+        raise ValueError(
+            f"{name} has {len(lengths)} sequence(s), but {other} has {len(expected)} sequence(s)"
+        )
+    different = np.flatnonzero(lengths != expected)
+    if different.size:
+        i = different[0]
+        raise ValueError(
+            f"{name}, sequence {i} has {lengths[i]} timestep(s), but {other} has {expected[i]}"
+        )
+
+
+def check_n_states(n_states, ragged):
+    """Return `n_states`, by default the largest label plus one."""
+    labels = ragged.values
+    if n_states is None:
+        largest = int(labels.max(initial=-1))
+        if largest < 0:
+            raise ValueError(
+                "states must hold a state (an integer >= 0) if n_states is None, "
+                f"got none in {labels.size} timesteps"
+            )
+        check_entries(largest + 1, label=largest, name="states", result="there is one result")
+        return largest + 1
+    check_scalar(n_states, "n_states", Integral, min_val=1, max_val=MAX_ENTRIES)
+    raise_at_first(
+        labels >= n_states,
+        labels,
+        ragged.locator("states"),
+        f"a state below n_states={n_states}",
+    )
+    return int(n_states)
+
+
+def check_entries(n_entries, *, label, name, result):
+    """Refuse to allocate by a label that numbers something else than states."""
+    if n_entries > MAX_ENTRIES:
+        raise ValueError(
+            f"{result} for each label from 0 to the largest, too many for the label {label} in "
+            f"{name}. Number the labels 0, 1, ... first, for example with np.unique"
+        )
+
+
 def check_fit_data(checked, n_syllables, n_states):
     """Check that there is enough to fit, and that labels are below `n_syllables`.
 
     Parameters
     ----------
-    checked : Checked
+    checked : Ragged
     n_syllables : int or None
         None takes the largest label plus one.
     n_states : int
@@ -131,17 +371,13 @@ def check_fit_data(checked, n_syllables, n_states):
     empty : ndarray of int
         Indices of the sequences without an observed timestep.
     """
-    sequences = checked.sequences
-    lengths = np.array([len(sequence) for sequence in sequences])
-    if not lengths.any():
-        raise ValueError(
-            f"X has {len(lengths)} sequence(s) and not one observed timestep: all is missing"
-        )
+    sequences, lengths = checked.sequences, checked.lengths
+    check_observed(checked)
     if n_syllables is None:
-        largest = max(int(sequence.max()) for sequence in sequences if len(sequence))
+        largest = int(checked.values.max())
         if largest >= MAX_SYLLABLES:
             raise ValueError(
-                f"X contains syllable {largest}: expected labels below {MAX_SYLLABLES}. {_ENCODE}"
+                f"X contains syllable {largest}: expected labels below {MAX_SYLLABLES}. {ENCODE}"
             )
         n_syllables = largest + 1
     else:
@@ -164,8 +400,19 @@ def check_fit_data(checked, n_syllables, n_states):
     return int(n_syllables), np.flatnonzero(lengths == 0)
 
 
+def check_observed(ragged):
+    """Raise ValueError where all is missing."""
+    if not len(ragged.values) or not (ragged.values >= 0).any():
+        raise ValueError(
+            f"X has {len(ragged.lengths)} sequence(s) and not one observed timestep: all is missing"
+        )
+
+
 def count_transitions(sequences, *, self_transitions=True):
-    """Number of observed transitions of each sequence, (n_sequences,); without those to itself."""
+    """Count the observed transitions of each sequence, (n_sequences,).
+
+    Transitions of a syllable to itself are left out unless `self_transitions`.
+    """
 
     def count(before, after):
         observed = (before >= 0) & (after >= 0)
@@ -175,21 +422,21 @@ def count_transitions(sequences, *, self_transitions=True):
 
 
 def mean_run_length(sequences):
-    """Mean number of timesteps that a syllable is held; NaN where nothing is observed."""
+    """Return the mean number of timesteps that a syllable is held; NaN if nothing is observed."""
     n_observed = sum(int(np.count_nonzero(x >= 0)) for x in sequences)
     n_held = sum(int(np.count_nonzero((x[1:] == x[:-1]) & (x[1:] >= 0))) for x in sequences)
     return n_observed / (n_observed - n_held) if n_observed else np.nan
 
 
 def _is_collapsed(sequences):
-    """Whether no syllable follows itself, where some would by chance."""
+    """Return whether no syllable follows itself, where some would by chance."""
     n_used = np.bincount(np.concatenate([x[x >= 0] for x in sequences]))
     by_chance = np.sum((n_used / n_used.sum()) ** 2) * count_transitions(sequences).sum()
     return mean_run_length(sequences) == 1 and by_chance >= _FEWEST_BY_CHANCE
 
 
 def resolve_self_transitions(self_transitions, sequences):
-    """Whether a syllable that follows itself is an emission; decides ``"auto"`` by the data.
+    """Decide whether a syllable that follows itself is an emission: ``"auto"`` by the data.
 
     Parameters
     ----------
@@ -236,7 +483,7 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given, self_transi
 
     Parameters
     ----------
-    checked : Checked
+    checked : Ragged
     n_syllables : int
     empty : ndarray of int
         Indices of the sequences without an observed timestep.
@@ -297,7 +544,7 @@ def warn_of_other_runs(checked, mean_run, self_transitions, *, stacklevel):
 
     Parameters
     ----------
-    checked : Checked
+    checked : Ragged
     mean_run : float or None
         Mean number of timesteps that a syllable was held in the data of the fit, None if unknown.
     self_transitions : bool
@@ -348,322 +595,6 @@ def check_holding_times(holding_times, n_syllables):
     return quantiles(rows)
 
 
-def check_states(states, layout, lengths, n_states, *, name):
-    """Check initial states, of the given name, against the form of X.
-
-    Returns
-    -------
-    states : list of 1-D int32 arrays, of the `lengths` of the packed sequences
-    """
-    expected = layout.n_timesteps
-    if isinstance(states, np.ndarray) and states.ndim == 2 and states.dtype != object:
-        rows = list(states)
-    else:
-        expectation = f"{name} must hold one state a timestep"
-        rows = [to_array(row, f"{expectation}: sequence {i}") for i, row in enumerate(states)]
-    if len(rows) != len(expected):
-        raise ValueError(
-            f"{name} has states for {len(rows)} sequences, but X has {len(expected)} sequences"
-        )
-    checked = []
-    for i, (row, n_timesteps, length) in enumerate(zip(rows, expected, lengths, strict=True)):
-        if row.shape != (n_timesteps,):
-            raise ValueError(
-                f"{name} must hold one state a timestep: sequence {i} of X has shape "
-                f"({n_timesteps},), its states have shape {row.shape}"
-            )
-        row = _to_integers(row[:length], f"{name}, sequence {i}", what="states")
-        if length and (row.min() < 0 or row.max() >= n_states):
-            t = int(np.argmax((row < 0) | (row >= n_states)))
-            raise ValueError(
-                f"{name} holds state {row[t]} (sequence {i}, timestep {t}): expected states "
-                f"0 to {n_states - 1}, also where the syllable is missing"
-            )
-        checked.append(row)
-    return checked
-
-
-_EXPECTED = (
-    "a 2-D array of integer syllables of shape (n_sequences, n_timesteps), "
-    "or a list of 1-D arrays, one a sequence"
-)
-
-
-def is_list_of_sequences(X):
-    """Lists, tuples and 1-D object arrays whose items are sequences or masked arrays."""
-    if isinstance(X, np.ndarray) and not isinstance(X, np.ma.MaskedArray):
-        return (
-            X.dtype == object
-            and X.ndim == 1
-            and X.size > 0
-            and not any(count_dims(item) == 0 for item in X)
-        )
-    return isinstance(X, (list, tuple))
-
-
-def _check_list(X):
-    if len(X) == 0:
-        raise ValueError("X is an empty list: expected at least one sequence")
-    if all(isinstance(item, numbers.Number) for item in fill_missing(as_objects(X), np.nan)):
-        raise ValueError(
-            f"X must be {_EXPECTED}, got a list of {len(X)} numbers. Reshape your data: "
-            "wrap a single sequence as [X]"
-        )
-    sequences, n_timesteps = [], []
-    for i, item in enumerate(X):
-        name = f"sequence {i}"
-        if hasattr(item, "toarray"):
-            raise TypeError(f"X must be dense, but {name} is sparse: pass {name}.toarray()")
-        missing = np.ma.getmask(item) if isinstance(item, np.ma.MaskedArray) else None
-        values = to_array(item, f"{name} must be a 1-D array of integers")
-        if values.ndim != 1:
-            raise ValueError(
-                f"every sequence of the list X must be 1-D, but {name} has shape {values.shape}"
-            )
-        codes = _to_integers(values, name, missing=missing)
-        n_timesteps.append(len(codes))
-        observed = np.flatnonzero(codes >= 0)
-        sequences.append(codes[: observed[-1] + 1] if observed.size else codes[:0])
-    return Checked(sequences, Layout(False, np.array(n_timesteps)))
-
-
-def _check_array(estimator, X, mask, reset):
-    shape = tuple(X.shape if hasattr(X, "shape") else to_array(X, f"X must be {_EXPECTED}").shape)
-    n_dims = len(shape)
-    if n_dims != 2:
-        advice = (
-            ". Reshape your data: wrap a single sequence as [X], or as X.reshape(1, -1)"
-            if n_dims == 1
-            else ""
-        )
-        got = f"{n_dims}-D data of shape {shape}" if n_dims else f"{type(X).__name__}"
-        raise ValueError(f"X must be {_EXPECTED}, got {got}{advice}")
-    missing = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
-    dtype = getattr(X, "dtype", None)
-    if dtype is not None and getattr(dtype, "kind", "") in "US":
-        raise ValueError(f"X must hold integer syllables, got strings: {shorten(X)}. {_ENCODE}")
-    values = numeric_array(estimator, X if missing is None else X.filled(0), reset=reset)
-    if mask is not None:
-        expectation = "mask must be boolean, True where the timestep is observed"
-        mask = to_array(mask, expectation)
-        if mask.dtype == object:
-            mask = to_array(mask, expectation, np.float64)
-        if mask.shape != values.shape:
-            raise ValueError(f"mask has shape {mask.shape}, but X has shape {values.shape}")
-        if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
-            raise ValueError(f"{expectation}, got {shorten(mask)}")
-        missing = ~mask.astype(bool) if missing is None else missing | ~mask.astype(bool)
-    codes = _to_integers(values, "X", missing=missing)
-    observed = codes >= 0
-    n_sequences, n_timesteps = codes.shape
-    ends = np.where(observed.any(axis=1), n_timesteps - observed[:, ::-1].argmax(axis=1), 0)
-    sequences = [row[:end] for row, end in zip(codes, ends, strict=True)]
-    return Checked(sequences, Layout(True, np.full(n_sequences, n_timesteps)))
-
-
-def numeric_array(estimator, X, *, reset=True):
-    """X as a 2-D array of numbers, by scikit-learn, which keeps the names of its columns."""
-    if isinstance(X, np.ndarray):
-        X = fill_missing(X, np.nan)
-    elif hasattr(X, "select_dtypes") and X.select_dtypes(["object", "string"]).shape[1]:
-        X = X.astype(object).where(
-            X.notna(), np.nan
-        )  # a pandas DataFrame; scikit-learn fails on NA
-    try:
-        return validate_data(
-            estimator,
-            X,
-            reset=reset,
-            dtype="numeric",
-            ensure_all_finite=False,
-            ensure_min_samples=1,
-            ensure_min_features=1,
-        )
-    except (TypeError, MemoryError):
-        raise
-    except Exception as error:
-        for reason, advice in _ADVICE.items():
-            if reason in str(error):
-                raise ValueError(f"{str(error).rstrip('.')}. {advice}") from error
-        if isinstance(error, ValueError):
-            raise
-        raise ValueError(f"X must be {_EXPECTED}, got {shorten(X)}: {error}") from error
-
-
-_ENCODE = "Encode labels as 0, 1, ... first, for example by hhmm.preprocessing.SyllableEncoder"
-
-
-# what to do about what scikit-learn refuses
-_ADVICE = {
-    "could not convert string": _ENCODE,
-    "features, but": "A feature is a timestep here: a model fitted to a 2-D array takes 2-D arrays "
-    "of as many timesteps. Give sequences of other lengths as a list of 1-D arrays",
-}
-
-
-def _to_integers(values, name, *, missing=None, what="syllables"):
-    """Values as int32, -1 where missing (negative, NaN, or True in `missing`)."""
-    if values.dtype == object:
-        try:
-            values = to_array(values, f"{name} must hold integer {what}", np.float64)
-        except ValueError as error:
-            raise ValueError(f"{error}. {_ENCODE}") from error
-    if values.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{name} must hold integer {what}, got values of type {values.dtype}: "
-            f"{shorten(values)}. {_ENCODE}"
-        )
-    if values.dtype.kind == "f":
-        if values.dtype.itemsize < 8:
-            values = values.astype(np.float64)  # float32 does not hold the largest label
-        absent = np.isnan(values)
-        missing = absent if missing is None else missing | absent
-        values = np.where(missing, MISSING, values)
-        expectation = (
-            f"expected integer {what}, 0, 1, ... Negative values in data, which must be integers "
-            "too, and NaN mark missing timesteps"
-        )
-        _refuse(np.isinf(values) | (values != np.floor(values)), values, name, expectation)
-    _refuse(values > _LARGEST_LABEL, values, name, f"labels go up to {_LARGEST_LABEL}")
-    codes = np.maximum(values.astype(np.int64), MISSING).astype(np.int32)
-    if missing is not None:
-        codes[missing] = MISSING
-    return codes
-
-
-def _refuse(wrong, values, name, expectation):
-    if wrong.any():
-        where = tuple(int(i[0]) for i in np.nonzero(wrong))
-        if len(where) == 2:
-            name = f"{name}, sequence {where[0]}"
-        raise ValueError(f"{name}, timestep {where[-1]} is {values[where]}: {expectation}")
-
-
-# A result with more entries than this was indexed by something that is no state.
-MAX_ENTRIES = 10_000_000
-
-
-# A state that takes a smaller fraction of the timesteps is unused.
-UNUSED_BELOW = 0.01
-
-
-class StateSequences(NamedTuple):
-    """States of several sequences laid end to end."""
-
-    states: np.ndarray  # (n_total_timesteps,) int64, negative where there is none
-    lengths: np.ndarray  # (n_sequences,) int64
-    padded: bool  # rows of a 2-D array, which may go on after their sequence ended
-
-
-def read_states(states, name):
-    """Bring one of the three forms of states to `StateSequences`, checked."""
-    if not isinstance(states, list | tuple):
-        states = as_array(states, name)
-        if states.ndim == 1 and states.dtype == object:
-            states = list(states)  # of sequences
-    if isinstance(states, list | tuple):
-        if len(states) and count_dims(states[0]) > 0:
-            return _read_list(states, name)
-        states = as_array(states, name)
-
-    if states.ndim == 0:
-        raise TypeError(
-            f"{name} must be an array of integers or a list of 1-D arrays, got a single "
-            f"{type(states.item()).__name__}"
-        )
-    if states.ndim > 2:
-        raise ValueError(
-            f"{name} must be 1-D, 2-D (n_sequences, n_timesteps) or a list of 1-D arrays, "
-            f"got an array of shape {states.shape}"
-        )
-    if states.shape[0] == 0:
-        raise ValueError(f"{name} must hold at least one sequence, got an empty {name}")
-    n_sequences, n_timesteps = np.atleast_2d(states).shape
-    lengths = np.full(n_sequences, n_timesteps)
-    return StateSequences(_integers(states.ravel(), lengths, name), lengths, states.ndim == 2)
-
-
-def _read_list(sequences, name):
-    arrays = [as_array(sequence, f"{name}: sequence {i}") for i, sequence in enumerate(sequences)]
-    for i, array in enumerate(arrays):
-        if array.ndim != 1:
-            raise ValueError(
-                f"{name}: sequence {i} must be a 1-D array, got an array of shape {array.shape}"
-            )
-    lengths = np.array([array.size for array in arrays], dtype=np.int64)
-    # An empty list becomes a float array: left in, it would turn all labels into floats.
-    filled = [array for array in arrays if array.size] or [np.empty(0, dtype=np.int64)]
-    return StateSequences(_integers(np.concatenate(filled), lengths, name), lengths, False)
-
-
-def as_array(values, name):
-    """`values` as an array, -1 where an entry is masked or missing; an error names what is none."""
-    if isinstance(values, np.ma.MaskedArray):
-        # Unsigned integers cannot hold the -1.
-        signed = values.astype(np.int64) if values.dtype.kind in "bu" else values
-        return signed.filled(-1)
-    array = to_array(values, f"{name} must be an array of integers")
-    if array.dtype == object and array.ndim and all(count_dims(value) == 0 for value in array.flat):
-        # a list of plain Python numbers has their type
-        return np.asarray(fill_missing(array, -1).tolist())
-    return array
-
-
-def _integers(states, lengths, name):
-    """`states` (n_total_timesteps,) as int64, NaN as -1; raises where that would lose something."""
-    if states.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold integers, got dtype {states.dtype}")
-    if states.dtype.kind == "f":
-        states = states.astype(np.promote_types(states.dtype, np.float32))  # float16 ends at 65504
-        missing = np.isnan(states)
-        wrong = ~missing & ((states != np.trunc(states)) | np.isinf(states))
-        raise_at_first(wrong, states, lengths, f"{name} must hold integers")
-        states = np.where(missing, -1, np.maximum(states, -1))
-    if states.dtype.kind in "uf":
-        wrong = states >= 2.0**63
-        raise_at_first(wrong, states, lengths, f"{name} must hold integers below 2**63")
-    return states.astype(np.int64, copy=False)
-
-
-def raise_at_first(wrong, states, lengths, expected):
-    """Raise a ValueError that names the first wrong value, its sequence and its timestep."""
-    if not wrong.any():
-        return
-    position = int(np.argmax(wrong))
-    ends = np.cumsum(lengths)
-    sequence = int(np.searchsorted(ends, position, side="right"))
-    timestep = position - int(ends[sequence] - lengths[sequence])
-    raise ValueError(
-        f"{expected}, got {states[position].item()} in sequence {sequence} at timestep {timestep}"
-    )
-
-
-def check_n_states(n_states, sequences):
-    """`n_states`, by default the largest label plus one."""
-    largest = int(sequences.states.max(initial=-1))
-    if n_states is None:
-        if largest < 0:
-            raise ValueError(
-                "states must hold a state (an integer >= 0) if n_states is None, "
-                f"got none in {sequences.states.size} timesteps"
-            )
-        check_entries(largest + 1, label=largest, name="states", result="there is one result")
-        return largest + 1
-    if not isinstance(n_states, numbers.Integral):
-        raise TypeError(f"n_states must be an integer >= 1, got {shorten(n_states)}")
-    if n_states < 1:
-        raise ValueError(f"n_states must be >= 1, got {shorten(n_states)}")
-    if n_states > MAX_ENTRIES:
-        raise ValueError(f"n_states must be at most {MAX_ENTRIES:,}, got {shorten(n_states)}")
-    raise_at_first(
-        sequences.states >= n_states,
-        sequences.states,
-        sequences.lengths,
-        f"states must hold labels below n_states={n_states}",
-    )
-    return int(n_states)
-
-
 def find_unused(usage):
     """Find the states that take less than 1% of the time, or none.
 
@@ -680,12 +611,3 @@ def find_unused(usage):
     total = np.sum(usage)
     unused = usage < UNUSED_BELOW * total
     return (usage == 0) & (total > 0) if unused.all() else unused
-
-
-def check_entries(n_entries, *, label, name, result):
-    """Refuse to allocate by a label that numbers something else than states."""
-    if n_entries > MAX_ENTRIES:
-        raise ValueError(
-            f"{result} for each label from 0 to the largest, too many for the label {label} in "
-            f"{name}: number the labels 0, 1, ... first, for example with np.unique"
-        )

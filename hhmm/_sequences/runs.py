@@ -1,4 +1,4 @@
-"""Host side: cut sequences into runs, for the backends that work on runs.
+"""Cut sequences into runs, for the backends that work on runs.
 
 Syllables at the frame rate of a camera are held for tens of timesteps. A run is one
 timestep with any emission followed by timesteps that all have the same one: of a syllable
@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from hhmm._sequences.lanes import PackIndex, assign_lanes, pair_codes, round_up
+from hhmm._sequences.ragged import Ragged
 from hhmm._types import PackedRuns, PackedSequences, Pieces
 
 # What is known of every timestep is computed in pieces of at most so many: long enough that
@@ -117,7 +118,7 @@ def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True):
 
 
 def cut_pieces(sequences, n_syllables, packed, piece_index, piece_shape, *, self_transitions=True):
-    """Cut sequences into pieces, and say which runs they begin in; see `pack_runs`.
+    """Cut sequences into pieces, and find the runs in which these begin; see `pack_runs`.
 
     Returns
     -------
@@ -161,7 +162,7 @@ def cut_pieces(sequences, n_syllables, packed, piece_index, piece_shape, *, self
 
 
 def _assign_pieces(lengths):
-    """Lanes of pieces, as many as each sequence needs; the index, and the shape of the array."""
+    """Choose lanes of pieces for each sequence; return the index and the shape of the array."""
     n_steps = min(MAX_PIECE_LENGTH, round_up(max(int(np.mean(lengths)), 1)))
     n_pieces = -(-lengths // n_steps)
     lanes = np.cumsum(n_pieces) - n_pieces
@@ -170,7 +171,7 @@ def _assign_pieces(lengths):
 
 
 def holding_times(sequences, n_syllables):
-    """How long syllables are held, for simulations to draw from.
+    """Return how long syllables are held, for simulations to draw from.
 
     Parameters
     ----------
@@ -184,16 +185,9 @@ def holding_times(sequences, n_syllables):
         Quantiles of the lengths of runs, timesteps. Runs that a sequence or a gap cuts off are left
         out of syllables that have others. A syllable without a run has those of all.
     """
-    labels, lengths, whole = [], [], []
-    for x in sequences:
-        first = np.flatnonzero(np.diff(x, prepend=-2))
-        label = x[first]
-        observed = label >= 0
-        beside = np.pad(observed, 1)
-        labels.append(label[observed])
-        lengths.append(np.diff(first, append=len(x))[observed])
-        whole.append((beside[:-2] & beside[2:])[observed])
-    labels, lengths, whole = map(np.concatenate, (labels, lengths, whole))
+    bouts = Ragged.of(sequences).find_bouts()
+    labels, lengths = bouts.values, bouts.n_timesteps
+    whole = bouts.has_begin & bouts.has_end
     by_syllable = []
     for syllable in range(n_syllables):
         own = labels == syllable
@@ -203,7 +197,7 @@ def holding_times(sequences, n_syllables):
 
 
 def quantiles(by_syllable):
-    """A table as of `holding_times`, of the lengths of each syllable."""
+    """Return a table like that of `holding_times` for given lengths of each syllable."""
     levels = (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES
     rows = [np.quantile(values, levels, method="inverted_cdf") for values in by_syllable]
     return np.array(rows, np.int32)

@@ -1,12 +1,12 @@
 """Syllables as keypoint-MoSeq writes them.
 
-keypoint-MoSeq [1]_ fits an autoregressive hidden Markov model to pose. A frame can have
-a syllable only once as many frames before it are known as the autoregression goes
-back, ``nlags``; the frames before that get copies of the first estimate. They look
-like observations and are none, which is what `n_lags` of the loaders is for.
+keypoint-MoSeq [1]_ fits an autoregressive hidden Markov model to pose. The autoregression
+needs ``nlags`` earlier frames, so the first ``nlags`` frames of a recording have no syllable.
+They get copies of the first estimate, which look like observations; `n_lags` of the loaders
+marks them as missing.
 
-The files come from anywhere. So nothing in them is unpickled, no link to another
-place or file is followed, and sizes are compared with the file before memory is taken.
+The files may come from strangers. So nothing in them is unpickled, no link is followed, and
+sizes are compared with the size of the file before memory is allocated.
 
 References
 ----------
@@ -17,28 +17,24 @@ References
 from numbers import Integral
 from pathlib import Path
 
+import numpy as np
 from sklearn.utils._param_validation import Interval, validate_params
 
 from hhmm._optional.extras import import_extra
+from hhmm._sequences.ragged import to_integers
 from hhmm._validation import shorten
+from hhmm.datasets._csv_files import choose_column, named_files, open_table
 from hhmm.datasets._recordings import (
     FRAME_RATE,
     SYLLABLE_NAMES,
     Recording,
     common_name,
     existing_file,
-    integer_labels,
     to_bunch,
     warn_of_reindexed,
     without_lags,
 )
-from hhmm.datasets._tables import (
-    Columns,
-    choose_column,
-    named_files,
-    open_table,
-    read_recordings,
-)
+from hhmm.datasets._tables import Columns, read_recordings
 
 _N_LAGS = [Interval(Integral, 0, None, closed="left")]
 _RECORDING_NAMES = ("name", "session_name", "file_name", "uuid")
@@ -63,18 +59,17 @@ def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000
     Parameters
     ----------
     path : str or Path
-        HDF5 file. Every group that holds a dataset ``syllable`` is a recording. A "/"
-        in the name of a recording makes nested groups, which are put together again.
+        HDF5 file. Every group with a dataset ``syllable`` is a recording. Nested groups
+        become one name with "/".
     frame_rate : float, default=None
-        Frames a second; kept beside the data, used by nothing here.
+        Frames a second. It is stored with the data and not used here.
     n_lags : int, default=0
         Number of frames at the start of each recording to mark as missing.
-        keypoint-MoSeq has no estimate for as many frames as ``nlags`` of its
-        configuration says (usually 3) and repeats the first estimate there:
-        ``n_lags=3`` leaves these copies out of what is learned.
+        keypoint-MoSeq has no estimate for the first ``nlags`` frames (usually 3) and
+        repeats the first estimate there. ``n_lags=3`` leaves these copies out.
     max_frames : int, default=1,000,000,000
-        Most frames that the recordings of the file may have, all together: a file that
-        declares more is refused before memory is taken.
+        Largest number of frames in all recordings together. A larger file raises an error
+        before memory is allocated.
 
     Returns
     -------
@@ -88,10 +83,10 @@ def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000
         groups, frames : None
             The file has no experimental groups, and its frames are 0, 1, ...
         onsets : list of ndarrays of shape (n_frames_i,), bool
-            Where a syllable begins: it is observed, and the frame before is missing,
-            another syllable, or not there.
+            True where a syllable begins: it is observed, and the frame before is missing,
+            another syllable, or in another recording.
         source : str
-            Where the data are from, and how many.
+            Origin and size of the data.
 
     Raises
     ------
@@ -114,9 +109,9 @@ def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000
     Notes
     -----
     Versions before 0.2 wrote the syllables twice: as ``syllables``, and renumbered by frequency
-    as ``syllables_reindexed``. The renumbering was done anew whenever recordings were added, so
-    its labels can differ in meaning between recordings. ``syllables`` is read. Where a file
-    has the renumbered ones alone, they are read with a warning.
+    as ``syllables_reindexed``. They were renumbered again whenever recordings were added, so
+    these labels can differ in meaning between recordings. ``syllables`` is read. If a file has
+    only the renumbered ones, they are read with a warning.
 
     References
     ----------
@@ -174,18 +169,18 @@ def load_keypoint_moseq_csv(folder, *, frame_rate=None, n_lags=0, sep=","):
         ``heading``, ``latent_state 0`` and so on, of which only the first is read. All
         files that end in ".csv" are read, but for hidden ones.
     frame_rate : float, default=None
-        Frames a second; kept beside the data, used by nothing here.
+        Frames a second. It is stored with the data and not used here.
     n_lags : int, default=0
         Number of frames at the start of each recording to mark as missing; see
         `load_keypoint_moseq`.
     sep : str, default=","
-        What separates the cells of a file.
+        Separator of the cells of a file.
 
     Returns
     -------
     data : `~sklearn.utils.Bunch`
-        As of `load_keypoint_moseq`. Recordings are in the order of their names, which
-        are those of the files: keypoint-MoSeq puts "-" where a name had "/".
+        As for `load_keypoint_moseq`. Recordings are in the order of their names, which
+        are those of the files: keypoint-MoSeq writes "/" in a name as "-".
 
     Raises
     ------
@@ -246,44 +241,31 @@ def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, sep=",
     path_or_dataframe : str, Path or table
         The file, or what ``compute_moseq_df`` of keypoint-MoSeq returns, as a table of pandas,
         polars or pyarrow. Columns
-        ``name``, ``syllable``, and where there are such, ``frame_index`` and ``group``
-        are read; in older files the name is ``session_name``, ``file_name`` or
-        ``uuid``, and the syllable ``syllables_reindexed``.
+        ``name``, ``syllable``, and, if they exist, ``frame_index`` and ``group`` are read. In
+        older files the name is ``session_name``, ``file_name`` or ``uuid``, and the syllable
+        ``syllables_reindexed``.
     frame_rate : float, default=None
-        Frames a second; kept beside the data, used by nothing here.
+        Frames a second. It is stored with the data and not used here.
     n_lags : int, default=0
         Number of frames at the start of each recording to mark as missing; see
         `load_keypoint_moseq`.
     sep : str, default=","
-        What separates the cells of a file.
+        Separator of the cells of a file.
     fill_gaps : bool, default=False
-        What becomes of frames that are left out inside of a recording: with False they
-        are refused, with True they become missing timesteps.
+        Whether frames that a recording skips become missing timesteps. With False, they
+        raise an error.
 
     Returns
     -------
     data : `~sklearn.utils.Bunch`
-        sequences : list of ndarrays of shape (n_frames_i,), int32
-            Syllables, one array a recording, -1 where missing. This is the X of
-            `hhmm.EfficientHHMM`.
-        names : list of str
-            Recordings, in the order in which they first occur.
-        frame_rate : float or None
-        groups : list of str or None
-            Experimental group of each recording; "default" is what keypoint-MoSeq
-            writes where none was set. None without a column ``group``.
-        frames : list of ndarrays of shape (n_frames_i,), int64, or None
-            ``frame_index`` of each frame, None without that column.
-        onsets : list of ndarrays of shape (n_frames_i,), bool
-            Where a syllable begins: it is observed, and the frame before is missing,
-            another syllable, or not there. This is computed here, see Notes.
-        source : str
-            Where the data are from, and how many.
+        As for `load_table`: ``groups`` are the experimental groups, where keypoint-MoSeq writes
+        "default" if none was set, and ``frames`` the ``frame_index``. Both are None without
+        such a column.
 
     Raises
     ------
     ValueError
-        As of `load_table`.
+        As for `load_table`.
     FileNotFoundError, IsADirectoryError
         If `path_or_dataframe` is no file.
     ImportError
@@ -295,12 +277,12 @@ def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, sep=",
 
     Notes
     -----
-    The column ``onset`` of the file is not used. It is computed over all recordings
-    laid end to end: a recording that begins with the syllable with which the one before
-    it ended has no onset at its first frame.
+    The column ``onset`` of the file is not used, because keypoint-MoSeq computes it over all
+    recordings laid end to end: a recording that begins with the last syllable of the one before
+    has no onset at its first frame.
 
-    Rows of a recording are sorted by ``frame_index``, and a frame that occurs twice is
-    refused. Where a table has both ``syllable`` and ``syllables_reindexed``, the former
+    Rows of a recording are sorted by ``frame_index``; a frame that occurs twice raises an
+    error. If a table has both ``syllable`` and ``syllables_reindexed``, the former
     is read: the latter is renumbered by frequency, see `load_keypoint_moseq`.
 
     Examples
@@ -339,11 +321,11 @@ def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, sep=",
 
 
 def _find_syllables(file, path, h5py):
-    """Datasets of syllables of each recording, by name: {recording: {dataset: h5py.Dataset}}.
+    """Return the datasets of syllables of each recording: {recording: {dataset: h5py.Dataset}}.
 
-    The root group, if it has such itself, is a recording of the name of the file. A group
-    that holds groups only is a part of the names of recordings. What lies below a recording
-    is its own affair.
+    The root group, if it has such datasets, is a recording with the name of the file. A group
+    that holds only groups is a part of the names of recordings. Groups below a recording may
+    hold anything.
     """
     found = {}
 
@@ -380,14 +362,14 @@ def _find_syllables(file, path, h5py):
 
 
 def _is_dataset(group, key, place, h5py):
-    """Whether a member is a dataset; nothing outside of the file is opened to tell."""
+    """Return whether a member is a dataset, without opening anything outside of the file."""
     if not isinstance(group.get(key, getlink=True), h5py.HardLink):
         raise ValueError(f"{place}: {key!r} is a link to elsewhere, which is not followed")
     return group.get(key, getclass=True) is h5py.Dataset
 
 
 def _check_holds_groups(name, group, place, h5py):
-    """Refuse a group that looks like a recording without syllables."""
+    """Raise ValueError for a group that looks like a recording without syllables."""
     members = list(group)
     holds_dataset = any([_is_dataset(group, key, place, h5py) for key in members])
     if name and (holds_dataset or not members):
@@ -395,7 +377,7 @@ def _check_holds_groups(name, group, place, h5py):
 
 
 def _check_dataset(values, place):
-    """Refuse what is no 1-D array of numbers in this very file."""
+    """Raise ValueError for anything but a 1-D array of numbers in this file."""
     if values.shape is None or len(values.shape) != 1:
         raise ValueError(
             f"{place}: expected syllables of shape (n_frames,), got shape {values.shape}"
@@ -416,7 +398,7 @@ def _check_dataset(values, place):
 
 
 def _check_sizes(datasets, path, max_frames):
-    """Refuse sizes that the file cannot hold, before memory is taken."""
+    """Raise ValueError for sizes that the file cannot hold, before memory is allocated."""
     file_size = path.stat().st_size
     n_frames = 0
     for name, values in datasets.items():
@@ -435,5 +417,10 @@ def _check_sizes(datasets, path, max_frames):
 
 
 def _read_dataset(values, name, path):
-    labels = integer_labels(values[()], lambda frame: f"{path}, recording {name!r}, frame {frame}")
+    labels = to_integers(
+        values[()],
+        np.int32,
+        lambda frame: f"{path}, recording {name!r}, frame {frame}",
+        expected="an integer label (negative or NaN: missing)",
+    )
     return Recording(name, labels, None, None)

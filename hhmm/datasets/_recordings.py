@@ -1,8 +1,7 @@
-"""What all loaders of recordings share: how labels are read, and what is returned.
+"""Share between loaders the names of recordings and columns, and what is returned.
 
-A loader brings a file to a list of `Recording` and hands it to `to_bunch`. Labels
-become int32, -1 where missing, as everywhere in this package; what is no label is
-refused by an error that says where it stands.
+A loader reads a file as a list of `Recording` and passes it to `to_bunch`. Labels are int32, -1
+where missing, as everywhere in this package.
 """
 
 import warnings
@@ -14,13 +13,11 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval
 
-from hhmm._sequences.read import MISSING
-from hhmm._validation import shorten, to_float
+from hhmm._sequences.ragged import MISSING, Ragged
+from hhmm._validation import to_float
 
-# What the parameter of this name of every loader may be.
+# Constraint on `frame_rate` of every loader.
 FRAME_RATE = [Interval(Real, 0, None, closed="neither"), None]
-
-_LARGEST_LABEL = np.iinfo(np.int32).max - 1
 
 # Names under which files hold syllables, the preferred one first.
 _SOURCES = ("syllable", "syllables")
@@ -42,7 +39,7 @@ class Recording(NamedTuple):
 
 
 def existing_file(path):
-    """`path` as a Path, if there is a file; nothing in it is expanded."""
+    """Return `path` as a Path if there is a file; expand nothing in it."""
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"expected a file, got the folder {path}")
@@ -52,7 +49,7 @@ def existing_file(path):
 
 
 def file_stem(name):
-    """The path, without its ending, of the file of a recording in a folder of files.
+    """Return the path, without its ending, of the file of a recording in a folder of files.
 
     Files and folders whose names begin with a dot are hidden, and loaders skip them. So a dot in
     front is written as "%2E", as in an address, and a "%" in front as "%25".
@@ -61,50 +58,13 @@ def file_stem(name):
 
 
 def recording_name(stem):
-    """The inverse of `file_stem`."""
+    """Return the name of a recording from its file; the inverse of `file_stem`."""
     plain = {escape: character for character, escape in _ESCAPES.items()}
     return "/".join(plain.get(part[:3], part[:3]) + part[3:] for part in stem.split("/"))
 
 
-def refuse(wrong, values, locate, expected, *, hint=""):
-    """Raise a ValueError at the first True of `wrong` (n,); ``locate(i)`` says where that is."""
-    if np.any(wrong):
-        i = int(np.argmax(wrong))
-        value = values[i]
-        value = value.item() if isinstance(value, np.generic) else value
-        if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
-            value = int(value)  # as it stands in the file, most likely
-        raise ValueError(f"{locate(i)}: expected {expected}, got {shorten(value)}{hint}")
-
-
-def integer_labels(values, locate, *, expected="an integer label (negative or NaN: missing)"):
-    """Labels as int32, -1 where negative or NaN.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_timesteps,), bool, int or float
-    locate : callable
-        Says where a position of `values` is, for errors.
-    expected : str
-
-    Returns
-    -------
-    labels : ndarray of shape (n_timesteps,), int32
-    """
-    if values.dtype.kind == "f":
-        if values.dtype.itemsize < 8:
-            values = values.astype(np.float64)  # float32 does not hold the largest label
-        observed = ~np.isnan(values)
-        refuse(
-            observed & (np.isinf(values) | (values != np.floor(values))), values, locate, expected
-        )
-        values = np.where(observed, np.maximum(values, MISSING), MISSING)
-    refuse(values > _LARGEST_LABEL, values, locate, f"labels up to {_LARGEST_LABEL}")
-    return np.maximum(values.astype(np.int64), MISSING).astype(np.int32)
-
-
 def common_name(found, *, origin, kind):
-    """The name of `SYLLABLE_NAMES` that all recordings have.
+    """Return the name of `SYLLABLE_NAMES` that all recordings have.
 
     One file may hold the same syllables under two numbers, so all recordings are read by one name.
     Renumbered syllables are read only where no recording has the syllables themselves.
@@ -146,7 +106,7 @@ def warn_of_reindexed(name, n_recordings, *, origin, kind, stacklevel):
 
 
 def without_lags(recordings, n_lags, *, origin):
-    """Recordings whose first `n_lags` timesteps are missing."""
+    """Mark the first `n_lags` timesteps of each recording as missing."""
     for recording in recordings:
         if len(recording.labels) <= n_lags:
             raise ValueError(
@@ -158,43 +118,25 @@ def without_lags(recordings, n_lags, *, origin):
 
 
 def to_bunch(recordings, *, frame_rate, origin):
-    """What a loader returns."""
-    sequences = [recording.labels for recording in recordings]
-    n_timesteps = sum(len(sequence) for sequence in sequences)
-    n_missing = sum(int(_is_missing(sequence).sum()) for sequence in sequences)
+    """Return what a loader returns."""
+    labels = Ragged.of([recording.labels for recording in recordings])
+    bouts = labels.find_bouts()
+    onsets = np.zeros(len(labels.values), bool)
+    onsets[bouts.starts[bouts.is_observed]] = True
+    n_missing = np.count_nonzero(~labels.is_observed)
     groups = [recording.group for recording in recordings]
     has_frames = all(recording.frames is not None for recording in recordings)
     has_times = all(recording.times is not None for recording in recordings)
     return Bunch(
-        sequences=sequences,
+        sequences=[recording.labels for recording in recordings],
         names=[recording.name for recording in recordings],
         frame_rate=None if frame_rate is None else to_float(frame_rate, "frame_rate"),
         groups=groups if any(group is not None for group in groups) else None,
         frames=[recording.frames for recording in recordings] if has_frames else None,
         times=[recording.times for recording in recordings] if has_times else None,
-        onsets=[_onsets(recording, origin) for recording in recordings],
+        onsets=labels._replace(values=onsets).sequences,
         source=(
-            f"{origin}: {len(recordings)} recording(s), {n_timesteps:,} timesteps, "
+            f"{origin}: {len(recordings)} recording(s), {len(labels.values):,} timesteps, "
             f"{n_missing:,} of them missing"
         ),
     )
-
-
-def _is_missing(labels):
-    if labels.dtype != object:
-        return labels < 0
-    return np.fromiter((label is None for label in labels), bool, len(labels))
-
-
-def _onsets(recording, origin):
-    """True where a syllable begins: it is observed, and the timestep before is not the same."""
-    labels = recording.labels
-    onsets = ~_is_missing(labels)
-    try:
-        onsets[1:] &= labels[1:] != labels[:-1]
-    except Exception as error:  # comparisons of objects may raise anything
-        raise ValueError(
-            f"{origin}: labels of recording {recording.name!r} cannot be compared with each other: "
-            f"{error}"
-        ) from error
-    return onsets

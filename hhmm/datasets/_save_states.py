@@ -1,53 +1,25 @@
-"""Write inferred states where the rest of an analysis reads them.
+"""Write inferred states where the rest of an analysis reads them."""
 
-Everything is checked before anything is written. Files are then written aside, in the
-folder they are for, brought to disk, and moved to their places, so that at no time there
-is half a file under a name that was asked for [1]_.
-
-References
-----------
-.. [1] Pillai, T. S., Chidambaram, V., Alagappan, R., et al. (2014). All file systems are
-   not created equal: on the complexity of crafting crash-consistent applications. 11th
-   USENIX Symposium on Operating Systems Design and Implementation, 433-448.
-"""
-
-import contextlib
-import os
-import tempfile
-from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from hhmm._optional.extras import import_extra
-from hhmm._runtime.files import bring_to_disk, check_parent
-from hhmm._sequences.read import read_states
-from hhmm._validation import count_dims, to_array
-from hhmm.datasets._recordings import file_stem, integer_labels
+from hhmm._runtime.files import check_parent, write_files
+from hhmm._sequences.ragged import raise_at_first
+from hhmm._sequences.read import read_states, read_values
+from hhmm.datasets._recordings import file_stem
 
 _HDF5_SUFFIXES = (".h5", ".hdf5")
-# Datasets of a recording, as they are named in an HDF5 file.
-_DATASETS = ("frame", "syllable", "state", "state_probability")
-_PREFIX = ".hhmm-"  # hidden, so that no loader takes what is not finished for a recording
+# Datasets of a recording in an HDF5 file.
+_FIELDS = {
+    "frames": "frame",
+    "syllables": "syllable",
+    "states": "state",
+    "probabilities": "state_probability",
+}
 _TOLERANCE = 1e-4  # how far float32 sums may be above 1
-
-
-class _Record(NamedTuple):
-    """What is written for one recording."""
-
-    frame: np.ndarray | None  # (n_timesteps,) int64
-    syllable: np.ndarray | None  # (n_timesteps,) int32, -1 where missing
-    state: np.ndarray  # (n_timesteps,) int32, -1 where missing
-    state_probability: np.ndarray | None  # (n_timesteps, n_states) float, NaN where missing
-
-
-class _Rows(NamedTuple):
-    """An argument, one array a recording."""
-
-    values: list  # of ndarrays of shape (n_timesteps_i, ...)
-    padded: bool  # whether arrays may go on after their recording ended
 
 
 @validate_params(
@@ -70,20 +42,19 @@ def save_states(
     Parameters
     ----------
     path : str or Path
-        Of format "csv" a folder, which is made if it is not there; of format "h5" a
-        file. The folder that either is in must exist.
+        For format "csv" a folder, which is made if it does not exist; for format "h5" a
+        file. Its parent folder must exist.
     states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
         States, integers, as `hhmm.EfficientHHMM.predict` returns them. A list is
-        written whole, -1 where there is no state; of a row of a 2-D array what follows
-        after its last state and syllable is padding and left out.
+        written whole, with -1 where there is no state. Values after the last state and
+        syllable of a row of a 2-D array are padding and are not written.
     names : list of str, or str for a 1-D array
-        Names of the recordings, as the loaders return them. "/" makes folders within
-        the folder, or nested groups. In a file name, a "." in front of a part is written as
-        "%2E", since files that begin with a dot are hidden, and a "%" as "%25"; the loaders
-        read them back.
+        Names of the recordings, as the loaders return them. "/" makes subfolders or nested
+        groups. In file names, a "." at the beginning of a part is written as "%2E", since such
+        files are hidden, and a "%" as "%25". The loaders reverse this.
     syllables : array or list, as `states`, default=None
-        What the states were inferred from, integers.
+        The syllables from which the states were inferred, integers.
     probabilities : array of shape (n_sequences, n_timesteps, n_states), \
             or list of arrays of shape (n_timesteps_i, n_states), default=None
         Probability of each state, as `hhmm.EfficientHHMM.predict_proba` returns it; of
@@ -94,8 +65,8 @@ def save_states(
     format : {"csv", "h5"}, default=None
         If None, "h5" where `path` ends in ".h5" or ".hdf5", "csv" otherwise.
     overwrite : bool, default=False
-        Whether files that are there already are replaced. A file is replaced whole: an
-        HDF5 file loses all else that it held.
+        Whether existing files are replaced. The whole file is replaced: an HDF5 file loses
+        everything else in it.
 
     Returns
     -------
@@ -105,15 +76,15 @@ def save_states(
     Raises
     ------
     FileExistsError
-        If there is a file already, and `overwrite` is False. None is written then.
+        If a file exists and `overwrite` is False. Nothing is written then.
     FileNotFoundError
-        If the folder that `path` is in does not exist.
+        If the parent folder of `path` does not exist.
     ValueError
-        If numbers of recordings or timesteps do not fit together, a state is no integer
+        If numbers of recordings or timesteps differ between arguments, a state is no integer
         or a probability not between 0 and 1, or a name is empty, occurs twice, or leads out
         of the folder.
     TypeError
-        If states or syllables are no numbers, names no text, or frames no list.
+        If states or syllables are no numbers, names are no text, or frames are no list.
     ImportError
         Without pandas (format "csv") or h5py ("h5"), which are part of the extra ``io``.
 
@@ -132,9 +103,8 @@ def save_states(
     if given ``syllable`` (n_timesteps,), ``state_probability`` (n_timesteps, n_states)
     and ``frame`` (n_timesteps,). -1 marks a timestep without state or syllable.
 
-    All files are written aside and brought to disk before the first one is moved to its
-    place. If anything fails, what is new is taken away again, and no file is left half
-    written; a file that had been replaced by then stays replaced.
+    All files are written under temporary names first. If anything fails, new files are removed
+    and no file is left half written; a file that had been replaced by then stays replaced.
 
     Examples
     --------
@@ -154,14 +124,21 @@ def save_states(
     path = Path(path)
     format = format or ("h5" if path.suffix.lower() in _HDF5_SUFFIXES else "csv")
     names = [names] if isinstance(names, str) else list(names)
-    records = _records(states, names, syllables, probabilities, frames)
+    records = _read_records(names, states, syllables, probabilities, frames)
     if format == "h5":
         h5py = import_extra("h5py", "save_states")
-        fields = [field for field in _DATASETS if getattr(records[0], field) is not None]
-        _check_names(names, [f"/{field}" for field in fields], ignore_case=False)
+        _check_names(names, [f"/{field}" for field in records[0]], ignore_case=False)
         _check_targets([path], overwrite)
         check_parent(path)
-        _write_h5(path, dict(zip(names, records, strict=True)), h5py)
+
+        def write(file):
+            with h5py.File(file, "w") as hdf5:
+                for name, record in zip(names, records, strict=True):
+                    group = hdf5.require_group(name)
+                    for field, values in record.items():
+                        group[field] = values
+
+        write_files({path: write})
         return [path]
 
     pandas = import_extra("pandas", "save_states")
@@ -172,135 +149,96 @@ def save_states(
     _check_inside(targets, names, path)
     _check_targets(targets, overwrite)
     check_parent(path)
-    _write_csv(path, targets, (_to_frame(record, pandas) for record in records))
+
+    def writer(record):
+        return lambda file: _to_frame(record, pandas).to_csv(file, index=False)
+
+    write_files(dict(zip(targets, map(writer, records), strict=True)))
     return targets
 
 
-def _records(states, names, syllables, probabilities, frames):
-    """Check that all fits together, and bring it to one `_Record` a recording."""
-    given = {"states": _label_rows(states, "states")}
+def _read_records(names, states, syllables, probabilities, frames):
+    """Return a dict of arrays for each recording, as they are named in an HDF5 file."""
+    given = {"states": read_states(states, "states", np.int32)}
     if syllables is not None:
-        given["syllables"] = _label_rows(syllables, "syllables")
+        given["syllables"] = read_states(syllables, "syllables", np.int32)
     if frames is not None:
-        given["frames"] = _frame_rows(frames)
+        given["frames"] = _read_frames(frames)
     if probabilities is not None:
-        given["probabilities"] = _probability_rows(probabilities)
-    for what, rows in given.items():
-        if len(rows.values) != len(names):
+        given["probabilities"] = _read_probabilities(probabilities)
+    for what, ragged in given.items():
+        if len(ragged.lengths) != len(names):
             raise ValueError(
                 f"expected {what} of {len(names)} recordings, as many as names, got "
-                f"{len(rows.values)}"
+                f"{len(ragged.lengths)}"
             )
-
-    records = []
-    for i, name in enumerate(names):
-        lengths = [len(rows.values[i]) for rows in given.values() if not rows.padded]
-        used = [_n_used(rows.values[i]) for rows in given.values() if rows.padded]
-        n_timesteps = lengths[0] if lengths else max(used)
-        cut = {what: _cut(rows, i, n_timesteps, what, name) for what, rows in given.items()}
-        records.append(
-            _Record(
-                cut.get("frames"), cut.get("syllables"), cut["states"], cut.get("probabilities")
-            )
-        )
-    return records
-
-
-def _label_rows(labels, what):
-    """Three forms of labels, as `hhmm.metrics` takes them, to int32 rows."""
-    sequences = read_states(labels, what)
-    values = integer_labels(sequences.states, lambda i: f"{what}, timestep {i} of all sequences")
-    return _Rows(np.split(values, np.cumsum(sequences.lengths)[:-1]), sequences.padded)
-
-
-def _frame_rows(frames):
-    if isinstance(frames, Mapping) or not isinstance(frames, Iterable):
-        raise TypeError(
-            "frames must be a list of arrays of frame numbers, one a recording, got "
-            f"{type(frames).__name__}"
-        )
-    frames = list(frames)
-    single = len(frames) and count_dims(frames[0]) == 0
-    rows = []
-    for i, row in enumerate([frames] if single else frames):
-        row = to_array(row, f"frames of recording {i}: expected integers that increase")
-        if row.size == 0:
-            row = np.zeros(row.shape, np.int64)  # of any type otherwise: that of [] is float64
-        is_integer = row.dtype.kind in "iu" and row.max(initial=0) <= np.iinfo(np.int64).max
-        if row.ndim != 1 or not is_integer or (np.diff(row.astype(np.int64)) <= 0).any():
+    # rows of an array may be padded; the length of a recording is that of a list, if there is one
+    in_lists = [ragged.lengths for ragged in given.values() if not ragged.layout.is_array]
+    used = [ragged.n_used for ragged in given.values() if ragged.layout.is_array]
+    lengths = in_lists[0] if in_lists else np.max(used, axis=0)
+    sequences = {}
+    for what, ragged in given.items():
+        ragged = ragged.without_padding(lengths)
+        different = np.flatnonzero(ragged.lengths != lengths)
+        if different.size:
+            i = different[0]
             raise ValueError(
-                f"frames of recording {i}: expected integers that increase, of shape "
-                f"(n_timesteps,), got dtype {row.dtype} and shape {row.shape}"
+                f"recording {names[i]!r}: expected equal numbers of timesteps, got "
+                f"{ragged.lengths[i]} of {what} beside {lengths[i]}"
             )
-        rows.append(row.astype(np.int64))
-    return _Rows(rows, False)
-
-
-def _probability_rows(probabilities):
-    if not isinstance(probabilities, list | tuple):
-        probabilities = to_array(probabilities, "probabilities must be arrays of numbers")
-    n_dims = 1 + count_dims(probabilities[0]) if len(probabilities) else 3
-    rows = [
-        to_array(row, f"probabilities of recording {i}: expected numbers")
-        for i, row in enumerate([probabilities] if n_dims == 2 else probabilities)
+        sequences[what] = ragged.sequences
+    fields = {what: field for what, field in _FIELDS.items() if what in given}
+    return [
+        {field: sequences[what][i] for what, field in fields.items()} for i in range(len(names))
     ]
-    for i, row in enumerate(rows):
-        if row.dtype == object:
-            rows[i] = row = to_array(
-                row, f"probabilities of recording {i}: expected numbers", float
-            )
-        if row.ndim != 2 or row.dtype.kind not in "iuf" or row.shape[1] != rows[0].shape[1]:
-            raise ValueError(
-                f"probabilities of recording {i}: expected numbers of shape (n_timesteps, "
-                f"n_states), n_states as in recording 0, got dtype {row.dtype} and shape "
-                f"{row.shape}"
-            )
-        wrong = ((row < 0) | (row > 1 + _TOLERANCE)).any(axis=1)
-        if wrong.any():
-            t = int(np.argmax(wrong))
-            raise ValueError(
-                f"probabilities of recording {i}, timestep {t}: expected values between 0 and 1, "
-                f"got {row[t]}"
-            )
-    return _Rows(rows, n_dims == 3 and isinstance(probabilities, np.ndarray))
 
 
-def _n_used(row):
-    """Timesteps up to the last one that is not missing."""
-    observed = ~np.isnan(row).all(axis=1) if row.ndim == 2 else row >= 0
-    return len(row) - int(np.argmax(observed[::-1])) if observed.any() else 0
+def _read_frames(frames):
+    ragged = read_values(frames, "frames")
+    with np.errstate(invalid="ignore"):
+        numbers = ragged.values.astype(np.int64)
+    increases = np.diff(numbers, prepend=0) > 0
+    increases[ragged.begins[ragged.lengths > 0]] = True
+    raise_at_first(
+        (numbers != ragged.values) | ~increases,
+        ragged.values,
+        ragged.locator("frames"),
+        "an integer that is larger than the frame before",
+    )
+    return ragged._replace(values=numbers)
 
 
-def _cut(rows, i, n_timesteps, what, name):
-    """A row without its padding, if that leaves `n_timesteps`."""
-    row = rows.values[i]
-    n_used = _n_used(row) if rows.padded and len(row) > n_timesteps else len(row)
-    if len(row) < n_timesteps or n_used > n_timesteps:
-        raise ValueError(
-            f"recording {name!r}: expected equal numbers of timesteps, got {n_used} of {what} "
-            f"beside {n_timesteps}"
-        )
-    return row[:n_timesteps]
+def _read_probabilities(probabilities):
+    ragged = read_values(probabilities, "probabilities", n_axes=2, missing=np.nan)
+    values = ragged.values
+    locate = ragged.locator("probabilities")
+    raise_at_first(
+        (values < 0) | (values > 1 + _TOLERANCE),
+        values,
+        lambda position: locate(position // values.shape[1]),
+        "a number between 0 and 1",
+    )
+    return ragged
 
 
 def _check_names(names, endings, *, ignore_case):
-    """Refuse names that lead elsewhere, or of which two would write to one place.
+    """Raise ValueError for names that lead elsewhere, or two that would write to one place.
 
     Parameters
     ----------
     names : list
     endings : list of str
-        What is written for a recording: its name and each of these.
+        Ends of the paths of a recording, which begin with its name.
     ignore_case : bool
-        Whether "A" and "a" are one place, as they are in the folders of some systems.
+        Whether "A" and "a" are one place, as in the folders of some systems.
     """
     places = {}
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"names must be text, got {name!r}")
         leads_out = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-        parts = name.split("/")
-        if leads_out or not set(parts).isdisjoint({"", ".", ".."}) or not _is_plain(name):
+        is_plain = name.isprintable() and "\\" not in name
+        if leads_out or not is_plain or not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise ValueError(
                 f"names must be parts of a path that stays in its folder, without '..', '\\' "
                 f"or control characters, got {name!r}"
@@ -320,12 +258,8 @@ def _check_names(names, endings, *, ignore_case):
                 )
 
 
-def _is_plain(name):
-    return "\\" not in name and name.isprintable()
-
-
 def _check_targets(targets, overwrite):
-    """Refuse what is there already."""
+    """Raise an error for targets that exist already."""
     for target in targets:
         if target.is_dir():
             raise IsADirectoryError(f"expected to write a file, but {target} is a folder")
@@ -336,7 +270,7 @@ def _check_targets(targets, overwrite):
 
 
 def _check_inside(targets, names, folder):
-    """Refuse targets that a link would lead out of the folder."""
+    """Raise ValueError for targets that a link would lead out of the folder."""
     inside = folder.resolve()
     for target, name in zip(targets, names, strict=True):
         if not target.parent.resolve().is_relative_to(inside):
@@ -344,68 +278,8 @@ def _check_inside(targets, names, folder):
 
 
 def _to_frame(record, pandas):
-    """The table of a CSV file."""
-    n_timesteps = len(record.state)
-    columns = {"frame": np.arange(n_timesteps) if record.frame is None else record.frame}
-    if record.syllable is not None:
-        columns["syllable"] = record.syllable
-    columns["state"] = record.state
-    if record.state_probability is not None:
-        for k, column in enumerate(record.state_probability.T):
-            columns[f"probability_{k}"] = column
+    """Return the table of a CSV file."""
+    columns = {"frame": np.arange(len(record["state"])), **record}
+    for k, column in enumerate(columns.pop("state_probability", np.empty(0)).T):
+        columns[f"probability_{k}"] = column
     return pandas.DataFrame(columns)
-
-
-def _write_csv(folder, targets, tables):
-    made_folder = not folder.exists()
-    folder.mkdir(exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=_PREFIX) as aside:
-            moves = []
-            for i, (target, table) in enumerate(zip(targets, tables, strict=True)):
-                temporary = Path(aside, f"{i}.csv")
-                table.to_csv(temporary, index=False)
-                bring_to_disk(temporary)
-                moves.append((temporary, target))
-            _move(moves)
-    except BaseException:
-        if made_folder:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
-
-
-def _write_h5(path, records, h5py):
-    with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=_PREFIX) as aside:
-        temporary = Path(aside, "states.h5")
-        with h5py.File(temporary, "w") as file:
-            for name, record in records.items():
-                group = file.require_group(name)
-                for dataset, values in record._asdict().items():
-                    if values is not None:
-                        group[dataset] = values
-        bring_to_disk(temporary)
-        _move([(temporary, path)])
-
-
-def _move(moves):
-    """Move finished files to their places; if that fails, take away those that are new."""
-    new_files, new_folders = [], []
-    try:
-        for temporary, target in moves:
-            for folder in reversed([p for p in target.parents if not p.exists()]):
-                folder.mkdir()
-                new_folders.append(folder)
-            is_new = not target.exists()
-            os.replace(temporary, target)
-            if is_new:
-                new_files.append(target)
-        for folder in {target.parent for _, target in moves}:
-            bring_to_disk(folder)
-    except BaseException:
-        for target in new_files:
-            target.unlink(missing_ok=True)
-        for folder in reversed(new_folders):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise

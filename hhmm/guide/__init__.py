@@ -1,17 +1,17 @@
-"""Guide: from files to figures, one page a question. Read one with ``help("hhmm.guide.groups")``.
+"""Guide: one page per topic. Read a page with ``help("hhmm.guide.groups")``.
 
 =====================  ==========================================================================
 `from_keypoint_moseq`  from a ``results.h5`` to states by group and a figure
-`choosing`             how many states, how sticky, and whether slow states are there at all
+`choosing`             check if there are slow states; choose their number and the stickiness
 `groups`               several animals, several groups: fitting, comparing, cross-validating
 `missing_data`         missing frames, masks, padding
-`comparing_fits`       fits with each other, with labels, with other numbers of states
+`comparing_fits`       compare fits with each other, with labels, with other numbers of states
 `saving`               joblib, pickle, skops
 `long_fits`            checkpoints, interrupts, memory
 `gpu`                  accelerators
-`from_state_moseq`     every function of state-moseq beside what is here
+`from_state_moseq`     functions of state-moseq and their counterparts here
 `from_hmmlearn`        the same for hmmlearn
 =====================  ==========================================================================
 
-All examples run: they are tests of the package.
+The examples are tests of the package.
 """

@@ -1,11 +1,11 @@
-"""How many states, how sticky, and are they there at all?
+"""Check if there are slow states, and choose their number and their stickiness.
 
 Are there slow states?
 ----------------------
-A first-order Markov chain of syllables forgets within some syllables. If syllables tell
-something about syllables much later, more than such a chain would, something slow is behind
-them. `hhmm.metrics.lagged_mutual_information` compares the data with Markov surrogates and with
-shuffled pairs; `hhmm.plotting.LaggedInformationDisplay` draws it.
+A first-order Markov chain of syllables has no memory beyond a few syllables. If a syllable has
+more information about much later syllables than such a chain, there is a slow process.
+`hhmm.metrics.lagged_mutual_information` compares the data with Markov surrogates and with
+shuffled pairs. `hhmm.plotting.LaggedInformationDisplay` draws the result.
 
 >>> import numpy as np
 >>> from hhmm.datasets import make_hhmm
@@ -16,12 +16,14 @@ shuffled pairs; `hhmm.plotting.LaggedInformationDisplay` draws it.
 >>> bool(above[1] > 0), bool(above[2] > 0)  # ten and thirty syllables later
 (True, True)
 
-At the frame rate of a camera every syllable is held for tens of frames, and tells about itself
-for as long. Collapse the runs first, with `hhmm.preprocessing.RunCollapser`, for this question.
+At the frame rate of a camera, every syllable is held for tens of frames, so frames have
+information about each other at these lags. Collapse the runs with
+`hhmm.preprocessing.RunCollapser` before you measure it.
 
 How sticky?
 -----------
-``trans_kappa`` says how long states are expected to last before the data are seen. As a time:
+``trans_kappa`` sets the expected duration of states before the data are known. Convert it from
+and to a time:
 
 >>> from hhmm.model_selection import duration_from_trans_kappa, trans_kappa_from_duration
 >>> trans_kappa_from_duration(20, n_states=3, frame_rate=30)  # 20 s at 30 frames a second
@@ -29,15 +31,14 @@ How sticky?
 >>> round(duration_from_trans_kappa(100.0, n_states=5), 2)  # the default, in timesteps
 26.25
 
-It is a prior: with enough data states last as long as the data say. Where data are few, or
-states hardly differ, it decides at which time scale states are sought. So fix it by what you
-want to know (seconds of actions, minutes of moods), and look whether the durations found depend
+It is a prior: with enough data, the data determine the durations. With few data, or with states
+that are similar, it determines the time scale of the states. So set it to the time scale of your
+question (seconds for actions, minutes for moods), and check if the durations of the fit depend
 on it.
 
 How many?
 ---------
-Fit several numbers from several seeds, and look at what each predicts of sequences it has not
-seen:
+Fit several numbers of states from several seeds, and compare their scores on held-out sequences:
 
 >>> from hhmm import EfficientHHMM
 >>> from hhmm.model_selection import scan
@@ -49,15 +50,15 @@ seen:
 >>> result.best_params_
 {'n_states': 2}
 
-The score of ever more states keeps rising a little where data are many, because behaviour is not
-made by this model. Stop where seeds no longer agree (``matched_accuracy``, ``adjusted_rand``),
-where states are left unused, or where the score is within a standard error of the best:
-``result.one_standard_error()``. The states you write about should be those that every seed
-finds. `hhmm.plotting.ScanDisplay` shows all of it.
+With much data, the score rises a little with every further state, because no real behaviour
+follows this model exactly. Stop if seeds no longer agree (``matched_accuracy``,
+``adjusted_rand``), if states are unused, or if the score is within one standard error of the best:
+``result.one_standard_error()``. Report only states that every seed finds.
+`hhmm.plotting.ScanDisplay` draws all of these.
 
 Does the model fit?
 -------------------
 `hhmm.model_checks.posterior_predictive_check` simulates from the fitted model and compares
-durations and usage with those of the data: durations of the states of this model are geometric,
-those of animals often are not.
+durations and usage with those of the data. Durations of states are geometric in this model. Those
+of animals often are not.
 """

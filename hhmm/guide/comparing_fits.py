@@ -1,8 +1,8 @@
-"""Comparing fits: with each other, with labels, with another number of states.
+"""Compare fits with each other, with labels, and with other numbers of states.
 
-States have no names. A fit numbers them by falling usage, and another fit of the same data may
-well number them otherwise. `hhmm.metrics` compares states after the one-to-one relabelling that
-agrees best:
+States have no names. A fit numbers them by decreasing usage, so another fit of the same data may
+have other numbers. `hhmm.metrics` compares states after the one-to-one relabelling that agrees
+best:
 
 >>> import warnings
 >>> from hhmm import EfficientHHMM
@@ -12,7 +12,7 @@ agrees best:
 >>> def fit(seed):
 ...     model = EfficientHHMM(2, max_iter=8, init="prior", random_state=seed)
 ...     with warnings.catch_warnings():
-...         warnings.simplefilter("ignore")  # eight sweeps are too few to have settled
+...         warnings.simplefilter("ignore")  # eight sweeps are too few to converge
 ...         return model.fit(data.X)
 >>> one, other = fit(0), fit(1)
 >>> agreement = matched_accuracy(one.predict(data.X), other.predict(data.X))
@@ -24,23 +24,24 @@ True
 
 Which of two fits is better?
 
-- Of the same model on the same data: the one with the higher log joint, ``log_joint_[:, -1]``.
-  Draws of "gibbs" lie about half as many nats below a mode as there are parameters, so compare
-  draws with draws, and modes with modes.
-- With other numbers of states, or another stickiness: the one that predicts held-out sequences
-  better, ``score``, nats per observed transition. `sklearn.model_selection.GridSearchCV` does
-  that, and `hhmm.model_selection.scan` tells more about it.
-- With what is known of the animal: `matched_accuracy` against labels; for groups of more or
-  fewer states than labels, `sklearn.metrics.adjusted_rand_score` on the states of all timesteps.
+- For the same model and the same data, take the fit with the higher log joint,
+  ``log_joint_[:, -1]``. The log joint of a draw of "gibbs" is below that of a mode, by about half a
+  nat per parameter. So compare draws with draws, and modes with modes.
+- For other numbers of states or another stickiness, take the model that predicts held-out
+  sequences better: ``score``, nats per observed transition.
+  `sklearn.model_selection.GridSearchCV` does this. `hhmm.model_selection.scan` also measures
+  durations, usage and the agreement of seeds.
+- If there are labels, compare with `hhmm.metrics.matched_accuracy`. If there are more or fewer
+  states than labels, use `sklearn.metrics.adjusted_rand_score` on the states of all timesteps.
 
-Do seeds agree? Fit with ``n_chains=4``: a warning tells when chains are in different modes, and
-`hhmm.diagnostics.posterior_summary` gives R-hat and effective sample sizes; ``model.to_arviz()``
-hands all draws to ArviZ.
+To check if seeds agree, fit with ``n_chains=4``. A warning names chains in different modes, and
+`hhmm.diagnostics.posterior_summary` has R-hat and effective sample sizes. ``model.to_arviz()``
+returns all draws for ArviZ.
 
 >>> idata = one.to_arviz(data.X)
 >>> idata.log_likelihood["X"].sizes["sequence"]
 12
 
-Parameters of one fit are taken as they are in another by ``EfficientHHMM.from_params``, and as
-the place where a fit starts by ``init=model``.
+``EfficientHHMM.from_params`` makes a model with the parameters of another fit. With
+``init=model``, a fit starts at the parameters of another one.
 """

@@ -1,9 +1,8 @@
-"""Coming from hmmlearn.
+"""Find the counterparts of hmmlearn's parameters and methods.
 
-``hmmlearn.hmm.CategoricalHMM`` models a syllable given the state; `EfficientHHMM` models a
-syllable given the state *and the syllable before*. A hidden Markov model of the first kind has
-to spend its states on the order of syllables; here that is the base, and states are left for
-what changes slowly.
+``hmmlearn.hmm.CategoricalHMM`` models a syllable given the state. `hhmm.EfficientHHMM` models a
+syllable given the state *and the previous syllable*. A model of the first kind needs states for the
+order of syllables. Here the base describes the order, and states describe slow changes.
 
 ==============================  ==================================================================
 hmmlearn                        here
@@ -31,8 +30,7 @@ One long array with lengths becomes a list of sequences:
 >>> [len(sequence) for sequence in sequences]
 [4, 3]
 
-Expectation maximisation with the same meaning is ``algorithm="em"``. The default, ``"gibbs"``,
-samples the posterior instead, and tells how certain the parameters are. The probabilities of a
-path agree with hmmlearn's where the model can be written in both: the tests of this package
-compare them.
+``algorithm="em"`` is expectation maximisation, as in hmmlearn. The default, ``"gibbs"``, samples
+the posterior, which also shows how certain the parameters are. The tests of this package compare
+the probabilities of paths with hmmlearn's, for a model that both packages have.
 """

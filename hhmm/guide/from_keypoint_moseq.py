@@ -1,6 +1,6 @@
-"""From a ``results.h5`` of keypoint-MoSeq to states by group and a figure.
+"""Fit the ``results.h5`` of keypoint-MoSeq, and draw states by group.
 
-For this page a small file is written first; with your own, begin at the loader.
+This page first writes a small file. If you have a file, start at the loader.
 
 >>> import tempfile
 >>> from pathlib import Path
@@ -14,57 +14,57 @@ For this page a small file is written first; with your own, begin at the loader.
 ...         held = np.repeat(syllables, 10)  # each syllable lasts ten frames
 ...         file[f"mouse{i}/syllable"] = held
 
-Load. The first frames of every recording are copies of the first estimate; ``n_lags`` marks as
-many as missing as ``nlags`` in the configuration of the project says:
+Load the file. The first frames of every recording are copies of the first estimate. ``n_lags``
+marks them as missing. Its value is ``nlags`` in the configuration of the project:
 
 >>> from hhmm.datasets import load_keypoint_moseq
 >>> data = load_keypoint_moseq(folder / "results.h5", frame_rate=30, n_lags=3)
 >>> data.names[:2], len(data.sequences), len(data.sequences[0])
 (['mouse0', 'mouse1'], 8, 600)
 
-Groups are not in that file (they are in ``moseq_df.csv``: `hhmm.datasets.load_moseq_dataframe`).
-Say which recording is of which:
+This file has no groups (``moseq_df.csv`` has them: `hhmm.datasets.load_moseq_dataframe`). Give the
+group of each recording:
 
 >>> groups = ["saline" if i % 2 else "drug" for i in range(8)]
 
-Number the labels that occur. keypoint-MoSeq numbers more syllables than an animal shows, and the
-model reserves probability for each label up to the largest. `hhmm.preprocessing.SyllableEncoder`
-renumbers them; ``encoder.categories_[j]`` is the label that j had:
+Number the labels that occur. keypoint-MoSeq has more labels than occur, and the model reserves
+probability for each label up to the largest. `hhmm.preprocessing.SyllableEncoder` renumbers them.
+``encoder.categories_[j]`` is the label of syllable j in the file:
 
 >>> from hhmm.preprocessing import SyllableEncoder
 >>> encoder = SyllableEncoder()
 >>> frames = encoder.fit_transform(data.sequences)
 
-keypoint-MoSeq says which syllable every frame is in, and syllables last tens of frames. For how
-long says little about states, so the model takes a syllable that follows itself as held:
-``self_transitions="auto"``, the default, finds this in the data. States last so many frames, and so
-many seconds.
+keypoint-MoSeq has one label per frame, and syllables last tens of frames. Their durations have
+little information about states. Therefore the model does not count a syllable that follows itself
+as an emission. The default ``self_transitions="auto"`` detects such data. Durations of states are
+then in frames.
 
-Fit. The scales of the emissions are learnt from the data:
+Fit the model. The scales of the emissions are learnt from the data:
 
 >>> import warnings
 >>> from hhmm import EfficientHHMM
 >>> model = EfficientHHMM(n_states=2, random_state=0)
->>> model = model.set_params(max_iter=4, init="prior")  # for this page to be quick; leave it out
+>>> model = model.set_params(max_iter=4, init="prior")  # only to make this page quick
 >>> with warnings.catch_warnings():
-...     warnings.simplefilter("ignore")  # four sweeps are too few to have settled
+...     warnings.simplefilter("ignore")  # four sweeps are too few to converge
 ...     states = model.fit(frames).predict(frames)
 >>> len(states), len(states[0])
 (8, 600)
 >>> model.self_transitions_
 False
 
-To fit runs instead of frames, collapse them with `hhmm.preprocessing.RunCollapser`: its `expand`
-brings states back to frames. What is known of how long states last beforehand can be given as
-`trans_kappa`, by `hhmm.model_selection.trans_kappa_from_duration`.
+To fit runs instead of frames, collapse them with `hhmm.preprocessing.RunCollapser`. Its ``expand``
+returns states to frames. If you know how long states last, set ``trans_kappa`` with
+`hhmm.model_selection.trans_kappa_from_duration`.
 
-With `verbose=1` a fit shows how far it is; a `ConvergenceWarning` says when it should go on.
+With ``verbose=1`` a fit prints its progress. A ``ConvergenceWarning`` says if it needs more sweeps.
 
-Look. Every display takes a fitted model or states, draws on axes that it is given or makes a
-figure:
+Draw figures. Every display takes a fitted model or states. It draws in axes that you give, or makes
+a figure:
 
 >>> import matplotlib
->>> matplotlib.use("Agg")  # no window; leave it out in a notebook
+>>> matplotlib.use("Agg")  # no window; not needed in a notebook
 >>> from hhmm.plotting import EthogramDisplay, StateUsageDisplay
 >>> display = EthogramDisplay.from_predictions(
 ...     states, names=data.names, groups=groups, frame_rate=data.frame_rate
@@ -75,16 +75,16 @@ figure:
 >>> sorted(path.name for path in folder.glob("*.png"))
 ['ethogram.png', 'usage.png']
 
-What is a state? `hhmm.plotting.SyllablePreferenceDisplay` shows which syllables it promotes and
-suppresses against the base, `hhmm.plotting.DurationDisplay` how long it lasts,
-`hhmm.plotting.StateGraphDisplay` what follows it.
+To interpret a state, draw the syllables that it promotes and suppresses
+(`hhmm.plotting.SyllablePreferenceDisplay`), how long it lasts (`hhmm.plotting.DurationDisplay`) and
+which states follow it (`hhmm.plotting.StateGraphDisplay`).
 
-Write the states beside the recordings, one table a recording:
+Write the states to files, one table per recording:
 
 >>> from hhmm.datasets import save_states
 >>> paths = save_states(folder / "states", states, data.names, syllables=data.sequences)
 >>> paths[0].read_text().splitlines()[0]
 'frame,syllable,state'
 
-Keep the model: ``joblib.dump(model, "model.joblib")``.
+Save the model: ``joblib.dump(model, "model.joblib")``.
 """

@@ -1,11 +1,11 @@
-"""Coming from state-moseq.
+"""Find the counterparts of state-moseq's functions, and the differences in results.
 
 The model is the same: the base, the biases and their Helmert bases, the sticky Dirichlet prior.
-The defaults differ. To fit the published model, give ``EfficientHHMM`` these arguments:
-``emission_usage_sigma=0`` and ``self_transitions=True`` leave out what was added here,
+The defaults differ. To fit the published model, give `hhmm.EfficientHHMM` these arguments:
+``emission_usage_sigma=0`` and ``self_transitions=True`` leave out what is new here,
 ``emission_base_sigma=1`` and ``emission_biases_sigma=1`` keep the scales fixed, and
-``emission_sampler="laplace"`` draws emissions as state-moseq does. Hyperparameters keep their
-names. Parameters of one are parameters of the other:
+``emission_sampler="laplace"`` draws emissions as state-moseq does. Hyperparameters have the same
+names. Parameters have the same form:
 ``EfficientHHMM.from_params(params["emission_base"], params["emission_biases"],
 params["trans_probs"])``.
 
@@ -25,10 +25,10 @@ state-moseq                                   here
                                               ``states_``
 ``fit_gradient_descent``                      ``algorithm="gradient"``, or ``"em"`` for the same
                                               mode
-``resample_params``, ``resample_states``      inside of ``fit``; ``sample_states`` for states
-``resample_emission_params``                  inside of ``fit``: ``emission_sampler="laplace"`` or
+``resample_params``, ``resample_states``      part of ``fit``; ``sample_states`` for states
+``resample_emission_params``                  part of ``fit``: ``emission_sampler="laplace"`` or
                                               ``"hmc"``
-``resample_trans_probs``                      inside of ``fit``
+``resample_trans_probs``                      part of ``fit``
 ``estimate_emission_params``                  not needed: the solver starts at the last mode
 ``get_syllable_trans_probs``                  ``syllable_trans_probs_``
 ``marginal_loglik``                           ``score_samples(X).sum()``
@@ -46,44 +46,46 @@ state-moseq                                   here
 ``get_adjusted_rand``                         `sklearn.metrics.adjusted_rand_score`
 ``lagged_mutual_information``                 `hhmm.metrics.lagged_mutual_information`
 ``cross_sequence_mutual_information``         `sklearn.metrics.mutual_info_score`
-``simulate_markov_chain``                     inside of ``lagged_mutual_information``; or a fit
+``simulate_markov_chain``                     part of ``lagged_mutual_information``; or a fit
                                               with ``n_states=1``
 ``save_hdf5``, ``load_hdf5``                  ``joblib.dump``, ``joblib.load``;
                                               `hhmm.datasets.save_states`
 ``plot_sankey``                               `hhmm.plotting.AlignmentDisplay`
-``sample_instances``                          bounds of states are in ``predict``; see below
+``sample_instances``                          not here; see the example below
 ``generate_grid_movies``                      not here: videos are not read
 helpers of linear algebra, ``viz`` of videos  not public here
 ============================================  ====================================================
 
 >>> import numpy as np
 >>> states = np.array([1, 1, 2, 2, 2, 0])
->>> starts = np.flatnonzero(np.diff(states, prepend=-1))  # instances of states: where they start
+>>> starts = np.flatnonzero(np.diff(states, prepend=-1))  # where instances of states start
 >>> list(zip(states[starts].tolist(), starts.tolist()))
 [(1, 0), (2, 2), (0, 5)]
 
-Results that differ, and why
-----------------------------
-- *Fitted parameters.* ``fit_gibbs`` returns its last draw. `fit` returns the mean of draws from
-  the second half of the sweeps, labels aligned, and keeps the draws in ``posterior_``. A mean
+Differences in results
+----------------------
+- *Fitted parameters.* ``fit_gibbs`` returns its last draw. ``fit`` returns the mean of draws from
+  the second half of the sweeps, with aligned labels, and keeps the draws in ``posterior_``. A mean
   predicts held-out data better than one draw.
-- *Where it starts.* From a draw of the prior, one fit in some stays thousands of nats short.
-  Here starts race by EM first (``init="windows"``); ``init="prior"`` does as state-moseq does.
-- *The emission draw.* state-moseq adds 0.01 to the diagonal of the matrix that it inverts, and
-  so draws from a narrower distribution than the Laplace approximation has; here nothing is
-  added. ``emission_sampler="hmc"`` has no approximation at all.
-- *The emission solve.* Gradient steps of fixed number and size end before the mode, or not;
-  Newton's method ends at it.
-- *Transitions.* Counts are masked on the first of two timesteps there, so one transition into
-  padding is counted for every sequence that is shorter than the array. Here both must be inside.
-- *Missing timesteps inside of a sequence.* Only the timestep itself is masked there, so the
-  syllable after a gap counts as if it had followed what stands in the gap. Here an emission
-  counts where both of its syllables are observed.
-- *Random numbers.* The first states and the first parameters there are drawn with related keys.
-  Here no key serves twice.
-- *Durations and frequencies.* ``get_durations`` lays recordings end to end, and a state at the
-  end of one and at the beginning of the next counts as one long visit. Here visits end with
-  their recording, and visits that a recording cuts can be left out (``include_censored=False``).
-- *Lagged information.* One curve over all sequences, with a transition matrix of all, instead of
-  one a sequence.
+- *Start.* Some fits that start at a draw from the prior stay thousands of nats below the best mode.
+  Here EM runs from many starts first, and the best one is used (``init="windows"``).
+  ``init="prior"`` starts as state-moseq does.
+- *Emission draw.* state-moseq adds 0.01 to the diagonal of the matrix that it inverts, so it draws
+  from a narrower distribution than the Laplace approximation. Nothing is added here.
+  ``emission_sampler="hmc"`` draws from the exact posterior.
+- *Emission solve.* A fixed number of gradient steps of fixed size may end before the mode. Newton's
+  method here ends at the mode.
+- *Transitions.* state-moseq masks counts at the first of two timesteps, so it counts one transition
+  into padding for every sequence that is shorter than the array. Here both timesteps must be part
+  of the sequence.
+- *Missing timesteps inside a sequence.* state-moseq masks only the timestep itself, so the syllable
+  after a gap counts as if it followed the value in the gap. Here an emission counts if both of its
+  syllables are observed.
+- *Random numbers.* state-moseq draws the first states and the first parameters with related keys.
+  Here no key is used twice.
+- *Durations and frequencies.* ``get_durations`` concatenates recordings, so a state at the end of
+  one and at the beginning of the next counts as one long visit. Here visits end with their
+  recording, and censored visits can be left out (``include_censored=False``).
+- *Lagged information.* It is one curve over all sequences, with a transition matrix of all
+  sequences, instead of one curve per sequence.
 """

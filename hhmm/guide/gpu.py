@@ -1,25 +1,25 @@
-"""On a GPU.
+"""Run fits on a GPU.
 
-Nothing is to be changed: with JAX for CUDA installed (``pip install "jax[cuda12]"``, or 13) the
-kernels run where JAX computes by default, and ``message_passing="auto"`` takes the associative
-scans there, which need few, wide steps. A fitted model is plain NumPy. It is saved on one kind
-of machine and loaded on the other.
+Install JAX for CUDA (``pip install "jax[cuda12]"``, or 13). No other change is needed: kernels run
+on the default device of JAX, and ``message_passing="auto"`` uses associative scans on a GPU,
+because they need few steps. A fitted model holds NumPy arrays, so it can be saved on one kind of
+machine and loaded on another.
 
 >>> import jax
 >>> jax.default_backend() in {"cpu", "gpu", "tpu"}
 True
 
-What to know:
+Notes:
 
-- Draws on two kinds of devices are not equal to the last bit, with equal seeds: sums are taken
-  in another order.
-- To keep a fit on the CPU of a machine with a GPU, run it under ``with
-  jax.default_device(jax.devices("cpu")[0]):``, or set ``JAX_PLATFORMS=cpu`` before Python
-  starts. For data that a CPU sweeps in some milliseconds that is the faster choice.
-- JAX reserves most of the memory of a GPU when it starts.
-  ``XLA_PYTHON_CLIENT_PREALLOCATE=false`` leaves it to other programs.
-- Messages of a fit are float32. Parameters and sums of log-likelihoods, which are small, are
-  float64 on every device, and so are `score` and `score_samples` throughout.
-- One process is enough: use ``n_chains`` instead of joblib's workers, which would each reserve
-  the device.
+- With equal seeds, draws on two kinds of devices are not equal to the last bit, because sums have
+  another order.
+- To run a fit on the CPU of a machine with a GPU, use ``with
+  jax.default_device(jax.devices("cpu")[0]):``, or set ``JAX_PLATFORMS=cpu`` before Python starts.
+  This is faster if a sweep takes only milliseconds on a CPU.
+- JAX reserves most of the memory of a GPU when it starts. Set
+  ``XLA_PYTHON_CLIENT_PREALLOCATE=false`` to share the GPU with other programs.
+- Messages of a fit are float32. Parameters and sums of log-likelihoods are float64 on every device,
+  and so are ``score`` and ``score_samples``.
+- Use ``n_chains`` instead of worker processes of joblib, because each process would reserve the
+  device.
 """

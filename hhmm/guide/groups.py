@@ -1,8 +1,8 @@
-"""Several animals, several groups.
+"""Fit several animals and groups together, and compare their use of states.
 
-One model for all: states then mean the same in every animal, and how animals use them can be
-compared. A list holds one sequence a recording; which animal and which group it is from is kept
-beside it.
+Fit one model to all animals. States then have the same meaning in every animal, and the use of
+states can be compared. X is a list with one sequence per recording. Keep the animal and the group
+of each recording in other lists.
 
 >>> import warnings
 >>> import numpy as np
@@ -27,8 +27,8 @@ beside it.
 >>> bool(abs(difference) > 0.2)
 True
 
-``transform`` makes a step of a pipeline of it, so that a classifier can follow. Cross-validation
-then refits the states without the recordings that are classified:
+Because it has ``transform``, the model can be a pipeline step before a classifier.
+Cross-validation then fits the states without the recordings that are classified:
 
 >>> from sklearn.linear_model import LogisticRegression
 >>> from sklearn.model_selection import StratifiedKFold, cross_val_score
@@ -42,12 +42,12 @@ then refits the states without the recordings that are classified:
 >>> bool(accuracy.mean() > 0.8)
 True
 
-- Recordings of one animal resemble each other. Hold out whole animals: ``cv=GroupKFold(5)`` with
+- Recordings of one animal are similar. Hold out whole animals: ``cv=GroupKFold(5)`` with
   ``groups=animals``.
-- A test of a difference between groups has as many observations as animals, not as frames:
-  average over the recordings of an animal first.
-- Pictures by group: `hhmm.plotting.StateUsageDisplay`, `hhmm.plotting.EthogramDisplay`.
-- Groups whose syllables themselves differ can have a model each: compare them by
-  `hhmm.plotting.SyllablePreferenceDisplay`, and match their states by
-  `hhmm.metrics.match_states` on recordings that both decode.
+- In a test of a difference between groups, the number of observations is the number of animals, and
+  not of frames. Average over the recordings of an animal first.
+- `hhmm.plotting.StateUsageDisplay` and `hhmm.plotting.EthogramDisplay` draw groups.
+- If groups differ in the syllables of a state, fit one model per group. Compare the models with
+  `hhmm.plotting.SyllablePreferenceDisplay`, and match their states with
+  `hhmm.metrics.match_states` on recordings that both models decode.
 """

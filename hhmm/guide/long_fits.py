@@ -1,8 +1,9 @@
-"""Fits that take hours: checkpoints, interrupts, memory.
+"""Use checkpoints and interrupts in fits that take hours, and estimate their memory.
 
-A fit with a checkpoint writes what it has done to a file, every ten sweeps unless told otherwise.
-When it is started again after a crash, a kill or a power cut, with the same settings and data, it
-goes on from there and ends with the result of a fit that nobody disturbed, to the last bit.
+A fit with a checkpoint writes its progress to a file, every ten sweeps by default
+(``checkpoint_every``). After a crash, a kill or a power cut, start it again with the same settings
+and data. It continues from the file, and its result is equal to that of an undisturbed fit, to the
+last bit.
 
 >>> import tempfile
 >>> import warnings
@@ -20,7 +21,7 @@ goes on from there and ends with the result of a fit that nobody disturbed, to t
 >>> bool((again.log_joint_[:, :20] == model.log_joint_).all())
 True
 
-Other data or settings are refused, by what is different, and the file is left alone:
+With other data or settings, an error names the difference, and the file does not change:
 
 >>> other = EfficientHHMM(3, max_iter=30, init="prior")
 >>> other.fit(data.X, checkpoint=path)  # doctest: +ELLIPSIS
@@ -29,22 +30,22 @@ Traceback (most recent call last):
 ValueError: ...fit.npz is a checkpoint of another fit: n_states is 2 there, 3 here. The file was
 left as it was: give another path, or the same settings and data
 
-The file is an archive of NumPy, of plain arrays and a header of JSON, and nothing in it is
-pickled. It is written aside and moved to its place, so that whole files alone bear its name.
-Where it cannot be written, to a full disk, the fit goes on and a warning says so. One fit at a time
-may use a file. `hhmm.model_selection.scan` has a ``checkpoint`` too: of whole fits, and with
-``checkpoint_every`` of those under way.
+The file is an archive of NumPy: plain arrays and a header in JSON, without pickles. It is written
+under another name and then renamed, so an interrupted write never leaves a partial file. If the
+disk is full, the fit continues and warns. Only one fit at a time can use a file.
+`hhmm.model_selection.scan` has a ``checkpoint`` too. It stores completed fits, and with
+``checkpoint_every`` also the progress of others.
 
-Ctrl-C ends a fit after the sweep under way. The model is then fitted on the sweeps done, and a
-warning tells how many. ``warm_start=True``, or the checkpoint, goes on from there. Ctrl-C a
-second time, or within ten seconds of another, stops at once, as it must be in a grid search. Where
-warnings are made errors, the model is fitted all the same.
+Ctrl-C ends a fit after the current sweep. The model is then fitted on the completed sweeps, and a
+warning says how many. Continue with ``warm_start=True`` or the checkpoint. A second Ctrl-C, or one
+within ten seconds of another, stops at once, which is needed in a grid search. The model is fitted
+even if warnings are errors.
 
-What a fit takes of memory is shown before it begins with ``verbose=1``, and one for which not
-enough is free (of the machine, or of what a container or a job of a cluster is granted) is refused
-with what to change; see the notes of `EfficientHHMM`. A hundred million timesteps, held 40 on
-average, were fitted in 3.5 GB beside the data.
+With ``verbose=1`` a fit prints its estimate of memory before it starts. If the machine, the
+container or the cluster job does not have enough free memory, the fit raises an error that says
+what to change. See the notes of `hhmm.EfficientHHMM`. A fit of a hundred million timesteps, held
+for 40 on average, took 3.5 GB in addition to the data.
 
-JAX does not work in a process that was forked from one in which it has computed; a fit or a
-prediction there is refused instead of waiting for ever. joblib's default processes are not forked.
+JAX does not work in a process that was forked after JAX was used. A fit or a prediction there
+raises an error instead of waiting for ever. Default processes of joblib are not forked.
 """

@@ -1,13 +1,13 @@
-"""Missing data: frames without a syllable, masks, padding.
+"""Handle frames without a syllable, masks and padding.
 
-A timestep is missing where its value is negative or NaN, masked in a masked array, or
-False in ``mask``. What follows from it:
+A timestep is missing if its value is negative or NaN, if it is masked in a masked array, or if
+``mask`` is False:
 
-- Missing timesteps at the end are padding. The sequence ends before them: they have no state, -1
-  in `predict`, NaN in `predict_proba`.
-- A missing timestep inside of a sequence stays part of it. The animal went on doing something,
-  so the state moves on through the gap, and is inferred from both of its sides. The emission of
-  a syllable is left out where it or the one before it is missing.
+- Missing timesteps at the end are padding. The sequence ends before them. Their state is -1 in
+  ``predict`` and NaN in ``predict_proba``.
+- A missing timestep inside a sequence is part of it. The animal continued to behave, so the state
+  can change in the gap, and is inferred from both sides of it. The emission of a syllable is left
+  out if it or the previous syllable is missing.
 
 >>> import numpy as np
 >>> from hhmm import EfficientHHMM
@@ -19,19 +19,18 @@ False in ``mask``. What follows from it:
 >>> model = EfficientHHMM(2, max_iter=8, init="prior", random_state=0)
 >>> import warnings
 >>> with warnings.catch_warnings():
-...     warnings.simplefilter("ignore")  # eight sweeps are too few to have settled
+...     warnings.simplefilter("ignore")  # eight sweeps are too few to converge
 ...     states = model.fit(X).predict(X)
 >>> bool((states[0] >= 0).all()), bool((states[1, 40:] == -1).all())
 (True, True)
 
-A gap between two recordings that should not touch is no missing timestep but the end of one
-sequence and the beginning of another. Two recordings joined with one missing timestep between
-them differ from two sequences in that the state is carried over.
+Use two sequences for two recordings. If you join them with a missing timestep between them, the
+state at the end of one affects the state at the beginning of the other.
 
 Masks
 -----
-``mask`` is an array of the shape of a 2-D X, True where the timestep is observed. The same can
-always be written into X, and then goes wherever X goes:
+``mask`` is an array of the shape of a 2-D X, True where the timestep is observed. You can
+always write missing values into X instead:
 
 >>> mask = np.ones(X.shape, bool)
 >>> mask[0, 30:33] = False
@@ -39,11 +38,9 @@ always be written into X, and then goes wherever X goes:
 >>> bool((both[0] == both[1]).all())
 True
 
-In searches and pipelines scikit-learn hands a mask on only where metadata routing is on
-(``sklearn.set_config(enable_metadata_routing=True)``); the estimator asks for it, so nothing
-else is to be done:
-``GridSearchCV(model, grid).fit(X, mask=mask)`` then slices it into the fits and the scores.
-Without routing, ``GridSearchCV.fit(X, mask=mask)`` hands it to the fits alone: folds are then
-scored as if nothing were missing; and ``Pipeline.score`` drops it. So without routing, write
-what is missing into X.
+Searches and pipelines of scikit-learn pass a mask to fits and scores only if metadata routing is
+enabled (``sklearn.set_config(enable_metadata_routing=True)``). The estimator requests ``mask`` by
+default, so ``GridSearchCV(model, grid).fit(X, mask=mask)`` then works. Without routing,
+``GridSearchCV.fit(X, mask=mask)`` passes the mask to the fits but not to the scores, and
+``Pipeline.score`` ignores it. So without routing, write missing values into X.
 """

@@ -1,7 +1,7 @@
-"""Saving and loading fitted models.
+"""Save and load fitted models.
 
-A fitted model holds NumPy arrays and plain Python, whatever device it was fitted on. ``joblib``
-and ``pickle`` both save it; so do they a pipeline or a search around it.
+A fitted model holds NumPy arrays and plain Python objects, on every device. ``joblib`` and
+``pickle`` save it, and pipelines and searches that contain it.
 
 >>> import tempfile
 >>> import warnings
@@ -12,7 +12,7 @@ and ``pickle`` both save it; so do they a pipeline or a search around it.
 >>> data = make_hhmm(12, 60, n_states=2, n_syllables=4, random_state=0)
 >>> model = EfficientHHMM(2, max_iter=8, init="prior", random_state=0)
 >>> with warnings.catch_warnings():
-...     warnings.simplefilter("ignore")  # eight sweeps are too few to have settled
+...     warnings.simplefilter("ignore")  # eight sweeps are too few to converge
 ...     model = model.fit(data.X)
 >>> path = Path(tempfile.mkdtemp()) / "model.joblib"
 >>> _ = joblib.dump(model, path)
@@ -20,15 +20,15 @@ and ``pickle`` both save it; so do they a pipeline or a search around it.
 >>> bool((again.predict(data.X) == model.predict(data.X)).all())
 True
 
-What was loaded goes on where the fit ended, with
-``again.set_params(warm_start=True).fit(data.X)``.
+Continue the fit of a loaded model with ``again.set_params(warm_start=True).fit(data.X)``.
 
-A model saved by a version of this package that wrote another form is refused with the version that
-it needs; another scikit-learn is told by its ``InconsistentVersionWarning``.
+If a later version of this package saved a model in another format, loading raises an error that
+names the version it needs. If the version of scikit-learn differs, scikit-learn warns
+(``InconsistentVersionWarning``).
 
-Loading a pickle runs what it holds, so never load one from a stranger. Files of ``skops`` (``pip
-install skops``) are checked before anything is made of them. These types of this package are in
-a fitted model, and are what to trust:
+Loading a pickle can run any code, so never load one from a stranger. Files of ``skops`` (``pip
+install skops``) are checked before objects are made. Trust these types of this package, which a
+fitted model contains:
 
 .. code-block:: python
 
@@ -47,10 +47,10 @@ a fitted model, and are what to trust:
         ],
     )
 
-The parameters alone are arrays, which any program can read: ``numpy.savez(path,
+To save only the parameters, as arrays that any program can read, use ``numpy.savez(path,
 emission_base=..., emission_biases=..., trans_probs=...)``, with ``emission_usage`` and
-``emission_interactions`` where the model has these terms. ``EfficientHHMM.from_params`` makes a
-model of them; give it ``self_transitions=False`` where the fit had that.
+``emission_interactions`` if the model has these terms. ``EfficientHHMM.from_params`` makes a model
+from them. Give it ``self_transitions=False`` if the fit had that.
 
 Callbacks are not saved with a model.
 """

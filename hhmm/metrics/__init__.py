@@ -1,4 +1,4 @@
-"""Scores and descriptions of state sequences whose labels are arbitrary.
+"""Score and describe state sequences whose labels are arbitrary.
 
 The states of a hidden Markov model have no names: a fit that numbers them
 differently from the reference is as good as one that does not. The scores here
@@ -7,8 +7,8 @@ agree most often. Finding it is the linear assignment problem on the table of
 how often a true and a predicted state occur together [1]_, which scipy solves
 by shortest augmenting paths [2]_.
 
-Which syllables one state uses more than the others is in `syllable_preferences`; whether there
-is anything slow to be found at all, in `lagged_mutual_information`.
+`syllable_preferences` ranks the syllables that one state uses more than the others.
+`lagged_mutual_information` measures whether syllables have a slow memory at all.
 
 States and syllables come in three forms: one sequence as a 1-D array, a 2-D
 array (n_sequences, n_timesteps), or a list of 1-D arrays of any lengths.

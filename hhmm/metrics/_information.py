@@ -1,37 +1,49 @@
-"""Mutual information of a syllable with later ones."""
+"""Estimate the mutual information of a syllable with later ones."""
 
-import numbers
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import xlogy
 from scipy.stats import random_table
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from hhmm._sequences.read import as_array, raise_at_first, read_states
-from hhmm._validation import check_option, shorten
+from hhmm._sequences.ragged import raise_at_first
+from hhmm._sequences.read import as_array, read_states
+from hhmm._validation import shorten
 from hhmm.metrics._markov_surrogates import draw_paths
 
 # A table of pairs with more entries takes longer to clear than the data to count.
 _MAX_PAIR_LABELS = 3_000
+_BLOCK = 1 << 18  # timesteps counted at once
 
 
+@validate_params(
+    {
+        "n_syllables": [Interval(Integral, 1, None, closed="left"), None],
+        "n_surrogates": [Interval(Integral, 0, None, closed="left")],
+        "correction": [StrOptions({"miller-madow"}), None],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
 def lagged_mutual_information(
     X, lags, *, n_syllables=None, n_surrogates=10, correction=None, random_state=None
 ):
-    """Mutual information between syllables a lag apart: is there anything slow to be found?
+    """Estimate the mutual information between syllables a lag apart.
 
-    How much a syllable tells of the syllable `lag` timesteps later, beside what it
-    would tell if syllables were a first-order Markov chain. Data far above its Markov
-    surrogates at long lags has a memory that the transitions from syllable to syllable do
-    not explain: hidden states that last are one explanation [1]_.
+    The information that a syllable has about the syllable `lag` timesteps later is compared with
+    that of a first-order Markov chain. If data are far above their Markov surrogates at long lags,
+    they have a memory that the transitions from syllable to syllable do not explain: hidden states
+    that last are one explanation [1]_.
 
     Parameters
     ----------
     X : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
-        Syllables, integers; negative where missing. Pairs lie within a sequence, and
-        both of their syllables are observed.
+        Syllables, integers; negative where missing. Both syllables of a pair are observed
+        and lie in the same sequence.
 
     lags : int or array-like of shape (n_lags,), int
         Timesteps from the first syllable of a pair to the second, at least 1.
@@ -45,11 +57,10 @@ def lagged_mutual_information(
     correction : {None, "miller-madow"}, default=None
         The estimate from counts is too high by about (m - m_1 - m_2 + 1) / (2 n) nats for n
         independent pairs, of which m kinds occur, with m_1 first and m_2 second
-        syllables [2]_. None leaves that in: surrogates have it as well, so that curves compare,
-        and no value is negative. "miller-madow" subtracts it from every curve, which
-        brings values closer to the truth where pairs are many times more than m; values
-        near zero may become negative. Where n is not much larger than m, neither
-        estimate is to be trusted [3]_.
+        syllables [2]_. None does not correct this: surrogates have the same bias, so curves can
+        be compared, and no value is negative. "miller-madow" subtracts it from every curve,
+        which brings values closer to the truth if n is many times larger than m; values near
+        zero may become negative. If n is not much larger than m, trust neither estimate [3]_.
 
     random_state : int, RandomState or None, default=None
         Seed of the surrogates.
@@ -61,23 +72,23 @@ def lagged_mutual_information(
 
         lags : ndarray of shape (n_lags,), int64
         data : ndarray of shape (n_lags,), float64
-            Of the sequences themselves, nats; NaN at a lag that no sequence reaches, here
-            as below.
+            Information of the sequences themselves, nats; NaN at a lag that no sequence
+            reaches, also in the arrays below.
         markov : ndarray of shape (n_surrogates, n_lags), float64
-            Of sequences simulated with the transition probabilities that the data has, all
-            sequences together. They start with the syllables, have the lengths and lack the
-            timesteps of the data. What follows a syllable that was only ever seen last
-            is drawn by how frequent syllables are.
+            Information of sequences simulated with the transition probabilities of all data.
+            They have the first syllables, the lengths and the missing timesteps of the data.
+            After a syllable that occurs only at the end of sequences, the next one is drawn by
+            how frequent syllables are.
         shuffled : ndarray of shape (n_surrogates, n_lags), float64
-            Of pairs whose second syllables were permuted: what independent pairs as many and with
-            the same frequencies give.
+            Information of pairs whose second syllables were permuted, as of independent pairs
+            with the same frequencies.
         n_pairs : ndarray of shape (n_lags,), int64
 
     Raises
     ------
     TypeError, ValueError
-        If X does not hold syllables below `n_syllables`, or has none; or another argument is not
-        as described.
+        If X has no syllable, or one that is not below `n_syllables`, or another argument is
+        wrong.
 
     See Also
     --------
@@ -87,25 +98,25 @@ def lagged_mutual_information(
     Notes
     -----
     Compare with the Markov surrogates rather than with the shuffled pairs. Neighbouring pairs
-    of a sequence are alike, so that n pairs are worth fewer than n independent ones, and
-    the curve of data with no memory at that lag levels off above the shuffled floor. The
-    surrogates have as long runs as the data and level off at the same height. At the very first
-    lags they lie above the data by up to the bias of one estimate, since they are simulated from
-    transition probabilities that are estimates themselves.
+    of a sequence are alike, so n pairs are worth fewer than n independent ones, and the curve of
+    data without memory at that lag levels off above the shuffled pairs. The surrogates have runs
+    as long as the data and level off at the same height. At the first lags they lie above the
+    data by up to the bias of one estimate, since they are simulated from estimated transition
+    probabilities.
 
-    Data at the frame rate of a camera is mostly about how long a syllable lasts: at lags below
-    the length of a run, information is that of the run. Runs whose lengths are not
-    geometric already set such data apart from its Markov surrogates. To ask about the order of
-    syllables, collapse each run to one timestep first, for example
-    ``x[np.diff(x, prepend=-1) != 0]``; lags then count syllables and not frames.
+    At the frame rate of a camera and at lags below the length of a run, the information is mostly
+    about how long a syllable lasts. Runs whose lengths are not geometric already distinguish such
+    data from their Markov surrogates. To measure the order of syllables, collapse each run to one
+    timestep first, for example with `hhmm.preprocessing.RunCollapser`; lags then count syllables
+    and not frames.
 
-    Differences between sequences count as memory too. If each animal has favourites
-    of its own, the curve over all of them levels off above the surrogates
-    and never falls; a call for each sequence alone tells.
+    Differences between sequences count as memory too. If each animal has favourite syllables, the
+    curve over all animals levels off above the surrogates and never falls. To find out, call the
+    function for each sequence alone.
 
-    A lag takes time in proportion to the number of timesteps: about 6 ms for a million
-    and 60 ms for nine millions, of data or of one surrogate. Drawing a surrogate takes 0.3 s for a
-    million runs. Shuffling takes no longer for more timesteps, since tables of
+    The time for a lag is proportional to the number of timesteps of data and surrogates: about
+    6 ms for a million and 60 ms for nine million. Drawing a surrogate takes 0.3 s for a million
+    runs. The time for shuffling does not depend on the number of timesteps, since tables of
     counts are drawn and not permutations.
 
     References
@@ -129,15 +140,17 @@ def lagged_mutual_information(
     """
     sequences = read_states(X, "X")
     n_syllables = _check_n_syllables(n_syllables, sequences)
-    lags = _check_lags(lags)
-    if not isinstance(n_surrogates, numbers.Integral):
-        raise TypeError(f"n_surrogates must be an integer >= 0, got {shorten(n_surrogates)}")
-    if n_surrogates < 0:
-        raise ValueError(f"n_surrogates must be >= 0, got {n_surrogates}")
-    check_option(correction, "correction", ("miller-madow", None))
+    lags = np.atleast_1d(as_array(lags, "lags"))
+    if lags.ndim != 1 or lags.dtype.kind not in "iu":
+        raise TypeError(
+            f"lags must be integers of shape (n_lags,), got dtype {lags.dtype} and shape "
+            f"{lags.shape}"
+        )
+    if lags.size == 0 or lags.min() < 1:
+        raise ValueError(f"lags must be one or more integers >= 1, got {shorten(lags)}")
     return lagged_information(
-        lay_out(sequences.states, sequences.lengths, n_syllables),
-        lags,
+        lay_out(sequences.values, sequences.lengths, n_syllables),
+        lags.astype(np.int64),
         n_surrogates=int(n_surrogates),
         correction=correction,
         rng=check_random_state(random_state),
@@ -145,43 +158,25 @@ def lagged_mutual_information(
 
 
 def _check_n_syllables(n_syllables, sequences):
-    """`n_syllables`, by default the largest label plus one, few enough for tables of pairs."""
-    labels = sequences.states
+    """Return `n_syllables`, by default the largest label plus one, if tables of pairs fit."""
+    labels, name = sequences.values, "n_syllables"
     largest = int(labels.max(initial=-1))
     if largest < 0:
         raise ValueError(f"X must hold an observed syllable, got none in {labels.size} timesteps")
     if n_syllables is None:
         n_syllables, name = largest + 1, "X"
-    elif not isinstance(n_syllables, numbers.Integral):
-        raise TypeError(f"n_syllables must be an integer >= 1, got {shorten(n_syllables)}")
-    elif n_syllables < 1:
-        raise ValueError(f"n_syllables must be >= 1, got {n_syllables}")
-    else:
-        expected = f"X must hold labels below n_syllables={n_syllables}"
-        raise_at_first(labels >= n_syllables, labels, sequences.lengths, expected)
-        name = "n_syllables"
     if n_syllables > _MAX_PAIR_LABELS:
         raise ValueError(
             f"pairs are counted of at most {_MAX_PAIR_LABELS} syllables, got {n_syllables} "
-            f"in {name}: number the labels 0, 1, ... first, for example with np.unique"
+            f"in {name}. Number the labels 0, 1, ... first, for example with np.unique"
         )
+    raise_at_first(
+        labels >= n_syllables,
+        labels,
+        sequences.locator("X"),
+        f"a label below n_syllables={n_syllables}",
+    )
     return int(n_syllables)
-
-
-def _check_lags(lags):
-    """`lags` as an array (n_lags,) int64."""
-    values = np.atleast_1d(as_array(lags, "lags"))
-    if values.ndim != 1 or values.dtype.kind not in "iu":
-        raise TypeError(
-            f"lags must be integers of shape (n_lags,), got dtype {values.dtype} and shape "
-            f"{values.shape}"
-        )
-    if values.size == 0 or values.min() < 1:
-        raise ValueError(f"lags must be one or more integers >= 1, got {shorten(values)}")
-    return values.astype(np.int64)
-
-
-_BLOCK = 1 << 18  # timesteps counted at once
 
 
 class LaggedInformation(NamedTuple):
@@ -218,7 +213,7 @@ def lay_out(labels, lengths, n_labels):
 
 
 def pair_counts(sequences, lag):
-    """How often label i comes before label j by `lag` timesteps, (n_labels, n_labels) int64."""
+    """Count how often label i comes before label j by `lag` timesteps, (n_labels, n_labels)."""
     codes, remaining, _, n_labels = sequences
     n_codes = n_labels + 1
     nothing = n_codes**2 - 1
@@ -236,7 +231,7 @@ def pair_counts(sequences, lag):
 
 
 def mutual_information(counts, *, correction):
-    """Mutual information of a table of counts (n_labels, n_labels), nats; NaN if it is empty.
+    """Estimate the mutual information of a table of counts, nats; NaN if it is empty.
 
     Parameters
     ----------
@@ -257,7 +252,7 @@ def mutual_information(counts, *, correction):
 
 
 def lagged_information(sequences, lags, *, n_surrogates, correction, rng):
-    """`LaggedInformation` of `Sequences`; lags (n_lags,) int64, `rng` a RandomState."""
+    """Return the `LaggedInformation` of `Sequences` at lags (n_lags,) int64."""
 
     def curve(tables):
         return np.array([mutual_information(table, correction=correction) for table in tables])
@@ -277,10 +272,9 @@ def lagged_information(sequences, lags, *, n_surrogates, correction, rng):
 
 
 def markov_surrogate(sequences, rng):
-    """Sequences of the first-order Markov chain with the transition probabilities of the data.
+    """Simulate the first-order Markov chain with the transition probabilities of the data.
 
-    Each starts with the label that its original starts with, is as long and lacks the same
-    timesteps.
+    Each sequence has the first label, the length and the missing timesteps of its original.
     """
     codes, _, lengths, n_labels = sequences
     counts = pair_counts(sequences, 1)
@@ -294,7 +288,7 @@ def markov_surrogate(sequences, rng):
 
 
 def _shuffled(counts, rng):
-    """Counts of the pairs with their second labels permuted, without labels that do not occur."""
+    """Return counts of the pairs with their second labels permuted, without unused labels."""
     first, second = counts.sum(axis=1), counts.sum(axis=0)
     first, second = first[first > 0], second[second > 0]
     if min(first.size, second.size) < 2:

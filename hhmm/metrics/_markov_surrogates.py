@@ -1,4 +1,4 @@
-"""Paths of Markov chains, drawn on the host.
+"""Draw paths of Markov chains on the host.
 
 A path can be read from stacks: for every state an endless list of independent draws of
 what follows it, from which each visit takes the next one [1]_. NumPy draws the lists in
@@ -21,7 +21,7 @@ _FIRST_STAYS = 16  # stays drawn before it is seen whether they fill the path; t
 
 
 def draws_from(probs, rng):
-    """Endless independent draws from a distribution.
+    """Yield endless independent draws from a distribution.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def draws_from(probs, rng):
 
 
 def draw_paths(trans_probs, first, lengths, rng):
-    """Paths of a Markov chain, laid end to end.
+    """Draw paths of a Markov chain, laid end to end.
 
     Parameters
     ----------

@@ -1,17 +1,12 @@
-"""Match states that have other numbers, and score how well they agree."""
+"""Match states with other numbers, and score how well they agree."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from sklearn.utils._param_validation import StrOptions, validate_params
 
-from hhmm._sequences.read import (
-    MAX_ENTRIES,
-    StateSequences,
-    check_entries,
-    read_states,
-)
-from hhmm._validation import check_option
+from hhmm._sequences.read import MAX_ENTRIES, check_entries, check_same_lengths, read_states
 
 # Up to this size a table with empty rows is faster than sorting the labels first.
 _DENSE_TABLE_ENTRIES = 1 << 20
@@ -73,8 +68,8 @@ def match_states(y_true, y_pred):
     >>> mapping[y_pred]
     array([0, 0, 2, 1, 1, 2])
     """
-    true, pred = _align(read_states(y_true, "y_true"), read_states(y_pred, "y_pred"))
-    contingency = _contingency(*_compared(true, pred))
+    *compared, pred = _read_pair(y_true, y_pred)
+    contingency = _contingency(*compared)
     n_pred = int(pred.max()) + 1
     check_entries(n_pred, label=n_pred - 1, name="y_pred", result="match_states returns one entry")
 
@@ -86,7 +81,7 @@ def match_states(y_true, y_pred):
 
 
 def matched_accuracy(y_true, y_pred):
-    """Fraction of timesteps that agree after the best one-to-one relabelling.
+    """Compute the fraction of timesteps that agree after the best one-to-one relabelling.
 
     Parameters
     ----------
@@ -106,11 +101,6 @@ def matched_accuracy(y_true, y_pred):
     --------
     match_states : The relabelling itself.
 
-    References
-    ----------
-    .. [1] Kuhn, H. W. (1955). The Hungarian method for the assignment problem.
-       Naval Research Logistics Quarterly, 2(1-2), 83-97.
-
     Examples
     --------
     >>> from hhmm.metrics import matched_accuracy
@@ -122,14 +112,17 @@ def matched_accuracy(y_true, y_pred):
     >>> matched_accuracy([[0, 0, -1], [1, 1]], [[1, 1, 1], [0, 1]])
     0.75
     """
-    true, pred = _align(read_states(y_true, "y_true"), read_states(y_pred, "y_pred"))
-    counts = _contingency(*_compared(true, pred)).counts
+    true, pred, _ = _read_pair(y_true, y_pred)
+    counts = _contingency(true, pred).counts
     agreeing = counts[linear_sum_assignment(counts, maximize=True)].sum()
     return float(agreeing / counts.sum())
 
 
+@validate_params(
+    {"normalize": [StrOptions({"true", "pred", "all"}), None]}, prefer_skip_nested_validation=True
+)
 def matched_confusion_matrix(y_true, y_pred, *, normalize=None):
-    """Confusion matrix after the best one-to-one relabelling of `y_pred`.
+    """Count pairs of true and predicted states after the best one-to-one relabelling of `y_pred`.
 
     Parameters
     ----------
@@ -154,11 +147,6 @@ def matched_confusion_matrix(y_true, y_pred, *, normalize=None):
     --------
     match_states : The relabelling itself.
 
-    References
-    ----------
-    .. [1] Kuhn, H. W. (1955). The Hungarian method for the assignment problem.
-       Naval Research Logistics Quarterly, 2(1-2), 83-97.
-
     Examples
     --------
     >>> from hhmm.metrics import matched_confusion_matrix
@@ -169,9 +157,8 @@ def matched_confusion_matrix(y_true, y_pred, *, normalize=None):
     array([[1. , 0. ],
            [0.5, 0.5]])
     """
-    check_option(normalize, "normalize", ("true", "pred", "all", None))
-    true, pred = _align(read_states(y_true, "y_true"), read_states(y_pred, "y_pred"))
-    contingency = _contingency(*_compared(true, pred))
+    true, pred, _ = _read_pair(y_true, y_pred)
+    contingency = _contingency(true, pred)
     columns = _matched_labels(contingency)
     n_labels = int(max(contingency.true_labels[-1], columns.max())) + 1
     check_entries(
@@ -189,50 +176,23 @@ def matched_confusion_matrix(y_true, y_pred, *, normalize=None):
     return confusion / np.maximum(confusion.sum(axis=axis, keepdims=True), 1)
 
 
-def _align(true, pred):
-    """States of both at the same timesteps, (n_total_timesteps,) each."""
-    n_true, n_pred = true.lengths.size, pred.lengths.size
-    if n_true != n_pred:
-        raise ValueError(
-            f"y_true and y_pred must hold the same number of sequences, got {n_true} and {n_pred}"
-        )
-    if true.padded and not pred.padded:
-        true = _without_padding(true, pred.lengths)
-    elif pred.padded and not true.padded:
-        pred = _without_padding(pred, true.lengths)
-    different = np.flatnonzero(true.lengths != pred.lengths)
-    if different.size:
-        i = different[0]
-        raise ValueError(
-            f"y_true and y_pred must have the same lengths, got {true.lengths[i]} and "
-            f"{pred.lengths[i]} timesteps in sequence {i}"
-        )
-    return true.states, pred.states
-
-
-def _without_padding(rows, lengths):
-    """Cut rows of equal length to `lengths` (n_sequences,), or to what they use if that differs."""
-    states = rows.states.reshape(lengths.size, -1)
-    timesteps = np.arange(1, states.shape[1] + 1)
-    used = np.where(states >= 0, timesteps, 0).max(axis=1, initial=0)
-    fits = (used <= lengths) & (lengths <= states.shape[1])
-    kept = np.where(fits, lengths, used)
-    return StateSequences(states[timesteps <= kept[:, np.newaxis]], kept, False)
-
-
-def _compared(true, pred):
-    """The timesteps that have a state in both."""
-    observed = (true >= 0) & (pred >= 0)
+def _read_pair(y_true, y_pred):
+    """Return the states of both at the timesteps that have a state in both, and all of `y_pred`."""
+    true, pred = read_states(y_true, "y_true"), read_states(y_pred, "y_pred")
+    if len(true.lengths) == len(pred.lengths) and true.layout.is_array != pred.layout.is_array:
+        true, pred = true.without_padding(pred.lengths), pred.without_padding(true.lengths)
+    check_same_lengths(pred.lengths, true.lengths, "y_pred", "y_true")
+    observed = true.is_observed & pred.is_observed
     if not observed.any():
         raise ValueError(
             "y_true and y_pred must have a state (an integer >= 0) in common timesteps, "
-            f"got none in {true.size} timesteps"
+            f"got none in {observed.size} timesteps"
         )
-    return true[observed], pred[observed]
+    return true.values[observed], pred.values[observed], pred.values
 
 
 def _contingency(true, pred):
-    """Count pairs of states, (n_compared,) each; labels that do not occur have no row or column."""
+    """Count pairs of states, (n_compared,) each, without rows and columns of unused labels."""
     n_true, n_pred = int(true.max()) + 1, int(pred.max()) + 1
     if n_true * n_pred <= _DENSE_TABLE_ENTRIES:
         counts = np.bincount(true * n_pred + pred, minlength=n_true * n_pred)
@@ -254,7 +214,7 @@ def _contingency(true, pred):
 
 
 def _matched_labels(contingency):
-    """The new label of each of ``contingency.pred_labels``, (n_pred_labels,)."""
+    """Return the new label of each of ``contingency.pred_labels``, (n_pred_labels,)."""
     rows, columns = linear_sum_assignment(contingency.counts, maximize=True)
     labels = np.full(contingency.pred_labels.size, -1, dtype=np.int64)
     labels[columns] = contingency.true_labels[rows]

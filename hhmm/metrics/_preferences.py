@@ -1,4 +1,4 @@
-"""Which syllables a state uses more than the other states do."""
+"""Rank the syllables that a state uses more than the other states do."""
 
 from typing import NamedTuple
 
@@ -39,10 +39,11 @@ def syllable_preferences(model, X=None):
     model : EfficientHHMM
         A fitted model.
     X : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
-        Syllables to measure the usage on, in any form that the model takes: p(j | k) is the
-        fraction of the observed timesteps in state k, by ``model.predict(X)``, that have syllable
-        j. If None, the usage is what the parameters of the model lead to in the long run. Give X
-        where sequences are short: which syllables they begin and end with is no part of the model.
+        Syllables on which the usage is measured, in any form that the model takes. Then p(j | k)
+        is the fraction of the observed timesteps in state k, by ``model.predict(X)``, that have
+        syllable j. If None, the usage follows from the parameters of the model in the long run.
+        Give X if sequences are short, since the model does not describe which syllables they
+        begin and end with.
 
     Returns
     -------
@@ -81,13 +82,12 @@ def syllable_preferences(model, X=None):
     The long-run usage is the stationary distribution of the Markov chain of state and syllable
     together. The usage over all states weights each by its time; a state that takes nearly all of
     the time therefore has small changes. Without self-transitions the long-run usage counts how
-    often a syllable begins, since how long it is held is no part of the model; with X, timesteps
-    are counted.
+    often a syllable begins, since the model does not describe how long it is held; with X,
+    timesteps are counted.
 
-    The bias of a state is against the mean of all states, whatever their usage, so with
-    two states one is the mirror image of the other. The prior pulls the bias of a syllable
-    that is hardly ever seen to zero: a bias near zero with a large standard deviation says
-    that little is known, not that the state does not care.
+    The bias of a state is relative to the mean of all states, whatever their usage, so with
+    two states one is the mirror image of the other. The prior pulls the bias of a rare syllable
+    to zero: a bias near zero with a large standard deviation means that little is known.
 
     Examples
     --------
@@ -110,8 +110,8 @@ def syllable_preferences(model, X=None):
     check_is_fitted(model)
     if not hasattr(model, "emission_biases_"):
         raise TypeError(
-            f"model must be a fitted EfficientHHMM, got {type(model).__name__}: of a pipeline, "
-            "give its last step"
+            f"model must be a fitted EfficientHHMM, got {type(model).__name__}. Of a pipeline, "
+            "give the last step"
         )
     params, of_events = model._params(), _trans_probs_of_events(model)
     if X is None:
@@ -140,7 +140,7 @@ def syllable_preferences(model, X=None):
 
 
 def _trans_probs_of_events(model):
-    """A function of A: the state transition probabilities from one emission to the next.
+    """Return a function of A: the transition probabilities from one emission to the next.
 
     Without self-transitions these are as far apart as syllables are held, on average.
     """
@@ -149,7 +149,7 @@ def _trans_probs_of_events(model):
 
 
 def _long_run_usage_changes(params, trans_probs, model):
-    """p(j | k) - p(j) of parameters, and state transitions from one emission to the next."""
+    """Compute p(j | k) - p(j) of parameters and transitions from one emission to the next."""
     of_states = stationary_distribution(np.asarray(trans_probs, float))
     terms = terms_of(params, self_transitions=model.self_transitions_)
     probs = syllable_probs(logits_from_params(params), terms)
@@ -158,7 +158,7 @@ def _long_run_usage_changes(params, trans_probs, model):
 
 
 def _observed_usage_changes(model, X):
-    """p(j | k) - p(j) of observed syllables and predicted states, 0 in states without any."""
+    """Compute p(j | k) - p(j) of observed syllables and predicted states, 0 in unused states."""
     sequences = check_sequences(model, X, reset=False).sequences
     states = [row[: len(x)] for row, x in zip(model.predict(X), sequences, strict=True)]
     syllables, states = np.concatenate(sequences), np.concatenate(states)

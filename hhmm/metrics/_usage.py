@@ -1,13 +1,14 @@
-"""Time in each state, and how long its bouts last."""
+"""Measure the time in each state, and how long its bouts last."""
 
 import numpy as np
+from sklearn.utils._param_validation import validate_params
 
 from hhmm._sequences.read import check_n_states, read_states
-from hhmm._validation import check_flag
 
 
+@validate_params({"per_sequence": ["boolean"]}, prefer_skip_nested_validation=True)
 def state_usage(states, *, n_states=None, per_sequence=False):
-    """Fraction of time spent in each state.
+    """Compute the fraction of time spent in each state.
 
     Parameters
     ----------
@@ -19,7 +20,7 @@ def state_usage(states, *, n_states=None, per_sequence=False):
         Number of states; the largest label plus one if None.
 
     per_sequence : bool, default=False
-        Whether to tell the sequences apart.
+        Whether to return the fractions of each sequence.
 
     Returns
     -------
@@ -40,11 +41,10 @@ def state_usage(states, *, n_states=None, per_sequence=False):
     """
     sequences = read_states(states, "states")
     n_states = check_n_states(n_states, sequences)
-    check_flag(per_sequence, "per_sequence")
     n_groups = sequences.lengths.size if per_sequence else 1
 
-    observed = sequences.states >= 0
-    cells = sequences.states[observed]
+    observed = sequences.is_observed
+    cells = sequences.values[observed]
     if per_sequence:
         sequence_index = np.repeat(np.arange(n_groups), sequences.lengths)
         cells = cells + n_states * sequence_index[observed]
@@ -55,8 +55,9 @@ def state_usage(states, *, n_states=None, per_sequence=False):
     return usage if per_sequence else usage[0]
 
 
+@validate_params({"include_censored": ["boolean"]}, prefer_skip_nested_validation=True)
 def state_durations(states, *, n_states=None, include_censored=True):
-    """Lengths of the bouts of each state.
+    """Measure the lengths of the bouts of each state.
 
     A bout is a longest run of consecutive timesteps of one sequence in the same
     state.
@@ -92,24 +93,11 @@ def state_durations(states, *, n_states=None, include_censored=True):
     """
     sequences = read_states(states, "states")
     n_states = check_n_states(n_states, sequences)
-    check_flag(include_censored, "include_censored")
-
-    ends = np.cumsum(sequences.lengths)
-    opens_sequence = np.zeros(sequences.states.size, dtype=bool)
-    opens_sequence[(ends - sequences.lengths)[sequences.lengths > 0]] = True
-    opens_run = opens_sequence.copy()
-    opens_run[1:] |= sequences.states[1:] != sequences.states[:-1]
-
-    starts = np.flatnonzero(opens_run)
-    lengths = np.diff(starts, append=sequences.states.size)
-    run_states = sequences.states[starts]
-    keep = run_states >= 0
+    bouts = sequences.find_bouts()
+    kept = bouts.is_observed
     if not include_censored:
-        # What limits a whole bout on either side is another state, seen in the same sequence.
-        borders = (run_states[:-1] >= 0) & (run_states[1:] >= 0) & ~opens_sequence[starts[1:]]
-        keep &= np.append(False, borders) & np.append(borders, False)
-
-    run_states, lengths = run_states[keep], lengths[keep]
-    by_state = np.argsort(run_states, kind="stable")
-    n_bouts = np.bincount(run_states, minlength=n_states)
+        kept &= bouts.has_begin & bouts.has_end
+    bout_states, lengths = bouts.values[kept], bouts.n_timesteps[kept]
+    by_state = np.argsort(bout_states, kind="stable")
+    n_bouts = np.bincount(bout_states, minlength=n_states)
     return np.split(lengths[by_state], np.cumsum(n_bouts)[:-1])

@@ -1,15 +1,15 @@
-"""How many states, how sticky: prior stickiness from durations, and scans of settings.
+"""Choose the number of states and the stickiness: priors from durations, and scans of settings.
 
-`trans_kappa_from_duration` turns what is known of an animal, how long its states
-last, into the prior of the model. `scan` fits every point of a grid to every
+`trans_kappa_from_duration` computes the stickiness of the prior from how long the states of an
+animal last. `scan` fits every point of a grid to every
 fold of a cross-validation from several seeds, and measures three things that
 can disagree.
 
-- How well sequences that were held out are predicted, in nats per transition. It
-  goes on rising slowly with the number of states where data are many, since more
-  states describe more of what the model leaves out [2]_.
-- How long the inferred states last and how many of them are used: a state that
-  lasts two syllables is no state of the animal, and one that is hardly used was not needed.
+- How well held-out sequences are predicted, in nats per transition. With many data this
+  keeps rising slowly with the number of states, since more states describe more of what the
+  model leaves out [2]_.
+- How long the inferred states last and how many of them are used. A state that lasts two
+  syllables is no state of the animal, and a state that is hardly used was not needed.
 - Whether fits from different seeds find the same states: the mean, over pairs of
   seeds, of the accuracy after matching and of the adjusted Rand index [3]_, which is
   0 for chance and 1 for the same partition.

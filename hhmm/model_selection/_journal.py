@@ -1,4 +1,4 @@
-"""The file of a scan: a line a fit, from which an interrupted scan goes on."""
+"""Write and read the file of a scan, a line a fit, from which an interrupted scan resumes."""
 
 import base64
 import contextlib
@@ -13,28 +13,24 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from hhmm._runtime.files import bring_to_disk, check_file, digest, locked
+from hhmm._validation import describe_differences
 from hhmm.model_selection._result import _MEASURES
 
+# parameters of the model that do not change what is fitted
 _NOT_SETTINGS = ("random_state", "verbose", "warm_start")
-
-
 # those that are of several fits, and not in the file
 _AGREEMENTS = ("matched_accuracy", "adjusted_rand")
-
-
 _BEGIN_OF_FILE = b'{"file": "hhmm scan"'
-
-
 _PARTS_OF_HEADER = ("data", "folds", "settings")
 
 
 def _pack(states):
-    """States (n_timesteps,) as text: their bytes, compressed."""
+    """Return states (n_timesteps,) as text: their bytes, compressed."""
     return base64.b85encode(zlib.compress(states.astype("<i4").tobytes())).decode()
 
 
 def _unpack(text, n_timesteps):
-    """What `_pack` has packed; ValueError where it is not that of so many timesteps."""
+    """Return what `_pack` packed; raise ValueError unless it has so many timesteps."""
     unpacker = zlib.decompressobj()
     try:
         states = unpacker.decompress(base64.b85decode(text), 4 * n_timesteps)
@@ -47,7 +43,7 @@ def _unpack(text, n_timesteps):
 
 @contextlib.contextmanager
 def _open_record(path, plan, random_state):
-    """The fits that are done, in `path` if that is given."""
+    """Yield the fits that are done, in `path` if that is given."""
     check_random_state(random_state)
     with contextlib.ExitStack() as stack:
         found, rows, n_bytes = None, [], 0
@@ -84,7 +80,7 @@ def _check_rows(path, rows, plan):
             continue
         row, wrong = rows[task.key], None
         try:
-            _unpack(row["states"], int(plan.lengths[task.test].sum()))
+            _unpack(row["states"], int(plan.data.lengths[task.test].sum()))
             for name in (*_MEASURES, "random_state"):
                 if name not in _AGREEMENTS and not isinstance(row[name], numbers.Real):
                     wrong = f"{name} is no number"
@@ -122,12 +118,12 @@ class _Record:
 
 
 def _sealed(line):
-    """A line of the file: JSON, its checksum at the end."""
+    """Return a line of the file: JSON with its checksum at the end."""
     return json.dumps(line | {"sha256": _checksum(line)}).encode()
 
 
 def _unsealed(text):
-    """What was `_sealed`; ValueError where it is not as it was written."""
+    """Return what was `_sealed`; raise ValueError if it is not as it was written."""
     try:
         line = json.loads(text)
     except RecursionError as error:
@@ -146,7 +142,7 @@ def _key(row):
 
 
 def _read_record(path):
-    """Header and rows of a file of `scan`, and the bytes that its whole lines take."""
+    """Return header and rows of a file of `scan`, and the size of its complete lines in bytes."""
     if not path.exists() or path.stat().st_size == 0:
         return None, [], 0
     data = path.read_bytes()
@@ -175,7 +171,8 @@ def _read_record(path):
 
 
 def _header(plan):
-    """What all fits of a file have in common."""
+    """Return what all fits of a file have in common."""
+    data = plan.data
     folds = [index.tolist() for fold in plan.folds for index in fold]
     settings = plan.model.get_params(deep=False) | {
         "n_syllables": plan.points[0].settings["n_syllables"]
@@ -184,9 +181,9 @@ def _header(plan):
         "file": "hhmm scan",
         "version": version("hhmm"),
         "data": {
-            "n_sequences": len(plan.lengths),
-            "n_timesteps": int(plan.lengths.sum()),
-            "sha256": digest(plan.lengths.astype("<i8"), plan.flat.astype("<i4")),
+            "n_sequences": len(data.lengths),
+            "n_timesteps": len(data.values),
+            "sha256": digest(data.lengths.astype("<i8"), data.values.astype("<i4")),
         },
         "folds": {
             "n_folds": len(plan.folds),
@@ -202,40 +199,34 @@ def _header(plan):
 
 def _check_header(path, found, expected, varied):
     """Raise ValueError where a file is of another scan; `varied` are the settings in the grid."""
-    differences = []
+    parts = [
+        {
+            "random_state": header["random_state"],
+            **{name: _describe(header[name]) for name in ("data", "folds")},
+            **{name: value for name, value in header["settings"].items() if name not in varied},
+        }
+        for header in (found, expected)
+    ]
+    differences = describe_differences(*parts)
     if found.get("version") != expected["version"]:
-        differences.append(
-            f"hhmm {found.get('version')} wrote it, and this is hhmm {expected['version']}"
+        differences.insert(
+            0, f"hhmm {found.get('version')} wrote it, and this is hhmm {expected['version']}"
         )
-    for name in ("data", "folds"):
-        if found[name] != expected[name]:
-            differences.append(
-                f"its {name} are others: {_describe(found[name])} there, "
-                f"{_describe(expected[name])} here"
-            )
-    if found["random_state"] != expected["random_state"]:
-        differences.append(
-            f"random_state is {found['random_state']} there, {expected['random_state']} here"
-        )
-    there, here = found["settings"], expected["settings"]
-    for name in sorted({*there, *here} - varied):
-        if there.get(name) != here.get(name):
-            differences.append(f"{name} is {there.get(name)!r} there, {here.get(name)!r} here")
     if differences:
         raise ValueError(
             f"{path} holds another scan: {'; '.join(differences)}. Give another path, or the "
-            "same arguments; the file was left as it is"
+            "same arguments. The file was left as it was"
         )
 
 
 def _describe(counts):
-    """What a header says of data or folds, in words."""
+    """Return the text for data or folds in a header."""
     words = [f"{n} {name.removeprefix('n_')}" for name, n in counts.items() if name != "sha256"]
     return ", ".join([*words, f"sha256 {str(counts.get('sha256'))[:8]}"])
 
 
 def _as_plain(name, value):
-    """A setting as JSON has it."""
+    """Return a setting as JSON has it."""
     value = value.item() if isinstance(value, np.generic) else value
     if value is not None and not isinstance(value, (bool, int, float, str)):
         raise ValueError(
@@ -246,7 +237,7 @@ def _as_plain(name, value):
 
 
 def _as_text(settings):
-    """Settings as text; the same for 100 and 100.0."""
+    """Return settings as text; the same for 100 and 100.0."""
     plain = {
         name: value if value is None or isinstance(value, (bool, str)) else float(value)
         for name, value in settings.items()

@@ -1,4 +1,4 @@
-"""What a scan found."""
+"""Hold and summarise the results of a scan."""
 
 import numpy as np
 
@@ -17,13 +17,11 @@ _MEASURES = (
     "matched_accuracy",
     "adjusted_rand",
 )
-
-
 _PRINTED_ROWS = 60
 
 
 class ScanResult:
-    """What `scan` found.
+    """Results of `scan`.
 
     Attributes
     ----------
@@ -73,7 +71,7 @@ class ScanResult:
         self.best_score_ = float(summary["mean_test_score"][self.best_index_])
 
     def summary(self):
-        """Mean and standard error of everything measured, for each grid point.
+        """Return mean and standard error of everything measured, for each grid point.
 
         Returns
         -------
@@ -114,12 +112,12 @@ class ScanResult:
         return summary
 
     def one_standard_error(self, *, by="n_states"):
-        """The simplest grid point that predicts as well as the best, within its standard error.
+        """Return the simplest grid point that predicts as well as the best within a standard error.
 
         Parameters
         ----------
         by : str, default="n_states"
-            The setting that tells what is simple: the smaller, the simpler.
+            The setting that measures how simple a model is: the smaller, the simpler.
 
         Returns
         -------
@@ -151,7 +149,7 @@ class ScanResult:
         return dict(self._points[simplest[np.argmax(mean[simplest])]])
 
     def to_frame(self):
-        """The table as a pandas DataFrame; ImportError without pandas."""
+        """Return the table as a pandas DataFrame; raise ImportError without pandas."""
         pd = import_extra("pandas", "to_frame")
         return pd.DataFrame(self.table)
 
@@ -185,13 +183,13 @@ class ScanResult:
 
 
 def _setting_names(givens):
-    """Names of the settings in a table: two always, and those in the grid."""
+    """Return the names of the settings in a table: two always, and those in the grid."""
     others = {name for given in givens for name in given} - {"n_states", "trans_kappa"}
     return ["n_states", "trans_kappa", *sorted(others)]
 
 
 def _standard_error(by_fold):
-    """Standard error of the mean over folds, (n_points,), of means (n_points, n_folds)."""
+    """Return the standard error over folds, (n_points,), of means (n_points, n_folds)."""
     n_folds = by_fold.shape[1]
     if n_folds == 1:
         return np.full(len(by_fold), np.nan)

@@ -2,11 +2,11 @@
 
 import contextlib
 import hashlib
-import numbers
 import time
 import warnings
 from collections import Counter
 from itertools import combinations
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,13 +17,14 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GroupKFold, ParameterGrid, check_cv
-from sklearn.utils import check_scalar
+from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
 from hhmm._runtime.files import absolute
 from hhmm._runtime.interrupts import plain_interrupts
 from hhmm._runtime.progress import Bar
+from hhmm._sequences.ragged import Ragged
 from hhmm._sequences.read import (
     DoubtfulDataWarning,
     check_fit_data,
@@ -48,10 +49,19 @@ from hhmm.model_selection._journal import (
 from hhmm.model_selection._result import _MEASURES, ScanResult, _setting_names
 from hhmm.model_selection._stickiness import duration_from_trans_kappa
 
-# Parameters of the model that do not change what is fitted.
 _MOST_SEEDS = 1_000_000  # the fits are listed before the first one
 
 
+@validate_params(
+    {
+        "n_seeds": [Interval(Integral, 1, _MOST_SEEDS, closed="both")],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left"), None],
+        "verbose": ["verbose"],
+    },
+    prefer_skip_nested_validation=True,
+)
 def scan(
     X,
     param_grid,
@@ -89,18 +99,17 @@ def scan(
     n_seeds : int, default=3
         Fits of each grid point to each fold, a million at most.
     random_state : int, RandomState or None, default=None
-        What the seeds are derived from. With None, a scan that is resumed goes on with
-        what its file holds.
+        Source of the seeds. With None, a resumed scan uses the value in its file.
     n_jobs : int, default=None
         Fits at the same time, in worker processes: None means 1 unless in a
         `joblib.parallel_config`, -1 all cores.
     checkpoint : str or path-like, default=None
-        File to which every fit is appended as soon as it is done. If it is there, the fits in
-        it are not repeated. One scan at a time may use it.
+        File to which every fit is appended as soon as it is done. If it exists, the fits in it
+        are not repeated. Only one scan at a time may use it.
     checkpoint_every : int, default=None
-        Sweeps after which a fit that is under way is written too, to a file of its own beside
-        `checkpoint`, which goes when the fit is done. For fits that take hours; None keeps whole
-        fits alone.
+        For fits that take hours: number of sweeps after which an unfinished fit is written to
+        a file of its own beside `checkpoint`. That file is removed when the fit is done. None
+        keeps finished fits only.
     verbose : int, default=0
         1 shows progress, with tqdm where that is installed.
 
@@ -118,19 +127,18 @@ def scan(
         folds, another `random_state`, other settings, or by another version of this package.
         Nothing is fitted then, and the file is as it was.
     FloatingPointError
-        If a fit fails, as extreme settings can make it. A note on the error tells which;
-        what was fitted before is in `checkpoint`.
+        If a fit fails, which extreme settings can cause. A note on the error names the fit;
+        earlier fits are in `checkpoint`.
     BlockingIOError
         If another scan is using `checkpoint`.
 
     Warns
     -----
     ConvergenceWarning
-        Once, if fits warned of convergence; column ``warnings`` of the table tells which.
+        Once, if fits warned of convergence; column ``warnings`` of the table has the messages.
     UserWarning
-        If X is doubtful as `hhmm.EfficientHHMM.fit` warns of it. Unused states raise no warning,
-        because a grid may hold too many states on purpose: column ``n_used_states`` counts
-        the used ones.
+        If `hhmm.EfficientHHMM.fit` would warn of X. Unused states raise no warning, because a
+        grid may hold too many states on purpose: column ``n_used_states`` counts the used ones.
 
     See Also
     --------
@@ -146,14 +154,15 @@ def scan(
     of more seeds repeats the fits of the smaller one, and finds them in `checkpoint`. Results
     do not depend on `n_jobs`.
 
-    The file has a line of JSON for each fit, after one that tells data, folds and settings.
-    A line is on the disk before the next fit is waited for, and what a killed process left
-    of a line is dropped. The states predicted for held-out sequences, which the agreement of
-    seeds is computed from, are in the same line, compressed: some bytes a bout. They are
-    held in memory in that form too, and unpacked for one grid point and fold at a time.
+    The file has a line of JSON for each fit, after a line that describes data, folds and
+    settings. A line is on the disk before the next fit is waited for. If a process is killed, an
+    incomplete line is dropped. The line includes the states predicted for held-out sequences,
+    from which the agreement of seeds is computed, compressed to some bytes a bout. They stay
+    compressed in memory, and are unpacked for one grid point and fold at a time.
 
-    Every worker compiles for its own: some seconds for each number of states and shape of the
-    training data. ``JAX_COMPILATION_CACHE_DIR`` in the environment spares later scans that.
+    Every worker compiles for itself, which takes some seconds for each number of states and
+    shape of the training data. If the environment variable ``JAX_COMPILATION_CACHE_DIR`` is set,
+    later scans do not compile again.
 
     Examples
     --------
@@ -172,28 +181,21 @@ def scan(
     """
     if checkpoint is not None:
         checkpoint = absolute(checkpoint, "checkpoint")
-    if checkpoint_every is not None:
-        check_scalar(checkpoint_every, "checkpoint_every", numbers.Integral, min_val=1)
-        if checkpoint is None:
-            raise ValueError("checkpoint_every needs a checkpoint: expected a path, got None")
-    if n_jobs is not None:
-        check_scalar(n_jobs, "n_jobs", numbers.Integral)
-        if n_jobs == 0:
-            raise ValueError("n_jobs == 0: expected a number of processes, or -1 for all cores")
-    check_scalar(verbose, "verbose", (numbers.Integral, np.bool_), min_val=0)
+    elif checkpoint_every is not None:
+        raise ValueError("checkpoint_every needs a checkpoint: expected a path, got None")
+    n_workers = effective_n_jobs(n_jobs)
     plan = _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds)
     with _open_record(checkpoint, plan, random_state) as record:
         tasks = [task for task in plan.tasks() if task.key not in record.rows]
         n_total = len(plan.points) * len(plan.folds) * plan.n_seeds
-        # sequences are laid end to end, so that joblib can share the memory with its workers
         # no more workers than fits
-        n_workers = min(effective_n_jobs(n_jobs), max(len(tasks), 1))
+        n_workers = min(n_workers, max(len(tasks), 1))
+        # sequences are laid end to end, so that joblib can share the memory with its workers
         fits = Parallel(n_jobs=n_workers, return_as="generator_unordered")(
             delayed(_fit)(
                 task,
                 plan.model,
-                plan.flat,
-                plan.lengths,
+                plan.data,
                 record.seed,
                 _under_way(checkpoint, checkpoint_every, task),
             )
@@ -236,10 +238,9 @@ class _Task(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What is to be fitted, checked."""
+    """Everything that is to be fitted, checked."""
 
-    flat: np.ndarray  # (n_total_timesteps,) int32, all sequences end to end
-    lengths: np.ndarray  # (n_sequences,) int64
+    data: Ragged  # codes
     model: EfficientHHMM
     points: list  # of _Point
     folds: list  # of (train, test)
@@ -257,7 +258,6 @@ class _Plan(NamedTuple):
 
 def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
     """Check everything that can be checked before the first fit."""
-    check_scalar(n_seeds, "n_seeds", numbers.Integral, min_val=1, max_val=_MOST_SEEDS)
     model = EfficientHHMM() if estimator is None else estimator
     if not isinstance(model, EfficientHHMM):
         raise TypeError(
@@ -265,33 +265,32 @@ def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
             f"{type(model).__name__}. Steps before it in a Pipeline can be applied to X first"
         )
     model = clone(model)
-    checked = check_sequences(model, X, mask=mask, reset=True)
-    lengths = np.array([len(sequence) for sequence in checked.sequences])
-    n_syllables, empty = check_fit_data(checked, model.n_syllables, 1)
+    data = check_sequences(model, X, mask=mask, reset=True)
+    n_syllables, empty = check_fit_data(data, model.n_syllables, 1)
     # once for all folds: scores of models with and without self-transitions cannot be compared
-    model.self_transitions = resolve_self_transitions(model.self_transitions, checked.sequences)
+    model.self_transitions = resolve_self_transitions(model.self_transitions, data.sequences)
     for message in describe_doubtful_data(
-        checked,
+        data,
         n_syllables,
         empty,
         is_given=model.n_syllables is not None,
         self_transitions=model.self_transitions,
     ):
-        warnings.warn(message, DoubtfulDataWarning, stacklevel=3)
+        warnings.warn(message, DoubtfulDataWarning, stacklevel=4)
     points = _make_points(model, param_grid, n_syllables)
-    folds = _make_folds(checked.sequences, cv, groups)
+    folds = _make_folds(data.sequences, cv, groups)
     most = max(point.settings["n_states"] for point in points)
     for fold, (train, _) in enumerate(folds):
-        if most > lengths[train].sum():
+        n_timesteps = data.lengths[train].sum()
+        if most > n_timesteps:
             raise ValueError(
-                f"n_states={most} is more than the {lengths[train].sum()} training timesteps of "
-                f"fold {fold}"
+                f"n_states={most} is more than the {n_timesteps} training timesteps of fold {fold}"
             )
-    return _Plan(np.concatenate(checked.sequences), lengths, model, points, folds, int(n_seeds))
+    return _Plan(data, model, points, folds, int(n_seeds))
 
 
 def _make_points(model, param_grid, n_syllables):
-    """The points of the grid, each once."""
+    """Return the points of the grid, each once."""
     points = {}
     for given in ParameterGrid(param_grid):
         refused = [name for name in given if name in (*_NOT_SETTINGS, "n_syllables")]
@@ -317,21 +316,19 @@ def _make_points(model, param_grid, n_syllables):
 
 
 def _make_folds(sequences, cv, groups):
-    """Indices of training and held-out sequences of each fold."""
+    """Return the indices of training and held-out sequences of each fold."""
     n_sequences = len(sequences)
     if groups is not None:
         groups = to_array(groups, "groups must be labels, one a sequence")
         check_consistent_length(sequences, groups)
-        if isinstance(cv, numbers.Integral):
+        if isinstance(cv, Integral):
             cv = GroupKFold(int(cv))
     observed = count_transitions(sequences) > 0
     folds = []
     for fold, parts in enumerate(check_cv(cv).split(np.zeros(n_sequences), None, groups)):
         try:
             train, test = (np.arange(n_sequences)[part] for part in parts)
-            if {train.ndim, test.ndim} != {1}:
-                raise ValueError("other shapes")
-        except Exception as error:  # what indexing by objects raises
+        except (IndexError, TypeError, ValueError) as error:
             raise ValueError(
                 f"fold {fold} of cv must be two 1-D arrays of indices of {n_sequences} sequences, "
                 f"got {shorten(parts)}: {error}"
@@ -349,7 +346,7 @@ def _make_folds(sequences, cv, groups):
 
 
 def _under_way(checkpoint, checkpoint_every, task):
-    """Arguments of `EfficientHHMM.fit` that keep what a fit has done so far."""
+    """Return arguments of `EfficientHHMM.fit` that save an unfinished fit."""
     if checkpoint_every is None:
         return {}
     path = _path_of_fit(checkpoint, task.key)
@@ -361,10 +358,10 @@ def _path_of_fit(checkpoint, key):
     return checkpoint.with_name(f"{checkpoint.name}.{name}.npz")
 
 
-def _fit(task, model, flat, lengths, base_seed, under_way):
-    """One fit and what is measured of it; a row of the record."""
-    sequences = np.split(flat, np.cumsum(lengths)[:-1])
-    train = [sequences[i] for i in task.train if lengths[i]]
+def _fit(task, model, data, base_seed, under_way):
+    """Fit once, and return what is measured: a row of the record."""
+    sequences = data.sequences
+    train = [sequences[i] for i in task.train if len(sequences[i])]
     test = [sequences[i] for i in task.test]
     random_state = _derive_seed(base_seed, task)
     model = clone(model).set_params(**task.point.settings, random_state=random_state)
@@ -428,13 +425,13 @@ def _free_kernels():
 
 
 def _derive_seed(base_seed, task):
-    """A `random_state` for a fit."""
+    """Return the `random_state` of a fit."""
     text = f"{base_seed} {task.fold} {task.seed} {task.point.identity}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
 
 def _tabulate(plan, rows):
-    """The table of a `ScanResult`, from the rows of all fits in its order."""
+    """Return the table of a `ScanResult` from the rows of all fits in its order."""
     tasks = plan.tasks()
     number = {point.identity: i for i, point in enumerate(plan.points)}
     table = {
@@ -451,7 +448,7 @@ def _tabulate(plan, rows):
             table[name] = np.array([row[name] for row in rows])
     agreements = []
     for i in range(0, len(rows), plan.n_seeds):
-        n_timesteps = int(plan.lengths[tasks[i].test].sum())
+        n_timesteps = int(plan.data.lengths[tasks[i].test].sum())
         states = [_unpack(row["states"], n_timesteps) for row in rows[i : i + plan.n_seeds]]
         agreements.append(_agreement(states))
     table["matched_accuracy"], table["adjusted_rand"] = np.concatenate(agreements, axis=1)
@@ -469,7 +466,7 @@ def _prior_duration(settings):
 
 
 def _agreement(states):
-    """Mean agreement of each of some fits with the others.
+    """Compute the mean agreement of each fit with the others.
 
     Parameters
     ----------
@@ -491,7 +488,7 @@ def _agreement(states):
 
 
 def _warn_of_convergence(messages):
-    """One warning for all fits."""
+    """Warn once for all fits."""
     n_warned = int(np.sum(messages != ""))
     if n_warned:
         (most_frequent, _) = Counter(messages[messages != ""]).most_common(1)[0]
@@ -499,5 +496,5 @@ def _warn_of_convergence(messages):
             f"{n_warned} of {len(messages)} fits gave a convergence warning: see column "
             f"'warnings' of the table. The first of the most frequent: {most_frequent}",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

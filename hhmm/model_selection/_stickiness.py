@@ -1,4 +1,4 @@
-"""From how long states last to `trans_kappa`, and back."""
+"""Convert between the duration of states and `trans_kappa`."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from hhmm._validation import shorten, to_array
 
 
 def trans_kappa_from_duration(duration, *, n_states, frame_rate=1.0, trans_beta=1.0):
-    """The `trans_kappa` with which states are expected to last so long.
+    """Return the `trans_kappa` with which states are expected to last for a duration.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def trans_kappa_from_duration(duration, *, n_states, frame_rate=1.0, trans_beta=
 
     See Also
     --------
-    duration_from_trans_kappa : The way back.
+    duration_from_trans_kappa : The inverse.
 
     Notes
     -----
@@ -42,8 +42,8 @@ def trans_kappa_from_duration(duration, *, n_states, frame_rate=1.0, trans_beta=
     probability. The mean of 1 / (1 - A[k, k]) over the prior is longer, and infinite if
     (K - 1) trans_beta <= 1.
 
-    The prior weighs as much as trans_kappa transitions of each state, so with long recordings
-    the data say how long states last, whatever the prior says.
+    The prior weighs as much as trans_kappa transitions of each state. With long recordings the
+    data therefore decide how long states last.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def trans_kappa_from_duration(duration, *, n_states, frame_rate=1.0, trans_beta=
     >>> trans_kappa_from_duration(2.0, n_states=5, frame_rate=30)
     235.0
 
-    A grid that keeps the duration and not the stickiness the same for all numbers of states:
+    A grid with the same durations, instead of the same stickiness, for all numbers of states:
 
     >>> param_grid = [
     ...     {"n_states": [k], "trans_kappa": trans_kappa_from_duration([10, 50], n_states=k)}
@@ -81,7 +81,7 @@ def trans_kappa_from_duration(duration, *, n_states, frame_rate=1.0, trans_beta=
 
 
 def duration_from_trans_kappa(trans_kappa, *, n_states, frame_rate=1.0, trans_beta=1.0):
-    """How long states are expected to last with this `trans_kappa`.
+    """Return how long states are expected to last with a `trans_kappa`.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def duration_from_trans_kappa(trans_kappa, *, n_states, frame_rate=1.0, trans_be
 
     See Also
     --------
-    trans_kappa_from_duration : The way back, and what is meant by the duration.
+    trans_kappa_from_duration : The inverse, with the definition of the duration.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def duration_from_trans_kappa(trans_kappa, *, n_states, frame_rate=1.0, trans_be
 
 
 def _positive(values, name, *, or_zero=False):
-    """An array of finite numbers above 0 (or from 0 on), checked."""
+    """Return an array of finite numbers above 0, or from 0 on."""
     try:
         array = to_array(values, f"{name} must be a number or an array of numbers", np.float64)
     except ValueError as error:
@@ -138,8 +138,7 @@ def _positive(values, name, *, or_zero=False):
 
 
 def _check_n_states(n_states):
-    expectation = "n_states must be an integer or an array of integers"
-    array = to_array(n_states, expectation)
+    array = to_array(n_states, "n_states must be an integer or an array of integers")
     if array.dtype.kind not in "iu":
         raise TypeError(
             f"n_states must be an integer or an array of integers, got {shorten(n_states)}"

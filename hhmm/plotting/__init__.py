@@ -1,20 +1,18 @@
-"""Displays: pictures of data, of a fitted model and of how the fit went.
+"""Displays: pictures of data, of a fitted model and of its fit.
 
-They follow scikit-learn's convention. The constructor stores data, ``plot``
-draws them and keeps what it drew as ``ax_`` and ``figure_``, and the
-classmethods ``from_estimator`` and ``from_predictions`` compute the data and
-plot. matplotlib is an extra, and is imported when something is drawn. All that is
-given is checked before that: what cannot be drawn raises ValueError or TypeError, and
-more than 200 states are not drawn, since a label that large numbers something else.
-Names are drawn as they are given: a dollar sign in them begins no formula.
+They follow scikit-learn's convention. The constructor stores data. ``plot`` draws them and stores
+the result as ``ax_`` and ``figure_``. The class methods ``from_estimator`` and
+``from_predictions`` compute the data and plot. matplotlib is part of the extra ``demo`` and is
+imported when something is drawn. At most 200 states are drawn. Names are drawn as they are given:
+a dollar sign in them does not start a formula.
 
-States are coloured with the palette of Okabe and Ito [1]_, which readers with
-any kind of colour vision can tell apart, as long as it has enough colours; groups with
-another one, the muted scheme of Tol [2]_, so that no group looks like a state.
+States are coloured with the palette of Okabe and Ito [1]_, if it has enough colours: readers with
+any kind of colour vision can distinguish them. Groups have another palette, the muted scheme of
+Tol [2]_, so that no group looks like a state.
 
-States that take less than 1% of the time, or none, are grey: where they are drawn, and where
-their number or name is written. `StateGraphDisplay` and `SyllablePreferenceDisplay` leave them out
-and say so, unless ``unused_states=True``.
+States that take less than 1% of the time are grey, and so are their numbers and names.
+`StateGraphDisplay` and `SyllablePreferenceDisplay` leave them out and say how many, unless
+``unused_states=True``.
 
 References
 ----------

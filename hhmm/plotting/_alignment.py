@@ -1,47 +1,54 @@
-"""Display of how the states of one fit go over into those of another."""
+"""Display of how the states of two fits correspond."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from hhmm._validation import shorten, to_array
+from hhmm._validation import shorten
 from hhmm.metrics import match_states, matched_confusion_matrix
 from hhmm.plotting._figures import (
     LITERAL,
     check_has,
     figure_and_axes,
-    import_pyplot,
     name_ticks,
     state_colors,
 )
 from hhmm.plotting._states import check_few_states, check_names, check_state_names
 
-_BAR = 0.07  # width of a bar, of the distance between the columns
-_GAP = 0.015  # between the bars of a column, of the height
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from hhmm.estimator import EfficientHHMM
+
+_BAR = 0.07  # width of a bar, as a fraction of the distance between the columns
+_GAP = 0.015  # between the bars of a column, as a fraction of the height
 _LABEL_INCHES = 0.14
 
 
 class AlignmentDisplay:
-    """How the states of two fits correspond: bands from the states of one to those of the other.
+    """Bands from the states of one fit to the states of another.
 
-    The height of a band is the number of timesteps in its state of the first fit, on the
-    left, and its state of the second, on the right. Matched states have one colour, and the
-    states of the second fit stand in the order of those that they match: where fits agree,
-    bands run straight across. A state that splits in the other fit is seen at once, which a
-    score does not tell. Both fits keep their numbers. States that take less than 1% of the time
-    of their fit are grey.
+    The height of a band is the number of timesteps in its state of the first fit, on the left,
+    and its state of the second, on the right. Matched states have one colour, and the states of
+    the second fit are in the order of those that they match, so bands are straight if the fits
+    agree. The picture shows at once if a state is split in the other fit, which a score does not
+    show. Both fits keep their numbers. States that take less than 1% of the time of their fit are
+    grey.
 
     Parameters
     ----------
     counts : array of shape (n_first, n_second)
-        Number of timesteps in each state of the first fit (row) and of the second
-        (column), both numbered as in their own fit.
-
+        Number of timesteps in each state of the first fit (row) and of the second (column), both
+        numbered as in their own fit.
     mapping : array of shape (n_second,), int
-        The state of the first fit that each state of the second is matched with; numbers from
-        n_first on for those that are left over.
-
+        The state of the first fit that each state of the second is matched with. States without
+        a match have numbers from n_first on.
     names : tuple of two str, default=("first", "second")
         Names of the fits.
-
     first_names, second_names : list of n_first and list of n_second str, default=None
         Names of the states of each fit; numbers if None.
 
@@ -49,18 +56,12 @@ class AlignmentDisplay:
     ----------
     bands_ : dict of matplotlib PathPatch
         The band of each pair of states that share a timestep, ``bands_[i, j]``.
-
     bars_ : tuple of two lists of matplotlib Rectangle
         The states of the first and of the second fit.
-
     accuracy_ : float
         Fraction of timesteps in matched states.
-
-    ax_ : matplotlib Axes
-        The axes that were drawn in.
-
-    figure_ : matplotlib Figure
-        The figure they belong to.
+    ax_, figure_ : matplotlib Axes and Figure
+        The axes and the figure of the display.
 
     See Also
     --------
@@ -79,13 +80,13 @@ class AlignmentDisplay:
 
     def __init__(
         self,
-        counts,
-        mapping,
+        counts: ArrayLike,
+        mapping: ArrayLike,
         *,
-        names=("first", "second"),
-        first_names=None,
-        second_names=None,
-    ):
+        names: Sequence[str] = ("first", "second"),
+        first_names: Sequence[str] | None = None,
+        second_names: Sequence[str] | None = None,
+    ) -> None:
         self.counts = counts
         self.mapping = mapping
         self.names = names
@@ -95,28 +96,25 @@ class AlignmentDisplay:
     @classmethod
     def from_estimators(
         cls,
-        first,
-        second,
-        X,
+        first: EfficientHHMM,
+        second: EfficientHHMM,
+        X: ArrayLike,
         *,
-        names=("first", "second"),
-        first_names=None,
-        second_names=None,
-        ax=None,
-    ):
-        """Compare what two fitted models predict and plot.
+        names: Sequence[str] = ("first", "second"),
+        first_names: Sequence[str] | None = None,
+        second_names: Sequence[str] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Plot the predictions of two fitted models.
 
         Parameters
         ----------
         first, second : EfficientHHMM
-            Fitted models, of as many states each as they like.
-
+            Fitted models; their numbers of states may differ.
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that both estimators take.
-
         names, first_names, second_names
             See the class.
-
         ax : matplotlib Axes, default=None
             See `plot`.
 
@@ -127,18 +125,14 @@ class AlignmentDisplay:
         Examples
         --------
         >>> from hhmm import EfficientHHMM
-        >>> from hhmm.datasets import make_hhmm
         >>> from hhmm.plotting import AlignmentDisplay
-        >>> data = make_hhmm(4, 100, n_states=2, n_syllables=4, random_state=0)
-        >>> model = EfficientHHMM.from_params(
-        ...     data.emission_base, data.emission_biases, data.trans_probs
-        ... )
-        >>> AlignmentDisplay.from_estimators(model, model, data.X).accuracy_
+        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
+        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
+        >>> AlignmentDisplay.from_estimators(model, model, X).accuracy_
         1.0
         """
         check_has(first, "trans_probs_")
         check_has(second, "trans_probs_")
-        import_pyplot()
         return cls.from_predictions(
             first.predict(X),
             second.predict(X),
@@ -151,14 +145,14 @@ class AlignmentDisplay:
     @classmethod
     def from_predictions(
         cls,
-        first,
-        second,
+        first: ArrayLike,
+        second: ArrayLike,
         *,
-        names=("first", "second"),
-        first_names=None,
-        second_names=None,
-        ax=None,
-    ):
+        names: Sequence[str] = ("first", "second"),
+        first_names: Sequence[str] | None = None,
+        second_names: Sequence[str] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Match the states of two fits and plot.
 
         Parameters
@@ -166,10 +160,8 @@ class AlignmentDisplay:
         first, second : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
                 or list of arrays of shape (n_timesteps_i,)
             States; timesteps that are negative in either are ignored.
-
         names, first_names, second_names
             See the class.
-
         ax : matplotlib Axes, default=None
             See `plot`.
 
@@ -188,9 +180,10 @@ class AlignmentDisplay:
         array([2, 1, 0])
         """
         mapping = match_states(first, second)
-        check_few_states(max(mapping.size, int(mapping.max()) + 1))  # before they are counted
+        n_labels = int(mapping.max()) + 1
+        check_few_states(max(mapping.size, n_labels))  # before they are counted
         confusion = matched_confusion_matrix(first, second)
-        n_labels = max(len(confusion), int(mapping.max()) + 1)
+        n_labels = max(len(confusion), n_labels)
         confusion = np.pad(confusion, (0, n_labels - len(confusion)))
         n_first = int(np.flatnonzero(confusion.any(axis=1)).max()) + 1
         return cls(
@@ -201,43 +194,50 @@ class AlignmentDisplay:
             second_names=second_names,
         ).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw bars and bands.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure if None.
+            The axes to draw in; a new figure if None.
 
         Returns
         -------
         self : AlignmentDisplay
         """
-        plt = import_pyplot()
-        counts, mapping = self._checked()
+        counts, mapping = np.asarray(self.counts, dtype=float), np.asarray(self.mapping)
+        if counts.ndim != 2 or not counts.any():
+            raise ValueError(
+                "counts must be numbers of timesteps of shape (n_first, n_second), not all of them "
+                f"0, got shape {counts.shape}."
+            )
+        if mapping.shape != counts.shape[1:] or np.unique(mapping).size != mapping.size:
+            raise ValueError(
+                f"mapping must hold {counts.shape[1]} different states, got {shorten(mapping)}."
+            )
         n_first, n_second = counts.shape
-        names = check_names(self.names, 2, "names", default="{}")
+        n_colors = max(n_first, int(mapping.max()) + 1)
+        check_few_states(n_colors)
+        names = check_names(self.names, 2, "names")
         first_names = check_state_names(self.first_names, n_first, "first_names", default="{}")
         second_names = check_state_names(self.second_names, n_second, "second_names", default="{}")
         matched = mapping[np.newaxis] == np.arange(n_first)[:, np.newaxis]
+        fractions = counts / counts.sum()
         self.accuracy_ = float(counts[matched].sum() / counts.sum())
 
         height = min(7.0, 1.0 + 0.4 * max(n_first, n_second))
-        self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, max(2.4, height)))
-        fractions = counts / counts.sum()
-        n_colors = max(n_first, int(mapping.max()) + 1)
-        of_first, of_second = np.zeros((2, n_colors))
-        of_first[:n_first] = fractions.sum(axis=1)
-        of_second[mapping] = fractions.sum(axis=0)
-        colors, colors_second = (state_colors(plt, n_colors, u) for u in (of_first, of_second))
+        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, max(2.4, height)))
+        of_first, of_second = fractions.sum(axis=1), fractions.sum(axis=0)
+        by_color = np.zeros((2, n_colors))
+        by_color[0, :n_first] = of_first
+        by_color[1, mapping] = of_second
+        colors, colors_second = (state_colors(n_colors, usage) for usage in by_color)
         order = np.argsort(mapping, kind="stable")
-        tops_first = _tops(fractions.sum(axis=1), np.arange(n_first))
-        tops_second = _tops(fractions.sum(axis=0), order)
+        tops_first, tops_second = _tops(of_first, np.arange(n_first)), _tops(of_second, order)
         self.bars_ = (
-            self._bars(0.0, tops_first, fractions.sum(axis=1), colors),
-            self._bars(
-                1.0, tops_second, fractions.sum(axis=0), [colors_second[k] for k in mapping]
-            ),
+            self._bars(-_BAR, tops_first, of_first, colors),
+            self._bars(1.0, tops_second, of_second, [colors_second[k] for k in mapping]),
         )
         self.bands_ = {}
         left, right = tops_first.copy(), tops_second.copy()
@@ -252,12 +252,8 @@ class AlignmentDisplay:
 
         bottom = 1 + _GAP * (max(n_first, n_second) - 1)
         self.ax_.set(xlim=(-_BAR - 0.01, 1 + _BAR + 0.01), ylim=(bottom, 0.0))
-        inches = self.ax_.get_window_extent().height / self.figure_.dpi
-        spacing = _LABEL_INCHES * bottom / inches
-        self._label(-_BAR - 0.03, "right", tops_first, fractions.sum(axis=1), first_names, spacing)
-        self._label(
-            1 + _BAR + 0.03, "left", tops_second, fractions.sum(axis=0), second_names, spacing
-        )
+        self._label(-_BAR - 0.03, "right", tops_first, of_first, first_names)
+        self._label(1 + _BAR + 0.03, "left", tops_second, of_second, second_names)
         name_ticks(self.ax_, "x", [-_BAR / 2, 1 + _BAR / 2], names)
         self.ax_.set_yticks([])
         self.ax_.tick_params(length=0)
@@ -265,35 +261,18 @@ class AlignmentDisplay:
         self.ax_.set_title(f"matched accuracy {self.accuracy_:.3f}", fontsize="medium")
         return self
 
-    def _checked(self):
-        expectation = (
-            "counts must be numbers of timesteps of shape (n_first, n_second), not all of them 0"
-        )
-        counts = to_array(self.counts, expectation, float)
-        if counts.ndim != 2 or not counts.any():
-            raise ValueError(f"{expectation}, got shape {counts.shape}")
-        if not (np.isfinite(counts) & (counts >= 0)).all():
-            raise ValueError(f"{expectation}, got {shorten(counts)}")
-        expectation = f"mapping must hold {counts.shape[1]} different states"
-        mapping = to_array(self.mapping, expectation, float)
-        if mapping.shape != counts.shape[1:] or np.unique(mapping).size != mapping.size:
-            raise ValueError(f"{expectation}, got {shorten(mapping)}")
-        if not ((mapping >= 0) & (mapping == np.trunc(mapping)) & np.isfinite(mapping)).all():
-            raise ValueError(f"{expectation}, integers >= 0, got {shorten(mapping)}")
-        check_few_states(max(*counts.shape, int(mapping.max()) + 1))
-        return counts, mapping.astype(np.int64)
-
-    def _bars(self, side, tops, heights, colors):
+    def _bars(self, x, tops, heights, colors):
         from matplotlib.patches import Rectangle
 
-        x = -_BAR if side == 0 else 1.0
         return [
             self.ax_.add_patch(Rectangle((x, top), _BAR, height, facecolor=color, linewidth=0))
             for top, height, color in zip(tops, heights, colors, strict=False)
         ]
 
-    def _label(self, x, ha, tops, heights, names, spacing):
-        """Names beside the bars, from top to bottom, without those there is no room for."""
+    def _label(self, x, ha, tops, heights, names):
+        """Write names beside the bars, from top to bottom, as many as there is room for."""
+        inches = self.ax_.get_window_extent().height / self.figure_.dpi
+        spacing = _LABEL_INCHES * self.ax_.get_ylim()[0] / inches
         last = -np.inf
         for state in np.argsort(tops, kind="stable"):
             center = tops[state] + heights[state] / 2
@@ -305,28 +284,19 @@ class AlignmentDisplay:
 
 
 def _tops(heights, order):
-    """Upper ends of bars stacked in `order` from the top, with gaps between them."""
+    """Return the upper ends of bars stacked in `order` from the top, with gaps between them."""
     tops = np.empty(len(heights))
     tops[order] = np.cumsum(heights[order]) - heights[order] + _GAP * np.arange(len(heights))
     return tops
 
 
 def _band(left, right, height):
-    """A band from the left column to the right one, from the given upper ends down."""
+    """Return a band from the left column to the right one, below the given upper ends."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    vertices = [
-        (0.0, left),
-        (0.5, left),
-        (0.5, right),
-        (1.0, right),
-        (1.0, right + height),
-        (0.5, right + height),
-        (0.5, left + height),
-        (0.0, left + height),
-        (0.0, left),
-    ]
+    upper = [(0.0, left), (0.5, left), (0.5, right), (1.0, right)]
+    lower = [(x, y + height) for x, y in reversed(upper)]
     curve = [Path.CURVE4] * 3
     codes = [Path.MOVETO, *curve, Path.LINETO, *curve, Path.CLOSEPOLY]
-    return PathPatch(Path(vertices, codes), linewidth=0)
+    return PathPatch(Path([*upper, *lower, upper[0]], codes), linewidth=0)

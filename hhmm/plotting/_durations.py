@@ -1,53 +1,59 @@
 """Display of how long states last, beside what the model expects."""
 
-import math
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hhmm._sequences.read import check_n_states, read_states
-from hhmm._validation import check_option, shorten, to_array, to_list
+from hhmm._validation import check_option
 from hhmm.metrics import state_usage
 from hhmm.plotting._figures import (
     check_has,
     figure_and_axes,
-    import_pyplot,
     legend_above,
+    plain_numbers,
     state_colors,
 )
 from hhmm.plotting._heat_maps import check_probabilities
 from hhmm.plotting._states import check_state_names, check_usage, time_unit
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from hhmm.estimator import EfficientHHMM
+
+_DASHED: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 1.0}
+
 
 class DurationDisplay:
-    """Survival curves of state durations: which fraction of bouts lasts at least so long.
+    """Survival curves of state durations: the fraction of bouts that last at least so long.
 
-    A bout is a longest run of a state. Bouts whose beginning was not seen, at the beginning of
-    a recording or after a timestep without a state, are left out. Bouts whose end was not seen
-    count for as long as they were seen, by the estimate of Kaplan and Meier [1]_: to leave
-    them out would be to leave out long ones in particular.
+    A bout is a longest run of a state. Bouts are left out if their beginning was not observed,
+    because they are at the beginning of a recording or follow a timestep without a state. Bouts
+    whose end was not observed are censored observations of the Kaplan-Meier estimate [1]_. To
+    leave them out would favour short bouts.
 
-    In the model, durations are geometric: with probability A[k, k] a bout goes on for another
-    timestep. Dashed lines show that expectation.
+    Under the model, durations are geometric: a bout continues for another timestep with
+    probability A[k, k]. Dashed lines show this expectation.
 
     States that take less than 1% of the time are grey.
 
     Parameters
     ----------
     durations : list of n_states arrays of shape (n_bouts_k,)
-        Durations of the bouts of each state, timesteps.
-
+        Durations of the bouts of each state, in timesteps.
     ended : list of n_states arrays of shape (n_bouts_k,), bool, default=None
-        Whether the end of each bout was seen; all if None.
-
+        True if the end of a bout was observed; all True if None.
     trans_probs : array of shape (n_states, n_states), default=None
         Transition probabilities A, for the dashed lines.
-
     state_names : list of n_states str, default=None
         Names of the states; "state 0" and so on if None.
-
     frame_rate : float, default=None
-        Timesteps a second, for an axis in seconds, minutes or hours.
-
+        Timesteps per second, for an axis in seconds, minutes or hours.
     usage : array of shape (n_states,), default=None
         Fraction of time in each state. If None, it is that of the bouts in `durations`.
 
@@ -55,23 +61,17 @@ class DurationDisplay:
     ----------
     lines_ : list of n_states matplotlib Line2D, or None for a state without a bout
         Fraction of bouts that last at least as long as the duration on the x axis.
-
     expected_lines_ : list of n_states matplotlib Line2D, or None
         The dashed lines.
-
     legend_ : matplotlib Legend
         The colours of the states.
-
-    ax_ : matplotlib Axes
-        The axes that were drawn in.
-
-    figure_ : matplotlib Figure
-        The figure they belong to.
+    ax_, figure_ : matplotlib Axes and Figure
+        The axes and the figure of the display.
 
     See Also
     --------
     hhmm.metrics.state_durations : The durations as numbers.
-    hhmm.model_checks.posterior_predictive_check : Whether they differ by more than chance.
+    hhmm.model_checks.posterior_predictive_check : Test if they differ by more than chance.
 
     References
     ----------
@@ -90,14 +90,14 @@ class DurationDisplay:
 
     def __init__(
         self,
-        durations,
+        durations: Sequence[ArrayLike],
         *,
-        ended=None,
-        trans_probs=None,
-        state_names=None,
-        frame_rate=None,
-        usage=None,
-    ):
+        ended: Sequence[ArrayLike] | None = None,
+        trans_probs: ArrayLike | None = None,
+        state_names: Sequence[str] | None = None,
+        frame_rate: float | None = None,
+        usage: ArrayLike | None = None,
+    ) -> None:
         self.durations = durations
         self.ended = ended
         self.trans_probs = trans_probs
@@ -108,36 +108,31 @@ class DurationDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: EfficientHHMM,
+        X: ArrayLike,
         *,
-        kind="sampled",
-        state_names=None,
-        frame_rate=None,
-        random_state=None,
-        ax=None,
-    ):
-        """Infer states and plot how long they last, with what the model expects.
+        kind: str = "sampled",
+        state_names: Sequence[str] | None = None,
+        frame_rate: float | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Infer states and plot how long they last, with the expectation of the model.
 
         Parameters
         ----------
         estimator : EfficientHHMM
             A fitted model.
-
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
-
         kind : {"sampled", "viterbi"}, default="sampled"
-            One draw of the states from their posterior, or the best path. If the model is
-            true, durations of a draw follow the dashed lines; the best path goes through
-            short bouts and has fewer of them.
-
+            One draw of the states from their posterior, or the most probable path. If the model
+            is true, durations of a draw follow the dashed lines. The most probable path has
+            fewer short bouts.
         state_names, frame_rate
             See the class.
-
         random_state : int, RandomState instance or None, default=None
             Seed of "sampled".
-
         ax : matplotlib Axes, default=None
             See `plot`.
 
@@ -148,18 +143,14 @@ class DurationDisplay:
         Examples
         --------
         >>> from hhmm import EfficientHHMM
-        >>> from hhmm.datasets import make_hhmm
         >>> from hhmm.plotting import DurationDisplay
-        >>> data = make_hhmm(4, 100, n_states=2, n_syllables=4, random_state=0)
-        >>> model = EfficientHHMM.from_params(
-        ...     data.emission_base, data.emission_biases, data.trans_probs
-        ... )
-        >>> display = DurationDisplay.from_estimator(model, data.X, random_state=0)
+        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
+        >>> X = [[0, 0, 1, 1] * 10]
+        >>> display = DurationDisplay.from_estimator(model, 20 * X, random_state=0)
         >>> display.ax_.get_xlabel()
         'duration (timesteps)'
         """
         check_has(estimator, "trans_probs_")
-        import_pyplot()
         check_option(kind, "kind", ("sampled", "viterbi"))
         if kind == "sampled":
             states = estimator.sample_states(X, random_state=random_state)
@@ -176,22 +167,26 @@ class DurationDisplay:
 
     @classmethod
     def from_predictions(
-        cls, states, *, trans_probs=None, n_states=None, state_names=None, frame_rate=None, ax=None
-    ):
+        cls,
+        states: ArrayLike,
+        *,
+        trans_probs: ArrayLike | None = None,
+        n_states: int | None = None,
+        state_names: Sequence[str] | None = None,
+        frame_rate: float | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Measure how long states last and plot.
 
         Parameters
         ----------
         states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
                 or list of arrays of shape (n_timesteps_i,)
-            States, integers; a negative timestep ends a bout without its end being seen.
-
+            States, integers. A negative timestep cuts a bout: its end was not observed.
         trans_probs, state_names, frame_rate
             See the class.
-
         n_states : int, default=None
             Number of states; the largest label plus one if None.
-
         ax : matplotlib Axes, default=None
             See `plot`.
 
@@ -220,19 +215,18 @@ class DurationDisplay:
             usage=state_usage(states, n_states=n_states),
         ).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure if None.
+            The axes to draw in; a new figure if None.
 
         Returns
         -------
         self : DurationDisplay
         """
-        plt = import_pyplot()
         durations, ended, trans_probs = self._checked()
         n_states = len(durations)
         usage = np.array([part.sum() for part in durations])
@@ -242,10 +236,11 @@ class DurationDisplay:
         longest = max(int(part.max()) for part in durations if part.size)
         unit, unit_name = time_unit(longest, self.frame_rate)
 
-        self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, 3.0))
+        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, 3.0))
         smallest = 1.0
-        self.lines_, self.expected_lines_ = [], None if trans_probs is None else []
-        for state, color in enumerate(state_colors(plt, n_states, usage)):
+        self.lines_: list[Any] = []
+        self.expected_lines_: list[Any] | None = None if trans_probs is None else []
+        for state, color in enumerate(state_colors(n_states, usage)):
             self.lines_.append(None)
             if durations[state].size:
                 x, survival = _survival(durations[state], ended[state])
@@ -257,86 +252,68 @@ class DurationDisplay:
             if self.expected_lines_ is not None:
                 x = np.geomspace(1, longest, 200)
                 expected = trans_probs[state, state] ** (x - 1)
-                self.expected_lines_ += self.ax_.plot(
-                    unit * x, expected, color=color, linestyle=(0, (3, 2)), linewidth=1.0
-                )
+                self.expected_lines_ += self.ax_.plot(unit * x, expected, color=color, **_DASHED)
         # a curve falls by one bout at a time: below half of the last one there is nothing
         self.ax_.set(xscale="log", yscale="log", ylim=(0.5 * smallest, 1.25))
         self.ax_.set(xlim=(unit * 0.9, unit * longest * 1.15))
         self.ax_.set(xlabel=f"duration ({unit_name})", ylabel="fraction at least as long")
-        _plain_numbers(self.ax_.xaxis)
-        _plain_numbers(self.ax_.yaxis)
+        plain_numbers(self.ax_.xaxis)
+        plain_numbers(self.ax_.yaxis)
         self.ax_.spines[["right", "top"]].set_visible(False)
         handles = [line for line in self.lines_ if line is not None]
         if self.expected_lines_ is not None:
-            handles += self.ax_.plot(
-                [], [], color="0.3", linestyle=(0, (3, 2)), linewidth=1.0, label="geometric"
-            )
+            handles += self.ax_.plot([], [], color="0.3", label="geometric", **_DASHED)
         self.legend_ = legend_above(self.ax_, handles)
         return self
 
     def _checked(self):
-        """Durations and whether bouts ended, lists of n_states arrays, and `trans_probs`."""
-        expectation = "durations must be 1-D arrays of timesteps >= 1"
-        durations = [
-            to_array(part, f"{expectation}, of state {state}", float)
-            for state, part in enumerate(to_list(self.durations, f"{expectation}, one a state"))
-        ]
-        trans_probs = None
-        if self.ended is None:
-            ended = [np.ones(part.shape, dtype=bool) for part in durations]
-        else:
-            expectation_ended = "ended must have an entry for each of durations"
-            ended = [
-                to_array(part, expectation_ended, bool)
-                for part in to_list(self.ended, expectation_ended)
-            ]
-        if [part.shape for part in durations] != [part.shape for part in ended]:
+        """Return `durations` and `ended`, lists of n_states arrays, and `trans_probs`."""
+        durations = [np.asarray(part, dtype=float) for part in self.durations]
+        ended = [np.ones(part.shape, dtype=bool) for part in durations]
+        if self.ended is not None:
+            ended = [np.asarray(part, dtype=bool) for part in self.ended]
+        shapes, shapes_ended = ([part.shape for part in parts] for parts in (durations, ended))
+        if shapes != shapes_ended:
             raise ValueError(
-                "ended must have an entry for each of durations, got shapes "
-                f"{[part.shape for part in ended]} and {[part.shape for part in durations]}"
+                f"ended must have an entry for each of durations, got shapes {shapes_ended} and "
+                f"{shapes}."
             )
         if not any(part.size for part in durations):
             raise ValueError(
-                "durations must hold a bout, got none: no beginning of a bout was seen"
+                "durations must hold a bout, got none. Bouts need an observed beginning."
             )
         for state, part in enumerate(durations):
-            if part.ndim != 1 or not (np.isfinite(part) & (part >= 1)).all():
-                raise ValueError(f"{expectation}, got {shorten(part)} of state {state}")
-        if self.trans_probs is not None:
-            trans_probs = to_array(self.trans_probs, "trans_probs must be probabilities", float)
-            if trans_probs.shape != (len(durations),) * 2:
+            if part.ndim != 1 or not (part >= 1).all():
                 raise ValueError(
-                    f"trans_probs must have shape ({len(durations)}, {len(durations)}), as there "
-                    f"are states, got {trans_probs.shape}"
+                    f"durations must be 1-D arrays of timesteps >= 1, which those of state {state} "
+                    "are not."
                 )
-            check_probabilities(trans_probs, "trans_probs")
+        if self.trans_probs is None:
+            return durations, ended, None
+        trans_probs = np.asarray(self.trans_probs, dtype=float)
+        n_states = len(durations)
+        if trans_probs.shape != (n_states, n_states):
+            raise ValueError(
+                f"trans_probs must have shape ({n_states}, {n_states}), as there are states, got "
+                f"{trans_probs.shape}."
+            )
+        check_probabilities(trans_probs, "trans_probs")
         return durations, ended, trans_probs
 
 
 def _bouts_from_their_beginning(sequences, n_states):
-    """Durations of bouts whose beginning was seen, and whether their end was, by state."""
-    states = sequences.states
-    opens_sequence = np.zeros(states.size + 1, dtype=bool)
-    opens_sequence[np.append(0, np.cumsum(sequences.lengths))] = True
-    changes = opens_sequence.copy()
-    changes[1:-1] |= states[1:] != states[:-1]
-    bounds = np.flatnonzero(changes)
-    starts, stops = bounds[:-1], bounds[1:]
-    of_bout = states[starts]
-    observed = of_bout >= 0
-    began = ~opens_sequence[starts] & np.append(False, observed[:-1])
-    ended = ~opens_sequence[stops] & np.append(observed[1:], False)
-    kept = observed & began
-    by_state = [kept & (of_bout == state) for state in range(n_states)]
+    """Return durations of bouts whose beginning was observed, and if their end was, by state."""
+    bouts = sequences.find_bouts()
+    kept = bouts.is_observed & bouts.has_begin
+    by_state = [kept & (bouts.values == state) for state in range(n_states)]
     return (
-        [(stops - starts)[which] for which in by_state],
-        [ended[which] for which in by_state],
+        [bouts.n_timesteps[which] for which in by_state],
+        [bouts.has_end[which] for which in by_state],
     )
 
 
 def _survival(durations, ended):
-    """Fraction of bouts of at least each duration, by the estimate of Kaplan and Meier.
+    """Return the Kaplan-Meier estimate of the fraction of bouts of at least each duration.
 
     Returns
     -------
@@ -350,11 +327,3 @@ def _survival(durations, ended):
     # scipy's is the fraction that lasts longer, so that of at least the next duration
     survival = np.concatenate([[1.0, 1.0], function.probabilities[:-1]])
     return np.append(0.0, function.quantiles), survival
-
-
-def _plain_numbers(axis):
-    """Ticks of a logarithmic axis as 0.01 and 100 instead of powers of ten."""
-    low, high = axis.get_view_interval()
-    if math.log10(high / low) < 6:
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(lambda value, _: "")

@@ -1,22 +1,33 @@
 """Display of the states of many recordings over time."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hhmm._sequences.read import check_n_states, read_states
 from hhmm.plotting._figures import (
     LITERAL,
     MISSING_COLOR,
+    POINTS_PER_INCH,
     check_has,
     figure_and_axes,
     import_pyplot,
+    lay_out,
     legend_above,
     name_ticks,
     state_colors,
 )
-from hhmm.plotting._heat_maps import POINTS_PER_INCH
 from hhmm.plotting._states import check_groups, check_names, check_state_names, time_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from hhmm.estimator import EfficientHHMM
 
 # Columns of the picture: more than a page has room for, few enough to be drawn at once.
 _MAX_COLUMNS = 2000
@@ -26,58 +37,47 @@ _LONGEST_NAME = 20
 
 
 class EthogramDisplay:
-    """States of many recordings over time, a row of colours each.
+    """States of many recordings over time, one row of colours per recording.
 
     States that take less than 1% of the time in all recordings together are grey.
 
-    Where there are more timesteps than the picture has columns (2,000), a column
-    shows the state that takes most of its time.
+    If there are more timesteps than the picture has columns (2,000), each column shows the most
+    frequent of its states.
 
     Parameters
     ----------
     states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
-        States, integers, of one recording a row or item; negative where there is
-        none, which is drawn light grey, and at the end, which is left white.
-
+        States, integers, one row or item per recording. Negative timesteps have no state. They
+        are light grey, and white at the end of a recording.
     names : list of n_sequences str, default=None
-        Names of the recordings; numbers if None. Longer ones than 20 characters
-        are shown with their middle left out.
-
+        Names of the recordings; numbers if None. Names of more than 20 characters are
+        abbreviated in the middle.
     groups : list of n_sequences str, default=None
-        Group of each recording. Recordings of a group are drawn together, groups
-        in order of their first appearance.
-
+        Group of each recording. Recordings of a group are drawn together, groups in order of
+        their first appearance.
     n_states : int, default=None
         Number of states; the largest label plus one if None.
-
     state_names : list of n_states str, default=None
         Names of the states; "state 0" and so on if None.
-
     frame_rate : float, default=None
-        Timesteps a second, for an axis in seconds, minutes or hours.
+        Timesteps per second, for an axis in seconds, minutes or hours.
 
     Attributes
     ----------
     images_ : list of n_groups matplotlib AxesImage
-        The rows of each group. Data are states, `n_states` where there is none, masked
-        after the end.
-
+        The rows of each group. Their values are states, `n_states` for a timestep without a
+        state, masked after the end.
     order_ : ndarray of shape (n_sequences,), int64
-        Which recording each row shows, from top to bottom.
-
+        The recording that each row shows, from top to bottom.
     legend_ : matplotlib Legend
         The colours of the states.
-
-    ax_ : matplotlib Axes
-        The axes that were drawn in.
-
-    figure_ : matplotlib Figure
-        The figure they belong to.
+    ax_, figure_ : matplotlib Axes and Figure
+        The axes and the figure of the display.
 
     See Also
     --------
-    RasterDisplay : One recording, with its syllables and how sure its states are.
+    RasterDisplay : One recording, with its syllables and the probabilities of its states.
 
     Examples
     --------
@@ -91,14 +91,14 @@ class EthogramDisplay:
 
     def __init__(
         self,
-        states,
+        states: ArrayLike,
         *,
-        names=None,
-        groups=None,
-        n_states=None,
-        state_names=None,
-        frame_rate=None,
-    ):
+        names: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
+        n_states: int | None = None,
+        state_names: Sequence[str] | None = None,
+        frame_rate: float | None = None,
+    ) -> None:
         self.states = states
         self.names = names
         self.groups = groups
@@ -109,28 +109,25 @@ class EthogramDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: EfficientHHMM,
+        X: ArrayLike,
         *,
-        names=None,
-        groups=None,
-        state_names=None,
-        frame_rate=None,
-        ax=None,
-    ):
+        names: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
+        state_names: Sequence[str] | None = None,
+        frame_rate: float | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Plot ``estimator.predict(X)``.
 
         Parameters
         ----------
         estimator : EfficientHHMM
             A fitted model.
-
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
-
         names, groups, state_names, frame_rate
             See the class.
-
         ax : matplotlib Axes, default=None
             See `plot`.
 
@@ -141,46 +138,42 @@ class EthogramDisplay:
         Examples
         --------
         >>> from hhmm import EfficientHHMM
-        >>> from hhmm.datasets import make_hhmm
         >>> from hhmm.plotting import EthogramDisplay
-        >>> data = make_hhmm(4, 100, n_states=2, n_syllables=4, random_state=0)
-        >>> model = EfficientHHMM.from_params(
-        ...     data.emission_base, data.emission_biases, data.trans_probs
-        ... )
-        >>> display = EthogramDisplay.from_estimator(model, data.X, frame_rate=30)
+        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
+        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
+        >>> display = EthogramDisplay.from_estimator(model, X, frame_rate=30)
         >>> display.ax_.get_xlabel()
         'time (s)'
         """
         check_has(estimator, "trans_probs_")
-        import_pyplot()
-        return cls(
+        return cls.from_predictions(
             estimator.predict(X),
             names=names,
             groups=groups,
             n_states=len(estimator.trans_probs_),
             state_names=state_names,
             frame_rate=frame_rate,
-        ).plot(ax)
+            ax=ax,
+        )
 
     @classmethod
     def from_predictions(
         cls,
-        states,
+        states: ArrayLike,
         *,
-        names=None,
-        groups=None,
-        n_states=None,
-        state_names=None,
-        frame_rate=None,
-        ax=None,
-    ):
+        names: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
+        n_states: int | None = None,
+        state_names: Sequence[str] | None = None,
+        frame_rate: float | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Plot given states.
 
         Parameters
         ----------
         states, names, groups, n_states, state_names, frame_rate
             See the class.
-
         ax : matplotlib Axes, default=None
             See `plot`.
 
@@ -209,29 +202,28 @@ class EthogramDisplay:
             frame_rate=frame_rate,
         ).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the rows.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure if None.
+            The axes to draw in; a new figure if None.
 
         Returns
         -------
         self : EthogramDisplay
         """
-        plt = import_pyplot()
+        import_pyplot()
         from matplotlib.colors import ListedColormap
         from matplotlib.patches import Patch
 
         sequences = read_states(self.states, "states")
         n_states = check_n_states(self.n_states, sequences)
         n_rows = sequences.lengths.size
-        names = check_names(self.names, n_rows, "names", default="{}")
+        names = check_names(self.names, n_rows, "names")
         state_names = check_state_names(self.state_names, n_states, default="state {}")
-        group_names, group_of = check_groups(self.groups, n_rows)
-        members = [np.flatnonzero(group_of == group) for group in range(len(group_names))]
+        group_names, members = check_groups(self.groups, n_rows)
         self.order_ = np.concatenate(members)
         names = [_shorten(names[i]) for i in self.order_]
         n_timesteps = max(int(_ends(sequences).max()), 1)
@@ -240,22 +232,23 @@ class EthogramDisplay:
 
         headers = None if self.groups is None else group_names
         height = min(9.0, 1.1 + 0.17 * n_rows + _HEADER_INCHES * len(headers or ()))
-        self.figure_, self.ax_ = figure_and_axes(plt, ax, (7.0, height))
+        self.figure_, self.ax_ = figure_and_axes(ax, (7.0, height))
         self.ax_.set_xlim(0.0, n_timesteps * unit)
         self.ax_.set_xlabel("timestep" if self.frame_rate is None else f"time ({unit_name})")
         if self.names is None:
             self.ax_.set_ylabel("recording")
-        # the layout needs to know the names, the legend the layout, and rows how high they are
+        # the layout makes room for names, the legend needs the layout, and the rows their height
         name_ticks(self.ax_, "y", np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
         usage = np.bincount(sequences.states[sequences.states >= 0], minlength=n_states)
-        colors = state_colors(plt, n_states, usage)
+        colors = state_colors(n_states, usage)
         patches = [
             Patch(color=color, label=name) for color, name in zip(colors, state_names, strict=True)
         ]
         if (rows == n_states).any():
             patches.append(Patch(color=MISSING_COLOR, label="missing"))
         self.legend_ = legend_above(self.ax_, patches)
-        row_inches = self._row_inches(n_rows, headers)
+        inches = lay_out(self.ax_)
+        row_inches = max(inches - _HEADER_INCHES * len(headers or ()), 0.3 * inches) / n_rows
 
         blocks = [rows[which] for which in members]
         gap = _HEADER_INCHES / row_inches if headers else 0.0
@@ -283,17 +276,8 @@ class EthogramDisplay:
         self._label(names, tops, sizes, row_inches, headers)
         return self
 
-    def _row_inches(self, n_rows, headers):
-        """How high a row is once the figure is laid out."""
-        figure = self.figure_.canvas.figure
-        layout = figure.get_layout_engine()
-        if layout is not None:
-            layout.execute(figure)
-        inches = self.ax_.get_window_extent().height / figure.dpi
-        return max(inches - _HEADER_INCHES * len(headers or ()), 0.3 * inches) / n_rows
-
     def _label(self, names, tops, sizes, row_inches, headers):
-        """Names of recordings beside their rows, as many as there is room for; and of groups."""
+        """Write the names of groups, and as many names of recordings as there is room for."""
         centers = np.concatenate(
             [top + 0.5 + np.arange(size) for top, size in zip(tops, sizes, strict=True)]
         )
@@ -317,7 +301,7 @@ class EthogramDisplay:
 
 
 def _ends(sequences):
-    """Timesteps of each sequence up to its last state, (n_sequences,)."""
+    """Return the timesteps of each sequence up to its last state, (n_sequences,)."""
     ends = np.cumsum(sequences.lengths)
     last = np.where(sequences.states >= 0, np.arange(sequences.states.size), -1)
     used = np.zeros(ends.size, dtype=np.int64)
@@ -329,14 +313,14 @@ def _ends(sequences):
 
 
 def _most_frequent_states(sequences, n_states):
-    """Rows of columns of equal width: the most frequent state of each.
+    """Return the most frequent state of each column of the picture.
 
     Returns
     -------
     rows : masked array of shape (n_sequences, n_columns), int
-        `n_states` where most timesteps have none; masked after the end.
+        `n_states` if most timesteps have no state; masked after the end.
     width : int
-        Timesteps of a column.
+        Timesteps per column.
     """
     used = _ends(sequences)
     width = max(1, -(-int(used.max()) // _MAX_COLUMNS))

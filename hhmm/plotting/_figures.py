@@ -1,9 +1,13 @@
-"""What all displays have in common: how they start, their colours, their legend.
+"""Parts that all displays share: the figure, the colours of states, the ticks, the legend.
 
-A display checks that the estimator has what it draws, imports matplotlib, and
-takes the axes it is given or makes a figure. The palette is that of Okabe and
-Ito, see `hhmm.plotting`. Names that users give are drawn with the properties `LITERAL`.
+The palettes are described in `hhmm.plotting`. Names that users give are drawn with the
+properties `LITERAL`.
 """
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -12,6 +16,16 @@ from hhmm._optional.extras import import_extra
 from hhmm._sequences.read import find_unused
 from hhmm._validation import shorten
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.legend import Legend
+
+POINTS_PER_INCH = 72
 OKABE_ITO = (
     "#0072B2",  # blue
     "#E69F00",  # orange
@@ -22,61 +36,123 @@ OKABE_ITO = (
     "#F0E442",  # yellow
     "#000000",  # black
 )
+# Of P. Tol, "Colour schemes" (SRON technical note 2021): none of them is a colour of a state.
+MUTED = (
+    "#332288",  # indigo
+    "#CC6677",  # rose
+    "#117733",  # green
+    "#DDCC77",  # sand
+    "#88CCEE",  # cyan
+    "#882255",  # wine
+    "#44AA99",  # teal
+    "#999933",  # olive
+    "#AA4499",  # purple
+)
+MARKERS = "osD^vP*X"
 MISSING_COLOR = "0.85"
 UNUSED_COLOR = "0.55"  # of states that take less than 1% of the time
-LITERAL = {"parse_math": False, "usetex": False}  # a dollar sign in a name is no mathematics
+LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}  # "$" in a name starts no formula
 
 
-def check_has(estimator, attribute):
-    """Raise NotFittedError if `attribute` is missing, which a model built without fit may lack."""
-    for holder, model in (("steps", "pipeline[-1]"), ("best_estimator_", "search.best_estimator_")):
-        if hasattr(estimator, holder):
-            raise TypeError(
-                f"expected a fitted EfficientHHMM, got {type(estimator).__name__}: give the model "
-                f"in it, {model}"
-            )
-    if not hasattr(estimator, "fit"):
-        raise TypeError(f"expected a fitted EfficientHHMM, got {shorten(estimator)}")
-    message = f"this %(name)s has no {attribute}: call 'fit' before plotting it"
-    check_is_fitted(estimator, attribute, msg=message)
-
-
-def import_pyplot():
-    """matplotlib.pyplot, or an error that says how to install it."""
+def import_pyplot() -> Any:
+    """Import matplotlib.pyplot; the error names the extra that has it."""
     return import_extra("matplotlib.pyplot", "hhmm.plotting")
 
 
-def figure_and_axes(plt, ax, size):
-    """The figure of `ax`, and `ax`; new ones of `size` (width, height) in inches if None."""
+def check_has(estimator: object, attribute: str) -> None:
+    """Check that `estimator` is fitted and has `attribute`, and that matplotlib is installed.
+
+    Displays call this before they infer anything, which may take long.
+    """
+    for holder, model in (("steps", "pipeline[-1]"), ("best_estimator_", "search.best_estimator_")):
+        if hasattr(estimator, holder):
+            raise TypeError(
+                f"estimator must be an EfficientHHMM, got {type(estimator).__name__}. Give the "
+                f"model in it, {model}."
+            )
+    if not hasattr(estimator, "fit"):
+        raise TypeError(f"estimator must be an EfficientHHMM, got {shorten(estimator)}.")
+    message = f"This %(name)s has no {attribute}. Call 'fit' before plotting it."
+    check_is_fitted(estimator, attribute, msg=message)
+    import_pyplot()
+
+
+def figure_and_axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure | SubFigure, Axes]:
+    """Return the figure of `ax`, and `ax`; new ones of `size` in inches if None."""
     if ax is None:
-        return plt.subplots(figsize=size, layout="constrained")
+        return import_pyplot().subplots(figsize=size, layout="constrained")
     check_axes(ax, "ax")
     return ax.figure, ax
 
 
-def check_axes(ax, name):
-    from matplotlib.axes import Axes
-
-    if not isinstance(ax, Axes):
-        raise TypeError(f"{name} must be matplotlib Axes, got {shorten(ax)}")
-
-
-def colormap(plt, cmap):
-    """The matplotlib Colormap of that name, or `cmap` itself."""
-    from matplotlib.colors import Colormap
-
-    if not isinstance(cmap, str | Colormap):
-        raise TypeError(f"cmap must be a matplotlib Colormap or its name, got {shorten(cmap)}")
-    return plt.get_cmap(cmap)
-
-
-def state_colors(plt, n_colors, usage=None):
-    """As many colours as there are states, as different as can be had; grey for unused states.
+def figure_and_panels(
+    ax: Any, n_panels: int, n_columns: int, panel_size: float
+) -> tuple[Figure | SubFigure, np.ndarray]:
+    """Return a figure and an array of `n_panels` axes in it.
 
     Parameters
     ----------
-    plt : module
-        matplotlib.pyplot.
+    ax : matplotlib Axes or array of n_panels matplotlib Axes or None
+        A single axes is divided into panels. None makes a figure.
+    n_panels, n_columns : int
+    panel_size : float
+        Inches; the side of a panel of a new figure.
+    """
+    n_rows = -(-n_panels // n_columns)
+    if is_array_of_axes(ax):
+        panels = np.asarray(ax, dtype=object).ravel()
+        if panels.size != n_panels:
+            raise ValueError(
+                f"ax must be one axes, or one for each of {n_panels} states, got {panels.size}."
+            )
+        for panel in panels:
+            check_axes(panel, "each of ax")
+        return panels[0].figure, panels
+    if ax is None:
+        size = (panel_size * n_columns + 1.6, (panel_size + 0.3) * n_rows + 0.6)
+        figure = import_pyplot().figure(figsize=size, layout="constrained")
+        grid = figure.add_gridspec(n_rows, n_columns)
+    else:
+        check_axes(ax, "ax")
+        figure = ax.figure
+        ax.set_axis_off()
+        if ax.get_subplotspec() is None:
+            box = ax.get_position()
+            sides = {"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1}
+            grid = figure.add_gridspec(n_rows, n_columns, **sides)
+        else:
+            grid = ax.get_subplotspec().subgridspec(n_rows, n_columns)
+    panels = np.empty(n_panels, dtype=object)
+    for i in range(n_panels):
+        panels[i] = figure.add_subplot(grid[i // n_columns, i % n_columns])
+    return figure, panels
+
+
+def is_array_of_axes(ax: object) -> bool:
+    return isinstance(ax, np.ndarray | list | tuple)
+
+
+def check_axes(ax: object, name: str) -> None:
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise TypeError(f"{name} must be matplotlib Axes, got {shorten(ax)}.")
+
+
+def lay_out(ax: Axes) -> float:
+    """Lay out the figure of `ax`; return the height of `ax` in inches."""
+    figure: Any = ax.figure.canvas.figure
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+    return ax.get_window_extent().height / figure.dpi
+
+
+def state_colors(n_colors: int, usage: np.ndarray | None = None) -> list:
+    """Return a colour for each state, as different as possible; grey for unused states.
+
+    Parameters
+    ----------
     n_colors : int
         Number of states.
     usage : ndarray of shape (n_colors,), default=None
@@ -87,27 +163,50 @@ def state_colors(plt, n_colors, usage=None):
     colors : list of n_colors matplotlib colours
         The colour of a used state does not depend on `usage`.
     """
+    from matplotlib import colormaps
+
+    colors: list[Any]
     if n_colors <= len(OKABE_ITO):
         colors = list(OKABE_ITO[:n_colors])
     elif n_colors <= 20:
-        pairs = list(plt.get_cmap("tab20").colors)
+        pairs = list(colormaps["tab20"].colors)  # type: ignore[attr-defined]
         pairs[14:16] = OKABE_ITO[:-3:-1]  # both are grey, the colour of unused states
         colors = [*pairs[::2], *pairs[1::2]][:n_colors]
     else:
-        colors = list(plt.get_cmap("turbo")(np.linspace(0.0, 1.0, n_colors)))
+        colors = list(colormaps["turbo"](np.linspace(0.0, 1.0, n_colors)))
     if usage is not None:
         for state in np.flatnonzero(find_unused(usage)):
             colors[state] = UNUSED_COLOR
     return colors
 
 
-def gray_ticks(axis, usage):
-    """Write the labels of unused states in grey, on an axis whose ticks stand at states.
+def group_colors(n_groups: int) -> list:
+    """Return a colour for each group; black if there is one group."""
+    if n_groups == 1:
+        return [OKABE_ITO[-1]]
+    return list(MUTED[:n_groups]) if n_groups <= len(MUTED) else state_colors(n_groups)
+
+
+def text_color(rgb: Any) -> Any:
+    """Return "black" or "white" for text on backgrounds (..., 3), whichever contrasts more."""
+    # relative luminance of sRGB colours; black and white contrast equally with 0.179
+    rgb = np.asarray(rgb)
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return np.where(linear @ [0.2126, 0.7152, 0.0722] > 0.179, "black", "white")[()]
+
+
+def colormap(cmap: str | Colormap) -> Colormap:
+    """Return the matplotlib Colormap of that name, or `cmap` itself."""
+    return import_pyplot().get_cmap(cmap)
+
+
+def gray_ticks(axis: Axis, usage: np.ndarray) -> None:
+    """Write the labels of unused states in grey.
 
     Parameters
     ----------
     axis : matplotlib Axis
-        With ticks at some of 0, ..., n_states - 1.
+        Its ticks must be some of 0, ..., n_states - 1.
     usage : ndarray of shape (n_states,)
         Time in each state, in any unit.
     """
@@ -117,17 +216,34 @@ def gray_ticks(axis, usage):
             tick.label1.set_color(UNUSED_COLOR)
 
 
-def legend_above(ax, handles=None, *, title=None):
-    """A small legend over the axes, in as many columns as the axes and its labels are wide.
+def plain_numbers(axis: Axis) -> None:
+    """Write the ticks of a logarithmic axis as 0.01 and 100 instead of powers of ten."""
+    low, high = axis.get_view_interval()
+    if math.log10(high / low) < 6:
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(lambda value, _: "")
 
-    Where it is wider than the axes alone, it reaches to the left over the labels of the y axis.
+
+def name_ticks(ax: Axes, axis: str, ticks: Any, names: Sequence[str], **properties: Any) -> None:
+    """Label ticks of the `axis` "x" or "y" with names as they are.
+
+    Axes that share the axis show the same names, so their labels are set as well.
+    """
+    for sharing in getattr(ax, f"get_shared_{axis}_axes")().get_siblings(ax):
+        getattr(sharing, f"set_{axis}ticks")(ticks, names, **LITERAL, **properties)
+
+
+def legend_above(ax: Axes, handles: Sequence | None = None, *, title: str | None = None) -> Legend:
+    """Add a small legend above the axes, in as many columns as fit.
+
+    A legend wider than the axes extends to the left, over the labels of the y axis.
 
     Parameters
     ----------
     ax : matplotlib Axes
-        With all its labels, whose room the layout of the figure takes first.
+        All its labels must be set, because the layout of the figure makes room for them first.
     handles : list of artists with labels, default=None
-        All that are in the axes if None.
+        All artists in the axes if None.
     title : str, default=None
 
     Returns
@@ -136,14 +252,11 @@ def legend_above(ax, handles=None, *, title=None):
     """
     if handles is None:
         handles, _ = ax.get_legend_handles_labels()
-    figure = ax.figure.canvas.figure
-    layout = figure.get_layout_engine()
-    if layout is not None:
-        layout.execute(figure)
+    lay_out(ax)
     axes_width = ax.get_window_extent().width
-    whole_width = ax.get_window_extent().x1 - ax.get_tightbbox().x0
+    whole_width = ax.get_window_extent().x1 - ax.get_tightbbox().x0  # type: ignore[union-attr]
     n_columns, too_many = 1, len(handles) + 1
-    while too_many - n_columns > 1:  # each try lays the legend out: few where states are many
+    while too_many - n_columns > 1:  # bisect, because each try lays the legend out
         tried = (n_columns + too_many) // 2
         if _legend(ax, handles, title, tried).get_window_extent().width <= whole_width:
             n_columns = tried
@@ -155,20 +268,11 @@ def legend_above(ax, handles=None, *, title=None):
     return legend
 
 
-def name_ticks(ax, axis, ticks, names, **properties):
-    """Label ticks of the `axis` "x" or "y" with names as they are.
-
-    Axes that share the axis show the same names, so their labels are set as well.
-    """
-    for sharing in getattr(ax, f"get_shared_{axis}_axes")().get_siblings(ax):
-        getattr(sharing, f"set_{axis}ticks")(ticks, names, **LITERAL, **properties)
-
-
-def literal_legend(parent, handles, **properties):
+def literal_legend(parent: Any, handles: Sequence, **properties: Any) -> Legend:
     """Add a legend to axes or a figure that shows the labels of `handles` as they are.
 
-    The labels are written afterwards: matplotlib before 3.10 leaves out those that begin with
-    an underscore.
+    The texts are set afterwards, because matplotlib before 3.10 leaves out labels that begin
+    with an underscore.
     """
     legend = parent.legend(handles, [""] * len(handles), **properties)
     for text, handle in zip(legend.get_texts(), handles, strict=True):

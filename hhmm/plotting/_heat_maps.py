@@ -1,38 +1,91 @@
-"""What heat maps of probabilities have in common: numbers along the axes and in the cells.
+"""Heat maps: numbered rows and columns, and numbers in the cells.
 
-The numbers in the cells are short, are left out where there is no room to read them,
-and are black or white, whichever contrasts more with the colour of the cell.
+The numbers in the cells are short. They are left out where there is no room to read them, and
+are black or white, whichever contrasts more with the colour of the cell.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from hhmm._validation import check_flag, shorten, to_array
+from hhmm._validation import check_flag
+from hhmm.plotting._figures import POINTS_PER_INCH, gray_ticks, text_color
 
-POINTS_PER_INCH = 72
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.image import AxesImage
 
 
-def as_matrix(values, name):
-    matrix = to_array(values, f"{name} must be a square matrix of numbers", float)
+def as_matrix(values: ArrayLike, name: str) -> np.ndarray:
+    """Return `values` as a square matrix of finite floats."""
+    matrix = np.asarray(values, dtype=float)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
-        raise ValueError(f"{name} must be a square matrix, got shape {matrix.shape}")
+        raise ValueError(f"{name} must be a square matrix, got shape {matrix.shape}.")
     if not np.isfinite(matrix).all():
-        raise ValueError(f"{name} must hold finite numbers, got {shorten(matrix)}")
+        raise ValueError(f"{name} must hold finite numbers, got NaN or infinity.")
     return matrix
 
 
-def check_probabilities(probs, name):
-    """Raise ValueError where an array of numbers holds no probabilities, or only zeros."""
+def check_probabilities(probs: np.ndarray, name: str) -> None:
+    """Raise ValueError if `probs` are not all in [0, 1], or all are 0."""
     rounded = 1 + 1e-6  # sums of float32
     if not ((probs >= 0) & (probs <= rounded)).all() or not probs.any():
         raise ValueError(
             f"{name} must hold probabilities, not all of them 0, got values from {probs.min():g} "
-            f"to {probs.max():g}"
+            f"to {probs.max():g}."
         )
 
 
-def label_cells(ax, n_cells, max_labels=25):
+def draw_state_matrix(
+    ax: Axes,
+    values: np.ndarray,
+    texts: Sequence[Sequence[str]],
+    *,
+    cmap: Colormap,
+    norm: Normalize,
+    usages: tuple[np.ndarray, np.ndarray],
+    bar: dict[str, Any],
+    include_values: bool | None,
+) -> tuple[AxesImage, np.ndarray | None]:
+    """Draw a heat map of states by states, with a colour bar and texts in the cells.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    values : array of shape (n_states, n_states)
+    texts : list of n_states lists of n_states str
+        What is written into the cells.
+    cmap, norm
+        Colours of the values.
+    usages : tuple of two arrays of shape (n_states,)
+        Time in the states of the rows and of the columns.
+    bar : dict
+        Properties of the colour bar.
+    include_values : bool or None
+        Whether to write the texts; None writes them if they can be read.
+
+    Returns
+    -------
+    image : matplotlib AxesImage
+    written : ndarray of matplotlib Text, or None
+    """
+    if include_values is not None:
+        check_flag(include_values, "include_values")
+    image = ax.imshow(values, cmap=cmap, norm=norm, interpolation="nearest")
+    label_cells(ax, len(values))
+    gray_ticks(ax.yaxis, usages[0])
+    gray_ticks(ax.xaxis, usages[1])
+    ax.figure.colorbar(image, ax=ax, aspect=25, **bar)
+    return image, _write_cells(image, texts, include_values)
+
+
+def label_cells(ax: Axes, n_cells: int, max_labels: int = 25) -> None:
     """Number the rows and columns of a heat map, in round steps if there are many."""
     rough = n_cells / max_labels
     decade = 10 ** max(0, math.floor(math.log10(rough)))
@@ -42,41 +95,8 @@ def label_cells(ax, n_cells, max_labels=25):
     ax.set_yticks(ticks, ticks)
 
 
-def check_include_values(include_values):
-    if include_values is not None:
-        check_flag(include_values, "include_values")
-
-
-def write_cells(image, texts, include_values):
-    """Write `texts` (n_rows, n_columns) into the cells of a heat map; None if they do not fit."""
-    ax = image.axes
-    n_rows, n_columns = image.get_array().shape
-    # The layout may yet shrink the axes, by about a tenth.
-    box = ax.get_window_extent()
-    cell = 0.9 * min(box.width / n_columns, box.height / n_rows)
-    cell *= POINTS_PER_INCH / ax.figure.dpi
-    n_characters = max(len(text) for row in texts for text in row)
-    font_size = min(10.0, 0.5 * cell, 0.9 * cell / (0.62 * n_characters))
-    if include_values is None:
-        include_values = font_size >= 5.0
-    if not include_values:
-        return None
-
-    # Relative luminance of sRGB colours; black and white contrast equally with 0.179.
-    colors = image.to_rgba(image.get_array())[..., :3]
-    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
-    luminance = linear @ [0.2126, 0.7152, 0.0722]
-    written = np.empty((n_rows, n_columns), dtype=object)
-    for i, j in np.ndindex(n_rows, n_columns):
-        color = "black" if luminance[i, j] > 0.179 else "white"
-        written[i, j] = ax.text(
-            j, i, texts[i][j], ha="center", va="center", color=color, fontsize=max(font_size, 4.0)
-        )
-    return written
-
-
-def format_probability(probability, decimals):
-    """A probability in few characters: 0, <.01, .50, >.99, 1."""
+def format_probability(probability: float, decimals: int) -> str:
+    """Return a probability in few characters: 0, <.01, .50, >.99, 1."""
     if probability in (0.0, 1.0):
         return f"{probability:.0f}"
     rounded = f"{probability:.{decimals}f}"
@@ -85,3 +105,25 @@ def format_probability(probability, decimals):
     if float(rounded) >= 1.0:
         return ">." + "9" * decimals
     return rounded.lstrip("0")
+
+
+def _write_cells(image, texts, include_values):
+    """Write `texts` (n_rows, n_columns) into the cells; return None if they do not fit."""
+    ax = image.axes
+    n_rows, n_columns = image.get_array().shape
+    box = ax.get_window_extent()
+    # The layout may still shrink the axes, by about a tenth.
+    cell = 0.9 * min(box.width / n_columns, box.height / n_rows)
+    cell *= POINTS_PER_INCH / ax.figure.dpi
+    n_characters = max(len(text) for row in texts for text in row)
+    font_size = min(10.0, 0.5 * cell, 0.9 * cell / (0.62 * n_characters))
+    if include_values is None:
+        include_values = font_size >= 5.0
+    if not include_values:
+        return None
+    colors = text_color(image.to_rgba(image.get_array())[..., :3])
+    style = {"ha": "center", "va": "center", "fontsize": max(font_size, 4.0)}
+    written = np.empty((n_rows, n_columns), dtype=object)
+    for i, j in np.ndindex(n_rows, n_columns):
+        written[i, j] = ax.text(j, i, texts[i][j], color=colors[i, j], **style)
+    return written

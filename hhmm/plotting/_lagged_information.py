@@ -1,44 +1,51 @@
 """Display of mutual information over lags: of data, Markov surrogates and shuffled pairs."""
 
-import numpy as np
+from __future__ import annotations
 
-from hhmm._validation import shorten, to_array
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hhmm._validation import shorten
 from hhmm.metrics import LaggedInformation, lagged_mutual_information
-from hhmm.plotting._durations import _plain_numbers
-from hhmm.plotting._figures import OKABE_ITO, figure_and_axes, import_pyplot, legend_above
+from hhmm.plotting._figures import (
+    OKABE_ITO,
+    figure_and_axes,
+    import_pyplot,
+    legend_above,
+    plain_numbers,
+)
 from hhmm.plotting._states import time_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class LaggedInformationDisplay:
-    """Mutual information of syllables a lag apart: is there anything slow to be found?
+    """Mutual information of syllables a lag apart.
 
-    Where the data lies far above the band of the first-order Markov surrogates, syllables have a
-    memory that transitions from one to the next do not explain.
+    If the data are far above the band of the first-order Markov surrogates, syllables have a
+    memory that transitions from one syllable to the next do not explain, so there may be slow
+    states.
 
     Parameters
     ----------
     information : LaggedInformation
-        What `hhmm.metrics.lagged_mutual_information` returned.
-
+        Return value of `hhmm.metrics.lagged_mutual_information`.
     frame_rate : float, default=None
-        Timesteps a second, for an axis in seconds, minutes or hours.
+        Timesteps per second, for an axis in seconds, minutes or hours.
 
     Attributes
     ----------
     line_ : matplotlib Line2D
         The data.
-
     bands_ : list of matplotlib FillBetweenPolyCollection
         From the smallest to the largest surrogate: Markov, shuffled.
-
     legend_ : matplotlib Legend
-        What is what.
-
-    ax_ : matplotlib Axes
-        The axes that were drawn in.
-
-    figure_ : matplotlib Figure
-        The figure they belong to.
+        The names of the line and the bands.
+    ax_, figure_ : matplotlib Axes and Figure
+        The axes and the figure of the display.
 
     See Also
     --------
@@ -46,8 +53,8 @@ class LaggedInformationDisplay:
 
     Notes
     -----
-    Values of zero and below, which `correction` "miller-madow" can bring, have no place on a
-    logarithmic axis: lines break there, and bands go down to the end of the axis.
+    `correction` "miller-madow" can lead to values of zero and below, which a logarithmic axis
+    cannot show. Lines are interrupted there, and bands extend to the end of the axis.
 
     Examples
     --------
@@ -61,33 +68,31 @@ class LaggedInformationDisplay:
     ['data', 'Markov surrogates', 'shuffled pairs']
     """
 
-    def __init__(self, information, *, frame_rate=None):
+    def __init__(self, information: LaggedInformation, *, frame_rate: float | None = None) -> None:
         self.information = information
         self.frame_rate = frame_rate
 
     @classmethod
     def from_sequences(
         cls,
-        X,
-        lags,
+        X: ArrayLike,
+        lags: ArrayLike,
         *,
-        n_syllables=None,
-        n_surrogates=10,
-        correction=None,
-        random_state=None,
-        frame_rate=None,
-        ax=None,
-    ):
+        n_syllables: int | None = None,
+        n_surrogates: int = 10,
+        correction: str | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        frame_rate: float | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Measure the information and plot.
 
         Parameters
         ----------
         X, lags, n_syllables, n_surrogates, correction, random_state
             See `hhmm.metrics.lagged_mutual_information`.
-
         frame_rate
             See the class.
-
         ax : matplotlib Axes, default=None
             See `plot`.
 
@@ -115,28 +120,32 @@ class LaggedInformationDisplay:
         )
         return cls(information, frame_rate=frame_rate).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves on logarithmic axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure if None.
+            The axes to draw in; a new figure if None.
 
         Returns
         -------
         self : LaggedInformationDisplay
         """
-        plt = import_pyplot()
-        lags, data, markov, shuffled = self._checked()
+        if not isinstance(self.information, LaggedInformation):
+            raise TypeError(
+                f"information must be a LaggedInformation, got {shorten(self.information)}. Use "
+                "hhmm.metrics.lagged_mutual_information."
+            )
+        lags, data, markov, shuffled, _ = self.information
         order = np.argsort(lags)
         unit, unit_name = time_unit(int(lags.max()), self.frame_rate)
         highest = [data, *(part.max(axis=0) for part in (markov, shuffled) if len(part))]
         shown = np.concatenate([curve[curve > 0] for curve in highest])
         if not shown.size:
-            raise ValueError("information must hold a positive value to be drawn, got none")
+            raise ValueError("information must hold a positive value, got none.")
 
-        self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, 3.0))
+        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, 3.0))
         x = unit * lags[order]
         (self.line_,) = self.ax_.plot(
             x,
@@ -169,31 +178,8 @@ class LaggedInformationDisplay:
                 self.bands_.append(band)
         self.ax_.set(xscale="log", yscale="log", ylim=(floor, 1.5 * shown.max()))
         self.ax_.set(xlabel=f"lag ({unit_name})", ylabel="mutual information (nats)")
-        _plain_numbers(self.ax_.xaxis)
-        _plain_numbers(self.ax_.yaxis)
+        plain_numbers(self.ax_.xaxis)
+        plain_numbers(self.ax_.yaxis)
         self.ax_.spines[["right", "top"]].set_visible(False)
         self.legend_ = legend_above(self.ax_, [self.line_, *self.bands_])
         return self
-
-    def _checked(self):
-        """Lags, data, and Markov and shuffled surrogates as arrays of floats."""
-        if not isinstance(self.information, LaggedInformation):
-            raise TypeError(
-                "information must be what hhmm.metrics.lagged_mutual_information returned, got "
-                f"{shorten(self.information)}"
-            )
-        lags, data, markov, shuffled = (
-            to_array(values, f"information must hold numbers in {name}", float)
-            for name, values in zip(LaggedInformation._fields[:4], self.information, strict=False)
-        )
-        if (
-            not (lags.ndim == 1 and lags.size and np.isfinite(lags).all())
-            or data.shape != lags.shape
-            or not all(part.ndim == 2 and part.shape[1] == lags.size for part in (markov, shuffled))
-        ):
-            raise ValueError(
-                "information must hold lags and data of shape (n_lags,), markov and shuffled of "
-                f"shape (n_surrogates, n_lags), got shapes {lags.shape}, {data.shape}, "
-                f"{markov.shape} and {shuffled.shape}"
-            )
-        return lags, data, markov, shuffled

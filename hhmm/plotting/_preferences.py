@@ -1,13 +1,18 @@
 """Display of which syllables each state promotes and suppresses."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from hhmm._sequences.read import find_unused
-from hhmm._validation import check_option, to_array
+from hhmm._validation import check_option
 from hhmm.metrics import syllable_preferences
 from hhmm.plotting._figures import (
     LITERAL,
@@ -15,7 +20,9 @@ from hhmm.plotting._figures import (
     UNUSED_COLOR,
     check_axes,
     check_has,
+    figure_and_panels,
     import_pyplot,
+    is_array_of_axes,
     name_ticks,
 )
 from hhmm.plotting._states import (
@@ -26,20 +33,24 @@ from hhmm.plotting._states import (
     left_out_note,
     usage_of,
 )
-from hhmm.plotting._transitions import _figure_and_panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from hhmm.estimator import EfficientHHMM
 
 _PROMOTED, _SUPPRESSED = OKABE_ITO[0], OKABE_ITO[5]
 _LABELS = {"usage_change": ("change in usage", ""), "bias": ("bias", " (log odds)")}
 
 
 class SyllablePreferenceDisplay:
-    """Which syllables each state promotes and which it suppresses, a panel a state.
+    """Syllables that each state promotes and suppresses, one panel per state.
 
-    Bars are changes in usage, for each state the largest and the smallest: how much larger the
-    fraction of time at a syllable is in the state than in all states together. They can be
-    entries of the bias C of the model instead: what being in the state adds to the log odds of a
-    syllable, whichever syllable was before. Syllables with bars to the right are promoted, those
-    with bars to the left suppressed.
+    By default, bars are changes in usage: the fraction of time at a syllable in the state, minus
+    that in all states together. With ``kind="bias"`` they are entries of the bias C of the model:
+    what the state adds to the log odds of a syllable, whichever syllable comes before. The
+    largest and the smallest values of each state are shown. Promoted syllables have bars to the
+    right, suppressed ones to the left.
 
     States that take less than 1% of the time are left out, unless ``unused_states=True`` is given.
 
@@ -47,19 +58,14 @@ class SyllablePreferenceDisplay:
     ----------
     values : array of shape (n_states, n_syllables)
         Changes in usage, or C in nats.
-
     kind : {"usage_change", "bias"}, default="usage_change"
-        What `values` are, for the label of the axis.
-
+        The kind of `values`, for the label of the axis.
     standard_deviations : array of shape (n_states, n_syllables), default=None
-        Posterior standard deviations, for error bars; NaN where there is none.
-
+        Posterior standard deviations, for error bars; NaN for no error bar.
     syllable_names : list of n_syllables str, default=None
         Names of the syllables; numbers if None.
-
     state_names : list of n_states str, default=None
         Names of the states; "state 0" and so on if None.
-
     usage : array of shape (n_states,), default=None
         Fraction of time in each state; equal if None.
 
@@ -67,21 +73,14 @@ class SyllablePreferenceDisplay:
     ----------
     states_ : ndarray of shape (n_panels,), int64
         The states that are drawn.
-
     shown_ : list of n_panels ndarrays of shape (n_bars,), int64
         Syllables of the bars of each of `states_`, from top to bottom.
-
     bars_ : list of n_panels matplotlib BarContainer
         The bars.
-
     axes_ : ndarray of shape (n_panels,) of matplotlib Axes
         The panels.
-
-    ax_ : matplotlib Axes
-        The first panel.
-
-    figure_ : matplotlib Figure
-        The figure they belong to.
+    ax_, figure_ : matplotlib Axes and Figure
+        The first panel and the figure of the display.
 
     See Also
     --------
@@ -102,14 +101,14 @@ class SyllablePreferenceDisplay:
 
     def __init__(
         self,
-        values,
+        values: ArrayLike,
         *,
-        kind="usage_change",
-        standard_deviations=None,
-        syllable_names=None,
-        state_names=None,
-        usage=None,
-    ):
+        kind: str = "usage_change",
+        standard_deviations: ArrayLike | None = None,
+        syllable_names: Sequence[str] | None = None,
+        state_names: Sequence[str] | None = None,
+        usage: ArrayLike | None = None,
+    ) -> None:
         self.values = values
         self.kind = kind
         self.standard_deviations = standard_deviations
@@ -120,35 +119,31 @@ class SyllablePreferenceDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X=None,
+        estimator: EfficientHHMM,
+        X: ArrayLike | None = None,
         *,
-        kind="usage_change",
-        syllable_names=None,
-        state_names=None,
-        ax=None,
-        n_top=3,
-        unused_states=False,
-    ):
+        kind: str = "usage_change",
+        syllable_names: Sequence[str] | None = None,
+        state_names: Sequence[str] | None = None,
+        ax: Axes | Sequence[Axes] | np.ndarray | None = None,
+        n_top: int = 3,
+        unused_states: bool = False,
+    ) -> Self:
         """Plot ``syllable_preferences(estimator, X)``, with posterior standard deviations.
 
         Parameters
         ----------
         estimator : EfficientHHMM
             A fitted model.
-
         X : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
-            Syllables to measure the changes in usage and the time in each state on, by
-            ``estimator.predict(X)``. If None, the changes are those in the long run, and the time
-            is that of ``estimator.states_``, or also that in the long run for a model made from
-            parameters. Changes that are measured have no standard deviations.
-
+            Syllables on which changes in usage and the time in each state are measured, with
+            ``estimator.predict(X)``. If None, changes are those in the long run, and the time in
+            each state is that of ``estimator.states_``. For a model made from parameters it is
+            the stationary distribution. Changes that are measured have no standard deviations.
         kind : {"usage_change", "bias"}, default="usage_change"
-            What to plot: changes in usage, or biases.
-
+            Plot changes in usage, or biases.
         syllable_names, state_names
             See the class.
-
         ax, n_top, unused_states
             See `plot`.
 
@@ -159,18 +154,13 @@ class SyllablePreferenceDisplay:
         Examples
         --------
         >>> from hhmm import EfficientHHMM
-        >>> from hhmm.datasets import make_hhmm
         >>> from hhmm.plotting import SyllablePreferenceDisplay
-        >>> data = make_hhmm(4, 100, n_states=2, n_syllables=9, random_state=0)
-        >>> model = EfficientHHMM.from_params(
-        ...     data.emission_base, data.emission_biases, data.trans_probs
-        ... )
+        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
         >>> display = SyllablePreferenceDisplay.from_estimator(model)
         >>> [len(shown) for shown in display.shown_]
-        [6, 6]
+        [2, 2]
         """
         check_has(estimator, "emission_biases_")
-        import_pyplot()
         check_option(kind, "kind", tuple(_LABELS))
         preferences = syllable_preferences(estimator, X)
         values, standard_deviations = preferences.usage_changes, preferences.usage_change_deviations
@@ -185,34 +175,35 @@ class SyllablePreferenceDisplay:
             usage=usage_of(estimator, X),
         ).plot(ax, n_top=n_top, unused_states=unused_states)
 
-    def plot(self, ax=None, *, n_top=3, unused_states=False):
+    def plot(
+        self,
+        ax: Axes | Sequence[Axes] | np.ndarray | None = None,
+        *,
+        n_top: int = 3,
+        unused_states: bool = False,
+    ) -> Self:
         """Draw the panels.
 
         Parameters
         ----------
         ax : matplotlib Axes or array of n_panels or n_states matplotlib Axes, default=None
-            Where to draw; a single axes is divided into panels. Of one axes for each state, those
-            of states that are left out are turned off. A new figure if None.
-
+            The axes to draw in; a single axes is divided into panels. If there is one for each
+            state, those of states that are left out are turned off. A new figure if None.
         n_top : int, default=3
-            How many promoted and how many suppressed syllables to show of each state; all if
-            there are no more than twice as many.
-
+            Number of promoted and of suppressed syllables to show for each state. If there are no
+            more than twice as many syllables, all are shown.
         unused_states : bool, default=False
-            Whether to draw states that take less than 1% of the time, in grey. If False, a note
-            says how many are left out.
+            True draws states that take less than 1% of the time, in grey. False leaves them out,
+            and a note says how many.
 
         Returns
         -------
         self : SyllablePreferenceDisplay
         """
-        plt = import_pyplot()
         values, errors, usage = self._checked()
         check_scalar(n_top, "n_top", Integral, min_val=1)
         n_states, n_syllables = values.shape
-        syllable_names = check_names(
-            self.syllable_names, n_syllables, "syllable_names", default="{}"
-        )
+        syllable_names = check_names(self.syllable_names, n_syllables, "syllable_names")
         state_names = check_state_names(self.state_names, n_states, default="state {}")
         unused = find_unused(usage)
         self.states_ = drawn_states(usage, unused_states)
@@ -223,19 +214,11 @@ class SyllablePreferenceDisplay:
         self.shown_ = list(ranking)
 
         n_columns = min(n_panels, 2 if max(map(len, syllable_names)) > 4 or n_panels < 3 else 3)
-        n_rows = -(-n_panels // n_columns)
         if ax is None:
-            size = (3.4, 0.7 + n_rows * (0.4 + 0.14 * ranking.shape[1]))
-            self.figure_ = plt.figure(figsize=size, layout="constrained")
-            grid = self.figure_.subplots(n_rows, n_columns, squeeze=False).ravel()
-            for panel in grid[n_panels:]:
-                panel.set_axis_off()
-            self.axes_ = grid[:n_panels]
+            self.figure_, self.axes_ = _column_of_panels(n_panels, n_columns, ranking.shape[1])
         else:
-            ax = self._panels_of_drawn(ax, n_states)
-            self.figure_, self.axes_ = _figure_and_panels(
-                plt, ax, n_panels, n_rows, n_columns, panel_size=1.2
-            )
+            axes = self._panels_of_drawn(ax, n_states)
+            self.figure_, self.axes_ = figure_and_panels(axes, n_panels, n_columns, panel_size=1.2)
         self.ax_ = self.axes_[0]
 
         reach = np.abs(values[self.states_]) + np.nan_to_num(errors[self.states_])
@@ -262,8 +245,7 @@ class SyllablePreferenceDisplay:
             panel.axvline(0.0, color="0.3", linewidth=0.8)
             if n_syllables > 2 * n_top:
                 panel.axhline(n_top - 0.5, color="0.6", linewidth=0.8, linestyle=":")
-            names = [syllable_names[j] for j in shown]
-            name_ticks(panel, "y", np.arange(shown.size), names)
+            name_ticks(panel, "y", np.arange(shown.size), [syllable_names[j] for j in shown])
             panel.set(xlim=(-reach, reach), ylim=(shown.size - 0.5, -0.5))
             panel.set_title(state_names[state], fontsize="small", **LITERAL)
             panel.tick_params(labelsize="x-small")
@@ -277,45 +259,52 @@ class SyllablePreferenceDisplay:
                 panel.set_ylabel("syllable", fontsize="small")
         return self
 
-    def _panels_of_drawn(self, ax, n_states):
-        """`ax`, without the axes of states that are left out if it has one for each state."""
-        if not isinstance(ax, np.ndarray | list | tuple):
+    def _panels_of_drawn(self, ax: Any, n_states: int) -> Any:
+        """Return `ax`, without the axes of states that are left out if it has one for each."""
+        if not is_array_of_axes(ax) or np.size(ax) != n_states:
             return ax
-        panels = to_array(ax, f"ax must be {n_states} matplotlib Axes").ravel()
-        if panels.size != n_states:
-            return panels
+        panels = np.asarray(ax, dtype=object).ravel()
         for panel in np.delete(panels, self.states_):
             check_axes(panel, "each of ax")
             panel.set_axis_off()
         return panels[self.states_]
 
     def _checked(self):
-        """Values and standard deviations (n_states, n_syllables), NaN where there are none; usage.
+        """Return values and standard deviations (n_states, n_syllables), and usage (n_states,).
 
-        The usage has shape (n_states,).
+        Standard deviations are NaN if there are none.
         """
         check_option(self.kind, "kind", tuple(_LABELS))
-        values = to_array(self.values, "values must be an array of numbers", float)
+        values = np.asarray(self.values, dtype=float)
         if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
             raise ValueError(
                 "values must be finite and have shape (n_states, n_syllables), got shape "
-                f"{values.shape}"
+                f"{values.shape}."
             )
         usage = check_usage(self.usage, len(values))
         if self.standard_deviations is None:
             return values, np.full(values.shape, np.nan), usage
-        errors = to_array(
-            self.standard_deviations, "standard_deviations must be an array of numbers", float
-        )
-        if errors.shape != values.shape or (errors < 0).any() or np.isinf(errors).any():
+        errors = np.asarray(self.standard_deviations, dtype=float)
+        if errors.shape != values.shape or (errors < 0).any():
             raise ValueError(
-                f"standard_deviations must be >= 0 and finite, and have shape {values.shape}, got "
-                f"shape {errors.shape}"
+                f"standard_deviations must be >= 0 and have shape {values.shape}, got shape "
+                f"{errors.shape}."
             )
         return values, errors, usage
 
 
+def _column_of_panels(n_panels, n_columns, n_bars):
+    """Return a new figure as wide as a column of text, and its panels."""
+    n_rows = -(-n_panels // n_columns)
+    size = (3.4, 0.7 + n_rows * (0.4 + 0.14 * n_bars))
+    figure = import_pyplot().figure(figsize=size, layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for panel in grid[n_panels:]:
+        panel.set_axis_off()
+    return figure, grid[:n_panels]
+
+
 def _round_down(value):
-    """The largest number of one digit 1, 2, 3 or 5 that is not above `value`."""
+    """Return the largest number of one digit 1, 2, 3 or 5 that is not above `value`."""
     decade = 10.0 ** math.floor(math.log10(value))
     return max(digit * decade for digit in (1, 2, 3, 5) if digit == 1 or digit * decade <= value)

@@ -1,14 +1,19 @@
 """Display of one recording over time: its syllables, and the states inferred from them."""
 
+from __future__ import annotations
+
 import math
 import operator
+from collections.abc import Sequence
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from hhmm._sequences.read import MAX_SYLLABLES, check_sequences, read_states
-from hhmm._validation import check_option, shorten, to_array, to_list
+from hhmm._validation import check_option
 from hhmm.metrics import match_states, state_usage
 from hhmm.plotting._figures import (
     MISSING_COLOR,
@@ -22,11 +27,17 @@ from hhmm.plotting._figures import (
 )
 from hhmm.plotting._states import as_text, check_few_states, check_usage
 
-_LAST = 2**53  # timestep that float64, in which positions are, tells from the next
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
+    from hhmm.estimator import EfficientHHMM
+
+_LAST = 2**53  # positions are float64, which holds the integers up to this one
 
 
 class RasterDisplay:
-    """One recording over time: syllables, and below them states in rows of colour.
+    """One recording over time: its syllables, and rows of its states below.
 
     States that take less than 1% of the time are grey.
 
@@ -34,41 +45,31 @@ class RasterDisplay:
     ----------
     syllables : array of shape (n_timesteps,)
         Observed syllables; negative where missing.
-
     rows : list of (str, array) pairs, default=()
-        What to draw below, from top to bottom: a label, and either states as
-        integers (n_timesteps,), negative where there is none, or probabilities
-        of states (n_timesteps, n_labels), columns in the order of
-        `state_labels`, NaN for a label that has none. In the label of
-        probabilities ``{}`` stands for the state, as in ``"p(state {})"``.
-
+        The rows below, from top to bottom: a label, and either states or probabilities of states.
+        States are integers (n_timesteps,), negative for a timestep without a state. Probabilities
+        are (n_timesteps, n_labels), columns in the order of `state_labels`, NaN for a label
+        without a probability. In the label of probabilities ``{}`` stands for the state, as in
+        ``"p(state {})"``.
     n_syllables : int, default=None
-        Number of syllables, for the colours; the largest one plus one if None.
-
+        Number of syllables, for the colours; the largest label plus one if None.
     state_labels : array of shape (n_labels,), default=None
-        The labels of the states, one colour each, increasing; 0 to the largest
-        of `rows` if None.
-
+        The labels of the states, one colour each, increasing; 0 to the largest of `rows` if
+        None.
     start : int, default=0
         Timestep of the first value.
-
     usage : array of shape (n_labels,), default=None
         Fraction of time in each of `state_labels`. If None, it is the mean over `rows`.
 
     Attributes
     ----------
     images_ : list of matplotlib AxesImage
-        The rows from top to bottom, syllables first. Data of a row of states are
-        positions in `state_labels`, masked where there is no state.
-
+        The rows from top to bottom, syllables first. Values of a row of states are positions in
+        `state_labels`, masked for a timestep without a state.
     legend_ : matplotlib Legend or None
         The colours of the states; None without rows.
-
-    ax_ : matplotlib Axes
-        The axes that were drawn in.
-
-    figure_ : matplotlib Figure
-        The figure they belong to.
+    ax_, figure_ : matplotlib Axes and Figure
+        The axes and the figure of the display.
 
     Examples
     --------
@@ -80,8 +81,15 @@ class RasterDisplay:
     """
 
     def __init__(
-        self, syllables, rows=(), *, n_syllables=None, state_labels=None, start=0, usage=None
-    ):
+        self,
+        syllables: ArrayLike,
+        rows: Sequence[tuple[str, ArrayLike]] = (),
+        *,
+        n_syllables: int | None = None,
+        state_labels: ArrayLike | None = None,
+        start: int = 0,
+        usage: ArrayLike | None = None,
+    ) -> None:
         self.syllables = syllables
         self.rows = rows
         self.n_syllables = n_syllables
@@ -92,51 +100,44 @@ class RasterDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: EfficientHHMM,
+        X: ArrayLike,
         *,
-        index=0,
-        y_true=None,
-        kinds=("viterbi", "marginal", "sampled"),
-        start=0,
-        stop=None,
-        random_state=None,
-        ax=None,
-        cmap="viridis",
-    ):
+        index: int = 0,
+        y_true: ArrayLike | None = None,
+        kinds: str | Sequence[str] = ("viterbi", "marginal", "sampled"),
+        start: int = 0,
+        stop: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        ax: Axes | None = None,
+        cmap: str | Colormap = "viridis",
+    ) -> Self:
         """Infer the states of one sequence and plot them below its syllables.
 
-        Grey states take less than 1% of the time in all sequences of `X`, by
-        ``estimator.predict(X)``; if `y_true` is given, less than 1% on average over both.
+        Grey states take less than 1% of the time in ``estimator.predict(X)``, over all sequences.
+        If `y_true` is given, the time is the mean over predicted and true states.
 
         Parameters
         ----------
         estimator : EfficientHHMM
             A fitted model.
-
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
-
         index : int, default=0
-            Which sequence of `X` to plot.
-
+            The sequence of `X` to plot.
         y_true : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
-            True states of all sequences of `X`; negative where unknown. Inferred
-            states are relabelled to match them, over all sequences, so that the
-            colours of one sequence are those of the next.
-
+            True states of all sequences of `X`; negative where unknown. Inferred states are
+            relabelled to match them, over all sequences, so colours are the same for each
+            sequence.
         kinds : sequence of {"viterbi", "marginal", "sampled"}, \
                 default=("viterbi", "marginal", "sampled")
-            What to infer, from top to bottom: the best path, the smoothed
-            probability of every state, one draw of the path from the posterior.
-
+            The rows, from top to bottom: the most probable path, the probability of every state
+            given the whole sequence, one draw of the path from the posterior.
         start, stop : int, default=0, None
-            Timesteps to plot; inference uses the whole sequence. None is the end
-            of the sequence, without padding.
-
+            Timesteps to plot; inference uses the whole sequence. None is the end of the sequence,
+            without padding.
         random_state : int, RandomState instance or None, default=None
             Seed of "sampled".
-
         ax, cmap
             See `plot`.
 
@@ -147,31 +148,27 @@ class RasterDisplay:
         Examples
         --------
         >>> from hhmm import EfficientHHMM
-        >>> from hhmm.datasets import make_hhmm
         >>> from hhmm.plotting import RasterDisplay
-        >>> data = make_hhmm(
-        ...     n_sequences=4, n_timesteps=100, n_states=2, n_syllables=4, random_state=0
-        ... )
-        >>> model = EfficientHHMM(n_states=2, max_iter=4, n_draws=2, random_state=0).fit(data.X)
+        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
+        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
         >>> display = RasterDisplay.from_estimator(
-        ...     model, data.X, index=1, y_true=data.states, kinds=["viterbi"], stop=50
+        ...     model, X, index=1, y_true=X, kinds=["viterbi"], stop=3
         ... )
         >>> [label.get_text() for label in display.ax_.get_yticklabels()]
         ['syllable', 'true', 'Viterbi']
         """
         check_has(estimator, "trans_probs_")
-        import_pyplot()
-        kinds = [kinds] if isinstance(kinds, str) else to_list(kinds, "kinds must be a sequence")
+        kinds = [kinds] if isinstance(kinds, str) else list(kinds)
         for kind in kinds:
             check_option(kind, "each of kinds", ("viterbi", "marginal", "sampled"))
         index = operator.index(index)
         sequences = check_sequences(estimator, X, reset=False).sequences
         if not 0 <= index < len(sequences):
-            raise ValueError(f"index must be from 0 to {len(sequences) - 1} in X, got {index}")
+            raise ValueError(f"index must be from 0 to {len(sequences) - 1} in X, got {index}.")
         syllables = sequences[index]
         n_timesteps = syllables.size
         if not n_timesteps:
-            raise ValueError(f"X must have an observed timestep in sequence {index}, got none")
+            raise ValueError(f"X must have an observed timestep in sequence {index}, got none.")
         check_scalar(start, "start", Integral)
         if stop is not None:
             check_scalar(stop, "stop", Integral)
@@ -179,14 +176,14 @@ class RasterDisplay:
         if not 0 <= start < stop:
             raise ValueError(
                 f"start and stop must be timesteps with 0 <= start < stop, got {start} and {stop} "
-                f"in sequence {index}, which has {n_timesteps} timesteps"
+                f"in sequence {index}, which has {n_timesteps} timesteps."
             )
         shown = slice(start, stop)
 
         n_states = len(estimator.trans_probs_)
         mapping = np.arange(n_states)
         labels = mapping
-        rows = []
+        rows: list[tuple[str, Any]] = []
         predicted = estimator.predict(X)
         usage = state_usage(predicted, n_states=n_states)
         if y_true is not None:
@@ -226,17 +223,16 @@ class RasterDisplay:
         )
         return display.plot(ax, cmap=cmap)
 
-    def plot(self, ax=None, *, cmap="viridis"):
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "viridis") -> Self:
         """Draw the rows.
 
-        States and syllables are drawn without mixing colours: where there are
-        more timesteps than pixels, some are not seen.
+        Colours of states and syllables are not mixed: if there are more timesteps than pixels,
+        some are not visible.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure if None.
-
+            The axes to draw in; a new figure if None.
         cmap : str or matplotlib Colormap, default="viridis"
             Colours of the syllables.
 
@@ -244,7 +240,7 @@ class RasterDisplay:
         -------
         self : RasterDisplay
         """
-        plt = import_pyplot()
+        import_pyplot()
         from matplotlib.colors import ListedColormap
 
         check_scalar(self.start, "start", Integral, min_val=0, max_val=_LAST)
@@ -253,27 +249,26 @@ class RasterDisplay:
         if n_syllables is None:
             n_syllables = int(syllables.max(initial=0)) + 1
         check_scalar(n_syllables, "n_syllables", Integral, min_val=1, max_val=MAX_SYLLABLES)
-        rows = self._checked_rows(syllables)
+        rows = self._checked_rows(syllables.size)
         labels = self._labels(rows)
         if self.usage is None:
             usage = _mean_usage(rows, labels)
         else:
             usage = check_usage(self.usage, labels.size)
-        cmap = colormap(plt, cmap)
+        syllable_cmap = colormap(cmap).resampled(n_syllables)
+        syllable_cmap = syllable_cmap.with_extremes(bad=MISSING_COLOR)
 
         heights = [1.0] + [1.0 if v.ndim == 1 else max(1.0, 0.55 * labels.size) for _, v in rows]
         inches_per_height = min(0.4, 9.0 / sum(heights))
         figure_height = 1.3 + inches_per_height * sum(heights) + 0.12 * len(heights)
-        self.figure_, self.ax_ = figure_and_axes(plt, ax, (10.0, figure_height))
+        self.figure_, self.ax_ = figure_and_axes(ax, (10.0, figure_height))
         tops = np.cumsum([0.0, *(height + 0.3 for height in heights[:-1])])
         bottom = tops[-1] + heights[-1]
         label_every = _label_step(self.ax_, bottom, heights, labels.size)
 
-        colors = state_colors(plt, labels.size, usage)
+        colors = state_colors(labels.size, usage)
         state_cmap = ListedColormap(colors).with_extremes(bad=MISSING_COLOR)
-        probability_cmap = plt.get_cmap("Greys").with_extremes(bad=MISSING_COLOR)
-        syllable_cmap = cmap.resampled(n_syllables)
-        syllable_cmap = syllable_cmap.with_extremes(bad=MISSING_COLOR)
+        probability_cmap = colormap("Greys").with_extremes(bad=MISSING_COLOR)
 
         data = np.ma.masked_less(syllables, 0)[np.newaxis]
         limits = (-0.5, n_syllables - 0.5)
@@ -305,7 +300,8 @@ class RasterDisplay:
         )
         name_ticks(self.ax_, "y", ticks, tick_labels)
         self.ax_.tick_params(axis="y", length=0)
-        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        locator: Any = self.ax_.xaxis.get_major_locator()
+        locator.set_params(integer=True)
         self.ax_.spines[:].set_visible(False)
         self.ax_.spines["bottom"].set_visible(True)
         self.legend_ = _state_legend(self.ax_, labels, colors) if rows else None
@@ -327,52 +323,44 @@ class RasterDisplay:
         self.ax_.plot(frame_x, frame_y, color="0.5", linewidth=0.8, clip_on=False)
         return image
 
-    def _checked_rows(self, syllables):
-        """The rows as arrays, of as many timesteps as there are syllables."""
+    def _checked_rows(self, n_timesteps):
+        """Return the rows as pairs of a label and an array of `n_timesteps`."""
         rows = []
-        for row in to_list(self.rows, "rows must be pairs of a label and an array"):
-            pair = to_list(row, "rows must be pairs of a label and an array")
-            if len(pair) != 2:
-                raise ValueError(f"rows must be pairs of a label and an array, got {shorten(row)}")
-            name = as_text(pair[0])
-            values = to_array(pair[1], f"rows must hold numbers, in {name!r}", float)
-            if values.ndim not in (1, 2) or len(values) != syllables.size:
+        for label, given in self.rows:
+            name = as_text(label)
+            values = np.asarray(given, dtype=float)
+            if values.ndim not in (1, 2) or len(values) != n_timesteps:
                 raise ValueError(
-                    f"rows must have the {syllables.size} timesteps of syllables, got {name!r} "
-                    f"of shape {values.shape}"
+                    f"rows must have the {n_timesteps} timesteps of syllables, got {name!r} of "
+                    f"shape {values.shape}."
                 )
-            rows.append((name, values if values.ndim == 2 else _labels_of(pair[1], name)))
+            rows.append((name, values if values.ndim == 2 else _labels_of(given, name)))
         return rows
 
     def _labels(self, rows):
-        """The labels of the states, increasing, (n_labels,)."""
+        """Return the labels of the states, increasing, (n_labels,)."""
+        n_labels = [
+            int(values.max(initial=0)) + 1 if values.ndim == 1 else values.shape[1]
+            for _, values in rows
+        ]
         if self.state_labels is None:
-            n_labels = [
-                int(values.max(initial=0)) + 1 if values.ndim == 1 else values.shape[1]
-                for _, values in rows
-            ]
-            n_labels = max(n_labels, default=1)
-            check_few_states(n_labels)
-            return np.arange(n_labels)
-        labels = _labels_of(self.state_labels, "state_labels")
+            check_few_states(max(n_labels, default=1))
+            return np.arange(max(n_labels, default=1))
+        labels = np.asarray(self.state_labels)
         check_few_states(labels.size)
         for name, values in rows:
             if values.ndim == 2 and values.shape[1] != labels.size:
                 raise ValueError(
                     f"rows must have a column for each of the {labels.size} state_labels, got "
-                    f"{name!r} of shape {values.shape}"
+                    f"{name!r} of shape {values.shape}."
                 )
-            if values.ndim == 1:
-                unknown = np.setdiff1d(values[values >= 0], labels)
-                if unknown.size:
-                    raise ValueError(
-                        f"rows must hold states of state_labels, got {unknown[0]} in {name!r}"
-                    )
+            if values.ndim == 1 and not np.isin(values[values >= 0], labels).all():
+                raise ValueError(f"rows must hold states of state_labels, {name!r} has others.")
         return labels
 
 
 def _mean_usage(rows, labels):
-    """Time in each state, (n_labels,): the sum over rows of its fraction of the time."""
+    """Return the sum over rows of the fraction of time in each state, (n_labels,)."""
     usage = np.zeros(labels.size)
     for _, values in rows:
         if values.ndim == 1:
@@ -386,7 +374,7 @@ def _mean_usage(rows, labels):
 
 
 def _small_colorbar(image, top, height, bottom, ticks, label):
-    """A colour bar to the right of a strip of a `RasterDisplay`, as high as the strip."""
+    """Draw a colour bar to the right of a strip, as high as the strip."""
     ax = image.axes
     bar_ax = ax.inset_axes([1.01, 1 - (top + height) / bottom, 0.012, height / bottom])
     bar = ax.figure.colorbar(image, cax=bar_ax, ticks=ticks)
@@ -396,7 +384,7 @@ def _small_colorbar(image, top, height, bottom, ticks, label):
 
 
 def _label_step(ax, bottom, heights, n_labels):
-    """Every how many rows of a heat map of states there is room for a label."""
+    """Return the smallest step at which the rows of a heat map of states can be labelled."""
     inches = ax.get_window_extent().height / ax.figure.dpi
     row_inches = inches * max(heights) / bottom / n_labels
     return max(1, math.ceil(0.17 / row_inches))
@@ -413,15 +401,15 @@ def _state_legend(ax, labels, colors):
 
 
 def _labels_of(values, name):
-    """Labels (n_timesteps,) as integers, negative where there is none."""
-    shape = to_array(values, f"{name} must be a 1-D array of integers").shape
+    """Return labels (n_timesteps,) as integers, negative for missing timesteps."""
+    shape = np.shape(values)
     if len(shape) != 1 or shape[0] == 0:
-        raise ValueError(f"{name} must be a 1-D array of at least one timestep, got shape {shape}")
+        raise ValueError(f"{name} must be a 1-D array of at least one timestep, got shape {shape}.")
     labels, _, _ = read_states(values, name)
     return labels
 
 
 def _one_to_one(mapping, n_states):
-    """`mapping` of the first states, continued to `n_states` with labels not in use."""
+    """Extend `mapping` to `n_states` with labels that it does not use."""
     free = np.setdiff1d(np.arange(n_states + mapping.size), mapping)
     return np.append(mapping, free[: n_states - mapping.size])

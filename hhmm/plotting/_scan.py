@@ -1,51 +1,54 @@
-"""Display of a scan over numbers of states: score, durations, use of states, agreement."""
+"""Display of a scan over numbers of states: score, durations, used states, agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from hhmm._validation import shorten, to_array
-from hhmm.plotting._figures import OKABE_ITO, check_axes, import_pyplot, literal_legend
+from hhmm._validation import shorten
+from hhmm.plotting._figures import MARKERS, OKABE_ITO, check_axes, import_pyplot, literal_legend
 from hhmm.plotting._states import as_text, check_frame_rate
 
-_MARKERS = "osD^vP*X"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from hhmm.model_selection import ScanResult
+
 _MEASURED = ("test_score", "median_duration", "n_used_states", "adjusted_rand")
-_COLUMNS = (
-    *("n_states", "trans_kappa", "prior_duration"),
-    *(f"{what}_{name}" for name in _MEASURED for what in ("mean", "se")),
-)
 
 
 class ScanDisplay:
-    """What a scan found, against the number of states: four panels, a line a stickiness.
+    """Results of a scan against the number of states, one line per stickiness.
 
-    The panels show the score of held-out sequences, the median duration of states,
-    the number of states that are used, and how well fits from different seeds
-    agree. Bars are one standard error over folds, as in
-    `hhmm.model_selection.ScanResult.summary`. A ring marks the best score.
+    Four panels show the score of held-out sequences, the median duration of states, the number of
+    states that are used, and the agreement of fits from different seeds. Bars are one standard
+    error over folds, as in `hhmm.model_selection.ScanResult.summary`. A ring marks the best
+    score.
 
     Parameters
     ----------
     summary : dict of str to ndarray of shape (n_points,)
-        As `hhmm.model_selection.ScanResult.summary` returns it.
-
+        Return value of `hhmm.model_selection.ScanResult.summary`.
     frame_rate : float, default=None
         Timesteps a second, to show durations in seconds; in timesteps if None.
 
     Attributes
     ----------
     lines_ : list of 4 lists of matplotlib Line2D
-        The lines of each panel, one for each combination of the settings other than
-        the number of states; or where `trans_kappa` goes with the number of states so that
-        the expected duration stays the same, one for each duration.
-
+        The lines of each panel, one for each combination of the settings other than the number of
+        states. If `trans_kappa` depends on the number of states so that the expected duration is
+        the same, there is one for each duration.
     axes_ : ndarray of shape (2, 2) of matplotlib Axes
-        The axes that were drawn in.
-
+        The panels.
     figure_ : matplotlib Figure
-        The figure they belong to.
+        The figure of the display.
 
     See Also
     --------
-    hhmm.model_selection.scan : Makes the result.
+    hhmm.model_selection.scan : Fit the models.
 
     Examples
     --------
@@ -71,22 +74,28 @@ class ScanDisplay:
     array([4., 3.])
     """
 
-    def __init__(self, summary, *, frame_rate=None):
+    def __init__(
+        self, summary: Mapping[str, ArrayLike], *, frame_rate: float | None = None
+    ) -> None:
         self.summary = summary
         self.frame_rate = frame_rate
 
     @classmethod
-    def from_result(cls, result, *, frame_rate=None, axes=None):
+    def from_result(
+        cls,
+        result: ScanResult,
+        *,
+        frame_rate: float | None = None,
+        axes: Sequence[Axes] | np.ndarray | None = None,
+    ) -> Self:
         """Plot the result of a scan.
 
         Parameters
         ----------
         result : hhmm.model_selection.ScanResult
-            What `scan` returned.
-
+            Return value of `hhmm.model_selection.scan`.
         frame_rate : float, default=None
             Timesteps a second, to show durations in seconds; in timesteps if None.
-
         axes
             See `plot`.
 
@@ -97,38 +106,33 @@ class ScanDisplay:
         from hhmm.model_selection import ScanResult
 
         if not isinstance(result, ScanResult):
-            raise TypeError(f"result must be what scan returned, got {shorten(result)}")
+            raise TypeError(f"result must be a ScanResult, got {shorten(result)}.")
         return cls(result.summary(), frame_rate=frame_rate).plot(axes)
 
-    def plot(self, axes=None):
+    def plot(self, axes: Sequence[Axes] | np.ndarray | None = None) -> Self:
         """Draw the four panels.
 
         Parameters
         ----------
         axes : array-like of 4 matplotlib Axes, default=None
-            Where to draw; a new figure if None.
+            The axes to draw in; a new figure if None.
 
         Returns
         -------
         self : ScanDisplay
-
-        Raises
-        ------
-        ValueError
-            If `frame_rate` is not positive, or `axes` are not four.
         """
         if self.frame_rate is not None:
             check_frame_rate(self.frame_rate)
-        summary = self._checked()
+        summary = {str(name): np.asarray(column) for name, column in self.summary.items()}
         plt = import_pyplot()
         if axes is None:
             _, self.axes_ = plt.subplots(
                 2, 2, figsize=(8.4, 6.4), sharex=True, layout="constrained"
             )
         else:
-            self.axes_ = to_array(axes, "axes must be 4 matplotlib Axes")
+            self.axes_ = np.asarray(axes, dtype=object)
             if self.axes_.size != 4:
-                raise ValueError(f"axes must be 4 matplotlib Axes, got {self.axes_.size}")
+                raise ValueError(f"axes must be 4 matplotlib Axes, got {self.axes_.size}.")
             for ax in self.axes_.flat:
                 check_axes(ax, "each of axes")
         self.axes_ = self.axes_.reshape(2, 2)
@@ -157,33 +161,8 @@ class ScanDisplay:
         self._add_legend(ring, own_figure=axes is None)
         return self
 
-    def _checked(self):
-        """The summary as arrays (n_points,), of floats but for settings that are no numbers."""
-        expectation = "summary must be what ScanResult.summary returns, a dict of arrays"
-        if not hasattr(self.summary, "keys"):
-            raise TypeError(f"{expectation}, got {shorten(self.summary)}")
-        absent = [name for name in _COLUMNS if name not in self.summary]
-        if absent:
-            raise ValueError(f"{expectation}, got none of {', '.join(absent)}")
-        columns = {}
-        for name, values in dict(self.summary).items():
-            is_learnt = name == "trans_kappa" and "auto" in np.asarray(values, str)
-            dtype = float if name in _COLUMNS and not is_learnt else None
-            expected = f"{expectation}, with numbers in {shorten(name)}"
-            columns[str(name)] = to_array(values, expected, dtype)
-        n_points = columns["n_states"].size
-        for name, column in columns.items():
-            if column.shape != (n_points,) or not n_points:
-                raise ValueError(
-                    f"{expectation} of shape (n_points,), got {column.shape} in {name!r} and "
-                    f"{columns['n_states'].shape} in 'n_states'"
-                )
-        if not np.isfinite(columns["n_states"]).all():
-            raise ValueError(f"{expectation}, got n_states {shorten(columns['n_states'])}")
-        return columns
-
     def _groups(self, summary):
-        """Label and indices of the grid points of each line, by increasing number of states."""
+        """Return label and grid points of each line, by increasing number of states."""
         n_states = summary["n_states"]
         names = [
             name
@@ -216,7 +195,7 @@ class ScanDisplay:
             words.append(f"{name} {text}")
         return as_text(", ".join(words))
 
-    def _line(self, summary, ax, name, scale, label, points, *, number, n_lines):
+    def _line(self, summary, ax, name, scale, label, points, *, number, n_lines) -> Any:
         """Draw the line of a group in one panel."""
         # side by side, so that no bar hides another
         shift = 0.24 * (number / (n_lines - 1) - 0.5) if n_lines > 1 else 0.0
@@ -225,16 +204,16 @@ class ScanDisplay:
             summary[f"mean_{name}"][points] / scale,
             yerr=summary[f"se_{name}"][points] / scale,
             color=_color(number, n_lines),
-            marker=_MARKERS[number % len(_MARKERS)],
+            marker=MARKERS[number % len(MARKERS)],
             markersize=5,
             linewidth=1.4,
             capsize=2.5,
         )
-        line.set_label(label)  # of the line, since errorbar labels the whole
+        line.set_label(label)  # errorbar would label line and bars together
         return line
 
     def _mark_best(self, summary, groups):
-        """A ring around the best score."""
+        """Draw a ring around the best score."""
         best = int(np.argmax(summary["mean_test_score"]))
         for line, (_, points) in zip(self.lines_[0], groups, strict=True):
             for i in np.flatnonzero(points == best):
@@ -298,7 +277,7 @@ def _color(number, n_lines):
 
 
 def _sort_key(values):
-    """Orders settings, numbers before others."""
+    """Return a key that sorts settings, numbers before others."""
     return [
         (0, value, "") if isinstance(value, (int, float, np.number)) else (1, 0, str(value))
         for value in values

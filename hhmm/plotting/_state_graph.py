@@ -1,13 +1,18 @@
 """Display of the transitions between states as a graph."""
 
+from __future__ import annotations
+
 import itertools
 import math
+from collections.abc import Sequence
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_scalar
 
 from hhmm._sequences.read import check_n_states, read_states
-from hhmm._validation import shorten
 from hhmm.metrics import state_usage
 from hhmm.metrics._information import lay_out, pair_counts
 from hhmm.plotting._figures import (
@@ -17,6 +22,7 @@ from hhmm.plotting._figures import (
     import_pyplot,
     legend_above,
     state_colors,
+    text_color,
 )
 from hhmm.plotting._heat_maps import as_matrix
 from hhmm.plotting._states import (
@@ -25,57 +31,50 @@ from hhmm.plotting._states import (
     check_usage,
     drawn_states,
     left_out_note,
-    text_color,
     usage_of,
 )
 
-_KEY = (0.1, 0.5, 1.0)  # probabilities that the legend shows the width of
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from hhmm.estimator import EfficientHHMM
+
+_KEY = (0.1, 0.5, 1.0)  # probabilities in the legend
 
 
 class StateGraphDisplay:
-    """Which state follows which: states as circles, transitions as arrows.
+    """Graph of the transitions between states: states are circles, transitions are arrows.
 
-    The area of a circle is the time spent in its state, but for a smallest one. The width and
-    the darkness of an arrow are the probability that the state at its tail is followed by the
-    state at its head when it ends: staying, which would hide all else in a sticky model, is
-    left out. States that take less than 1% of the time are left out too, unless
-    ``unused_states=True`` is given.
+    The area of a circle is the time in its state, above a smallest area. The width and the
+    darkness of an arrow are the probability of the state at its head when the state at its tail
+    ends. Staying in a state is left out, because it would hide all else in a sticky model. States
+    that take less than 1% of the time are left out too, unless ``unused_states=True`` is given.
 
     Parameters
     ----------
     trans_probs : array of shape (n_states, n_states)
         Transition probabilities A, from state (row) to state (column), or counts of
         transitions. The diagonal is not used.
-
     usage : array of shape (n_states,), default=None
         Fraction of time in each state; equal if None.
-
     state_names : list of n_states str, default=None
-        Names of the states, written beside the circles; numbers, in the circles, if None.
+        Names of the states, beside the circles; numbers in the circles if None.
 
     Attributes
     ----------
     next_probs_ : ndarray of shape (n_states, n_states)
-        Probability of each next state when a state ends; rows sum to 1, or to 0 for a state that
-        never ends. States that are left out are included.
-
+        Probability of each next state when a state ends. Rows sum to 1, or to 0 if a state never
+        ends. All states are included.
     states_ : ndarray of shape (n_drawn,), int64
         The states that are drawn.
-
     circles_ : list of n_states matplotlib Circle, or None for a state that is left out
         The states, clockwise from the top.
-
     arrows_ : dict of matplotlib FancyArrowPatch
         The arrow of each pair of states that has one, ``arrows_[i, j]`` from i to j.
-
     legend_ : matplotlib Legend
-        What widths and areas mean.
-
-    ax_ : matplotlib Axes
-        The axes that were drawn in.
-
-    figure_ : matplotlib Figure
-        The figure they belong to.
+        Widths of arrows and their probabilities.
+    ax_, figure_ : matplotlib Axes and Figure
+        The axes and the figure of the display.
 
     See Also
     --------
@@ -93,7 +92,13 @@ class StateGraphDisplay:
     [(0, 1), (1, 0), (1, 2), (2, 1)]
     """
 
-    def __init__(self, trans_probs, *, usage=None, state_names=None):
+    def __init__(
+        self,
+        trans_probs: ArrayLike,
+        *,
+        usage: ArrayLike | None = None,
+        state_names: Sequence[str] | None = None,
+    ) -> None:
         self.trans_probs = trans_probs
         self.usage = usage
         self.state_names = state_names
@@ -101,29 +106,26 @@ class StateGraphDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X=None,
+        estimator: EfficientHHMM,
+        X: ArrayLike | None = None,
         *,
-        state_names=None,
-        ax=None,
-        min_probability=0.1,
-        unused_states=False,
-    ):
+        state_names: Sequence[str] | None = None,
+        ax: Axes | None = None,
+        min_probability: float = 0.1,
+        unused_states: bool = False,
+    ) -> Self:
         """Plot ``estimator.trans_probs_``.
 
         Parameters
         ----------
         estimator : EfficientHHMM
             A fitted model.
-
         X : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
-            Syllables to measure the time in each state on, by ``estimator.predict(X)``. If None,
-            it is that of ``estimator.states_``; for a model made from parameters, which has none,
-            what the transition probabilities lead to in the long run.
-
+            Syllables on which the time in each state is measured, with ``estimator.predict(X)``.
+            If None, it is that of ``estimator.states_``. For a model made from parameters it is
+            the stationary distribution.
         state_names
             See the class.
-
         ax, min_probability, unused_states
             See `plot`.
 
@@ -134,18 +136,13 @@ class StateGraphDisplay:
         Examples
         --------
         >>> from hhmm import EfficientHHMM
-        >>> from hhmm.datasets import make_hhmm
         >>> from hhmm.plotting import StateGraphDisplay
-        >>> data = make_hhmm(4, 100, n_states=3, n_syllables=4, random_state=0)
-        >>> model = EfficientHHMM.from_params(
-        ...     data.emission_base, data.emission_biases, data.trans_probs
-        ... )
+        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
         >>> display = StateGraphDisplay.from_estimator(model)
         >>> len(display.circles_)
-        3
+        2
         """
         check_has(estimator, "trans_probs_")
-        import_pyplot()
         usage = usage_of(estimator, X)
         return cls(estimator.trans_probs_, usage=usage, state_names=state_names).plot(
             ax, min_probability=min_probability, unused_states=unused_states
@@ -154,28 +151,25 @@ class StateGraphDisplay:
     @classmethod
     def from_predictions(
         cls,
-        states,
+        states: ArrayLike,
         *,
-        n_states=None,
-        state_names=None,
-        ax=None,
-        min_probability=0.1,
-        unused_states=False,
-    ):
+        n_states: int | None = None,
+        state_names: Sequence[str] | None = None,
+        ax: Axes | None = None,
+        min_probability: float = 0.1,
+        unused_states: bool = False,
+    ) -> Self:
         """Count the transitions of given states and plot.
 
         Parameters
         ----------
         states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
                 or list of arrays of shape (n_timesteps_i,)
-            States, integers; negative where there is none.
-
+            States, integers; negative timesteps have no state.
         n_states : int, default=None
             Number of states; the largest label plus one if None.
-
         state_names
             See the class.
-
         ax, min_probability, unused_states
             See `plot`.
 
@@ -194,11 +188,6 @@ class StateGraphDisplay:
         """
         sequences = read_states(states, "states")
         n_states = check_n_states(n_states, sequences)
-        if not (sequences.states >= 0).any():
-            raise ValueError(
-                "states must hold a state (an integer >= 0), got none in "
-                f"{sequences.states.size} timesteps"
-            )
         check_few_states(n_states)  # before their pairs are counted
         counts = pair_counts(lay_out(sequences.states, sequences.lengths, n_states), 1)
         usage = state_usage(states, n_states=n_states)
@@ -206,48 +195,43 @@ class StateGraphDisplay:
             ax, min_probability=min_probability, unused_states=unused_states
         )
 
-    def plot(self, ax=None, *, min_probability=0.1, unused_states=False):
+    def plot(
+        self, ax: Axes | None = None, *, min_probability: float = 0.1, unused_states: bool = False
+    ) -> Self:
         """Draw the graph.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure if None.
-
+            The axes to draw in; a new figure if None.
         min_probability : float, default=0.1
             Arrows of smaller probability are left out.
-
         unused_states : bool, default=False
-            Whether to draw states that take less than 1% of the time, in grey. If False, a note
-            says how many are left out.
+            True draws states that take less than 1% of the time, in grey. False leaves them out,
+            and a note says how many.
 
         Returns
         -------
         self : StateGraphDisplay
         """
-        plt = import_pyplot()
+        import_pyplot()
         from matplotlib.lines import Line2D
         from matplotlib.patches import Circle, FancyArrowPatch
 
         usage = self._checked_usage()
         n_states = len(usage)
         names = check_state_names(self.state_names, n_states, default="{}")
-        if not isinstance(min_probability, Real):
-            raise TypeError(f"min_probability must be a number, got {shorten(min_probability)}")
-        if not 0 <= min_probability <= 1:
-            raise ValueError(
-                f"min_probability must be between 0 and 1, got {shorten(min_probability)}"
-            )
+        check_scalar(min_probability, "min_probability", Real, min_val=0, max_val=1)
         self.states_ = drawn_states(usage, unused_states)
-        self.figure_, self.ax_ = figure_and_axes(plt, ax, (3.4, 3.4))
+        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, 3.4))
         n_drawn = self.states_.size
         angles = math.pi / 2 - 2 * math.pi * np.arange(n_drawn) / n_drawn
         centers = np.column_stack([np.cos(angles), np.sin(angles)])
         largest = min(0.36, 0.62 * math.sin(math.pi / n_drawn)) if n_drawn > 1 else 0.36
         radii = largest * np.sqrt(np.maximum(usage[self.states_] / usage.max(), 0.09))
 
-        colors = state_colors(plt, n_states, usage)
-        self.circles_ = [None] * n_states
+        colors = state_colors(n_states, usage)
+        self.circles_: list[Any] = [None] * n_states
         for state, center, radius in zip(self.states_, centers, radii, strict=True):
             circle = Circle(center, radius, facecolor=colors[state], edgecolor="white", zorder=3)
             self.circles_[state] = self.ax_.add_patch(circle)
@@ -291,12 +275,12 @@ class StateGraphDisplay:
         return self
 
     def _checked_usage(self):
-        """Sets `next_probs_`; returns the usage (n_states,)."""
+        """Set `next_probs_`; return the usage (n_states,)."""
         probs = as_matrix(self.trans_probs, "trans_probs")
         if (probs < 0).any():
             raise ValueError(
                 "trans_probs must hold probabilities or counts, got values from "
-                f"{probs.min():g} to {probs.max():g}"
+                f"{probs.min():g} to {probs.max():g}."
             )
         usage = check_usage(self.usage, len(probs))
         others = probs * (1 - np.eye(len(probs)))
@@ -305,11 +289,11 @@ class StateGraphDisplay:
         return usage
 
     def _label(self, names, centers, radii):
-        """Names beside the circles, or numbers in them; limits that leave room for them."""
+        """Write names beside the circles or numbers in them, and make room for them."""
         circles = [self.circles_[state] for state in self.states_]
         for name, center, radius, circle in zip(names, centers, radii, circles, strict=True):
             if self.state_names is None:
-                color = text_color(circle.get_facecolor())
+                color = text_color(circle.get_facecolor()[:3])
                 self.ax_.text(*center, name, ha="center", va="center", color=color, zorder=4)
                 continue
             x, y = center * (1 + radius + 0.08)
@@ -322,7 +306,7 @@ class StateGraphDisplay:
 
 
 def _line_width(probability):
-    """Points."""
+    """Return the width of an arrow in points."""
     return 0.4 + 2.6 * probability
 
 

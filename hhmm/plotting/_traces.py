@@ -1,27 +1,32 @@
-"""Displays of how a fit went: the log joint over its sweeps, the loss of its emission solve."""
+"""Displays of a fit: the log joint over its sweeps, and the loss of its last emission solve."""
+
+from __future__ import annotations
 
 import math
+from numbers import Real
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_scalar
 
-from hhmm._validation import check_flag, shorten, to_array
-from hhmm.plotting._figures import (
-    OKABE_ITO,
-    check_has,
-    figure_and_axes,
-    import_pyplot,
-    legend_above,
-)
+from hhmm._validation import check_flag
+from hhmm.plotting._figures import OKABE_ITO, check_has, figure_and_axes, legend_above
 from hhmm.plotting._states import as_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from hhmm.estimator import EfficientHHMM
 
 
 class LogJointDisplay:
     """Trace of the log joint probability over the sweeps of a fit.
 
-    The first sweeps of a fit rise by far more than the later ones vary. Where
-    that would flatten the rest, the axis shows the second half of the fit in
-    full and what of the rise fits below it; how many sweeps lie below, and how
-    far down, is written under the axis.
+    The log joint rises in the first sweeps by far more than it varies later. If that would
+    flatten the later part, the axis shows the second half of the fit in full and leaves out the
+    lower part of the rise. The label of the axis says how many sweeps are below it, and the lowest
+    value.
 
     Parameters
     ----------
@@ -32,15 +37,10 @@ class LogJointDisplay:
     ----------
     lines_ : list of n_chains matplotlib Line2D
         The traces.
-
     reference_line_ : matplotlib Line2D or None
         The horizontal line at `reference`.
-
-    ax_ : matplotlib Axes
-        The axes that were drawn in.
-
-    figure_ : matplotlib Figure
-        The figure they belong to.
+    ax_, figure_ : matplotlib Axes and Figure
+        The axes and the figure of the display.
 
     Examples
     --------
@@ -51,20 +51,25 @@ class LogJointDisplay:
     ['chain 0', 'chain 1', 'true parameters']
     """
 
-    def __init__(self, log_joint):
+    def __init__(self, log_joint: ArrayLike) -> None:
         self.log_joint = log_joint
 
     @classmethod
     def from_estimator(
-        cls, estimator, *, reference=None, reference_label="reference", ax=None, clip_rise=True
-    ):
+        cls,
+        estimator: EfficientHHMM,
+        *,
+        reference: float | None = None,
+        reference_label: str = "reference",
+        ax: Axes | None = None,
+        clip_rise: bool = True,
+    ) -> Self:
         """Plot ``estimator.log_joint_``.
 
         Parameters
         ----------
         estimator : EfficientHHMM
             A fitted model.
-
         reference, reference_label, ax, clip_rise
             See `plot`.
 
@@ -77,10 +82,8 @@ class LogJointDisplay:
         >>> from hhmm import EfficientHHMM
         >>> from hhmm.datasets import make_hhmm
         >>> from hhmm.plotting import LogJointDisplay
-        >>> data = make_hhmm(
-        ...     n_sequences=4, n_timesteps=100, n_states=2, n_syllables=4, random_state=0
-        ... )
-        >>> model = EfficientHHMM(n_states=2, max_iter=4, n_draws=2, random_state=0).fit(data.X)
+        >>> data = make_hhmm(4, 100, n_states=2, n_syllables=4, random_state=0)
+        >>> model = EfficientHHMM(2, max_iter=4, init="prior", random_state=0).fit(data.X)
         >>> display = LogJointDisplay.from_estimator(model)
         >>> display.ax_.get_ylabel()
         'log joint probability (nats)'
@@ -90,42 +93,44 @@ class LogJointDisplay:
             ax, reference=reference, reference_label=reference_label, clip_rise=clip_rise
         )
 
-    def plot(self, ax=None, *, reference=None, reference_label="reference", clip_rise=True):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        reference: float | None = None,
+        reference_label: str = "reference",
+        clip_rise: bool = True,
+    ) -> Self:
         """Draw the traces.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure if None.
-
+            The axes to draw in; a new figure if None.
         reference : float, default=None
-            Where to draw a horizontal line, nats: for example the log joint
-            probability of the parameters that simulated the data.
-
+            Height of a horizontal line, nats: for example the log joint probability of the
+            parameters that simulated the data.
         reference_label : str, default="reference"
-            Its name in the legend, for example "true parameters".
-
+            Name of the line in the legend, for example "true parameters".
         clip_rise : bool, default=True
-            Whether the axis may leave out the lower part of the first rise.
+            True lets the axis leave out the lower part of the first rise.
 
         Returns
         -------
         self : LogJointDisplay
         """
-        plt = import_pyplot()
-        log_joint = np.atleast_2d(to_array(self.log_joint, "log_joint must be numbers", float))
+        log_joint = np.atleast_2d(np.asarray(self.log_joint, dtype=float))
         if log_joint.ndim != 2 or not np.isfinite(log_joint).any():
             raise ValueError(
                 "log_joint must have shape (n_chains, n_iter) and a finite value, got shape "
-                f"{log_joint.shape} and {int(np.isfinite(log_joint).sum())} finite values"
+                f"{log_joint.shape} and {int(np.isfinite(log_joint).sum())} finite values."
             )
         if reference is not None:
-            reference = to_array(reference, "reference must be a number", float)
-            if reference.size != 1 or not np.isfinite(reference).all():
-                raise ValueError(f"reference must be a finite number, got {shorten(reference)}")
-            reference = reference.item()
+            check_scalar(reference, "reference", Real)
+            if not math.isfinite(reference):
+                raise ValueError(f"reference must be finite, got {reference}.")
         check_flag(clip_rise, "clip_rise")
-        self.figure_, self.ax_ = figure_and_axes(plt, ax, (6.4, 4.0))
+        self.figure_, self.ax_ = figure_and_axes(ax, (6.4, 4.0))
         n_chains, n_iter = log_joint.shape
         sweeps = np.arange(1, n_iter + 1)
         named = 1 < n_chains <= len(OKABE_ITO)
@@ -173,33 +178,25 @@ class LogJointDisplay:
 
 
 class EmissionLossDisplay:
-    """How the last solve for the emission parameters converged.
+    """Convergence of the last solve for the emission parameters.
 
-    What is drawn is the loss in excess of the smallest loss, on a logarithmic
-    axis where the excess varies by more than a factor of ten. The smallest loss
-    itself, which such an axis cannot show, is drawn as an open circle at its
-    lower end.
+    The curve is the loss minus the smallest loss, on a logarithmic axis if this excess varies by
+    more than a factor of ten. Such an axis cannot show an excess of 0, so the smallest loss is an
+    open circle at its lower end, and a dotted line leads to it.
 
     Parameters
     ----------
     losses : array of shape (n_iter,)
-        Negative log posterior of the emission parameters where each iteration began,
-        nats.
+        Negative log posterior of the emission parameters at the start of each iteration, nats.
 
     Attributes
     ----------
     line_ : matplotlib Line2D
-        Iteration against excess loss, NaN where that is zero on a logarithmic
-        axis.
-
+        Excess loss of each iteration; on a logarithmic axis, NaN if it is 0.
     minimum_line_ : matplotlib Line2D or None
         The open circles on a logarithmic axis.
-
-    ax_ : matplotlib Axes
-        The axes that were drawn in.
-
-    figure_ : matplotlib Figure
-        The figure they belong to.
+    ax_, figure_ : matplotlib Axes and Figure
+        The axes and the figure of the display.
 
     Examples
     --------
@@ -209,18 +206,17 @@ class EmissionLossDisplay:
     array([200. ,  10. ,   0.5,   nan])
     """
 
-    def __init__(self, losses):
+    def __init__(self, losses: ArrayLike) -> None:
         self.losses = losses
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: EfficientHHMM, *, ax: Axes | None = None) -> Self:
         """Plot ``estimator.emission_losses_``.
 
         Parameters
         ----------
         estimator : EfficientHHMM
             A fitted model.
-
         ax
             See `plot`.
 
@@ -233,10 +229,8 @@ class EmissionLossDisplay:
         >>> from hhmm import EfficientHHMM
         >>> from hhmm.datasets import make_hhmm
         >>> from hhmm.plotting import EmissionLossDisplay
-        >>> data = make_hhmm(
-        ...     n_sequences=4, n_timesteps=100, n_states=2, n_syllables=4, random_state=0
-        ... )
-        >>> model = EfficientHHMM(n_states=2, max_iter=4, n_draws=2, random_state=0).fit(data.X)
+        >>> data = make_hhmm(4, 100, n_states=2, n_syllables=4, random_state=0)
+        >>> model = EfficientHHMM(2, max_iter=4, init="prior", random_state=0).fit(data.X)
         >>> display = EmissionLossDisplay.from_estimator(model)
         >>> display.ax_.get_ylabel()
         'loss - smallest loss (nats)'
@@ -244,26 +238,25 @@ class EmissionLossDisplay:
         check_has(estimator, "emission_losses_")
         return cls(estimator.emission_losses_).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the excess loss.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure if None.
+            The axes to draw in; a new figure if None.
 
         Returns
         -------
         self : EmissionLossDisplay
         """
-        plt = import_pyplot()
-        losses = to_array(self.losses, "losses must be a 1-D array of numbers", float)
+        losses = np.asarray(self.losses, dtype=float)
         if losses.ndim != 1 or not np.isfinite(losses).any():
             raise ValueError(
                 "losses must be a 1-D array with a finite value, got shape "
-                f"{losses.shape} and {int(np.isfinite(losses).sum())} finite values"
+                f"{losses.shape} and {int(np.isfinite(losses).sum())} finite values."
             )
-        self.figure_, self.ax_ = figure_and_axes(plt, ax, (6.4, 4.0))
+        self.figure_, self.ax_ = figure_and_axes(ax, (6.4, 4.0))
         losses = np.where(np.isfinite(losses), losses, np.nan)
         iterations = np.arange(1, losses.size + 1)
         smallest = np.nanmin(losses)
@@ -275,12 +268,15 @@ class EmissionLossDisplay:
 
         self.minimum_line_ = None
         few = losses.size <= 30
-        style = {"color": OKABE_ITO[0], "marker": "o" if few else None, "markersize": 5}
         drawn = np.where(excess > 0, excess, np.nan) if logarithmic else excess
-        (self.line_,) = self.ax_.plot(iterations, drawn, **style)
+        (self.line_,) = self.ax_.plot(
+            iterations, drawn, color=OKABE_ITO[0], marker="o" if few else None, markersize=5
+        )
         if logarithmic:
             self.ax_.set_yscale("log")
             floor = 10 ** (math.floor(np.log10(positive.min())) - 0.5)
+            to_minimum = np.where(excess == 0, floor, excess)
+            self.ax_.plot(iterations, to_minimum, color=OKABE_ITO[0], linestyle=":", zorder=1)
             at_minimum = iterations[excess == 0]
             (self.minimum_line_,) = self.ax_.plot(
                 at_minimum,
@@ -312,14 +308,14 @@ def _format_nats(value, decimals):
 
 
 def _integer_x_axis(ax, n_points):
-    """Ticks at whole numbers, for points at 1 to `n_points`."""
+    """Set ticks at whole numbers, for points at 1 to `n_points`."""
     margin = max(0.5, 0.02 * n_points)
     ax.set_xlim(1 - margin, n_points + margin)
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 def _plateau_limits(log_joint, reference, clip_rise):
-    """Limits of the y axis, and which values (n_chains, n_iter) lie below them."""
+    """Return limits of the y axis, and the mask of the values (n_chains, n_iter) below them."""
     finite = np.where(np.isfinite(log_joint), log_joint, np.nan)
     plateau = finite[:, finite.shape[1] // 2 :]
     if not np.isfinite(plateau).any():
@@ -328,7 +324,7 @@ def _plateau_limits(log_joint, reference, clip_rise):
     if reference is not None:
         shown.append(reference)
     low, high = min(shown), max(shown)
-    # Below one nat, differences of the log joint mean nothing.
+    # Differences of the log joint below one nat are not important.
     span = max(high - low, 1.0)
     lowest = np.nanmin(finite)
     if not clip_rise or lowest >= low - 3 * span:

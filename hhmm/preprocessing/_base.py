@@ -1,4 +1,4 @@
-"""What transformers of sequences share."""
+"""Share between transformers what scikit-learn asks of them, and the form of X."""
 
 import numbers
 
@@ -6,26 +6,21 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from hhmm._sequences.read import is_list_of_sequences
-from hhmm._validation import as_objects, shorten, to_array
-
-_EXPECTED = (
-    "X must be a 2-D array of labels of shape (n_sequences, n_timesteps), or a list of 1-D "
-    "arrays, one a sequence"
-)
+from hhmm._sequences.read import open_series
+from hhmm._validation import as_objects
 
 
 class _SequenceTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """What a transformer of sequences to sequences is to scikit-learn."""
+    """Transform sequences to sequences, as a step of a scikit-learn Pipeline."""
 
     def __init_subclass__(cls, **kwargs):
         # sequences are never made a data frame, whatever the configuration
         super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
 
     def set_output(self, *, transform=None):
-        """Do nothing: sequences stay an array or a list, which the model takes both.
+        """Do nothing: the output stays an array or a list, both of which the model takes.
 
-        Here so that ``set_output`` of a Pipeline reaches the steps that follow.
+        The method exists so that ``set_output`` of a Pipeline reaches the steps that follow.
 
         Parameters
         ----------
@@ -40,7 +35,7 @@ class _SequenceTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         return self
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns of the output.
+        """Return the names of the columns of the output.
 
         Parameters
         ----------
@@ -50,7 +45,7 @@ class _SequenceTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Returns
         -------
         names : ndarray of str objects
-            The names of the columns of X. Empty where `fit` was given a list, which has no
+            The names of the columns of X. Empty if `fit` was given a list, which has no
             columns.
         """
         if self.__sklearn_tags__().requires_fit:
@@ -67,38 +62,11 @@ class _SequenceTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         return tags
 
 
-def _lay_out(values, lengths, n_timesteps, *, is_array, fill):
-    """Sequences laid end to end (n_total, ...), of such `lengths`, filled up to `n_timesteps`."""
-    rows = []
-    for part, n in zip(np.split(values, np.cumsum(lengths)[:-1]), n_timesteps, strict=True):
-        row = np.full((n, *values.shape[1:]), fill, values.dtype)
-        row[: len(part)] = part
-        rows.append(row)
-    return np.stack(rows) if is_array else rows
-
-
-def _form(X):
-    """X as an array or a list of sequences, and whether it is a list."""
-    if isinstance(X, (str, bytes)):
-        raise ValueError(f"{_EXPECTED}, got a string: {shorten(X)}")
-    if getattr(X, "ndim", None) == 1 and hasattr(X, "to_numpy"):
-        X = X.to_numpy()  # a pandas Series, one sequence an item
-    if _is_nested(X):
-        rows = np.stack([as_objects(row) for row in X])
-        is_number = all(isinstance(label, numbers.Real) for label in rows.flat)
-        return to_array(X, _EXPECTED) if is_number else rows, False
-    return X, is_list_of_sequences(X)
-
-
-def _is_nested(X):
-    """Whether X is Python lists in a Python list that have the same length."""
-    if not isinstance(X, (list, tuple)) or not all(isinstance(row, (list, tuple)) for row in X):
-        return False
-    return len({len(row) for row in X}) == 1 and len(X[0]) > 0
-
-
-def _check_2d(X):
-    shape = X.shape if hasattr(X, "shape") else to_array(X, _EXPECTED).shape
-    if len(shape) != 2:
-        advice = ". Reshape your data: wrap a single sequence as [X]" if len(shape) == 1 else ""
-        raise ValueError(f"{_EXPECTED}, got {len(shape)}-D data of shape {tuple(shape)}{advice}")
+def with_nested_lists_as_array(X):
+    """Return X, as an array where it is Python lists of equal lengths in a Python list."""
+    X = open_series(X)
+    is_nested = isinstance(X, (list, tuple)) and all(isinstance(row, (list, tuple)) for row in X)
+    if not is_nested or len({len(row) for row in X}) != 1 or not X[0]:
+        return X
+    rows = np.stack([as_objects(row) for row in X])
+    return np.array(X) if all(isinstance(label, numbers.Real) for label in rows.flat) else rows

@@ -4,20 +4,25 @@ import contextlib
 import numbers
 import sys
 from numbers import Integral
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from hhmm._sequences.ragged import MISSING, Layout, Ragged
 from hhmm._sequences.read import (
-    MISSING,
+    as_row,
+    check_2d,
     check_labels,
+    check_observed,
     check_sequences,
+    forget_columns,
+    is_list_of_sequences,
 )
-from hhmm._validation import as_objects, shorten, to_array, unchanged_on_error
-from hhmm.preprocessing._base import _check_2d, _form, _lay_out, _SequenceTransformer
+from hhmm._validation import as_objects, shorten, unchanged_on_error
+from hhmm.preprocessing._base import _SequenceTransformer, with_nested_lists_as_array
 
 _UNKNOWN = -2  # code of a label that was not there in fit
 
@@ -36,12 +41,12 @@ class SyllableEncoder(_SequenceTransformer):
         the last code. An int is a number of timesteps, a float between 0 and 1 a fraction of
         the observed timesteps. None merges nothing.
     unknown : {"error", "missing", "rare"}, default="error"
-        What becomes of a label in `transform` that was not there in `fit`: a ValueError
-        that names it; a missing timestep; or the class of rare syllables, and a missing
-        timestep where nothing was rare in `fit`.
+        How `transform` treats a label that was not there in `fit`. "error" raises a ValueError
+        that names it; "missing" makes it a missing timestep; "rare" puts it into the class of
+        rare syllables, or makes it a missing timestep if nothing was rare in `fit`.
     missing_values : label or list of labels, default=None
         Labels that mark missing timesteps, for example "" or ["noise", "unknown"]. None, NaN,
-        pandas.NA, masked entries and negative numbers do so in any case.
+        pandas.NA, masked entries and negative numbers always do so.
     rare_label : hashable, default="other"
         The label that `inverse_transform` gives the class of rare syllables.
 
@@ -67,13 +72,12 @@ class SyllableEncoder(_SequenceTransformer):
 
     Notes
     -----
-    Labels that are equal in Python are one label: 3, 3.0 and numpy.int64(3) are, "3" is
-    another. NumPy turns the labels of ``np.array(["a", None])`` into objects but those of
-    ``np.array(["a", np.nan])`` into strings, where "nan" is no longer missing: write such
-    sequences as lists, or give ``missing_values="nan"``.
+    Labels that are equal in Python are one label: 3, 3.0 and numpy.int64(3) are one, "3" is
+    another. ``np.array(["a", np.nan])`` turns NaN into the string "nan", which is not missing:
+    write such sequences as lists, or give ``missing_values="nan"``.
 
-    `min_frequency` counts timesteps, so at the frame rate of a camera it counts frames and
-    not uses of a syllable.
+    `min_frequency` counts timesteps. At the frame rate of a camera it therefore counts frames,
+    not how often a syllable is used.
 
     Examples
     --------
@@ -138,13 +142,9 @@ class SyllableEncoder(_SequenceTransformer):
         return self
 
     def _fit(self, X):
-        read = _read_labels(self, X, reset=True)
-        labels, index = _factorize(read, self._is_missing())
-        if not labels:
-            raise ValueError(
-                f"X has {len(read.lengths)} sequence(s) and not one observed timestep: all is "
-                "missing"
-            )
+        labels, index = self._factorize(X, reset=True)
+        check_observed(index)
+        index = index.values
         counts = np.bincount(index[index >= 0])
         least = self.min_frequency or 0
         if not isinstance(least, Integral):
@@ -160,16 +160,10 @@ class SyllableEncoder(_SequenceTransformer):
             )
         categories = [labels[i] for i in frequent]
         if rare:
-            try:
-                is_taken = _plain(self.rare_label) in categories
-            except Exception as error:  # comparisons of objects may raise anything
-                raise ValueError(
-                    f"rare_label={shorten(self.rare_label)} cannot be compared with labels: {error}"
-                ) from error
-            if is_taken:
+            if _plain(self.rare_label) in categories:
                 raise ValueError(
                     f"rare_label={self.rare_label!r} is the label of a syllable in X that is "
-                    "not rare: choose another name for the class of rare syllables"
+                    "not rare. Choose another name for the class of rare syllables"
                 )
             categories.append(_plain(self.rare_label))
         self._codes = {labels[i]: code for code, i in enumerate(frequent)}
@@ -197,25 +191,23 @@ class SyllableEncoder(_SequenceTransformer):
             If a label is unknown and `unknown` is "error".
         """
         check_is_fitted(self)
-        read = _read_labels(self, X, reset=False)
-        labels, index = _factorize(read, self._is_missing())
+        labels, index = self._factorize(X, reset=False)
         codes = np.array([self._codes.get(label, _UNKNOWN) for label in labels], dtype=np.int32)
-        codes = np.append(codes, np.int32(MISSING))[index]  # index -1 takes the last
+        codes = np.append(codes, np.int32(MISSING))[index.values]  # index -1 takes the last
         unknown = codes == _UNKNOWN
-        if unknown.any():
-            if self.unknown == "error":
-                first = int(np.argmax(unknown))
-                raise ValueError(
-                    f"X contains label {labels[index[first]]!r} ({_place(read, first)}), which "
-                    f"was not there in fit: expected one of {shorten(list(self._codes))}. "
-                    "SyllableEncoder(unknown='missing') takes such timesteps as missing"
-                )
-            has_rare = self.unknown == "rare" and self.rare_categories_.size > 0
-            codes[unknown] = self.n_syllables_ - 1 if has_rare else MISSING
-        return _lay_out(codes, read.lengths, read.lengths, is_array=read.is_array, fill=MISSING)
+        if self.unknown == "error" and unknown.any():
+            position = int(np.argmax(unknown))
+            raise ValueError(
+                f"{index.locator('X')(position)}: expected a label that was there in fit, one of "
+                f"{shorten(list(self._codes))}, got {shorten(labels[index.values[position]])}. "
+                "SyllableEncoder(unknown='missing') takes such timesteps as missing"
+            )
+        has_rare = self.unknown == "rare" and self.rare_categories_.size > 0
+        codes[unknown] = self.n_syllables_ - 1 if has_rare else MISSING
+        return index._replace(values=codes).in_form_of(index.layout, fill=MISSING)
 
     def inverse_transform(self, X):
-        """The labels of codes.
+        """Return the labels of codes.
 
         Parameters
         ----------
@@ -226,8 +218,7 @@ class SyllableEncoder(_SequenceTransformer):
         -------
         labels : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays
             In the form of X. Integer labels are int64 and -1 where missing; other labels are
-            objects and None where missing. Of the class of rare syllables all
-            are `rare_label`.
+            objects and None where missing. The class of rare syllables gets `rare_label`.
 
         Raises
         ------
@@ -235,21 +226,65 @@ class SyllableEncoder(_SequenceTransformer):
             If X holds `n_syllables_` or more.
         """
         check_is_fitted(self)
-        # an encoder that is not fitted holds X to no number of timesteps
-        sequences, layout = check_sequences(SyllableEncoder(), _form(X)[0], reset=True)
+        # an encoder that is not fitted takes any number of timesteps
+        codes = check_sequences(SyllableEncoder(), with_nested_lists_as_array(X), reset=True)
         n_syllables = self.n_syllables_
-        check_labels(sequences, n_syllables, origin=f"the encoder has {n_syllables} categories")
-        missing = MISSING if self.categories_.dtype == np.int64 else None
-        return _lay_out(
-            np.append(self.categories_, missing)[np.concatenate(sequences)],
-            np.array([len(sequence) for sequence in sequences]),
-            layout.n_timesteps,
-            is_array=layout.is_array,
-            fill=missing,
+        check_labels(
+            codes.sequences, n_syllables, origin=f"the encoder has {n_syllables} categories"
         )
+        missing = MISSING if self.categories_.dtype == np.int64 else None
+        labels = codes._replace(values=np.append(self.categories_, missing)[codes.values])
+        return labels.in_form_of(codes.layout, fill=missing)
+
+    def _factorize(self, X, *, reset):
+        """Return the different labels of X, and the index of each timestep among them.
+
+        Returns
+        -------
+        labels : list
+        index : Ragged of int64, -1 where missing
+        """
+        rows, layout = self._read(X, reset=reset)
+        lengths = layout.n_timesteps
+        index = Ragged(np.full(lengths.sum(), MISSING), lengths, layout)
+        is_missing, number_of, begin = self._is_missing(), {}, 0
+        for row in rows:
+            given = begin + np.flatnonzero(~np.ma.getmaskarray(row))
+            labels, codes = _unique(
+                np.ma.compressed(row), lambda i, given=given: index.locator("X")(given[i])
+            )
+            numbers_of = [
+                MISSING if is_missing(label) else number_of.setdefault(label, len(number_of))
+                for label in map(_plain, labels)
+            ]
+            index.values[given] = np.array(numbers_of, np.int64)[codes]
+            begin += len(row)
+        if np.inf in number_of:
+            position = int(np.argmax(index.values == number_of[np.inf]))
+            place = index.locator("X")(position)
+            raise ValueError(f"{place}: expected a label, or NaN where missing, got inf")
+        return list(number_of), index
+
+    def _read(self, X, *, reset):
+        """Return 1-D arrays, masked where X was, that hold all labels in order; and the layout."""
+        X = with_nested_lists_as_array(X)
+        if is_list_of_sequences(X):
+            if len(X) == 0:
+                raise ValueError("X must hold at least one sequence, got an empty list")
+            if reset:
+                forget_columns(self)
+            rows = [_read_row(row, f"X, sequence {i}") for i, row in enumerate(X)]
+            return rows, Layout(False, np.array([len(row) for row in rows]))
+        check_2d(X)
+        is_masked = isinstance(X, np.ma.MaskedArray)
+        values = validate_data(
+            self, X.data if is_masked else X, reset=reset, dtype=None, ensure_all_finite=False
+        )
+        layout = Layout(True, np.full(len(values), values.shape[1]))
+        return [np.ma.masked_array(values, X.mask if is_masked else False).ravel()], layout
 
     def _is_missing(self):
-        """A function that tells whether a label marks a missing timestep."""
+        """Return a function that decides whether a label marks a missing timestep."""
         given = self.missing_values
         given = given if isinstance(given, (list, tuple, set, np.ndarray)) else [given]
         others = {_plain(label) for label in given}
@@ -270,141 +305,37 @@ class SyllableEncoder(_SequenceTransformer):
         return "categories_" in vars(self)
 
 
-class _Labels(NamedTuple):
-    """Labels of several sequences laid end to end."""
-
-    values: np.ndarray  # (n_total_timesteps,) int64, negative where missing, or object
-    lengths: np.ndarray  # (n_sequences,) int64
-    is_array: bool  # rows of a 2-D array
-
-
-def _read_labels(estimator, X, *, reset):
-    """Check the form of X, and lay its labels end to end."""
-    X, is_list = _form(X)
-    if is_list:
-        if reset:
-            # a list has no number of features: forget what an earlier fit on an array set
-            vars(estimator).pop("n_features_in_", None)
-            vars(estimator).pop("feature_names_in_", None)
-        parts = [_read_sequence(item, i) for i, item in enumerate(X)]
-        if not parts:
-            raise ValueError("X is an empty list: expected at least one sequence")
-        if any(part.dtype == object for part in parts):
-            parts = [part.astype(object) for part in parts]
-        lengths = np.array([part.size for part in parts])
-        return _Labels(np.concatenate(parts), lengths, is_array=False)
-    _check_2d(X)
-    mask = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
-    values = validate_data(
-        estimator,
-        X if mask is None else X.data,
-        reset=reset,
-        dtype=None,
-        ensure_all_finite=False,
-    )
-    n_sequences, n_timesteps = values.shape
-    return _Labels(
-        _simplify(values, mask).ravel(), np.full(n_sequences, n_timesteps), is_array=True
-    )
-
-
-def _read_sequence(item, i):
-    """One item of a list, (n_timesteps,) int64 or object."""
-    name = f"sequence {i}"
-    if isinstance(item, (str, bytes)):
+def _read_row(row, name):
+    """Return a sequence of labels of any kind as a 1-D array."""
+    if isinstance(row, (str, bytes)):
         raise ValueError(
-            f"every sequence of the list X must be a 1-D array, but {name} is the string "
-            f"{shorten(item)}: wrap a single sequence as [X], or if each character is a "
-            "syllable, write [list(text) for text in X]"
+            f"{name} must be a 1-D array of labels, got the string {shorten(row)}. Wrap a single "
+            "sequence as [X], or if each character is a syllable, pass [list(text) for text in X]"
         )
-    if hasattr(item, "toarray"):
-        raise TypeError(f"X must be dense, but {name} is sparse: pass {name}.toarray()")
-    if isinstance(item, (list, tuple)):
-        objects = as_objects(item)
-        is_number = all(isinstance(label, numbers.Number) for label in item)
-        return _simplify(to_array(item, f"{name} must hold labels") if is_number else objects, None)
-    mask = np.ma.getmaskarray(item) if isinstance(item, np.ma.MaskedArray) else None
-    values = to_array(item, f"{name} must be a 1-D array of labels")
-    if values.ndim != 1:
-        raise ValueError(
-            f"every sequence of the list X must be 1-D, but {name} has shape {values.shape}"
-        )
-    return _simplify(values, mask)
+    return as_objects(row) if isinstance(row, (list, tuple)) else as_row(row, name)
 
 
-def _simplify(values, mask):
-    """Labels as int64, negative where missing, if all are integers; else as objects."""
-    kind = values.dtype.kind
-    if kind == "c":
-        raise ValueError(f"Complex data not supported: {shorten(values)}")
-    if kind == "f":
-        values = values.astype(np.promote_types(values.dtype, np.float32))  # float16 ends at 65504
-        missing = np.isnan(values)
-        whole = missing | ((values == np.floor(values)) & (np.abs(values) < 2.0**63))
-        if whole.all():
-            values, kind = np.where(missing, MISSING, values), "i"
-    if kind in "bi" or (kind == "u" and values.max(initial=0) <= np.iinfo(np.int64).max):
-        values = values.astype(np.int64)
-        absent = MISSING
-    else:
-        values = values.astype(object)
-        absent = None
-    if mask is not None:
-        values[mask] = absent
-    return values
-
-
-def _factorize(read, is_missing):
-    """The different labels, and the index of each timestep among them, -1 where missing.
-
-    Parameters
-    ----------
-    read : _Labels
-    is_missing : function of a label
-
-    Returns
-    -------
-    labels : list
-    index : ndarray of shape (n_total_timesteps,), int64
-    """
-    if read.values.dtype == object:
-        found = {}
-        try:
-            index = np.array(
-                [found.setdefault(label, len(found)) for label in read.values.tolist()], np.int64
-            )
-        except MemoryError:
-            raise
-        except Exception as error:  # hashes and comparisons of objects may raise anything
-            raise _unhashable(read, error) from error
-    else:
-        found, index = np.unique(read.values, return_inverse=True)
-    kept = {}
-    new = np.full(len(found), MISSING)
-    for i, label in enumerate(map(_plain, found)):
-        if isinstance(label, numbers.Real) and abs(label) == np.inf:
-            where = _place(read, int(np.argmax(index == i)))
-            raise ValueError(f"X contains {label} ({where}): expected labels, or NaN where missing")
-        if not is_missing(label):
-            new[i] = kept.setdefault(label, len(kept))
-    return list(kept), new[index]
-
-
-def _unhashable(read, error):
-    """The error about the first label that cannot be hashed, or compared."""
-    for position, label in enumerate(read.values):
-        try:
-            hash(label)
-        except Exception:
-            return TypeError(
-                "labels in the argument must be hashable, such as a string or a number, got "
-                f"{shorten(label)} ({_place(read, position)})"
-            )
-    return ValueError(f"labels in the argument must be comparable: {error}")
+def _unique(values, locate):
+    """Return the different values of an array, and the index of each entry among them."""
+    if values.dtype != object:
+        return np.unique(values, return_inverse=True)
+    found = {}
+    try:
+        return found, [found.setdefault(value, len(found)) for value in values.tolist()]
+    except TypeError:
+        for i, value in enumerate(values.tolist()):
+            try:
+                hash(value)
+            except TypeError as error:
+                raise TypeError(
+                    "labels in the argument must be hashable, such as a string or a number, got "
+                    f"{shorten(value)} at {locate(i)}"
+                ) from error
+        raise
 
 
 def _plain(label):
-    """A label as Python's own type; whole numbers as int."""
+    """Return a label as Python's own type; whole numbers as int."""
     label = label.item() if isinstance(label, np.generic) else label
     if isinstance(label, numbers.Real):
         with contextlib.suppress(ValueError, OverflowError):  # NaN, infinite
@@ -414,27 +345,20 @@ def _plain(label):
 
 
 def _order(labels):
-    """Indices that order labels: numbers, then strings, then others."""
+    """Return the indices that order labels: numbers, then strings, then others."""
     numbers_, strings, others = [], [], []
     for i, label in enumerate(labels):
         is_number = isinstance(label, numbers.Real)
         (numbers_ if is_number else strings if isinstance(label, str) else others).append(i)
     for group in (numbers_, strings, others):
-        # what cannot be ordered, for whatever reason, stays in the order of first appearance
-        with contextlib.suppress(Exception):
+        # what cannot be ordered stays in the order of first appearance
+        with contextlib.suppress(TypeError):
             group[:] = sorted(group, key=labels.__getitem__)
     return numbers_ + strings + others
 
 
 def _as_labels(labels):
-    """Labels as an array, int64 if all are integers."""
+    """Return labels as an array, int64 if all are integers."""
     if labels and all(isinstance(label, int) and abs(label) < 2**63 for label in labels):
         return np.array(labels, dtype=np.int64)
     return as_objects(labels)
-
-
-def _place(read, position):
-    """Sequence and timestep of a position in ``read.values``."""
-    ends = np.cumsum(read.lengths)
-    sequence = int(np.searchsorted(ends, position, side="right"))
-    return f"sequence {sequence}, timestep {position - ends[sequence] + read.lengths[sequence]}"

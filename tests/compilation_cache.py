@@ -34,11 +34,16 @@ class CompilationCache:
             for entry in folder.glob("*-cache"):
                 with contextlib.suppress(FileNotFoundError):  # another run removed it
                     link(entry, self.run / entry.name)
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(self.run)
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-        # JAX reads the environment when it is imported, which has happened in this process
-        jax.config.update("jax_compilation_cache_dir", str(self.run))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        settings = {
+            "jax_compilation_cache_dir": str(self.run),
+            "jax_persistent_cache_min_compile_time_secs": 0.0,
+            # those of XLA would make the name of the folder a part of the key of each entry
+            "jax_persistent_cache_enable_xla_caches": "none",
+        }
+        for name, value in settings.items():
+            # JAX reads the environment when it is imported, which has happened in this process
+            os.environ[name.upper()] = str(value)
+            jax.config.update(name, value)
 
     def close(self):
         """Keep the new entries and remove the folder of the run."""

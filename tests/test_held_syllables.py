@@ -16,7 +16,6 @@ import pytest
 from hhmm import EfficientHHMM, model_checks
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference import decode, initialise
-from hhmm._messages import BACKENDS
 from hhmm._messages.powers import held_pairs
 from hhmm._model.simulate import simulate
 from hhmm._model.terms import Terms
@@ -69,10 +68,6 @@ def model(request):
 )
 def backend(request):
     return backends.variant(request.param)
-
-
-def test_every_backend_is_tested():
-    assert {name for name, _ in backends.VARIANTS.values()} == set(BACKENDS)
 
 
 def test_the_oracle_by_hand():

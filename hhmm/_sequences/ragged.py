@@ -47,11 +47,6 @@ class Ragged(NamedTuple):
         return cls(np.concatenate(sequences), lengths, Layout(False, lengths))
 
     @property
-    def states(self):
-        """Return the values, (n_total_timesteps,), where they are states."""
-        return self.values
-
-    @property
     def begins(self):
         """Return the position at which each sequence begins, (n_sequences,)."""
         return np.cumsum(self.lengths) - self.lengths

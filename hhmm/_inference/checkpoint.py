@@ -344,8 +344,8 @@ def _check_same(path, header, fit):
     ]
     if changed:
         warnings.warn(
-            f"{path} was written elsewhere ({'; '.join(changed)}). The fit continues, but may differ "
-            "in the last bits from one that was not interrupted",
+            f"{path} was written elsewhere ({'; '.join(changed)}). The fit continues, but may "
+            "differ in the last bits from one that was not interrupted",
             stacklevel=2,
         )
 

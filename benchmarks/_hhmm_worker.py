@@ -1,6 +1,6 @@
 """Run this library: fits, and sweeps of a chain.
 
-A fit is the estimator's. The time of a sweep is taken from `hhmm._inference.loop.run`, the loop
+A fit is the estimator's. The time of a sweep is taken from `hhmm._inference.loop.iterate`, the loop
 that the estimator runs, on the chain that a short fit leaves. The parts of a sweep are the same
 kernels, compiled apart and called in turn along that chain.
 """
@@ -15,9 +15,10 @@ import hhmm
 from benchmarks._serve import peak_memory, seconds_of, serve
 from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
+from hhmm._emission_solvers import Newton
 from hhmm._inference import compiled, initialise
-from hhmm._inference.chain import Phase, Settings, Stages
-from hhmm._inference.loop import Start, run
+from hhmm._inference.chain import Phase, Settings
+from hhmm._inference.loop import Plan, Start, iterate
 from hhmm._inference.prepare import prepare
 from hhmm._model.terms import Terms
 from hhmm._runtime import threads
@@ -27,20 +28,18 @@ from hhmm._types import Priors
 
 
 class Chain:
-    """A chain at the states that a fit left, and what `run` needs beside it."""
+    """A chain at the states that a fit left, and what `iterate` needs beside it."""
 
     @double_precision
     def __init__(self, model, X):
         terms = Terms(len(model.trans_probs_), model.n_syllables_)
         priors = Priors(*(np.float64(model.sigmas_[name]) for name in Priors._fields))
-        self._learning_rate = np.float64(model.emission_gd_lr)
         self._n_draws = model.n_draws
         sequences = list(X)
         prepared = prepare(sequences, terms, model.message_passing, every_timestep=False)
         self._settings = Settings(
-            emission_solver=model.emission_solver,
-            emission_sampler=model.emission_sampler,
-            emission_gd_iters=model.emission_gd_iters,
+            solver=Newton(model.emission_gd_iters),
+            sampler=model.emission_sampler,
             backend=prepared.backend,
             terms=terms,
         )
@@ -58,17 +57,9 @@ class Chain:
     @double_precision
     def sweeps(self, n_sweeps):
         """Run sweeps in the estimator's loop."""
-        result = run(
-            Start(self._key, self._state, self._n_done),
-            self._prepared,
-            self._learning_rate,
-            algorithm="gibbs",
-            settings=self._settings,
-            n_iter=n_sweeps,
-            n_draws=self._n_draws,
-            stages=Stages(),
-            report=lambda *_: None,
-        )
+        plan = Plan(self._prepared, "gibbs", self._settings, n_sweeps, n_draws=self._n_draws)
+        start = Start(self._key, self._state, self._n_done)
+        result = iterate(start, plan, report=lambda *_: None)
         self._state = result.chain
         self._n_done += n_sweeps
 
@@ -76,48 +67,35 @@ class Chain:
     def sweep_in_parts(self):
         """Draw parameters and wait, draw states and wait; return the seconds of each.
 
-        These are the calls that `run` makes for groups of lanes, of which there may be one.
+        These are the calls that `iterate` makes for groups of lanes, of which there may be one.
         """
         key_emission, key_trans, key_states = jax.block_until_ready(
             compiled.sweep_keys(self._key, np.int32(self._n_done))
         )
-        nothing = jax.tree.map(np.zeros_like, self._state.stats)
-        stats = (self._state.stats, *[nothing] * (len(self._groups) - 1))
-        chain = self._state._replace(states=None, has_states=None, stats=None, log_joint=None)
+        static = {"algorithm": "gibbs", "settings": self._settings}
+        phase = Phase(np.bool_(False), np.bool_(False))
+        chain = self._state._replace(
+            states=None, has_states=None, log_joint=None, log_likelihood=None
+        )
         began = time.perf_counter()
-        chain, _ = jax.block_until_ready(
-            compiled.update_params(
-                key_emission,
-                key_trans,
-                chain,
-                stats,
-                self._learning_rate,
-                Phase(np.bool_(False), np.bool_(False)),
-                algorithm="gibbs",
-                settings=self._settings,
-            )
+        chain = jax.block_until_ready(
+            compiled.params_kernel(key_emission, key_trans, chain, phase, **static)
         )
         between = time.perf_counter()
-        drawn = threads.run_in_threads(
-            *(
-                functools.partial(
-                    compiled.update_states,
-                    key_states,
-                    chain.logits,
-                    chain.trans_probs,
-                    group,
-                    algorithm="gibbs",
-                    settings=self._settings,
-                )
-                for group in self._groups
+        calls = [
+            functools.partial(
+                compiled.states_kernel, key_states, chain.logits, chain.trans_probs, group, **static
             )
-        )
+            for group in self._groups
+        ]
+        drawn = threads.run_in_threads(*calls)
         ended = time.perf_counter()
         self._state = chain._replace(
             has_states=np.bool_(True),
             states=self._state.states,  # the next sweep uses their counts alone
-            stats=jax.tree.map(lambda *parts: sum(map(np.asarray, parts)), *(d[1] for d in drawn)),
+            stats=compiled.sum_stats(*(stats for _, stats, _ in drawn)),
             log_joint=np.float64(np.nan),
+            log_likelihood=np.float64(np.nan),
         )
         self._n_done += 1
         return between - began, ended - between

@@ -27,7 +27,6 @@ html_theme_options = {
 html_static_path = []
 html_copy_source = False
 autodoc_typehints = "none"  # numpydoc's sections have the types in words
-autodoc_default_options = {"show-inheritance": False}
 autosummary_generate = True
 templates_path = ["templates"]
 numpydoc_show_class_members = False
@@ -51,10 +50,13 @@ def adapt_docstring(app, what, name, obj, options, lines):
     """
     adapted = []
     for line in lines:
-        if re.match(r"\s{4,}\w+ : ", line) and adapted and adapted[-1].strip():
+        entry = re.match(r"\s*\w+(, \w+)* : ", line)
+        if entry and line.startswith("    ") and adapted and adapted[-1].strip():
             adapted.append("")
         if not re.match(r"\s*(>>>|\.\.\.)", line):
-            line = re.sub(r"(?<![`\w.])([A-Za-z]\w*)_(?=[,;)])", r"\1\\_", line)
+            name = entry.group() if entry else ""
+            text = line.removeprefix(name)
+            line = name + re.sub(r"(?<![`\w.])([A-Za-z]\w*)_(?=[\s,;)]|$)", r"\1\\_", text)
         adapted.append(line)
     lines[:] = adapted
 

@@ -350,7 +350,7 @@ def test_what_is_no_checkpoint_is_refused_and_left(tmp_path, data, written):
     path = tmp_path / "fit.npz"
     for i, contents in enumerate(_damaged(written)):
         path.write_bytes(contents)
-        with pytest.raises(ValueError, match=r"fit.npz is .*The file was left as it was") as error:
+        with pytest.raises(ValueError, match=r"fit.npz is .*The file was not changed") as error:
             _model().fit(data.X, checkpoint=path)
         assert "Traceback" not in str(error.value), i
         assert path.read_bytes() == contents

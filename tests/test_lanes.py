@@ -201,7 +201,7 @@ def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(backend, mon
     monkeypatch.setitem(compiled.ALTERNATING, "gibbs", counted)
     module = BACKENDS[backend]
     monkeypatch.setattr(module, "sample", counting("states", module.sample))
-    kernels = (compiled._update_params, compiled._update_states)
+    kernels = (compiled.params_kernel, compiled.states_kernel)
     for kernel in kernels:
         kernel.clear_cache()
     for lengths, kappa, max_iter in [

@@ -30,13 +30,14 @@ from hhmm._inference.loop import ChainEnd, ChainProgress
 from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, Terms
 from hhmm._runtime import files
 from hhmm._types import EmissionLogits, Priors
+from hhmm._validation import describe_differences
 
 FORMAT = 2
 # format 1, of version 0.1, has no scales: they are those of the settings
 _FORMATS = (1, FORMAT)
 _FILE = "hhmm checkpoint"
 _HEADER = "header"
-_LEFT = "The file was left as it was"
+_LEFT = "The file was not changed"
 # what a fit is: all but the seed, which the state of its random numbers stands for
 _NOT_SETTINGS = ("random_state", "verbose", "warm_start", "init", "max_iter")
 
@@ -165,8 +166,8 @@ class Checkpoint:
             except OSError as error:
                 if not self._failed:
                     warnings.warn(
-                        f"the checkpoint {self._path} could not be written ({error}): the fit goes "
-                        "on, what the file held before is as it was, and the next one is tried",
+                        f"the checkpoint {self._path} could not be written ({error}). The fit "
+                        "continues and will try again. What the file held before is unchanged",
                         stacklevel=2,
                     )
                 self._failed = True
@@ -233,7 +234,7 @@ def _read(path, fit, n_chains):
         header, arrays = _read_arrays(path)
     except _DAMAGED as error:
         raise ValueError(
-            f"{path} is no checkpoint of a fit, or a damaged one ({error}). {_LEFT}: give another "
+            f"{path} is not a checkpoint of a fit, or is damaged ({error}). {_LEFT}: give another "
             "path"
         ) from error
     _check_same(path, header, fit)
@@ -317,12 +318,7 @@ def _to_array(data):
 
 def _check_same(path, header, fit):
     """Refuse a checkpoint of another fit, and say what is different."""
-    there, differences = ADDED_SETTINGS | header["settings"], []
-    for name in sorted({*there, *fit.settings}):
-        if there.get(name) != fit.settings.get(name):
-            differences.append(
-                f"{name} is {there.get(name)!r} there, {fit.settings.get(name)!r} here"
-            )
+    differences = describe_differences(ADDED_SETTINGS | header["settings"], fit.settings)
     if header["data"] != fit.data:
         differences.append(
             f"the data are others: {_of_data(header['data'])} there, {_of_data(fit.data)} here"
@@ -348,8 +344,8 @@ def _check_same(path, header, fit):
     ]
     if changed:
         warnings.warn(
-            f"{path} was written elsewhere ({'; '.join(changed)}): the fit goes on, but may differ "
-            "in the last bits from one that was not interrupted",
+            f"{path} was written elsewhere ({'; '.join(changed)}). The fit continues, but may "
+            "differ in the last bits from one that was not interrupted",
             stacklevel=2,
         )
 

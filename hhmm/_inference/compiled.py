@@ -154,16 +154,16 @@ def sweeps_by_group(
     def update_params(key_emission, key_trans, chain):
         # what the parameters do not need stays out of the call
         needed = chain._replace(states=None, has_states=None, log_joint=None, log_likelihood=None)
-        updated = _update_params(key_emission, key_trans, needed, phase, **static)
+        updated = params_kernel(key_emission, key_trans, needed, phase, **static)
         return updated._replace(states=chain.states, has_states=chain.has_states)
 
     def update_states(key_states, logits, trans_probs):
         calls = [
-            functools.partial(_update_states, key_states, logits, trans_probs, group, **static)
+            functools.partial(states_kernel, key_states, logits, trans_probs, group, **static)
             for group in groups
         ]
         states, stats, log_likelihoods = zip(*run_in_threads(*calls), strict=True)
-        return states, _sum_stats(*stats), np.float64(sum(map(float, log_likelihoods)))
+        return states, sum_stats(*stats), np.float64(sum(map(float, log_likelihoods)))
 
     phase = stages.phase(np.int32(first_sweep))
     shapes = str(jax.tree.map(jnp.shape, (chain._replace(states=None), groups[0])))
@@ -172,7 +172,7 @@ def sweeps_by_group(
         run_in_threads(
             functools.partial(update_params, key_emission, key_trans, chain),
             functools.partial(
-                _update_states, key_states, chain.logits, chain.trans_probs, groups[0], **static
+                states_kernel, key_states, chain.logits, chain.trans_probs, groups[0], **static
             ),
         )
         _compiled.add((algorithm, settings, shapes))
@@ -220,7 +220,8 @@ def sweep_keys(key, sweep):
 
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
-def _update_params(key_emission, key_trans, chain, phase, *, algorithm, settings):
+def params_kernel(key_emission, key_trans, chain, phase, *, algorithm, settings):
+    """Update the parameters of a chain given its counts."""
     chain = ALTERNATING[algorithm].update_params(
         key_emission, key_trans, chain, phase, settings=settings
     )
@@ -229,14 +230,16 @@ def _update_params(key_emission, key_trans, chain, phase, *, algorithm, settings
 
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
-def _update_states(key_states, logits, trans_probs, group, *, algorithm, settings):
+def states_kernel(key_states, logits, trans_probs, group, *, algorithm, settings):
+    """Update the states of a group of lanes: states, counts, log-likelihood."""
     return ALTERNATING[algorithm].update_states(
         key_states, logits, trans_probs, group, settings=settings
     )
 
 
 @jax.jit
-def _sum_stats(*stats):
+def sum_stats(*stats):
+    """Sum the counts of groups of lanes."""
     return jax.tree.map(lambda *parts: sum(parts), *stats)
 
 

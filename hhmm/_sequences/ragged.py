@@ -47,11 +47,6 @@ class Ragged(NamedTuple):
         return cls(np.concatenate(sequences), lengths, Layout(False, lengths))
 
     @property
-    def states(self):
-        """Return the values, (n_total_timesteps,), where they are states."""
-        return self.values
-
-    @property
     def begins(self):
         """Return the position at which each sequence begins, (n_sequences,)."""
         return np.cumsum(self.lengths) - self.lengths
@@ -73,8 +68,14 @@ class Ragged(NamedTuple):
     @property
     def n_used(self):
         """Return the number of timesteps up to the last observed one, (n_sequences,)."""
-        positions = np.append(-1, np.flatnonzero(self.is_observed))
-        last = positions[np.searchsorted(positions, np.cumsum(self.lengths)) - 1]
+        is_observed, ends = self.is_observed, np.cumsum(self.lengths)
+        if is_observed[ends[self.lengths > 0] - 1].all():
+            return self.lengths
+        positions = np.flatnonzero(is_observed)
+        if not positions.size:
+            return np.zeros_like(self.lengths)
+        n_before = np.searchsorted(positions, ends)
+        last = np.where(n_before > 0, positions[n_before - 1], -1)
         return np.maximum(last + 1 - self.begins, 0)
 
     def cut(self, lengths):
@@ -171,7 +172,9 @@ def raise_at_first(wrong, values, locate, expected, *, hint=""):
 
 
 def to_integers(values, dtype, locate, *, expected="an integer", hint=""):
-    """Convert numbers to integers of `dtype`; NaN and all negative numbers become -1.
+    """Convert numbers to integers of `dtype`; NaN becomes -1.
+
+    Negative numbers become -1 too, unless they are integers and `dtype` is np.int64.
 
     Parameters
     ----------
@@ -180,15 +183,21 @@ def to_integers(values, dtype, locate, *, expected="an integer", hint=""):
     locate, expected, hint
         See `raise_at_first`, which is called where a number is no integer or too large.
     """
+    if values.dtype.kind in "bi" and dtype == np.int64:
+        return values.astype(np.int64, copy=False)
     if values.dtype.kind == "f":
         values = values.astype(np.promote_types(values.dtype, np.float64), copy=False)
         # float32 does not hold the largest label
         values = np.where(np.isnan(values), MISSING, values)
-        wrong = np.isinf(values) | (values != np.trunc(values))
+        with np.errstate(invalid="ignore"):  # infinite numbers give NaN, which is not 0
+            wrong = values - np.trunc(values) != 0
         raise_at_first(wrong, values, locate, expected, hint=hint)
         values = np.maximum(values, MISSING)
     largest = np.iinfo(dtype).max - 1
     bound = largest + 1 if values.dtype.kind in "bi" else float(largest + 1)
     wrong = values >= bound
     raise_at_first(wrong, values, locate, f"a number up to {largest}", hint=hint)
-    return np.maximum(values.astype(np.int64, copy=False), MISSING).astype(dtype, copy=False)
+    if values.dtype.kind in "bu":
+        return values.astype(dtype)
+    # in blocks, without a copy of the width of `values`
+    return np.maximum(values, MISSING, out=np.empty(values.shape, dtype), casting="unsafe")

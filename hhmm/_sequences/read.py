@@ -264,7 +264,7 @@ def as_array(values, name, missing=MISSING):
         signed = values.astype(np.int64) if values.dtype.kind in "bu" else values
         return signed.filled(missing)
     array = to_array(values, f"{name} must be an array of numbers")
-    if array.dtype == object and array.size and count_dims(array.flat[0]) == 0:
+    if array.dtype == object and array.ndim and array.size and count_dims(array.flat[0]) == 0:
         # a list of plain Python numbers has their type
         plain = np.array(fill_missing(array, missing).tolist())
         return plain if plain.dtype.kind in "biuf" else array

@@ -28,7 +28,7 @@ With other data or settings, an error names the difference, and the file does no
 Traceback (most recent call last):
     ...
 ValueError: ...fit.npz is a checkpoint of another fit: n_states is 2 there, 3 here. The file was
-left as it was: give another path, or the same settings and data
+not changed: give another path, or the same settings and data
 
 The file is an archive of NumPy: plain arrays and a header in JSON, without pickles. It is written
 under another name and then renamed, so an interrupted write never leaves a partial file. If the

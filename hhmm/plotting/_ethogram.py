@@ -239,7 +239,7 @@ class EthogramDisplay:
             self.ax_.set_ylabel("recording")
         # the layout makes room for names, the legend needs the layout, and the rows their height
         name_ticks(self.ax_, "y", np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
-        usage = np.bincount(sequences.states[sequences.states >= 0], minlength=n_states)
+        usage = np.bincount(sequences.values[sequences.values >= 0], minlength=n_states)
         colors = state_colors(n_states, usage)
         patches = [
             Patch(color=color, label=name) for color, name in zip(colors, state_names, strict=True)
@@ -303,7 +303,7 @@ class EthogramDisplay:
 def _ends(sequences):
     """Return the timesteps of each sequence up to its last state, (n_sequences,)."""
     ends = np.cumsum(sequences.lengths)
-    last = np.where(sequences.states >= 0, np.arange(sequences.states.size), -1)
+    last = np.where(sequences.values >= 0, np.arange(sequences.values.size), -1)
     used = np.zeros(ends.size, dtype=np.int64)
     filled = sequences.lengths > 0
     starts = (ends - sequences.lengths)[filled]
@@ -327,9 +327,9 @@ def _most_frequent_states(sequences, n_states):
     n_columns = max(1, -(-int(used.max()) // width))
     sequence = np.repeat(np.arange(used.size), sequences.lengths)
     start = np.repeat(np.cumsum(sequences.lengths) - sequences.lengths, sequences.lengths)
-    timestep = np.arange(sequences.states.size) - start
+    timestep = np.arange(sequences.values.size) - start
     inside = timestep < used[sequence]
-    states = np.where(sequences.states >= 0, sequences.states, n_states)[inside]
+    states = np.where(sequences.values >= 0, sequences.values, n_states)[inside]
     cells = (sequence[inside] * n_columns + timestep[inside] // width) * (n_states + 1) + states
     shape = used.size, n_columns, n_states + 1
     counts = np.bincount(cells, minlength=np.prod(shape)).reshape(shape)

@@ -189,7 +189,7 @@ class StateGraphDisplay:
         sequences = read_states(states, "states")
         n_states = check_n_states(n_states, sequences)
         check_few_states(n_states)  # before their pairs are counted
-        counts = pair_counts(lay_out(sequences.states, sequences.lengths, n_states), 1)
+        counts = pair_counts(lay_out(sequences.values, sequences.lengths, n_states), 1)
         usage = state_usage(states, n_states=n_states)
         return cls(counts, usage=usage, state_names=state_names).plot(
             ax, min_probability=min_probability, unused_states=unused_states

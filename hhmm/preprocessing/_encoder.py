@@ -274,7 +274,11 @@ class SyllableEncoder(_SequenceTransformer):
             if reset:
                 forget_columns(self)
             rows = [_read_row(row, f"X, sequence {i}") for i, row in enumerate(X)]
-            return rows, Layout(False, np.array([len(row) for row in rows]))
+            layout = Layout(False, np.array([len(row) for row in rows]))
+            is_masked = any(isinstance(row, np.ma.MaskedArray) for row in rows)
+            if not is_masked and len({row.dtype.kind for row in rows}) == 1:
+                rows = [np.concatenate(rows)]
+            return rows, layout
         check_2d(X)
         is_masked = isinstance(X, np.ma.MaskedArray)
         values = validate_data(

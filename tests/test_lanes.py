@@ -183,9 +183,18 @@ def _sizes(jaxpr):
                     yield from _sizes(inner.jaxpr)
 
 
-@pytest.mark.parametrize("backend", ["sequential", "compressed", "parallel"])
+@pytest.mark.parametrize(
+    ("message_passing", "backend"),
+    [
+        ("sequential", "sequential"),
+        ("compressed", "compressed"),
+        ("parallel", "parallel_runs"),  # since syllables are held
+    ],
+)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(backend, monkeypatch):
+def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(
+    message_passing, backend, monkeypatch
+):
     """In groups: the parameters and the states are traced once, whatever a grid search varies."""
     traced = []
 
@@ -212,7 +221,7 @@ def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(backend, mon
         model = EfficientHHMM(
             N_STATES,
             N_SYLLABLES,
-            message_passing=backend,
+            message_passing=message_passing,
             trans_kappa=kappa,
             **PUBLISHED,
             max_iter=max_iter,

@@ -189,7 +189,9 @@ def test_a_model_of_other_shapes_is_no_start(data):
 def test_one_state_has_the_mode_of_a_markov_chain():
     X = make_hhmm(4, 50, 1, 4, random_state=0).X
     modes = [
-        EfficientHHMM(1, 4, algorithm=algorithm, init="prior", tol=1e-6, random_state=0).fit(X)
+        EfficientHHMM(
+            1, 4, algorithm=algorithm, init="prior", tol=1e-6, random_state=0, **PUBLISHED
+        ).fit(X)
         for algorithm in ("em", "gradient")
     ]
     for model in modes:

@@ -24,7 +24,7 @@ from hhmm._inference import compiled, convergence
 from hhmm.datasets import load_bengalese_finch, make_hhmm
 from hhmm.metrics import matched_accuracy
 from tests import oracles
-from tests.marks import slow_unless_rows
+from tests.marks import slow_unless, slow_unless_rows
 from tests.published import PUBLISHED
 
 FRAME_METHODS = ["predict", "predict_proba", "filter_proba", "sample_states"]
@@ -378,7 +378,7 @@ def test_clone_and_params_round_trip(fitted):
 def test_grid_search_over_ragged_sequences(data):
     X = [row[: 100 - i % 5] for i, row in enumerate(data.X)]
     search = GridSearchCV(
-        EfficientHHMM(n_syllables=6, max_iter=3, random_state=0, init="prior"),
+        EfficientHHMM(n_syllables=6, max_iter=3, random_state=0, init="prior", **PUBLISHED),
         {"n_states": [1, 2]},
         cv=2,
     ).fit(X)
@@ -469,7 +469,7 @@ def test_hmc_is_not_stuck_under_wide_priors():
     assert model.emission_diverging_[:, 30:].mean() < 0.1
 
 
-@pytest.mark.parametrize("n_chains", [1, 2])
+@pytest.mark.parametrize("n_chains", slow_unless([2], [1, 2]))
 def test_a_chain_that_rarely_accepts_is_warned_of(data, monkeypatch, n_chains):
     """Errors of the energy are made so large that the first chain cannot accept."""
     acceptance = np.full((n_chains, 40), 0.7)

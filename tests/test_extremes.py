@@ -408,8 +408,14 @@ def _not_a_number(values):
     ("quantity", "message"),
     [
         ("log_joint", "the log joint of sweep 0 is nan: expected a finite number"),
-        ("logits", "the emission parameters of sweep 0 are not finite"),
-        ("trans_probs", "the state transition probabilities of sweep 0 are not finite"),
+        pytest.param(
+            "logits", "the emission parameters of sweep 0 are not finite", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "trans_probs",
+            "the state transition probabilities of sweep 0 are not finite",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_planted_nan_is_named_and_leaves_a_fit_as_it_was(quantity, message, planted_nan):
@@ -445,7 +451,7 @@ def planted_nan(monkeypatch):
     compiled.sweeps_in_one_call.clear_cache()  # what was compiled meanwhile plants NaN
 
 
-@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("x64", slow_unless([True], [False, True]))
 def test_the_users_precision_stays_as_it_is(x64, planted_nan):
     """Before, after and, seen from another thread, during fits, of which one fails."""
     X, _ = _sequences("random")

@@ -107,10 +107,12 @@ def test_holding_times_belong_to_models_without_self_transitions(frames):
     [
         ([np.repeat([0, 1, 0, 2], 3)], False),
         ([np.repeat([0, 1, 0, 2], 2)], True),
-        ([np.tile([0, 1, 2], 20)], False),  # collapsed: a third would follow itself by chance
-        ([np.array([0, 1, 2, 3])], True),  # too few to say so
-        ([np.zeros(30, int)], True),  # nothing ever changes
-        ([np.array([0, 0, 1, 2, 2, 0])], True),
+        pytest.param(
+            [np.tile([0, 1, 2], 20)], False, marks=pytest.mark.slow
+        ),  # collapsed: a third would follow by chance
+        pytest.param([np.array([0, 1, 2, 3])], True, marks=pytest.mark.slow),  # too few to say so
+        pytest.param([np.zeros(30, int)], True, marks=pytest.mark.slow),  # nothing ever changes
+        pytest.param([np.array([0, 0, 1, 2, 2, 0])], True, marks=pytest.mark.slow),
     ],
 )
 def test_auto_goes_by_the_data(X, expected):

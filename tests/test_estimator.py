@@ -251,7 +251,7 @@ def test_a_start_at_given_states_starts_there(data):
 def test_init_as_a_list_of_states(data):
     X = [row[:n] for row, n in zip(data.X, (50, 60, 100), strict=False)]
     states = [row[:n] for row, n in zip(data.states, (50, 60, 100), strict=False)]
-    model = EfficientHHMM(n_states=3, max_iter=1, init=states, random_state=0).fit(X)
+    model = EfficientHHMM(3, max_iter=1, init=states, random_state=0, **PUBLISHED).fit(X)
     assert [len(row) for row in model.states_] == [50, 60, 100]
 
 
@@ -285,9 +285,9 @@ def test_missing_data_at_fit(data):
 
 
 def test_n_syllables_can_exceed_the_labels_of_the_data(data):
-    model = EfficientHHMM(n_states=2, n_syllables=8, max_iter=3, random_state=0, init="prior").fit(
-        data.X
-    )
+    model = EfficientHHMM(
+        n_states=2, n_syllables=8, max_iter=3, random_state=0, init="prior", **PUBLISHED
+    ).fit(data.X)
     assert model.n_syllables_ == 8
     assert np.isfinite(model.score([[6, 7, 6, 0]]))
 
@@ -305,7 +305,7 @@ def test_transform_is_the_fraction_of_time_by_predict(fitted, data):
 
 
 def test_fit_predict_and_fit_transform(data):
-    model = EfficientHHMM(n_states=2, max_iter=3, random_state=0, init="prior")
+    model = EfficientHHMM(n_states=3, max_iter=3, random_state=0, init="prior")
     mask = np.ones(data.X.shape, bool)
     mask[:, -5:] = False
     states = model.fit_predict(data.X, mask=mask)
@@ -391,28 +391,28 @@ def test_grid_search_over_ragged_sequences(data):
 def test_a_classifier_can_follow_in_a_pipeline(data):
     y = np.arange(20) % 2
     pipeline = make_pipeline(
-        EfficientHHMM(n_states=2, max_iter=3, random_state=0, init="prior"), LogisticRegression()
+        EfficientHHMM(n_states=3, max_iter=3, random_state=0, init="prior"), LogisticRegression()
     )
     assert pipeline.fit(data.X, y).predict(data.X).shape == (20,)
 
 
 def test_verbose_shows_progress(data, capsys, monkeypatch):
-    EfficientHHMM(n_states=2, max_iter=5, verbose=1, random_state=0, init="prior").fit(data.X)
+    EfficientHHMM(n_states=3, max_iter=5, verbose=1, random_state=0, init="prior").fit(data.X)
     shown = capsys.readouterr().err
     assert "5/5" in shown
     assert "log joint -" in shown
     monkeypatch.setitem(sys.modules, "tqdm", None)  # as if it were not installed
-    EfficientHHMM(n_states=2, max_iter=5, verbose=1, random_state=0, init="prior").fit(data.X)
+    EfficientHHMM(n_states=3, max_iter=5, verbose=1, random_state=0, init="prior").fit(data.X)
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("Gibbs: sweep 5/5, ")
     assert "sweeps/s, log joint -" in last
-    EfficientHHMM(n_states=2, max_iter=5, random_state=0, init="prior").fit(data.X)
+    EfficientHHMM(n_states=3, max_iter=5, random_state=0, init="prior").fit(data.X)
     assert capsys.readouterr() == ("", "")
 
 
 def test_progress_does_not_change_the_fit(data):
     quiet, shown = (
-        EfficientHHMM(n_states=2, max_iter=5, verbose=verbose, random_state=0, init="prior").fit(
+        EfficientHHMM(n_states=3, max_iter=5, verbose=verbose, random_state=0, init="prior").fit(
             data.X
         )
         for verbose in (0, 1)
@@ -424,7 +424,7 @@ def test_data_is_left_as_it_was(data):
     X = data.X.copy()
     masked = np.ma.MaskedArray(X, X == 3)
     before = X.copy(), masked.mask.copy()
-    EfficientHHMM(n_states=2, max_iter=2, random_state=0, init="prior").fit(masked).predict(masked)
+    EfficientHHMM(n_states=3, max_iter=2, random_state=0, init="prior").fit(masked).predict(masked)
     np.testing.assert_array_equal(X, before[0])
     np.testing.assert_array_equal(masked.mask, before[1])
 

@@ -207,9 +207,9 @@ def test_no_two_draws_share_a_key(data, monkeypatch):
 
 def test_a_start_at_parameters_is_no_sweep(data):
     """One sweep from the prior has drawn the parameters given the data."""
-    model = EfficientHHMM(N_STATES, N_SYLLABLES, max_iter=1, random_state=0, init="prior").fit(
-        data.X
-    )
+    model = EfficientHHMM(
+        N_STATES, N_SYLLABLES, max_iter=1, random_state=0, init="prior", **PUBLISHED
+    ).fit(data.X)
     assert model.log_joint_.shape == (1, 1)
     assert len(model.emission_losses_) > 0
 

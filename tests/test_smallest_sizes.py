@@ -301,7 +301,7 @@ def test_data_without_a_transition(model, sizes, data, lengths):
 @pytest.mark.parametrize(
     ("n_states", "n_syllables", "settings"),
     [
-        (2, 1, {"max_iter": 1}),
+        pytest.param(2, 1, {"max_iter": 1}, marks=pytest.mark.slow),
         (1, 1, {"max_iter": 1, "n_chains": 2, "init": "prior"}),
         (1, 1, {"emission_sampler": "hmc", "init": "prior"}),
         (1, 1, {"emission_solver": "adam", "emission_gd_iters": 1, "init": "prior"}),
@@ -312,7 +312,7 @@ def test_data_without_a_transition(model, sizes, data, lengths):
         (1, 2, {"init": "random"}),
         (2, 1, {"init": [[0, 1, 1, 0], [0], [-1, -1], [0, 1, 0, -1]]}),
         (1, 2, {"algorithm": "em"}),
-        (2, 1, {"algorithm": "em"}),
+        pytest.param(2, 1, {"algorithm": "em"}, marks=pytest.mark.slow),
         (1, 1, {"algorithm": "em", "max_iter": 1, "n_chains": 2}),
     ],
 )

@@ -50,7 +50,6 @@ from hhmm._runtime.precision import current_settings, double_precision
 from hhmm._sequences import read
 from hhmm._types import Params, Priors
 from hhmm._validation import check_flag, to_float
-from hhmm.metrics import state_usage
 
 # results for every timestep, in the form of X
 Arrays: TypeAlias = np.ndarray | list[np.ndarray]
@@ -819,7 +818,10 @@ class EfficientHHMM(
             Rows sum to 1; NaN for a sequence without an observed timestep.
         """
         states = self.predict(X, mask=mask)
-        return state_usage(states, n_states=self._n_features_out, per_sequence=True)
+        n_states = self._n_features_out
+        counts = np.stack([np.bincount(row[row >= 0], minlength=n_states) for row in states])
+        totals = counts.sum(axis=1, keepdims=True)
+        return counts / np.where(totals > 0, totals, np.nan)
 
     @double_precision
     def sample(

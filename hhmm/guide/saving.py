@@ -39,7 +39,7 @@ fitted model contains:
         "model.skops",
         trusted=[
             "hhmm._emission_solvers.objective.Tuning",
-            "hhmm._inference.loop.End",
+            "hhmm._inference.loop.ChainEnd",
             "hhmm._types.EmissionLogits",
             "hhmm._types.Posterior",
             "hhmm._types.Priors",

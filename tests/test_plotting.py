@@ -682,7 +682,7 @@ def test_raster_arguments_are_checked():
     for start, stop in ((60, None), (-1, 5), (7, 7)):
         with pytest.raises(ValueError, match=r"0 <= start < stop, got .* has 60 timesteps"):
             RasterDisplay.from_estimator(model, X, start=start, stop=stop)
-    with pytest.raises(ValueError, match="same number of sequences, got 1 and 3"):
+    with pytest.raises(ValueError, match=r"y_pred has 3 sequence.s., but y_true has 1 sequence"):
         RasterDisplay.from_estimator(model, X, y_true=[[0]])
 
 

@@ -789,7 +789,7 @@ class TestDisplays:
         """The beginning of the only state is never seen; one syllable tells nothing."""
         with pytest.raises(ValueError, match="durations must hold a bout, got none"):
             plotting.DurationDisplay.from_predictions([[0, 0], [0]])
-        with pytest.raises(ValueError, match="must hold a positive value to be drawn, got none"):
+        with pytest.raises(ValueError, match="must hold a positive value, got none"):
             plotting.LaggedInformationDisplay.from_sequences([0, 0], 1)
         with pytest.raises(ValueError, match="observed timestep in sequence 2, got none"):
             plotting.RasterDisplay.from_estimator(model, X, index=2)

@@ -93,7 +93,8 @@ def check_sequences(estimator, X, *, mask=None, reset):
         ragged.values,
         np.int32,
         ragged.locator("X"),
-        expected="an integer syllable (negative or NaN: missing)",
+        expected="an integer syllable",
+        hint="Negative values in data, and NaN, mark missing timesteps",
     )
     if missing is not None:
         codes[missing] = MISSING
@@ -208,7 +209,8 @@ def read_values(values, name, *, n_axes=1, missing=MISSING, error=TypeError, hin
             rows.append(row)
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         # An empty list becomes a float array: left in, it would turn all labels into floats.
-        filled = [row for row in rows if row.size] or [np.empty((0, *rows[0].shape[1:]), np.int64)]
+        dtype = np.int64 if n_axes == 1 else rows[0].dtype
+        filled = [row for row in rows if row.size] or [np.empty((0, *rows[0].shape[1:]), dtype)]
         if len({row.shape[1:] for row in filled}) > 1:
             shapes = sorted({row.shape[1:] for row in filled})
             raise ValueError(f"{name} must have as many columns in all sequences, got {shapes}")

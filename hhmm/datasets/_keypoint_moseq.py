@@ -421,6 +421,7 @@ def _read_dataset(values, name, path):
         values[()],
         np.int32,
         lambda frame: f"{path}, recording {name!r}, frame {frame}",
-        expected="an integer label (negative or NaN: missing)",
+        expected="an integer label",
+        hint="Negative values and NaN mark missing timesteps",
     )
     return Recording(name, labels, None, None)

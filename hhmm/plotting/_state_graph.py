@@ -188,6 +188,11 @@ class StateGraphDisplay:
         """
         sequences = read_states(states, "states")
         n_states = check_n_states(n_states, sequences)
+        if not sequences.is_observed.any():
+            raise ValueError(
+                f"states must hold a state (an integer >= 0), got none in {len(sequences.values)} "
+                "timesteps."
+            )
         check_few_states(n_states)  # before their pairs are counted
         counts = pair_counts(lay_out(sequences.values, sequences.lengths, n_states), 1)
         usage = state_usage(states, n_states=n_states)

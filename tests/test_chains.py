@@ -178,8 +178,8 @@ def test_average_is_over_the_chains_that_agree(several, data, monkeypatch):
     [
         {},
         {"message_passing": "compressed"},
-        {"message_passing": "parallel", "n_chains": 1},
-        {"algorithm": "em", "tol": 0.0},
+        pytest.param({"message_passing": "parallel", "n_chains": 1}, marks=pytest.mark.slow),
+        pytest.param({"algorithm": "em", "tol": 0.0}, marks=pytest.mark.slow),
     ],
 )
 def test_a_fit_continued_is_one_longer_fit(data, parameters):

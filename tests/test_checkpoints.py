@@ -574,7 +574,7 @@ def test_a_full_disk_is_a_warning_and_the_last_good_file_stays(tmp_path, data, m
         return fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.warns(UserWarning, match="No space left on device.*: the fit goes on") as caught:
+    with pytest.warns(UserWarning, match="No space left on device.*The fit continues") as caught:
         fitted = clone(model).fit(data.X, checkpoint=path, checkpoint_every=3)
     assert sum("No space left" in str(warning.message) for warning in caught) == 1
     _assert_equal_fits(fitted, expected)

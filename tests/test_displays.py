@@ -348,9 +348,7 @@ def test_ethogram_arguments_are_checked():
         EthogramDisplay([[0], [1]], state_names=list("abc")).plot()
     with pytest.raises(ValueError, match="one entry for each of 2 recordings, got 1"):
         EthogramDisplay([[0], [1]], groups=["a"]).plot()
-    with pytest.raises(
-        ValueError, match="sequence 1, timestep 0: expected a state below n_s"
-    ):
+    with pytest.raises(ValueError, match="sequence 1, timestep 0: expected a state below n_s"):
         EthogramDisplay([[0], [1]], n_states=1).plot()
     for frame_rate in (0, -1.0, np.inf, np.nan):
         with pytest.raises(ValueError, match=r"frame_rate must be > 0 and finite, got"):

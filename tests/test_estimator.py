@@ -24,7 +24,7 @@ from hhmm._inference import compiled, convergence
 from hhmm.datasets import load_bengalese_finch, make_hhmm
 from hhmm.metrics import matched_accuracy
 from tests import oracles
-from tests.marks import slow_unless, slow_unless_rows
+from tests.marks import slow_unless_rows
 from tests.published import PUBLISHED
 
 FRAME_METHODS = ["predict", "predict_proba", "filter_proba", "sample_states"]
@@ -469,9 +469,8 @@ def test_hmc_is_not_stuck_under_wide_priors():
     assert model.emission_diverging_[:, 30:].mean() < 0.1
 
 
-@pytest.mark.parametrize("n_chains", slow_unless([2], [1, 2]))
-def test_a_chain_that_rarely_accepts_is_warned_of(data, monkeypatch, n_chains):
-    """Errors of the energy are made so large that the first chain cannot accept."""
+@pytest.mark.parametrize("n_chains", [1, 2])
+def test_a_chain_that_rarely_accepts_is_judged(n_chains):
     acceptance = np.full((n_chains, 40), 0.7)
     acceptance[0, 20:] = 0.05
     which = "the chain" if n_chains == 1 else "chains 0"
@@ -479,6 +478,11 @@ def test_a_chain_that_rarely_accepts_is_warned_of(data, monkeypatch, n_chains):
     assert f"{which} accepted proposals for the emissions with probability 0.05" in message
     assert not convergence.judge_acceptance(acceptance[:, ::-1])
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_chains", [1, 2])
+def test_a_chain_that_rarely_accepts_is_warned_of(data, monkeypatch, n_chains):
+    """Errors of the energy are made so large that the first chain cannot accept."""
     monkeypatch.setattr(hmc, "DIVERGENT", -np.inf)
     compiled.sweeps_in_one_call.clear_cache()
     model = EfficientHHMM(

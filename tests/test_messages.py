@@ -70,10 +70,8 @@ def backend(request):
     return backends.variant(request.param)
 
 
-@pytest.fixture(params=sorted(name for name in backends.VARIANTS if "cut" not in name))
-def whole_backend(request):
-    """For a witness from outside, and long sequences: what is cut is compared with enumeration."""
-    return backends.variant(request.param)
+# for a witness from outside, and long sequences: what is cut is compared with enumeration
+WHOLE = sorted(name for name in backends.VARIANTS if "cut" not in name)
 
 
 @pytest.fixture(
@@ -297,16 +295,17 @@ def test_rare_syllables_do_not_underflow(backend):
     np.testing.assert_allclose(log_likelihoods, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("n_states", [7])
-def test_messages_match_hmmlearn(whole_backend, n_states):
+@pytest.mark.parametrize("name", slow_unless(("sequential", "parallel"), WHOLE))
+def test_messages_match_hmmlearn(name):
     """hmmlearn's compiled kernels, on the emissions of a random model, 400 timesteps."""
-    kernels = pytest.importorskip("hmmlearn._hmmc")
+    kernels, backend = pytest.importorskip("hmmlearn._hmmc"), backends.variant(name)
+    n_states = 7
     rng = np.random.default_rng(n_states)
     model = oracles.random_model(rng, n_states, 6)
     sequences = [rng.integers(0, 6, 400).astype(np.int32) for _ in range(3)]
-    log_likelihoods = backends.log_likelihoods(whole_backend, model, sequences)
-    smoothed = backends.by_timestep(decode.smooth, whole_backend, model, sequences)
-    states, log_probs = backends.by_timestep(backends.best_path, whole_backend, model, sequences)
+    log_likelihoods = backends.log_likelihoods(backend, model, sequences)
+    smoothed = backends.by_timestep(decode.smooth, backend, model, sequences)
+    states, log_probs = backends.by_timestep(backends.best_path, backend, model, sequences)
     start = np.full(n_states, 1 / n_states)
     for i, x in enumerate(sequences):
         emission = _emission_by_timestep(model, x)
@@ -342,14 +341,15 @@ def one_way():
     return model, x, oracles.LogForwardBackward(model, x)
 
 
-def test_a_long_chain_that_cannot_turn_back_does_not_underflow(whole_backend, one_way):
-    model, x, truth = one_way
+@pytest.mark.parametrize("name", slow_unless(("compressed", "parallel, runs"), WHOLE))
+def test_a_long_chain_that_cannot_turn_back_does_not_underflow(name, one_way):
+    backend, (model, x, truth) = backends.variant(name), one_way
     # from the first state, the syllables of the last part would be so much more probable
     from_first = truth.log_emission[2_800:, 0].sum()
     assert from_first - truth.log_emission[2_800:, 2].sum() > 750
-    found = backends.log_likelihoods(whole_backend, model, [x])
+    found = backends.log_likelihoods(backend, model, [x])
     np.testing.assert_allclose(found, [truth.log_likelihood], rtol=1e-7)
-    smoothed = backends.by_timestep(decode.smooth, whole_backend, model, [x])[0]
+    smoothed = backends.by_timestep(decode.smooth, backend, model, [x])[0]
     np.testing.assert_allclose(smoothed, truth.smoothed, rtol=1e-4, atol=1e-6)
 
 

@@ -454,7 +454,7 @@ def test_equal_seeds_give_equal_checks(model, recordings):
         ({"max_timesteps": 1e6}, TypeError, "max_timesteps must be an instance of int"),
         ({"X": [[0, 4]]}, ValueError, r"syllable 4 \(sequence 0, timestep 1\), .* fitted with 4"),
         ({"X": [[-1], [-1, -1]]}, ValueError, r"an observed timestep, got none in 2 sequence\(s\)"),
-        ({"X": [0, 1]}, ValueError, "got a list of 2 numbers"),
+        ({"X": [0, 1]}, ValueError, "got a list of 2 single values"),
     ],
 )
 def test_arguments_are_checked_before_any_work(model, monkeypatch, arguments, error, message):

@@ -153,6 +153,7 @@ def test_a_scan_decides_once_for_all_folds(monkeypatch):
     assert alone.self_transitions_
 
 
+@pytest.mark.slow
 def test_a_scan_learns_scales(frames):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -599,7 +599,7 @@ def test_a_fit_learns_scales_and_keeps_others(data, algorithm):
         np.testing.assert_allclose(model.sigmas_[name], drawn.mean(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("algorithm", ["gibbs", "em"])
+@pytest.mark.parametrize("algorithm", slow_unless(["gibbs"], ["gibbs", "em"]))
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_fit_goes_on_at_the_scales_that_it_learnt(data, algorithm, monkeypatch):
     """Twelve sweeps, or six and six more: to the last bit where sweeps are drawn.

@@ -166,7 +166,7 @@ class RunCollapser(_SequenceTransformer):
             If a sequence does not have one state a run. Padding after the last run is ignored.
         """
         frames, runs, index = self._find_runs(X)
-        if not hasattr(states, "__len__") or isinstance(states, str):
+        if not isinstance(states, list | tuple) and not hasattr(states, "__array__"):
             raise TypeError(
                 f"states must be an array or a list of arrays, got {type(states).__name__}"
             )

@@ -13,6 +13,7 @@ from hhmm._messages import (
     associative,
     compressed,
     parallel,
+    parallel_runs,
     run_recursion,
     scaled,
     sequential,
@@ -121,7 +122,7 @@ def test_several_blocks_of_runs(monkeypatch, over_runs, capacity, rows, rows_flo
     assert associative.rows_of_block(n_runs, n_lanes, 3, np.float64) == rows_float64
     for function in ("forward", "draw_ends", "backward", "best_ends"):
         monkeypatch.setattr(run_recursion, function, None)  # one run after the other
-    found = _run_all(parallel, model, prepared.data, seed=4)
+    found = _run_all(parallel_runs, model, prepared.data, seed=4)
     for ours, theirs in zip(found.states[:2], expected.states[:2], strict=True):
         np.testing.assert_array_equal(ours[runs.inside], theirs[runs.inside])
     np.testing.assert_array_equal(found.states.key_inside, expected.states.key_inside)

@@ -163,7 +163,7 @@ def test_a_state_without_a_timestep_has_no_changes():
 
 def test_preferences_are_of_a_fitted_model():
     model = EfficientHHMM.from_params(*random_parameters(n_states=2, n_syllables=3))
-    with pytest.raises(TypeError, match="got Pipeline: of a pipeline, give its last step"):
+    with pytest.raises(TypeError, match=r"got Pipeline\. Of a pipeline, give the last step"):
         syllable_preferences(make_pipeline(model))
     with pytest.raises(NotFittedError):
         syllable_preferences(EfficientHHMM(2))

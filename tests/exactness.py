@@ -164,21 +164,21 @@ def pack(syllables, kernel):
     return RunData(jax.tree.map(lambda *parts: np.stack(parts), *packed), None)
 
 
-def _pad(runs):
+def _pad(packed):
     """Runs laid out in as many rows and lanes as any syllables of `LENGTHS` need."""
-    n_runs, n_lanes = runs.pairs.shape
+    n_runs, n_lanes = packed.pairs.shape
     widths = (0, max(LENGTHS) - n_runs), (0, len(LENGTHS) - n_lanes)
 
     def pad(values, fill):
         return np.pad(values, widths, constant_values=fill)
 
     _, shape = runs._assign_pieces(np.array(LENGTHS))
-    return runs._replace(
-        pairs=pad(runs.pairs, N_SYLLABLES**2),
-        cells=pad(runs.cells, (len(runs.cell_counts) - 1) * N_POWERS),
-        starts=pad(runs.starts, True),
-        inside=pad(runs.inside, False),
-        positions=pad(runs.positions, shape[0] * shape[1]),
+    return packed._replace(
+        pairs=pad(packed.pairs, N_SYLLABLES**2),
+        cells=pad(packed.cells, (len(packed.cell_counts) - 1) * N_POWERS),
+        starts=pad(packed.starts, True),
+        inside=pad(packed.inside, False),
+        positions=pad(packed.positions, shape[0] * shape[1]),
     )
 
 

@@ -31,7 +31,7 @@ CASES = [
     (2, "compressed", True),
     (3, "sequential", False),
     (3, "parallel", False),
-    (3, "parallel", True),
+    (3, "parallel_runs", True),
 ]
 # over runs the states inside of them are asked for as well, by the same code in both backends
 ALTERNATED = CASES[:-1]

@@ -350,7 +350,7 @@ def test_the_log_likelihood_of_a_long_sequence(kind, monkeypatch):
     expected = long_sequences.log_likelihood(model, x)
     terms = Terms(model.n_states, model.n_syllables)
     factors = emission_factors(logits_from_params(Params(*model)), terms)
-    for backend in sorted(BACKENDS):
+    for backend in ("compressed", "parallel", "sequential"):
         fitted = EfficientHHMM.from_params(*model, message_passing=backend)
         np.testing.assert_allclose(fitted.score_samples([x]), expected, rtol=1e-10)
 

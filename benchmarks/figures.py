@@ -34,7 +34,7 @@ class Figure(NamedTuple):
 
     @property
     def met(self):
-        """Whether the target is met; None if there is none, or no peer to compare with."""
+        """Return whether the target is met; None without a target or a peer."""
         if self.target is None:
             return None
         value = self.ratio if self.target.of_ratio else statistics.median(self.ours) / 1e9

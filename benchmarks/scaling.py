@@ -28,7 +28,7 @@ FRAMES_EXPONENT = 1.1
 
 
 class Cell(NamedTuple):
-    """What was measured at one size; medians."""
+    """Measurements at one size; medians."""
 
     value: int  # of the size that varies along the axis
     n_frames: int

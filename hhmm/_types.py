@@ -60,7 +60,7 @@ class Priors(NamedTuple):
 
 
 class SufficientStats(NamedTuple):
-    """What the parameters need to know of states and data, and no more."""
+    """Counts of states and data that determine the posterior of the parameters."""
 
     state_trans_counts: Array  # (n_states, n_states), from, to
     syllable_trans_counts: Array  # (n_states, n_syllables, n_syllables), state, from, to
@@ -83,12 +83,12 @@ class PackedSequences(NamedTuple):
 
     @property
     def steps(self):
-        """What a sweep steps over: timesteps."""
+        """Units that a sweep steps over: timesteps."""
         return self
 
     @property
     def timesteps(self):
-        """What results for every timestep are of."""
+        """Layout of results for every timestep."""
         return self
 
     @property
@@ -142,12 +142,12 @@ class RunData(NamedTuple):
 
     @property
     def steps(self):
-        """What a sweep steps over: runs."""
+        """Units that a sweep steps over: runs."""
         return self.runs
 
     @property
     def timesteps(self):
-        """What results for every timestep are of."""
+        """Layout of results for every timestep."""
         return self.pieces.sequences
 
     @property

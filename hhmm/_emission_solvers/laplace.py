@@ -31,7 +31,7 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     current : EmissionLogits, centred
         The last draw. Not used here: samplers share one signature.
     solve : callable
-        A solver that wants no more than its `right_hand_side`, and may be told another `tol`;
+        A solver with all arguments but `right_hand_side` given; `tol` may be replaced;
         returns a `Solution`.
     warming_up : bool
         Whether the sweep is one that no draw is kept of. Not used here.

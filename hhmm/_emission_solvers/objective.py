@@ -45,7 +45,7 @@ class Curvature(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """What a solver returns."""
+    """Result of a solver."""
 
     mode: EmissionLogits
     losses: Array  # (max_iter,): f where each iteration begins, nats; NaN after the last
@@ -55,14 +55,14 @@ class Solution(NamedTuple):
 
 
 class Tuning(NamedTuple):
-    """What a sampler learns while its chain warms up."""
+    """Settings that a sampler tunes while its chain warms up."""
 
     log_step: Array  # () logarithm of the longest step of Hamiltonian Monte Carlo, radians
     n_tuned: Array  # () int32: proposals that it was learnt from
 
 
 class Draw(NamedTuple):
-    """What a sampler returns."""
+    """Result of a sampler."""
 
     logits: EmissionLogits  # centred
     solution: Solution  # of the mode

@@ -43,7 +43,7 @@ _NOT_SETTINGS = ("random_state", "verbose", "warm_start", "init", "max_iter")
 
 
 class Fit(NamedTuple):
-    """Of what fit a checkpoint is."""
+    """Identity of the fit that a checkpoint belongs to."""
 
     settings: dict  # what must be equal, by name
     data: dict  # numbers of sequences and timesteps, and a digest
@@ -95,7 +95,7 @@ def opened(path, fit, n_chains):
     Raises
     ------
     ValueError
-        If the file is no checkpoint, is no file, is damaged, or is one of another fit.
+        If the file is not a checkpoint, is not a file, is damaged, or belongs to another fit.
     BlockingIOError
         If it is in use.
     FileNotFoundError, PermissionError
@@ -180,7 +180,7 @@ class Checkpoint:
         header = _header(self._fit, arrays)
         header["sha256"] = _sha256(header, arrays)
         text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-        # as np.savez does, which can be told to pickle nothing only since numpy 2.1
+        # as np.savez does, which has `allow_pickle` only since numpy 2.1
         with zipfile.ZipFile(file, "w") as archive:
             for name, array in {_HEADER: text, **arrays}.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

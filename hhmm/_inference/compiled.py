@@ -48,7 +48,7 @@ def draw_of(chain):
 
 
 class Trace(NamedTuple):
-    """What is recorded of every sweep, leading axis (MAX_SWEEPS_PER_CALL,) or shorter."""
+    """Records of every sweep, leading axis (MAX_SWEEPS_PER_CALL,) or shorter."""
 
     log_joint: Array
     log_likelihood: Array

@@ -1,4 +1,4 @@
-"""Whether chains have settled, and in the same place, judged by their log joints.
+"""Judge by log joints whether chains have settled, and in the same mode.
 
 For one chain, the mean of the last quarter of the sweeps is compared with that of the quarter
 before (Geweke 1992, "Evaluating the accuracy of sampling-based approaches"). A
@@ -32,14 +32,14 @@ class Change(NamedTuple):
 
     @property
     def settled(self):
-        """Whether the change is within what noise explains, or within one spread."""
+        """True if the change is within what noise explains, or within one spread."""
         return bool(abs(self.change) <= max(THRESHOLD * self.standard_error, self.spread))
 
 
 def drift(log_joint):
     """Return the `Change` of a trace (n_iter,) from its third to its last quarter.
 
-    None if the trace is too short to tell.
+    None if the trace is too short.
     """
     if len(log_joint) < MIN_SWEEPS:
         return None
@@ -63,7 +63,7 @@ def differences(log_joint):
 
     Returns
     -------
-    differences : list of Change, or None if the traces are too short to tell
+    differences : list of Change, or None if the traces are too short
         None of them positive.
     """
     if log_joint.shape[1] < MIN_SWEEPS:
@@ -85,7 +85,7 @@ def differences(log_joint):
 def agreeing(log_joint):
     """Return chains that have settled where the best one has: indices, the best one among them.
 
-    Traces that are too short to tell have the best one alone.
+    Of traces that are too short, return the best one alone.
     """
     found = differences(log_joint)
     if found is None:
@@ -128,7 +128,7 @@ _MOST_LISTED = 10  # states that a warning names one by one
 
 
 class Verdict(NamedTuple):
-    """What is said of a fit."""
+    """Judgement of a fit."""
 
     converged: bool
     warnings: list  # of str
@@ -146,7 +146,7 @@ def judge_chains(traces, is_likelihood=False):
     Returns
     -------
     verdict : Verdict
-        Not converged, and without a warning, where there are too few sweeps to tell.
+        Not converged, and without a warning, where there are too few sweeps.
     """
     n_chains, n_iter = traces.shape
     drifts = [drift(trace) for trace in traces]

@@ -1,4 +1,4 @@
-"""What a fitted model says about sequences: compiled entry points over the message backends.
+"""Inference with a fitted model: compiled entry points over the message backends.
 
 Each takes `Params` and `Prepared` sequences, and returns a list with a part for each of the
 groups of lanes, computed at the same time; parts for every timestep are (n_steps, ..., n_lanes),

@@ -30,7 +30,7 @@ N_HELD = 20
 
 
 class Options(NamedTuple):
-    """What the user chose, checked."""
+    """Choices of the user, checked."""
 
     algorithm: str  # "em", "gibbs" or "gradient"
     n_iter: int
@@ -47,7 +47,7 @@ class Options(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """What a fit found."""
+    """Results of a fit."""
 
     attributes: dict  # of the estimator
     warnings: list

@@ -41,14 +41,14 @@ SMALLEST_PROB = 1e-10
 
 
 class Point(NamedTuple):
-    """Where L-BFGS stands: parameters over their scale."""
+    """Position of L-BFGS: parameters over their scale."""
 
     logits: Array  # (n_rows, S)
     trans_logits: Array  # (K, K)
 
 
 class Ascent(NamedTuple):
-    """What is carried from step to step."""
+    """State that is carried from step to step."""
 
     point: Point
     scale: Point

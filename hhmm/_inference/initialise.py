@@ -1,4 +1,4 @@
-"""Where a chain starts: at parameters (``init="prior"``) or at states.
+"""Make the start of a chain: at parameters (``init="prior"``) or at states.
 
 ``"prior"`` draws the parameters from their prior, and the first sweep draws the states
 given them; ``"random"`` draws every state uniformly; an array of states is taken as it

@@ -42,7 +42,7 @@ SETTLED_LOG_JOINT = 0.1
 
 
 class ChainEnd(NamedTuple):
-    """Where a chain ended: all that is needed to continue there. NumPy arrays."""
+    """End of a chain: all that is needed to continue there. NumPy arrays."""
 
     key: Array  # (2,) uint32, data of the key of the chain
     n_sweeps: int  # that the chain has done
@@ -54,7 +54,7 @@ class ChainEnd(NamedTuple):
 
 
 class ChainProgress(NamedTuple):
-    """What a chain has done so far: all that is needed to end as if it had not paused.
+    """Progress of a chain: all that is needed to end as if it had not paused.
 
     NumPy arrays.
     """
@@ -69,7 +69,7 @@ class ChainProgress(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where a chain starts."""
+    """Start of a chain."""
 
     key: Array  # JAX key of the chain
     chain: ChainState
@@ -78,7 +78,7 @@ class Start(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What each chain of a fit does."""
+    """Plan of a fit, the same for all chains."""
 
     prepared: Prepared  # on the device
     algorithm: str  # "em", "gibbs" or "gradient"
@@ -92,7 +92,7 @@ class Plan(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What `iterate` returns; NumPy arrays."""
+    """Result of `iterate`; NumPy arrays."""
 
     chain: ChainState
     kept: Draws
@@ -237,8 +237,8 @@ def _room_for_draws(chain, plan, past, done):
     Returns
     -------
     draws : Draws
-        Room for n_draws whatever the number of sweeps, which thereby is no part of a shape; those
-        kept before are in it.
+        Arrays for n_draws draws, which hold those kept before. Their shapes do not depend on the
+        number of sweeps.
     kept : ndarray of int, increasing
         Sweeps whose draws are kept.
     slots : ndarray of int32
@@ -280,7 +280,7 @@ def _with_learnt_scales(key, chain, draws, sequences, stages, settings):
 
 
 def _check_finite(trace, chain, first_sweep, *, is_saved):
-    """Raise FloatingPointError where a sweep of a dispatch came to what is no number."""
+    """Raise FloatingPointError where the log joint or a parameter of a sweep is not finite."""
     finite = np.isfinite(trace.log_joint)
     if not finite.all():
         bad = int(np.argmin(finite))

@@ -1,4 +1,4 @@
-"""How much memory a fit or a simulation takes, before it takes it.
+"""Estimate the memory of a fit or a simulation before it takes it.
 
 The estimate is made of bytes for each timestep, each run and each entry of the counts (state,
 syllable, syllable), measured as peaks of processes that fitted 10^4 to 10^8 timesteps with 5 to 50

@@ -103,7 +103,7 @@ def search(rng, sequences, priors, *, settings):
     """
     n_syllables = settings.terms.n_syllables
     work = _part(rng, sequences, compressed=settings.backend == "compressed")
-    # two at least: with one there is nothing to tell states by
+    # at least two: with one syllable, states cannot be distinguished
     seen = np.union1d(np.concatenate(work), np.arange(min(2, n_syllables)))
     seen = seen[seen >= 0]
     if (

@@ -1,4 +1,4 @@
-"""Where the chains of a fit start.
+"""Make the starts of the chains of a fit.
 
 Each chain has a key of its own, and a start of its own where `init` makes starts: another
 finalist of the race of ``"windows"``, other draws from the prior, other random states. Starts

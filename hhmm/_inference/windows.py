@@ -5,7 +5,7 @@ transition is tilted the same way. With P0 the transition probabilities of that 
 
     r[t] = Q_S' (onehot(x[t]) - P0[x[t-1], :])
 
-has mean zero given the past if there is one state only, and the mean of r over a window tells the
+has mean zero given the past if there is one state only, and the mean of r over a window shows the
 tilt of the window. Sums of r over windows are whitened by what their covariance would be with
 one state,
 
@@ -138,7 +138,7 @@ def _whitening(counts, probs):
     usage = counts.sum(axis=1) / counts.sum()
     spread = np.diag(usage @ probs) - (probs * usage[:, None]).T @ probs
     values, vectors = np.linalg.eigh(basis.T @ spread @ basis)
-    # a direction in which one state leaves no spread tells nothing
+    # a direction without spread in the one-state model has no information
     kept = values > 1e-9 * values.max(initial=0)
     return basis, np.where(kept, 1 / np.sqrt(np.where(kept, values, 1)), 0) * vectors
 

@@ -19,7 +19,7 @@ has
 
     p(D >= d | i, n, l) = M[i, i]^d M^(n-d)[i, l] / M^n[i, l]
 
-Most paths never leave (d = n), and one comparison with one uniform tells. For the others
+Most paths never leave (d = n), and one comparison with one uniform number shows it. For the others
 D is found with the same uniform by bisection, the next state k has weights
 ``M[i, k] M^(n-D-1)[k, l]``, and so on from k. Paths are never written out: their transitions
 are counted (`sample`), or the places where the state changes are marked (`change_points`).

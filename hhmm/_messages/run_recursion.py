@@ -26,7 +26,7 @@ from hhmm._types import Array
 
 
 class Tables(NamedTuple):
-    """What the recursions over runs read."""
+    """Tables that the recursions over runs read."""
 
     powers: powers.PowerTable
     by_row: Array  # (n_cells, n_states ** 2) float32: from each state to all, row after row
@@ -36,7 +36,7 @@ class Tables(NamedTuple):
 
 
 class LogTables(NamedTuple):
-    """What the most probable path over runs reads, float64."""
+    """Tables that the most probable path over runs reads, float64."""
 
     powers: Array  # (n_cells, n_states, n_states), in the algebra of maximum and sum
     trans: Array  # log A
@@ -44,7 +44,7 @@ class LogTables(NamedTuple):
 
 
 class RunForward(NamedTuple):
-    """What the forward recursion over runs leaves; (n_runs, n_lanes, n_states) float32."""
+    """Result of the forward recursion over runs; (n_runs, n_lanes, n_states) float32."""
 
     weights: Array  # f, up to a factor, times the row scales of M^n
     ends: Array  # alpha', up to the same factor

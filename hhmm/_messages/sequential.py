@@ -73,7 +73,7 @@ SCALES_A_LOG = 7
 
 
 class Forward(NamedTuple):
-    """What the forward recursion leaves, float32."""
+    """Result of the forward recursion, float32."""
 
     messages: Array  # u, (n_steps, n_states, n_lanes)
     predicted: Array  # p(z[t] | x[1], ..., x[t-1]), (n_steps, n_states, n_lanes)

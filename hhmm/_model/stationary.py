@@ -1,4 +1,4 @@
-"""How often each state uses each syllable in the long run.
+"""Compute how often each state uses each syllable in the long run.
 
 State and syllable together are a Markov chain. Its stationary distribution p satisfies
 

@@ -1,6 +1,6 @@
 """Ctrl-C during a fit: the first one ends it after the sweep that is under way.
 
-Python tells the main thread of an interrupt by the handler of its signal, which raises
+Python calls the handler of an interrupt in the main thread, which raises
 KeyboardInterrupt wherever the program stands, and so would lose the fit. `Interrupts` puts a
 handler in its place for as long as a fit runs: it notes the first interrupt, which the
 fit asks for after every dispatch, and gives any further one to the handler that was there before.

@@ -21,7 +21,7 @@ def available():
     """Return memory where JAX computes, as `Memory`; None where that is not known."""
     if jax.default_backend() != "cpu":
         stats = None
-        with contextlib.suppress(Exception):  # what a device tells is its own affair
+        with contextlib.suppress(Exception):  # devices differ in what they report
             stats = jax.local_devices()[0].memory_stats()
         if not stats or "bytes_limit" not in stats:
             return None
@@ -40,7 +40,7 @@ def _of_machine():
     if total <= 0:
         return
     free = total
-    with contextlib.suppress(OSError, KeyError):  # there are systems that do not tell
+    with contextlib.suppress(OSError, KeyError):  # some systems do not report it
         kilobytes = _fields(_PROC / "meminfo")
         free = 1024 * (kilobytes["MemAvailable:"] + kilobytes["SwapFree:"])
     yield Memory(min(free, total), total)

@@ -14,7 +14,7 @@ def print_if_verbose(text, verbose):
 
 
 class Bar:
-    """How far something is; a context manager, so that a bar is always closed.
+    """Progress bar; a context manager, so that it is always closed.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Bar:
 
 
 class Progress(Bar):
-    """What chains report to after each dispatch, from any thread.
+    """Progress of chains, which report after each call, from any thread.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from hhmm._types import PackedSequences, RunData
 
 
 class PackIndex(NamedTuple):
-    """Where each sequence lies in the packed arrays; each (n_sequences,)."""
+    """Place of each sequence in the packed arrays; each (n_sequences,)."""
 
     lanes: np.ndarray
     offsets: np.ndarray

@@ -13,7 +13,7 @@ _DENSE_TABLE_ENTRIES = 1 << 20
 
 
 class _Contingency(NamedTuple):
-    """How often a true and a predicted state occur at the same timestep."""
+    """Counts of a true and a predicted state at the same timestep."""
 
     counts: np.ndarray  # (n_true_labels, n_pred_labels) int64
     true_labels: np.ndarray  # (n_true_labels,) those that occur, increasing

@@ -37,7 +37,8 @@ state-moseq                                   here
 ``smoothed_states``, ``filtered_states``      ``predict_proba``, ``filter_proba``
 ``predicted_states``                          ``predict``
 ``simulate``                                  ``sample``
-``hhmm_standard`` (free emissions)            not here; ``benchmarks/`` compares with it
+``hhmm_standard`` (free emissions)            ``emission_biases_sigma=0`` and
+                                              ``emission_interactions_sigma="auto"``
 ``compare_states``                            `hhmm.metrics.matched_accuracy`,
                                               ``matched_confusion_matrix``
 ``count_transitions``                         ``numpy.add.at``; `hhmm.metrics` counts states, not

@@ -30,7 +30,8 @@ from hhmm._runtime.precision import double_precision
 from hhmm._types import EmissionLogits, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy
-from tests import exactness, oracles
+from tests import oracles
+from tests._inference import exactness
 from tests.marks import slow_unless, slow_unless_rows
 
 # chance that a correct sampler fails one of the statistical tests below; seeds are fixed

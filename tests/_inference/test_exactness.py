@@ -20,7 +20,7 @@ from hhmm._emission_solvers import hmc
 from hhmm._messages import compressed, sequential
 from hhmm._model.terms import Terms
 from hhmm._runtime.precision import double_precision
-from tests import exactness
+from tests._inference import exactness
 
 pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 

@@ -23,7 +23,7 @@ from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-FOLDER = Path(__file__).parent / "data"
+FOLDER = Path(__file__).parents[1] / "data"
 SAVED = sorted(FOLDER.glob("model_*.joblib"))
 
 

@@ -24,7 +24,8 @@ from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes, runs
 from hhmm._sequences.read import DoubtfulDataWarning, resolve_self_transitions
 from hhmm.datasets import make_hhmm
-from tests import backends, oracles
+from tests import oracles
+from tests._messages import backends
 from tests.marks import slow_unless
 
 # chance that a correct sampler fails one of the statistical tests below; seeds are fixed

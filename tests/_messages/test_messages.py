@@ -18,7 +18,8 @@ from hhmm._model.emissions import emission_factors, logits_from_params, params_f
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes, runs
 from hhmm._types import Params
-from tests import backends, oracles
+from tests import oracles
+from tests._messages import backends
 from tests.marks import slow_unless
 
 # chance that a correct sampler fails one of the statistical tests below; seeds are fixed

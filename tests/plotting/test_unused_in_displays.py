@@ -22,7 +22,7 @@ from hhmm.plotting import (
     SyllableTransitionDisplay,
 )
 from hhmm.plotting._figures import MISSING_COLOR, UNUSED_COLOR, state_colors
-from tests.test_plotting import assert_readable
+from tests.plotting.readable import assert_readable
 
 matplotlib.use("Agg")
 

@@ -35,7 +35,7 @@ from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-FOLDER = Path(__file__).parent / "data"
+FOLDER = Path(__file__).parents[1] / "data"
 KEPT = sorted(FOLDER.glob("checkpoint_*.npz"))
 # fitted attributes that must be equal to the last bit
 FITTED = (

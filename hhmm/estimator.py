@@ -60,6 +60,7 @@ _STATE_VERSION = 2
 _OPTIONAL_TERMS = [term for term in ALL_TERMS if term.name in ("usage", "interactions")]
 # attributes that not every fit sets
 _OF_SOME_FITS = (
+    "chain_weights_",
     "emission_acceptance_",
     "emission_diverging_",
     "emission_losses_",
@@ -215,6 +216,11 @@ class EfficientHHMM(
     best_chain_ : int
         The chain that gave `emission_base_`, `emission_biases_`, `trans_probs_`, `states_` and
         `emission_losses_`; 0 if there is one chain.
+    chain_weights_ : ndarray of shape (n_chains,)
+        Weights of the chains in `score_samples` with `average`. Chains that have all settled in the
+        same mode weigh the same. Otherwise the weights are those with which the chains together
+        predict the training sequences best, each left out in turn (stacking [8]_). With "gibbs"
+        only.
     log_joint_ : ndarray of shape (n_chains, n_iter_)
         log p(X | parameters) + log p(parameters) after each sweep or iteration, nats, at the
         scales of that sweep. A climb that ended before others repeats its last value. "em" and
@@ -309,6 +315,8 @@ class EfficientHHMM(
        estimator. IEEE Signal Processing Letters 23(1).
     .. [7] Yu, Y. and Meng, X.-L. (2011). To center or not to center: that is not the question.
        Journal of Computational and Graphical Statistics 20(3).
+    .. [8] Yao, Y., Vehtari, A. and Gelman, A. (2022). Stacking for non-mixing Bayesian
+       computations. Journal of Machine Learning Research 23(79).
 
     Examples
     --------
@@ -708,7 +716,8 @@ class EfficientHHMM(
             As for `predict`.
         average : bool, default=False
             Whether to return the log of the mean likelihood over the draws in `posterior_`
-            (the log predictive density) instead of the log-likelihood of the point estimate.
+            (the log predictive density) instead of the log-likelihood of the point estimate. Of
+            several chains, each counts with its weight in `chain_weights_`.
 
         Returns
         -------
@@ -724,8 +733,12 @@ class EfficientHHMM(
         if not average:
             params, prepared, _ = self._prepare(X, mask, every_timestep=False)
             return self._log_likelihoods(params, prepared)
-        by_draw = self._score_draws(X, mask, self._draws())
-        return logsumexp(by_draw, axis=0) - np.log(len(by_draw))
+        self._check_draws("average=True")
+        chains = np.flatnonzero(self.chain_weights_)
+        by_draw = self._score_draws(X, mask, draws.flat(self.posterior_, chains))
+        by_draw = by_draw.reshape(len(chains), -1, by_draw.shape[1])
+        weights = self.chain_weights_[chains, None, None] / by_draw.shape[1]
+        return logsumexp(by_draw, axis=(0, 1), b=weights)
 
     @double_precision
     def score(
@@ -1222,6 +1235,11 @@ def _spread(values):
 def _published(state):
     """Add to a model of version 0.1 what was added since, at its meaning there."""
     state = ADDED_SETTINGS | state
+    if "posterior_" in state:
+        chains = agreeing(state["log_joint_"])
+        weights = np.zeros(len(state["log_joint_"]))
+        weights[chains] = 1 / len(chains)
+        state["chain_weights_"] = weights
     if "emission_base_" in state:
         names = ("emission_base", "emission_biases", "trans_probs")
         params = with_zeros(Params(**{name: state[f"{name}_"] for name in names}))

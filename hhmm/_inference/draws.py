@@ -9,11 +9,16 @@ relabelling that brings their probabilities closest, weighted by how often each 
 import jax
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.special import logsumexp, softmax
 
 from hhmm._model.emissions import all_params, syllable_log_probs
 from hhmm._model.simplex import helmert_basis
 from hhmm._model.terms import ALL_TERMS
 from hhmm._types import Params, Posterior
+
+# of EM for the weights of chains, and the weight below which a chain is left out
+STACKING_ITERATIONS = 500
+SMALLEST_WEIGHT = 0.01
 
 
 def schedule(n_iter, n_draws):
@@ -165,6 +170,35 @@ def match_labels(probs, trans_probs, reference_probs, reference_trans_probs, sta
     overlap += np.sqrt(np.outer(1 - reference_stay, 1 - stay).clip(0))
     cost += stats.state_trans_counts.sum(axis=1)[:, None] * (1 - overlap)
     return linear_sum_assignment(cost)[1]
+
+
+def stacking_weights(log_likelihood):
+    """Weight chains in different modes by how well they predict sequences together.
+
+    The weights maximise the sum over sequences of log sum_c w[c] p[c], p[c] the leave-one-out
+    predictive density of a sequence by the draws of chain c, which is their harmonic mean (Yao,
+    Vehtari & Gelman 2022, "Stacking for non-mixing Bayesian computations: the curse and blessing of
+    multimodal posteriors", JMLR 23(79), eq. 4; Gelfand & Dey 1994, JRSS B 56(3)). The problem is
+    that of the proportions of a mixture, so EM finds the maximum.
+
+    Parameters
+    ----------
+    log_likelihood : ndarray of shape (n_chains, n_draws, n_sequences)
+        Of each sequence of the training data, nats.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_chains,)
+        They sum to 1. Those below `SMALLEST_WEIGHT` are 0.
+    """
+    n_chains, n_draws, _ = log_likelihood.shape
+    log_density = np.log(n_draws) - logsumexp(-log_likelihood, axis=1)
+    weights = np.full(n_chains, 1 / n_chains)
+    for _ in range(STACKING_ITERATIONS):
+        with np.errstate(divide="ignore"):
+            weights = softmax(np.log(weights)[:, None] + log_density, axis=0).mean(axis=1)
+    weights[weights < SMALLEST_WEIGHT] = 0
+    return weights / weights.sum()
 
 
 def stationary_distribution(trans_probs):

@@ -27,6 +27,8 @@ from hhmm._validation import ShortStatesWarning, UnusedStatesWarning
 # Sweeps of Gibbs sampling before scales are learnt where the start knows nothing of the states:
 # their scale would be learnt as 0. EM needs twice as many iterations.
 N_HELD = 20
+# Draws of a chain that decide its weight. A likelihood takes about as long as a sweep.
+N_DRAWS_OF_WEIGHTS = 10
 
 
 class Options(NamedTuple):
@@ -222,6 +224,7 @@ def _summarise(results, checked, prepared, options):
             "emission_acceptance_": acceptance,
             "emission_diverging_": _traces(results, "emission_diverging"),
         }
+        attributes["chain_weights_"] = _chain_weights(posterior, compared, prepared)
         means = jax.tree.map(lambda part: part[best_chain].mean(axis=0), posterior)
         params = Params(*(getattr(means, name) for name in Params._fields))
         priors = options.priors._replace(**means.sigmas)
@@ -248,6 +251,20 @@ def _summarise(results, checked, prepared, options):
         *map(ShortStatesWarning, short),
     ]
     return Fitted(attributes, warnings)
+
+
+def _chain_weights(posterior, compared, prepared):
+    """Weight chains for predictions, (n_chains,): equally where they are all in one mode."""
+    n_chains, n_draws = posterior.log_joint.shape
+    if len(convergence.agreeing(compared)) == n_chains:
+        return np.full(n_chains, 1 / n_chains)
+    used = np.unique(np.linspace(0, n_draws - 1, N_DRAWS_OF_WEIGHTS).astype(int))
+    thinned = jax.tree.map(lambda part: part[:, used], posterior)
+    log_likelihood = [
+        prepared.sum_terms(decode.log_normalisers(params, prepared))
+        for params in draws.flat(thinned)
+    ]
+    return draws.stacking_weights(np.reshape(log_likelihood, (n_chains, len(used), -1)))
 
 
 def _ordered_states(states, prepared, checked):

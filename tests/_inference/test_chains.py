@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hhmm import EfficientHHMM
 from hhmm._inference import chains, convergence
-from hhmm._inference.draws import permute
+from hhmm._inference.draws import permute, stacking_weights
 from hhmm._inference.prepare import prepare
 from hhmm._model.terms import Terms
 from hhmm._runtime.progress import Progress
@@ -171,6 +171,47 @@ def test_average_is_over_the_chains_that_agree(several, data, monkeypatch):
     ]
     expected = np.mean([model.predict_proba(X) for model in models], axis=0)
     np.testing.assert_allclose(several.predict_proba(X, average=True), expected, atol=1e-5)
+
+
+def test_stacking_weights_are_the_best_for_sequences_left_out():
+    rng = np.random.default_rng(0)
+    log_likelihood = rng.normal(-50, 3, (3, 1, 40)) + rng.normal(0, 0.3, (3, 6, 40))
+    log_likelihood[2] -= 200.0  # predicts nothing best
+    weights = stacking_weights(log_likelihood)
+    assert weights[2] == 0
+    density = 1 / np.mean(np.exp(-log_likelihood[:2]), axis=1)
+    shares = np.linspace(0.001, 0.999, 999)
+    values = [np.log(share * density[0] + (1 - share) * density[1]).sum() for share in shares]
+    best = shares[np.argmax(values)]
+    np.testing.assert_allclose(weights[:2], [best, 1 - best], atol=2e-3)
+
+
+def test_chains_in_one_mode_weigh_the_same_and_others_as_they_predict(several, data):
+    one_mode = len(convergence.agreeing(several.log_joint_)) == 3
+    apart = _model(n_chains=3, n_draws=5, init="prior", max_iter=4).fit(data.X)  # not settled
+    assert one_mode
+    np.testing.assert_array_equal(several.chain_weights_, np.full(3, 1 / 3))
+    log_likelihood = _log_likelihoods(apart, data.X)
+    np.testing.assert_allclose(apart.chain_weights_, stacking_weights(log_likelihood))
+    assert apart.chain_weights_.max() > 0.5
+
+
+def test_the_averaged_score_weighs_chains(several, data, monkeypatch):
+    X, weights = data.X[:3], np.array([0.2, 0.0, 0.8])
+    monkeypatch.setattr(several, "chain_weights_", weights)
+    by_chain = np.exp(_log_likelihoods(several, X)).mean(axis=1)
+    expected = np.log(weights @ by_chain)
+    np.testing.assert_allclose(several.score_samples(X, average=True), expected, rtol=1e-9)
+
+
+def _log_likelihoods(model, X):
+    """Of each sequence by each draw, (n_chains, n_draws, n_sequences)."""
+    shape = model.posterior_.log_joint.shape
+    models = [
+        EfficientHHMM.from_params(*(part[at] for part in model.posterior_[:3]))
+        for at in np.ndindex(shape)
+    ]
+    return np.reshape([model.score_samples(X) for model in models], (*shape, -1))
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ Axis names, used in every shape of this library:
 
 ===========  ==============================================================
 n_states     K, the hidden states
+n_groups     G, the groups of sequences that have parameters of their own; 1 without groups
+n_contexts   C = G K, a state in a group: context ``g * n_states + k``
 n_syllables  S, the observed labels
 n_steps      T, the timesteps of the packed data (the scan axis, leading)
 n_lanes      N, the lanes of the packed data (the vector axis, innermost)
-n_pairs      S * S + 1: syllable i then syllable j is pair i * S + j, and the
-             last one stands for "no emission at this timestep"
+n_pairs      G * S * S + 1: syllable i then syllable j in group g is pair (g * S + i) * S + j,
+             and the last one stands for "no emission at this timestep"
 ===========  ==============================================================
 """
 
@@ -27,6 +29,10 @@ class Params(NamedTuple):
     trans_probs: Array  # A, (n_states, n_states), rows sum to 1
     emission_usage: Array = None  # u, (n_syllables - 1,)
     emission_interactions: Array = None  # d, (n_states - 1, n_syllables, n_syllables - 1)
+    # of groups, an array a factor, centred: see the fields of the same names in EmissionLogits
+    group_emissions: tuple = None  # E, (n_levels, n_syllables)
+    group_states: tuple = None  # H, (n_levels, n_states, n_syllables)
+    group_transitions: tuple = None  # U, (n_levels, n_states, n_states)
 
 
 class EmissionLogits(NamedTuple):
@@ -43,6 +49,11 @@ class EmissionLogits(NamedTuple):
     biases: Array = None  # C, (n_states, n_syllables), rows and columns sum to 0
     usage: Array = None  # U, (n_syllables,), sums to 0
     interactions: Array = None  # D, (n_states, n_syllables, n_syllables), sums over j and k are 0
+    # an array a factor; sums over levels are 0 too
+    group_emissions: tuple = None  # E, (n_levels, n_syllables)
+    group_states: tuple = None  # H, (n_levels, n_states, n_syllables)
+    # of the logits of transitions, where states stand for syllables
+    group_transitions: tuple = None  # U, (n_levels, n_states, n_states)
 
 
 class Priors(NamedTuple):
@@ -57,13 +68,17 @@ class Priors(NamedTuple):
     trans_kappa: Array  # what the diagonal gets on top, ()
     emission_usage_sigma: Array = 0.0  # standard deviation of the entries of u, ()
     emission_interactions_sigma: Array = 0.0  # standard deviation of the entries of d, ()
+    # of groups, one a factor; none without groups
+    group_emissions_sigma: tuple = ()  # standard deviation of the entries of E, ()
+    group_states_sigma: tuple = ()  # standard deviation of the entries of H, ()
+    group_transitions_sigma: tuple = ()  # standard deviation of the entries of U, ()
 
 
 class SufficientStats(NamedTuple):
     """Counts of states and data that determine the posterior of the parameters."""
 
-    state_trans_counts: Array  # (n_states, n_states), from, to
-    syllable_trans_counts: Array  # (n_states, n_syllables, n_syllables), state, from, to
+    state_trans_counts: Array  # (n_contexts, n_states), from, to
+    syllable_trans_counts: Array  # (n_contexts, n_syllables, n_syllables), context, from, to
 
 
 class PackedSequences(NamedTuple):
@@ -75,11 +90,14 @@ class PackedSequences(NamedTuple):
     ``inside``.
     """
 
-    pairs: Array  # (n_steps, n_lanes) int32: x[t - 1] * n_syllables + x[t], or n_syllables ** 2
+    pairs: (
+        Array  # (n_steps, n_lanes) int32: code of the pair, the last one where nothing is emitted
+    )
     starts: Array  # (n_steps, n_lanes) bool
     inside: Array  # (n_steps, n_lanes) bool
     pair_counts: Array  # (n_pairs,) float64: how often each pair occurs inside
     first_lane: Array  # () uint32: number of the first lane among all, see `hhmm._sequences.lanes`
+    groups: Array  # (n_lanes,) int32: the group of all sequences of a lane
 
     @property
     def steps(self):
@@ -105,19 +123,22 @@ class PackedRuns(NamedTuple):
     """Runs of timesteps laid end to end in lanes, as `PackedSequences` does timesteps.
 
     A run is one timestep with the emission ``pairs``, then ``cells % n_powers`` timesteps that
-    all hold the syllable (or the lack of one) of table row ``cells // n_powers``.
+    all hold the syllable (or the lack of one) of table row ``cells // n_powers``. Each group has
+    ``n_rows`` rows of its own.
     """
 
     pairs: Array  # (n_runs, n_lanes) int32, of the first timestep, as in PackedSequences
-    cells: Array  # (n_runs, n_lanes) int32: row * n_powers + number of further timesteps
+    # (n_runs, n_lanes) int32: (group * n_rows + row) * n_powers + number of further timesteps
+    cells: Array
     starts: Array  # (n_runs, n_lanes) bool
     inside: Array  # (n_runs, n_lanes) bool
     positions: Array  # (n_runs, n_lanes) int64: of the first timestep in the array of pieces
     pair_counts: Array  # (n_pairs,) float64, of all timesteps
-    # (n_rows, n_powers) float64: how often each cell occurs inside; a row for each syllable that is
-    # held as an emission, and one for no emission
+    # (n_groups, n_rows, n_powers) float64: how often each cell occurs inside; a row for each
+    # syllable that is held as an emission, and one for no emission
     cell_counts: Array
     first_lane: Array  # () uint32, as in PackedSequences
+    groups: Array  # (n_lanes,) int32, as in PackedSequences
 
 
 class Pieces(NamedTuple):
@@ -192,3 +213,7 @@ class Posterior(NamedTuple):
     # (n_chains, n_draws, n_states - 1, n_syllables, n_syllables - 1)
     emission_interactions: Array = None
     sigmas: dict = None  # by name, (n_chains, n_draws): scales and concentrations that are learnt
+    # of groups, an array a factor, see `Params`
+    group_emissions: tuple = None
+    group_states: tuple = None
+    group_transitions: tuple = None

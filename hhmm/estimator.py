@@ -7,8 +7,9 @@ import warnings
 from importlib.metadata import version
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
+import jax
 import numpy as np
 import sklearn
 from numpy.typing import ArrayLike
@@ -35,7 +36,16 @@ from hhmm._inference.fit import Options, estimate_memory, fit
 from hhmm._inference.prepare import prepare
 from hhmm._model.emissions import all_params, terms_of, with_zeros
 from hhmm._model.simulate import simulate
-from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, Terms
+from hhmm._model.terms import (
+    ADDED_SETTINGS,
+    ALL_TERMS,
+    GROUP_TERMS,
+    Factor,
+    Terms,
+    named_scales,
+    scale_of,
+    with_named_scales,
+)
 from hhmm._model.transitions import with_a_mode
 from hhmm._optional import arviz
 from hhmm._optional.sklearn_callbacks import (
@@ -48,6 +58,7 @@ from hhmm._runtime.files import absolute
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import current_settings, double_precision
 from hhmm._sequences import read
+from hhmm._sequences.groups import find_groups, find_levels, read_labels
 from hhmm._types import Params, Priors
 from hhmm._validation import check_flag, to_float
 
@@ -116,6 +127,16 @@ class EfficientHHMM(
         Prior standard deviation of the entries of `emission_biases_`.
     emission_interactions_sigma : float or "auto", default=0.0
         Prior standard deviation of the entries of `emission_interactions_`.
+    group_emissions_sigma : float or "auto", default="auto"
+        Prior standard deviation of `group_emissions_`: how much the use of syllables differs
+        between groups, whatever the state. This and the next two are not used in a fit without
+        groups.
+    group_states_sigma : float or "auto", default=0.0
+        Prior standard deviation of `group_states_`: how much what a state is differs between
+        groups.
+    group_transitions_sigma : float or "auto", default="auto"
+        Prior standard deviation of `group_transitions_`: how much the durations of states, and
+        which follows which, differ between groups.
     self_transitions : bool or "auto", default="auto"
         Whether a syllable that follows itself is an emission (True), or held (False). "auto" takes
         False where syllables are held for 3 timesteps or longer on average, and where no syllable
@@ -338,6 +359,9 @@ class EfficientHHMM(
         "emission_usage_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "emission_base_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "emission_biases_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "group_emissions_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "group_states_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "group_transitions_sigma": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "emission_interactions_sigma": [
             Interval(Real, 0, None, closed="left"),
             StrOptions({"auto"}),
@@ -381,6 +405,9 @@ class EfficientHHMM(
         emission_base_sigma: float | Literal["auto"] = "auto",
         emission_biases_sigma: float | Literal["auto"] = "auto",
         emission_interactions_sigma: float | Literal["auto"] = 0.0,
+        group_emissions_sigma: float | Literal["auto"] = "auto",
+        group_states_sigma: float | Literal["auto"] = 0.0,
+        group_transitions_sigma: float | Literal["auto"] = "auto",
         self_transitions: bool | Literal["auto"] = "auto",
         trans_beta: float | Literal["auto"] = 1.0,
         trans_kappa: float | Literal["auto"] = 100.0,
@@ -405,6 +432,9 @@ class EfficientHHMM(
         self.emission_base_sigma = emission_base_sigma
         self.emission_biases_sigma = emission_biases_sigma
         self.emission_interactions_sigma = emission_interactions_sigma
+        self.group_emissions_sigma = group_emissions_sigma
+        self.group_states_sigma = group_states_sigma
+        self.group_transitions_sigma = group_transitions_sigma
         self.self_transitions = self_transitions
         self.trans_beta = trans_beta
         self.trans_kappa = trans_kappa
@@ -429,6 +459,7 @@ class EfficientHHMM(
         X: ArrayLike,
         y: Any = None,
         *,
+        groups: ArrayLike | None = None,
         mask: ArrayLike | None = None,
         checkpoint: str | PathLike | None = None,
         checkpoint_every: int = 10,
@@ -441,6 +472,9 @@ class EfficientHHMM(
             Syllables; negative or NaN where missing.
         y : ignored
             Present for scikit-learn's conventions.
+        groups : array-like of shape (n_sequences,) or data frame, optional
+            The group of each sequence, for example the animal. A data frame has a column for each
+            factor, for example animal and condition. See `hhmm.guide.groups`.
         mask : array-like of bool of shape (n_sequences, n_timesteps), optional
             False marks a missing timestep. For 2-D X only.
         checkpoint : str or path-like, optional
@@ -508,7 +542,13 @@ class EfficientHHMM(
             check_scalar(checkpoint_every, "checkpoint_every", Integral, min_val=1)
         with _validation.unchanged_on_error(self):
             messages = self._fit(
-                X, y, mask, checkpoint, checkpoint_every, callers_settings=current_settings()
+                X,
+                y,
+                groups,
+                mask,
+                checkpoint,
+                checkpoint_every,
+                callers_settings=current_settings(),
             )
         for warning in messages:
             warnings.warn(warning, stacklevel=3)
@@ -516,7 +556,7 @@ class EfficientHHMM(
 
     @with_callbacks
     @double_precision
-    def _fit(self, X, y, mask, path, checkpoint_every, *, callers_settings):
+    def _fit(self, X, y, groups, mask, path, checkpoint_every, *, callers_settings):
         """Fit; return warnings. `y` and the caller's settings are for callbacks alone."""
         if self.emission_sampler == "hmc" and self.emission_solver != "newton":
             raise ValueError(
@@ -524,6 +564,10 @@ class EfficientHHMM(
                 f"emission_solver='newton', got {self.emission_solver!r}"
             )
         checked = read.check_sequences(self, X, mask=mask, reset=True)
+        grouped = _Grouped({}, (), None)
+        if groups is not None:
+            labels = read_labels(groups, len(checked.sequences))
+            grouped = _group(labels, find_levels(labels))
         n_syllables, empty = read.check_fit_data(checked, self.n_syllables, self.n_states)
         self_transitions = read.resolve_self_transitions(self.self_transitions, checked.sequences)
         for message in read.describe_doubtful_data(
@@ -534,7 +578,8 @@ class EfficientHHMM(
             self_transitions=self_transitions,
         ):
             warnings.warn(message, read.DoubtfulDataWarning, stacklevel=_CALLER_OF_FIT)
-        terms, options = self._terms(n_syllables, self_transitions), self._options()
+        terms = self._terms(n_syllables, self_transitions, grouped.factors)
+        options = self._options(len(grouped.factors))
         memory.check_fits(estimate_memory(checked, options, terms))
         init = self._checked_init(checked, n_syllables)
         rng = check_random_state(self.random_state)
@@ -555,34 +600,66 @@ class EfficientHHMM(
                 fitted_attributes=lambda chain: (
                     _params_of(chain)
                     | {"n_syllables_": n_syllables, "self_transitions_": self_transitions}
-                    | {"sigmas_": _floats(chain.priors._asdict())}
+                    | {"sigmas_": _floats(named_scales(chain.priors))}
                 ),
             )
-            fitted = fit(checked, terms, init, rng, options, checkpoint, tasks, checkpoint_every)
+            fitted = fit(
+                checked,
+                terms,
+                init,
+                rng,
+                options,
+                checkpoint,
+                tasks,
+                checkpoint_every,
+                grouped.of_sequences,
+            )
         for name in _OF_SOME_FITS:
             vars(self).pop(name, None)
         vars(self).update(fitted.attributes)
+        self.group_labels_ = grouped.levels
+        self.sigmas_ = _by_factor(self.sigmas_, grouped.levels)
+        if "posterior_" in fitted.attributes:
+            named = _by_factor(self.posterior_.sigmas, grouped.levels)
+            self.posterior_ = self.posterior_._replace(sigmas=named)
         tasks.end({})
         return fitted.warnings
 
-    def fit_predict(self, X: ArrayLike, y: Any = None, *, mask: ArrayLike | None = None) -> Arrays:
+    def fit_predict(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        *,
+        groups: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> Arrays:
         """Fit the model and return the most probable states: ``fit(X).predict(X)``."""
-        return self.fit(X, y, mask=mask).predict(X, mask=mask)
+        return self.fit(X, y, groups=groups, mask=mask).predict(X, groups=groups, mask=mask)
 
     def fit_transform(
-        self, X: ArrayLike, y: Any = None, *, mask: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        *,
+        groups: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
     ) -> np.ndarray:
         """Fit the model and return the time spent in each state: ``fit(X).transform(X)``."""
-        return self.fit(X, y, mask=mask).transform(X, mask=mask)
+        return self.fit(X, y, groups=groups, mask=mask).transform(X, groups=groups, mask=mask)
 
     @double_precision
-    def predict(self, X: ArrayLike, *, mask: ArrayLike | None = None) -> Arrays:
+    def predict(
+        self, X: ArrayLike, *, groups: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> Arrays:
         """Predict the most probable path of states of each sequence (Viterbi).
 
         Parameters
         ----------
         X : array-like of int of shape (n_sequences, n_timesteps), or list of 1-D arrays
             Syllables; negative or NaN where missing.
+        groups : array-like of shape (n_sequences,) or data frame, optional
+            The group of each sequence, as in `fit`. A group that the fit did not have, or None,
+            has effect 0.
         mask : array-like of bool of shape (n_sequences, n_timesteps), optional
             False marks a missing timestep. For 2-D X only.
 
@@ -597,16 +674,18 @@ class EfficientHHMM(
             If X is several sequences of one timestep each, as a column of shape (n_timesteps, 1)
             is. The other methods that take X warn too.
         """
-        params, prepared, checked = self._prepare(X, mask)
+        params, prepared, checked = self._prepare(X, mask, groups)
         return prepared.unpack(decode.viterbi(params, prepared), checked.layout, fill=-1)
 
     @double_precision
-    def decode(self, X: ArrayLike, *, mask: ArrayLike | None = None) -> tuple[Arrays, np.ndarray]:
+    def decode(
+        self, X: ArrayLike, *, groups: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> tuple[Arrays, np.ndarray]:
         """Find the most probable path of states, and its log joint probability with the syllables.
 
         Parameters
         ----------
-        X, mask
+        X, groups, mask
             As for `predict`.
 
         Returns
@@ -617,20 +696,25 @@ class EfficientHHMM(
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
             As `predict` returns them.
         """
-        params, prepared, checked = self._prepare(X, mask)
+        params, prepared, checked = self._prepare(X, mask, groups)
         states = decode.viterbi(params, prepared)
         log_probs = decode.log_joint_probs(params, prepared, states)
         return prepared.sum_timesteps(log_probs), prepared.unpack(states, checked.layout, fill=-1)
 
     @double_precision
     def predict_proba(
-        self, X: ArrayLike, *, mask: ArrayLike | None = None, average: bool = False
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        average: bool = False,
     ) -> Arrays:
         """Predict the probability of each state given the whole sequence (smoothing).
 
         Parameters
         ----------
-        X, mask
+        X, groups, mask
             As for `predict`.
         average : bool, default=False
             Whether to average over the draws in `posterior_`, which takes the uncertainty of
@@ -652,7 +736,7 @@ class EfficientHHMM(
         """
         check_flag(average, "average")
         draws_ = self._draws() if average else None
-        params, prepared, checked = self._prepare(X, mask)
+        params, prepared, checked = self._prepare(X, mask, groups)
         if draws_ is None:
             parts = decode.smooth(params, prepared)
         else:
@@ -666,12 +750,14 @@ class EfficientHHMM(
         return _checked_probabilities(parts, prepared, checked)
 
     @double_precision
-    def filter_proba(self, X: ArrayLike, *, mask: ArrayLike | None = None) -> Arrays:
+    def filter_proba(
+        self, X: ArrayLike, *, groups: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> Arrays:
         """Predict the probability of each state given the sequence so far, for online use.
 
         Parameters
         ----------
-        X, mask
+        X, groups, mask
             As for `predict`.
 
         Returns
@@ -679,18 +765,23 @@ class EfficientHHMM(
         probabilities : ndarray or list of ndarrays, float32
             p(z[t] | x[1], ..., x[t]), in the form of `predict_proba`.
         """
-        params, prepared, checked = self._prepare(X, mask)
+        params, prepared, checked = self._prepare(X, mask, groups)
         return _checked_probabilities(decode.forward_filter(params, prepared), prepared, checked)
 
     @double_precision
     def sample_states(
-        self, X: ArrayLike, *, mask: ArrayLike | None = None, random_state: RandomState = None
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        random_state: RandomState = None,
     ) -> Arrays:
         """Draw the states once from their posterior given the syllables.
 
         Parameters
         ----------
-        X, mask
+        X, groups, mask
             As for `predict`.
         random_state : int, RandomState or None, default=None
             Seed of the draw.
@@ -700,19 +791,24 @@ class EfficientHHMM(
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
             In the form of X; -1 on padding.
         """
-        params, prepared, checked = self._prepare(X, mask)
+        params, prepared, checked = self._prepare(X, mask, groups)
         states = decode.sample(key_from_random_state(random_state), params, prepared)
         return prepared.unpack(states, checked.layout, fill=-1)
 
     @double_precision
     def score_samples(
-        self, X: ArrayLike, *, mask: ArrayLike | None = None, average: bool = False
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        average: bool = False,
     ) -> np.ndarray:
         """Score each sequence by its log-likelihood, hidden states summed out.
 
         Parameters
         ----------
-        X, mask
+        X, groups, mask
             As for `predict`.
         average : bool, default=False
             Whether to return the log of the mean likelihood over the draws in `posterior_`
@@ -731,11 +827,11 @@ class EfficientHHMM(
         """
         check_flag(average, "average")
         if not average:
-            params, prepared, _ = self._prepare(X, mask, every_timestep=False)
+            params, prepared, _ = self._prepare(X, mask, groups, every_timestep=False)
             return self._log_likelihoods(params, prepared)
         self._check_draws("average=True")
         chains = np.flatnonzero(self.chain_weights_)
-        by_draw = self._score_draws(X, mask, draws.flat(self.posterior_, chains))
+        by_draw = self._score_draws(X, mask, groups, draws.flat(self.posterior_, chains))
         by_draw = by_draw.reshape(len(chains), -1, by_draw.shape[1])
         weights = self.chain_weights_[chains, None, None] / by_draw.shape[1]
         return logsumexp(by_draw, axis=(0, 1), b=weights)
@@ -746,6 +842,7 @@ class EfficientHHMM(
         X: ArrayLike,
         y: Any = None,
         *,
+        groups: ArrayLike | None = None,
         mask: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> float:
@@ -757,7 +854,7 @@ class EfficientHHMM(
 
         Parameters
         ----------
-        X, mask
+        X, groups, mask
             As for `predict`.
         y : ignored
             Present for scikit-learn's conventions.
@@ -776,7 +873,7 @@ class EfficientHHMM(
             If no sequence of positive weight has an observed transition.
         """
         del y
-        params, prepared, checked = self._prepare(X, mask, every_timestep=False)
+        params, prepared, checked = self._prepare(X, mask, groups, every_timestep=False)
         n_observed = read.count_transitions(
             checked.sequences, self_transitions=prepared.terms.self_transitions
         )
@@ -793,12 +890,14 @@ class EfficientHHMM(
         return float(weight @ self._log_likelihoods(params, prepared) / n_transitions)
 
     @double_precision
-    def log_joint(self, X: ArrayLike, *, mask: ArrayLike | None = None) -> float:
+    def log_joint(
+        self, X: ArrayLike, *, groups: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> float:
         """Compute the log joint density of data and parameters, as `log_joint_` records a sweep.
 
         Parameters
         ----------
-        X, mask
+        X, groups, mask
             As for `predict`.
 
         Returns
@@ -806,23 +905,29 @@ class EfficientHHMM(
         log_joint : float
             log p(X | parameters) + log p(parameters), nats.
         """
-        log_likelihood = self.score_samples(X, mask=mask).sum()
-        priors = self._priors(self.sigmas_)
-        params = self._params()
-        terms = self._terms(self.n_syllables_, self.self_transitions_)
+        log_likelihood = self.score_samples(X, groups=groups, mask=mask).sum()
+        params, levels = self._params(), getattr(self, "group_labels_", {})
+        scales = self.sigmas_
+        for i, name in enumerate(levels):
+            scales = {key.replace(f"[{name}]", f"[{i}]"): value for key, value in scales.items()}
+        priors = with_named_scales(self._priors(self.sigmas_, len(levels)), scales)
+        factors = tuple(Factor(len(known), (-1,)) for known in levels.values())
+        terms = self._terms(self.n_syllables_, self.self_transitions_, factors)
         terms = terms._replace(n_states=len(self.trans_probs_))
         # of from_params, terms that were not given are left out
-        present = (term.name for term in terms.present if getattr(priors, term.sigma) > 0)
-        terms = terms._replace(names=tuple(present))
+        present = (term.name for term in terms.present if scale_of(priors, term) > 0)
+        terms = terms._replace(names=tuple(dict.fromkeys(present)))
         log_prior = decode.params_log_prior(with_zeros(params), priors, terms=terms)
         return float(log_likelihood + log_prior)
 
-    def transform(self, X: ArrayLike, *, mask: ArrayLike | None = None) -> np.ndarray:
+    def transform(
+        self, X: ArrayLike, *, groups: ArrayLike | None = None, mask: ArrayLike | None = None
+    ) -> np.ndarray:
         """Return the fraction of time that each sequence spends in each state, by `predict`.
 
         Parameters
         ----------
-        X, mask
+        X, groups, mask
             As for `predict`.
 
         Returns
@@ -830,7 +935,7 @@ class EfficientHHMM(
         usage : ndarray of shape (n_sequences, n_states)
             Rows sum to 1; NaN for a sequence without an observed timestep.
         """
-        states = self.predict(X, mask=mask)
+        states = self.predict(X, groups=groups, mask=mask)
         n_states = self._n_features_out
         counts = np.stack([np.bincount(row[row >= 0], minlength=n_states) for row in states])
         totals = counts.sum(axis=1, keepdims=True)
@@ -891,14 +996,20 @@ class EfficientHHMM(
         )
         return np.asarray(syllables).T.copy(), np.asarray(states).T.copy()
 
-    def to_arviz(self, X: ArrayLike | None = None, *, mask: ArrayLike | None = None) -> Any:
+    def to_arviz(
+        self,
+        X: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> Any:
         """Convert the kept draws to an object of ArviZ, for its diagnostics, plots and comparisons.
 
         Parameters
         ----------
         X : array-like or list of 1-D arrays, optional
             Sequences to compute log-likelihoods of, as for `predict`; for example those of the fit.
-        mask : array-like of bool, optional
+        groups, mask
             As for `predict`.
 
         Returns
@@ -933,7 +1044,7 @@ class EfficientHHMM(
         log_likelihood = None
         if X is not None:
             n_chains, n_draws = self.posterior_.log_joint.shape
-            flat = self._score_draws(X, mask, draws.flat(self.posterior_))
+            flat = self._score_draws(X, mask, groups, draws.flat(self.posterior_))
             log_likelihood = flat.reshape(n_chains, n_draws, -1)
         return arviz.convert(
             self.posterior_,
@@ -1012,7 +1123,7 @@ class EfficientHHMM(
             setattr(model, f"{name}_", values)
         model.n_syllables_ = terms.n_syllables
         spread = {term.sigma: _spread(getattr(params, term.parameter)) for term in ALL_TERMS}
-        scales = model._priors(FIRST_GUESS | spread)._asdict()
+        scales = named_scales(model._priors(FIRST_GUESS | spread))
         scales |= {name: value for name, value in spread.items() if value and not scales[name]}
         model.sigmas_ = _floats(scales)
         return model
@@ -1078,7 +1189,8 @@ class EfficientHHMM(
 
     def _params(self):
         values = {
-            name: np.asarray(getattr(self, f"{name}_"), np.float64) for name in Params._fields
+            name: jax.tree.map(np.float64, getattr(self, f"{name}_", None))
+            for name in Params._fields
         }
         absent = [term for term in _OPTIONAL_TERMS if not values[term.parameter].any()]
         return Params(**values | {term.parameter: None for term in absent})
@@ -1102,9 +1214,9 @@ class EfficientHHMM(
             )
 
     @double_precision
-    def _score_draws(self, X, mask, draws):
+    def _score_draws(self, X, mask, groups, draws):
         """Return log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
-        _, prepared, _ = self._prepare(X, mask, every_timestep=False)
+        _, prepared, _ = self._prepare(X, mask, groups, every_timestep=False)
         return np.array([self._log_likelihoods(params, prepared) for params in draws])
 
     @staticmethod
@@ -1132,7 +1244,7 @@ class EfficientHHMM(
             )
         return self._holding_times
 
-    def _options(self):
+    def _options(self, n_factors):
         """Return `Options` of a fit."""
         is_sampler, max_iter = self.algorithm == "gibbs", int(self.emission_gd_iters)
         if self.emission_solver == "newton":
@@ -1149,38 +1261,48 @@ class EfficientHHMM(
             solver=solver,
             sampler=sampler if self.emission_sampler == "auto" else self.emission_sampler,
             message_passing=self.message_passing,
-            priors=self._priors(),
-            learnt=self._learnt(),
+            priors=self._priors(n_factors=n_factors),
+            learnt=self._learnt(n_factors),
             is_blind=isinstance(self.init, str) and self.init in ("prior", "random"),
             verbose=self.verbose,
         )
 
-    def _learnt(self):
+    def _learnt(self, n_factors):
         """Return names of the scales and concentrations that are learnt."""
-        return tuple(name for name in Priors._fields if isinstance(getattr(self, name), str))
-
-    def _terms(self, n_syllables, self_transitions):
-        """Return the terms of the emissions: those whose scale is not 0."""
-        names = tuple(
-            term.name
-            for term in ALL_TERMS
-            if isinstance(getattr(self, term.sigma), str) or getattr(self, term.sigma) > 0
+        return tuple(
+            name
+            for name in Priors._fields
+            if isinstance(getattr(self, name), str) and (n_factors or not name.startswith("group"))
         )
+
+    def _has(self, sigma):
+        """Return whether a term of this scale is part of the model."""
+        return isinstance(getattr(self, sigma), str) or getattr(self, sigma) > 0
+
+    def _terms(self, n_syllables, self_transitions, factors=()):
+        """Return the terms of the emissions: those whose scale is not 0."""
+        names = tuple(term.name for term in ALL_TERMS if self._has(term.sigma))
+        of_groups = tuple(t.name for t in GROUP_TERMS[:2] if factors and self._has(t.sigma))
+        trans_by_group = bool(factors) and self._has("group_transitions_sigma")
         if not names:
             raise ValueError(
                 f"all of {', '.join(term.sigma for term in ALL_TERMS)} are 0, which leaves no "
                 "emission parameter. At least one must be positive or 'auto'"
             )
-        return Terms(int(self.n_states), n_syllables, names, self_transitions)
+        names = names + of_groups
+        n_states = int(self.n_states)
+        return Terms(n_states, n_syllables, names, self_transitions, factors, trans_by_group)
 
-    def _priors(self, learnt=FIRST_GUESS):
+    def _priors(self, learnt=FIRST_GUESS, n_factors=0):
         """Return the priors that the algorithm uses, with values of what is learnt."""
 
         def value(name):
             given = getattr(self, name)
-            return learnt[name] if isinstance(given, str) else to_float(given, name)
+            guess = learnt.get(name, FIRST_GUESS[name]) if isinstance(given, str) else given
+            scale = np.float64(to_float(guess, name))
+            return (scale,) * n_factors if name.startswith("group") else scale
 
-        priors = Priors(*(np.float64(value(name)) for name in Priors._fields))
+        priors = Priors(*map(value, Priors._fields))
         return priors if self.algorithm == "gibbs" else with_a_mode(priors)
 
     def _checked_init(self, checked, n_syllables):
@@ -1200,10 +1322,11 @@ class EfficientHHMM(
             init = read.check_states(init, checked.layout, lengths, n_states, name="init")
         return init
 
-    def _prepare(self, X, mask, *, every_timestep=True):
+    def _prepare(self, X, mask, groups=None, *, every_timestep=True):
         """Check X and lay it out for a fitted model: params, prepared, checked."""
         check_is_fitted(self)
         checked = read.check_sequences(self, X, mask=mask, reset=False)
+        grouped = self._find_groups(groups, len(checked.sequences))
         read.warn_of_column(checked, stacklevel=5)
         mean_run = getattr(self, "_mean_run", None)
         read.warn_of_other_runs(checked, mean_run, self.self_transitions_, stacklevel=5)
@@ -1214,11 +1337,49 @@ class EfficientHHMM(
         )
         prepared = prepare(
             checked.sequences,
-            terms_of(params, self_transitions=self.self_transitions_),
+            terms_of(params, self_transitions=self.self_transitions_, factors=grouped.factors),
             self.message_passing,
             every_timestep=every_timestep,
+            groups=grouped.of_sequences,
         )
         return params, prepared, checked
+
+    def _find_groups(self, groups, n_sequences):
+        """Return the `_Grouped` of new sequences; without groups, all effects are 0."""
+        if groups is None:
+            return _Grouped({}, (), None)
+        labels = read_labels(groups, n_sequences)
+        levels = getattr(self, "group_labels_", {})
+        if not levels:
+            raise ValueError(
+                "groups were given, but the model was fitted without groups. Leave them out, or "
+                "fit with groups."
+            )
+        return _group(labels, levels)
+
+
+class _Grouped(NamedTuple):
+    """Sequences by group."""
+
+    levels: dict  # the labels of each factor
+    factors: tuple  # of Factor
+    of_sequences: np.ndarray | None  # (n_sequences,) the group of each
+
+
+def _group(labels, levels):
+    groups, of_groups = find_groups(labels, levels)
+    factors = tuple(
+        Factor(len(known), tuple(int(i) for i in column))
+        for known, column in zip(levels.values(), of_groups.T, strict=True)
+    )
+    return _Grouped(levels, factors, groups.of_sequences)
+
+
+def _by_factor(scales, levels):
+    """Name scales after factors, where several factors number them."""
+    for i, name in enumerate(levels):
+        scales = {key.replace(f"[{i}]", f"[{name}]"): value for key, value in scales.items()}
+    return scales
 
 
 def _floats(values):

@@ -282,8 +282,8 @@ def test_runs_of_a_billion_timesteps():
     starts = np.zeros((n, n), bool)
     starts[0] = True
     pairs = np.where(starts, 4, 0).astype(np.int32)
-    cell_counts = np.zeros((3, n_powers))
-    cell_counts[0, -1] = n**2
+    cell_counts = np.zeros((1, 3, n_powers))
+    cell_counts[0, 0, -1] = n**2
     runs = PackedRuns(
         pairs=pairs,
         cells=cells,
@@ -293,6 +293,7 @@ def test_runs_of_a_billion_timesteps():
         pair_counts=np.array([n**2 * n_powers - n, 0, 0, 0, n], float),
         cell_counts=cell_counts,
         first_lane=np.uint32(0),
+        groups=np.zeros(n, np.int32),
     )
 
     @jax.jit

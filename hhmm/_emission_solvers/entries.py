@@ -27,6 +27,7 @@ import numpy as np
 from jax import lax
 
 from hhmm._emission_solvers import slices
+from hhmm._model.terms import scale_of
 
 # prior standard deviation above which a prior counts as wide
 WIDE = 3.0
@@ -38,6 +39,8 @@ LARGEST_ODDS = 1e5
 
 def draw_entries(key, terms, counts, priors, point):
     """Draw all entries of the terms with a wide prior, each given all others.
+
+    Those of groups are not drawn: they are effects, whose scales are small.
 
     Parameters
     ----------
@@ -54,12 +57,12 @@ def draw_entries(key, terms, counts, priors, point):
     moves = [
         (number, state)
         for number, term in enumerate(terms.present)
-        if terms.n_dimensions(term) > 0
+        if terms.n_dimensions(term) > 0 and term.factor is None
         for state in range(terms.n_states if term.by_state else 1)
     ]
     if not moves:
         return point
-    sigmas = jnp.stack([getattr(priors, term.sigma) for term in terms.present])
+    sigmas = jnp.stack([scale_of(priors, term) for term in terms.present])
 
     def move(point, key_and_move):
         key, number, state = key_and_move
@@ -80,7 +83,8 @@ def _move_entries(key, number, state, terms, counts, sigma, point):
     n_states, n_syllables = terms.n_states, terms.n_syllables
     by_state = jnp.array([term.by_state for term in terms.present])[number]
     by_from = jnp.array([term.by_from for term in terms.present])[number]
-    direction = jnp.where(by_state, (jnp.arange(n_states) == state) - 1 / n_states, 1.0)
+    of_state = jnp.where(by_state, (jnp.arange(n_states) == state) - 1 / n_states, 1.0)
+    direction = jnp.tile(of_state, terms.n_groups)
     share = jnp.where(by_state, 1 - 1 / n_states, 1.0)
     squared_length = share * (1 - 1 / n_syllables)
     entries = _rows_of(terms, point, number, state)
@@ -107,7 +111,7 @@ def _move_entries(key, number, state, terms, counts, sigma, point):
         return (before, moved + delta), delta
 
     logits = terms.joint_logits(point)
-    nothing = jnp.full((n_states, n_syllables, 1), -jnp.inf)
+    nothing = jnp.full((terms.n_contexts, n_syllables, 1), -jnp.inf)
     behind = lax.cumlogsumexp(logits, axis=2, reverse=True)[..., 1:]
     behind = jnp.concatenate([behind, nothing], axis=2)
     columns = (
@@ -120,9 +124,12 @@ def _move_entries(key, number, state, terms, counts, sigma, point):
     _, deltas = lax.scan(draw_column, (nothing[..., 0], jnp.zeros(n_syllables)), columns)
     change = []
     for i, term in enumerate(terms.present):
+        if term.factor is not None:
+            change.append(jnp.zeros((terms.n_rows(term), n_syllables)))
+            continue
         rows = deltas.T if term.by_from else deltas.T[:1]
         if term.by_state:
-            rows = (direction[:, None, None] * rows).reshape(-1, n_syllables)
+            rows = (of_state[:, None, None] * rows).reshape(-1, n_syllables)
         change.append(jnp.where(number == i, rows, 0.0))
     return terms.project(point + jnp.concatenate(change))
 
@@ -131,6 +138,8 @@ def _rows_of(terms, point, number, state):
     """Return the rows of a term, and of a state, as an array (S, S); centred along states."""
     found = jnp.zeros((terms.n_syllables, terms.n_syllables))
     for i, (term, rows) in enumerate(terms.split(point)):
+        if term.factor is not None:
+            continue
         if term.by_state:
             rows = rows.reshape(terms.n_states, -1, terms.n_syllables)
             rows = jnp.take(rows, state, axis=0) - rows.mean(axis=0)

@@ -73,9 +73,9 @@ from hhmm._emission_solvers.objective import (
     curvature,
     evaluate,
     hessian_product,
-    prior_precision,
     syllable_probs,
 )
+from hhmm._model.terms import scale_of
 from hhmm._runtime.keys import uniforms
 
 QUARTER_TURN = np.pi / 2
@@ -139,7 +139,7 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     as the mode.
     """
     key_velocity, key_uniforms, key_entries = jax.random.split(key, 3)
-    is_wide = jnp.any(prior_precision(terms, priors) < WIDE**-2)
+    is_wide = _is_wide(terms, priors)
     added = jnp.where(is_wide, _pseudo_counts(counts.departures), 0.0)
     smoothed = counts._replace(departures=counts.departures + terms.n_syllables * added)
     to_metric = functools.partial(_metric, added=added, is_wide=is_wide)
@@ -199,8 +199,15 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     return Draw(terms.unstack(point), solution, acceptance, diverging, tuning)
 
 
+def _is_wide(terms, priors):
+    """Return whether the prior of a term other than of groups is wide; a flat one is not, ()."""
+    scales = [scale_of(priors, term) for term in terms.present if term.factor is None]
+    scales = jnp.stack(scales) if scales else jnp.zeros(1)
+    return jnp.any((scales > WIDE) & jnp.isfinite(scales))
+
+
 def _pseudo_counts(departures):
-    """Return what is added to the count of each transition from i in state k, (K, S).
+    """Return what is added to the count of each transition from i in context c, (C, S).
 
     Next to nothing where syllable i is not met in state k: what keeps states apart there, the base
     and the biases undo, and only their priors bound it.

@@ -2,9 +2,9 @@
 
 The approximation is Normal(mode, H^-1), H the Hessian of the negative log
 posterior at the mode. A vector eta ~ Normal(0, H) is the sum of independent
-parts: for every state k and syllable i, with g standard normal,
+parts: for every context c and syllable i, with g standard normal,
 
-    sqrt(N[k, i]) (sqrt(P) * g - P (sqrt(P) . g))    ~ Normal(0, N (diag P - P P'))
+    sqrt(N[c, i]) (sqrt(P) * g - P (sqrt(P) . g))    ~ Normal(0, N (diag P - P P'))
 
 added to the rows of the terms that this cell counts in (row i of the base, row k of the
 biases), and for the prior a standard normal over sigma. Then x with ``H x = eta`` is a
@@ -52,7 +52,7 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
 
 def draw_with_hessian_covariance(key, terms, counts, hessian):
     """Draw a centred eta ~ Normal(0, H), (n_rows, S)."""
-    n_blocks = terms.n_states * terms.n_syllables
+    n_blocks = terms.n_contexts * terms.n_syllables
     n_rows = len(hessian.precision)
     # one call makes all the noise: of the multinomial parts, then of the prior
     noise = normals(key, (n_blocks + n_rows, terms.n_syllables))

@@ -34,14 +34,16 @@ from jax import lax
 from jax.scipy.special import gammaln
 
 from hhmm._emission_solvers import slices
+from hhmm._model.joint import trans_log_prior
 from hhmm._model.simplex import center
-from hhmm._model.terms import ALL_TERMS
+from hhmm._model.terms import ALL_TERMS, GROUP_TERMS, scale_of, with_scale
 from hhmm._model.transitions import log_gamma_draw
 from hhmm._runtime.keys import normals, uniforms
 
 # scale s of the half-Cauchy prior of each thing that may be learnt
 PRIOR_SCALE = {
     **{term.sigma: 2.0 for term in ALL_TERMS},
+    **{term.sigma: 1.0 for term in GROUP_TERMS},
     "trans_beta": 1.0,
     "trans_kappa": 100.0,
 }
@@ -51,6 +53,7 @@ FIRST_GUESS = {
     "emission_biases_sigma": 2.0,
     "emission_usage_sigma": 2.0,
     "emission_interactions_sigma": 2.0,
+    **{term.sigma: 0.5 for term in GROUP_TERMS},
     "trans_beta": 1.0,
     "trans_kappa": 100.0,
 }
@@ -109,14 +112,14 @@ def draw_scales(key, terms, counts, point, priors, learnt):
         point,
         (
             keys[: len(drawn)],
-            jnp.stack([getattr(priors, term.sigma) for term in drawn]),
+            jnp.stack([scale_of(priors, term) for term in drawn]),
             term_of_row == numbers[:, None],
             np.array([float(terms.n_dimensions(term)) for term in drawn]),
             np.array([PRIOR_SCALE[term.sigma] for term in drawn]),
         ),
     )
-    names = [term.sigma for term in drawn]
-    priors = priors._replace(**dict(zip(names, sigmas, strict=True)))
+    for term, sigma in zip(drawn, sigmas, strict=True):
+        priors = with_scale(priors, term, sigma)
     for key_pair, (coarse, fine) in zip(keys[len(drawn) :], pairs, strict=True):
         point, priors = _divide(key_pair, terms, point, priors, coarse, fine)
     return point, priors
@@ -216,15 +219,18 @@ def _draw_factor(key, terms, counts, point, only, sigma, prior_scale):
     return jnp.where(accepted, jnp.exp(new), 1.0)
 
 
-def draw_concentrations(key, counts, priors, learnt):
+def draw_concentrations(key, counts, priors, learnt, trans_probs=None):
     """Draw beta and kappa, given counts of state transitions (n_states, n_states), A summed out.
 
     Parameters
     ----------
     key : JAX key
-    counts : (n_states, n_states)
+    counts : (n_states, n_states) or None
+        None draws them given A.
     priors : Priors
     learnt : tuple of str, static
+    trans_probs : (n_states, n_states)
+        A.
 
     Returns
     -------
@@ -238,6 +244,8 @@ def draw_concentrations(key, counts, priors, learnt):
         def log_density(log_value, name=name, priors=priors):
             at = priors._replace(**{name: jnp.exp(log_value)})
             log_prior, *_ = _log_half_cauchy(log_value, PRIOR_SCALE[name])
+            if counts is None:
+                return trans_log_prior(trans_probs, at) + log_prior
             return log_prob_of_counts(counts, at.trans_beta, at.trans_kappa) + log_prior
 
         start = jnp.log(jnp.clip(getattr(priors, name), *BOUNDS_OF_CONCENTRATIONS))[None]
@@ -285,7 +293,8 @@ def estimate_scales(terms, mode, spread, priors, learnt):
         if term.sigma not in learnt:
             continue
         mean_square = (jnp.sum(rows**2) + jnp.sum(around**2)) / max(terms.n_dimensions(term), 1)
-        priors = _moved(priors, term.sigma, jnp.clip(jnp.sqrt(mean_square), *BOUNDS))
+        sigma = _settled(scale_of(priors, term), jnp.clip(jnp.sqrt(mean_square), *BOUNDS))
+        priors = with_scale(priors, term, sigma)
     return priors
 
 
@@ -304,14 +313,14 @@ def estimate_concentrations(counts, priors, learnt):
     place = jnp.unravel_index(jnp.argmax(log_probs), log_probs.shape)
     for name, grid, i in zip(("trans_beta", "trans_kappa"), (betas, kappas), place, strict=True):
         if name in learnt:
-            priors = _moved(priors, name, jnp.asarray(grid)[i])
+            value = _settled(getattr(priors, name), jnp.asarray(grid)[i])
+            priors = priors._replace(**{name: value})
     return priors
 
 
-def _moved(priors, name, value):
-    old = getattr(priors, name)
-    is_settled = jnp.abs(value - old) <= SETTLED * old
-    return priors._replace(**{name: jnp.where(is_settled, old, value)})
+def _settled(old, new):
+    """Return the new value of a scale, or the old one where it would hardly change."""
+    return jnp.where(jnp.abs(new - old) <= SETTLED * old, old, new)
 
 
 def _log_half_cauchy(log_value, prior_scale):

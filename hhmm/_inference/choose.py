@@ -75,7 +75,7 @@ def choose(sequences, terms, message_passing):
     )
     if not by_runs:
         return Choice(message_passing, None)
-    n_rows = terms.n_syllables + 1 if terms.self_transitions else 1
+    n_rows = (terms.n_syllables + 1 if terms.self_transitions else 1) * terms.n_groups
     n_powers = choose_n_powers(lengths, n_rows, terms.n_states, len(sequences))
     return Choice("compressed" if message_passing == "compressed" else "parallel_runs", n_powers)
 

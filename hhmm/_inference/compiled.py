@@ -136,7 +136,7 @@ def has_stopped(before, chain, tol, sweep, stages, settings):
     stops = (tol >= 0) & ((gain <= tol) | (gain <= ROUNDING * abs(log_joint)))
     if not settings.learnt:
         return stops
-    scales = zip(before.priors, chain.priors, strict=True)
+    scales = zip(*map(jax.tree.leaves, (before.priors, chain.priors)), strict=True)
     moved = functools.reduce(operator.or_, (old != new for old, new in scales))
     learns_later = (sweep < stages.n_held) & (stages.n_held < chains.FOREVER)
     return stops & ~(moved | learns_later)

@@ -11,8 +11,14 @@ import jax
 import jax.numpy as jnp
 
 from hhmm._messages import BACKENDS
-from hhmm._model.emissions import emission_factors, logits_from_params, syllable_log_probs
+from hhmm._model.emissions import (
+    by_pairs,
+    emission_factors,
+    logits_from_params,
+    syllable_log_probs,
+)
 from hhmm._model.joint import log_prior
+from hhmm._model.transitions import context_trans_probs
 from hhmm._runtime.threads import run_in_threads
 
 
@@ -52,7 +58,7 @@ def log_normalisers(params, prepared):
 def sample(key, params, prepared):
     """Return one draw of the states from their posterior, (n_steps, n_lanes) int32."""
     given = params, tabulate(params, terms=prepared.terms, with_rounding=True)
-    kernel = functools.partial(_sample, key, *given, backend=prepared.backend)
+    kernel = functools.partial(_sample, key, *given, backend=prepared.backend, terms=prepared.terms)
     drawn = run_in_threads(*(functools.partial(kernel, group) for group in prepared.groups))
     return [
         prepared.states_by_timestep(states, logits, params.trans_probs) for states, logits in drawn
@@ -84,7 +90,9 @@ def tabulate(params, *, terms, dtype=jnp.float32, with_rounding=False):
 
 
 def _message(name, params, prepared, *, dtype=jnp.float32):
-    given = tabulate(params, terms=prepared.terms, dtype=dtype), params.trans_probs
+    terms = prepared.terms
+    trans_probs = context_trans_probs(params.trans_probs, params.group_transitions, terms)
+    given = tabulate(params, terms=terms, dtype=dtype), trans_probs
     kernel = functools.partial(_passed, *given, name=name, backend=prepared.backend)
     return run_in_threads(*(functools.partial(kernel, group) for group in prepared.groups))
 
@@ -94,19 +102,21 @@ def _passed(factors, trans_probs, data, *, name, backend):
     return getattr(BACKENDS[backend], name)(factors, trans_probs, data)
 
 
-@functools.partial(jax.jit, static_argnames="backend")
-def _sample(key, params, factors, data, *, backend):
-    states, _, _ = BACKENDS[backend].sample(key, factors, params.trans_probs, data)
+@functools.partial(jax.jit, static_argnames=("backend", "terms"))
+def _sample(key, params, factors, data, *, backend, terms):
+    trans_probs = context_trans_probs(params.trans_probs, params.group_transitions, terms)
+    states, _, _ = BACKENDS[backend].sample(key, factors, trans_probs, data)
     return states, logits_from_params(params)
 
 
 @functools.partial(jax.jit, static_argnames="terms")
 def _log_joint_probs(params, states, data, *, terms):
     sequences = data.timesteps
-    n_states = params.trans_probs.shape[0]
+    n_states = terms.n_states
+    trans_probs = context_trans_probs(params.trans_probs, params.group_transitions, terms)
     # a sequence that goes on in the next lane comes from the end of this one
     previous = jnp.concatenate([jnp.roll(states[-1:], 1, axis=1), states[:-1]])
-    log_trans = jnp.log(params.trans_probs)[previous, states]
+    log_trans = jnp.log(trans_probs)[sequences.groups * n_states + previous, states]
     log_probs = jnp.where(sequences.starts, -jnp.log(float(n_states)), log_trans)
     log_probs = log_probs + _log_emissions(params, terms, sequences, states)
     return jnp.where(sequences.inside, log_probs, 0)
@@ -115,6 +125,6 @@ def _log_joint_probs(params, states, data, *, terms):
 def _log_emissions(params, terms, sequences, states):
     """Return log p(x[t] | x[t-1], z[t]) of given states, (n_steps, n_lanes) float64."""
     log_probs = syllable_log_probs(logits_from_params(params), terms)
-    n_states = log_probs.shape[0]
-    by_pair = jnp.concatenate([log_probs.reshape(n_states, -1), jnp.zeros((n_states, 1))], axis=1)
+    by_pair = by_pairs(log_probs, terms.n_states)
+    by_pair = jnp.concatenate([by_pair, jnp.zeros((terms.n_states, 1))], axis=1)
     return by_pair[states, sequences.pairs]

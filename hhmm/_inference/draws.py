@@ -13,7 +13,7 @@ from scipy.special import logsumexp, softmax
 
 from hhmm._model.emissions import all_params, syllable_log_probs
 from hhmm._model.simplex import helmert_basis
-from hhmm._model.terms import ALL_TERMS
+from hhmm._model.terms import ALL_TERMS, named_scales
 from hhmm._types import Params, Posterior
 
 # of EM for the weights of chains, and the weight below which a chain is left out
@@ -101,18 +101,20 @@ def align(kept, reference, order, terms, *, learnt=()):
     -------
     posterior : Posterior
     """
-    probs = syllable_probs(reference.logits, terms)
+    shared = terms.without_groups
+    probs = syllable_probs(reference.logits, shared)
+    stats = shared_stats(reference.stats, terms.n_states)
 
     def align_chain(kept):
         aligned = []
         for i, trans_probs in enumerate(kept.trans_probs):
             logits = jax.tree.map(lambda part, i=i: part[i], kept.logits)
             matched = match_labels(
-                syllable_probs(logits, terms),
+                syllable_probs(logits, shared),
                 trans_probs,
                 probs,
                 reference.trans_probs,
-                reference.stats,
+                stats,
             )
             aligned.append(permute(all_params(logits, trans_probs), matched[order]))
         return jax.tree.map(lambda *parts: np.stack(parts), *aligned)
@@ -121,8 +123,17 @@ def align(kept, reference, order, terms, *, learnt=()):
     return Posterior(
         **params._asdict(),
         log_joint=np.stack([chain.log_joint for chain in kept]),
-        sigmas={name: np.stack([getattr(chain.priors, name) for chain in kept]) for name in learnt},
+        sigmas=_stacked([named_scales(chain.priors, learnt) for chain in kept]),
     )
+
+
+def _stacked(of_chains):
+    return {name: np.stack([scales[name] for scales in of_chains]) for name in of_chains[0]}
+
+
+def shared_stats(stats, n_states):
+    """Sum `SufficientStats` over groups."""
+    return jax.tree.map(lambda x: x.reshape(-1, n_states, *x.shape[1:]).sum(axis=0), stats)
 
 
 def flat(posterior, chains=slice(None)):
@@ -225,4 +236,9 @@ def permute(params, order):
     return Params(
         trans_probs=np.asarray(params.trans_probs)[order][:, order],
         **{term.parameter: rename(term) for term in ALL_TERMS},
+        group_emissions=params.group_emissions,
+        group_states=jax.tree.map(lambda x: x[:, order], params.group_states),
+        group_transitions=jax.tree.map(
+            lambda x: x[:, order][:, :, order], params.group_transitions
+        ),
     )

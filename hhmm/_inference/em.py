@@ -20,13 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hhmm._emission_solvers import Adam, scales
+from hhmm._emission_solvers import Adam, group_transitions, scales
 from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
 from hhmm._emission_solvers.objective import emission_counts, evaluate
 from hhmm._inference.chain import Algorithm
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
-from hhmm._model.transitions import trans_mode
+from hhmm._model.transitions import context_trans_probs, trans_mode
 from hhmm._runtime.keys import key_from_data
 
 # half the squared Newton decrement, in nats, at which the emission mode counts as found
@@ -70,9 +70,22 @@ def update_params(key_emission, key_trans, chain, phase, *, settings):
         priors = jax.tree.map(
             lambda old, new: jnp.where(phase.holds_scales, old, new), priors, estimated
         )
+    shared = trans_counts.reshape(-1, terms.n_states, terms.n_states).sum(axis=0)
     # before the mode: a probability may be 0 where beta is 1, and not where it is more
-    priors = scales.estimate_concentrations(trans_counts, priors, learnt)
-    trans_probs = trans_mode(trans_counts, priors, chain.trans_probs)
+    priors = scales.estimate_concentrations(shared, priors, learnt)
+    if terms.trans_by_group:
+        trans_probs, effects, priors = group_transitions.mode(
+            trans_counts,
+            priors,
+            chain.trans_probs,
+            start.group_transitions,
+            terms=terms,
+            learnt=learnt,
+            holds_scales=phase.holds_scales,
+        )
+        mode = mode._replace(group_transitions=effects)
+    else:
+        trans_probs = trans_mode(shared, priors, chain.trans_probs)
     return chain._replace(
         logits=mode,
         trans_probs=trans_probs,
@@ -87,8 +100,10 @@ def update_params(key_emission, key_trans, chain, phase, *, settings):
 def update_states(key, logits, trans_probs, sequences, *, settings):
     """Take expected counts given the parameters; return no states, counts, log-likelihood."""
     del key
+    terms = settings.terms
+    trans_probs = context_trans_probs(trans_probs, logits.group_transitions, terms)
     stats, log_likelihood = BACKENDS[settings.backend].expected_counts(
-        emission_factors(logits, settings.terms), trans_probs, sequences
+        emission_factors(logits, terms), trans_probs, sequences
     )
     return (), stats, log_likelihood
 

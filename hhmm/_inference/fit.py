@@ -17,6 +17,7 @@ from hhmm._inference.chains import iterate_chains
 from hhmm._inference.loop import NEVER, ChainEnd, Plan
 from hhmm._inference.prepare import prepare
 from hhmm._model.emissions import all_params, with_zeros
+from hhmm._model.terms import named_scales, with_named_scales
 from hhmm._runtime.interrupts import Interrupts
 from hhmm._runtime.progress import Progress, print_if_verbose
 from hhmm._sequences.read import mean_run_length
@@ -66,7 +67,7 @@ def estimate_memory(checked, options, terms, prepared=None):
     )
 
 
-def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every):
+def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every, groups=None):
     """Fit chains to data.
 
     Parameters
@@ -82,6 +83,8 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every):
         Is given every sweep, where there are callbacks.
     save_every : int
         Sweeps between two writes of the checkpoint.
+    groups : (n_sequences,) int32, default=None
+        The group of each sequence, for terms with factors.
 
     Returns
     -------
@@ -101,6 +104,7 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every):
         options.message_passing,
         every_timestep=False,
         n_at_once=options.n_chains,
+        groups=groups,
     )
     needed = estimate_memory(checked, options, terms, prepared)
     memory.check_fits(needed)
@@ -118,9 +122,11 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every):
         reports_each_sweep=bool(tasks),
         tol=NEVER if is_sampler else options.tol,
     )
-    chain_starts = _make_starts(init, rng, checkpoint, checked.sequences, prepared, plan, options)
+    chain_starts = _make_starts(
+        init, rng, checkpoint, checked.sequences, prepared, plan, options, groups
+    )
     results, was_interrupted = _iterate(chain_starts, plan, options, checkpoint, tasks)
-    fitted = _summarise(results, checked, prepared, options)
+    fitted = _summarise(results, checked, prepared, options, groups)
     if was_interrupted:
         message = convergence.describe_interrupt(
             results, options.n_iter, options.n_chains, has_checkpoint=checkpoint is not None
@@ -129,7 +135,7 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every):
     return fitted
 
 
-def _make_starts(init, rng, checkpoint, sequences, prepared, plan, options):
+def _make_starts(init, rng, checkpoint, sequences, prepared, plan, options, groups):
     """Make the start of each chain: resumed, continued or new."""
     priors, settings, n_chains = options.priors, plan.settings, options.n_chains
     prepared = prepared if options.algorithm == "gibbs" else None  # others draw no states
@@ -147,7 +153,9 @@ def _make_starts(init, rng, checkpoint, sequences, prepared, plan, options):
             rng, init, prepared, priors, n_chains=n_chains, settings=settings
         )
     else:
-        new = starts.new_starts(rng, init, sequences, prepared, priors, plan, n_chains=n_chains)
+        new = starts.new_starts(
+            rng, init, sequences, prepared, priors, plan, n_chains=n_chains, groups=groups
+        )
     if checkpoint is not None:
         checkpoint.started(rng)
     return [old or start for old, start in zip(resumed, new, strict=True)]
@@ -182,7 +190,7 @@ def _iterate(chain_starts, plan, options, checkpoint, tasks):
     return complete if interrupts.noted and complete else begun, interrupts.noted
 
 
-def _summarise(results, checked, prepared, options):
+def _summarise(results, checked, prepared, options, groups):
     """Summarise the results of all chains as fitted attributes."""
     is_sampler, terms = options.algorithm == "gibbs", prepared.terms
     log_joint, log_likelihood = _traces(results, "log_joint"), _traces(results, "log_likelihood")
@@ -209,7 +217,13 @@ def _summarise(results, checked, prepared, options):
         states = [prepared.states_by_timestep(chain.states, chain.logits, chain.trans_probs)]
     else:
         params = all_params(chain.logits, chain.trans_probs)
-        prepared = prepare(checked.sequences, terms, options.message_passing, every_timestep=True)
+        prepared = prepare(
+            checked.sequences,
+            terms,
+            options.message_passing,
+            every_timestep=True,
+            groups=groups,
+        )
         states = decode.viterbi(params, prepared)
     attributes["states_"], usage, order = _ordered_states(states, prepared, checked)
     if is_sampler:
@@ -227,7 +241,7 @@ def _summarise(results, checked, prepared, options):
         attributes["chain_weights_"] = _chain_weights(posterior, compared, prepared)
         means = jax.tree.map(lambda part: part[best_chain].mean(axis=0), posterior)
         params = Params(*(getattr(means, name) for name in Params._fields))
-        priors = options.priors._replace(**means.sigmas)
+        priors = with_named_scales(options.priors, means.sigmas)
         judged = convergence.judge_chains(compared, bool(options.learnt))
         stuck = convergence.judge_acceptance(acceptance)
     else:
@@ -236,9 +250,10 @@ def _summarise(results, checked, prepared, options):
             options.algorithm, best.trace.log_joint, best.stopped, options.tol
         )
     attributes |= {
-        f"{name}_": np.asarray(values) for name, values in with_zeros(params)._asdict().items()
+        f"{name}_": jax.tree.map(np.asarray, values)
+        for name, values in with_zeros(params)._asdict().items()
     }
-    attributes["sigmas_"] = {name: float(value) for name, value in priors._asdict().items()}
+    attributes["sigmas_"] = {name: float(value) for name, value in named_scales(priors).items()}
     attributes["converged_"] = judged.converged and not stuck
     decrement = np.concatenate([result.trace.emission_decrement for result in results])
     solves = convergence.judge_solves(decrement, options.solver)

@@ -7,7 +7,7 @@ A sweep draws, in this order,
    the last draw by Hamiltonian Monte Carlo;
 2. the scales of the emissions that are learnt, see `scales`;
 3. the transitions A given the state transition counts, Dirichlet, exactly, after beta and kappa
-   where these are learnt;
+   where these are learnt; or, where they differ between groups, as the emissions are drawn;
 4. the states given all parameters, by forward filter and backward sampling
    (Scott 2002, Journal of the American Statistical Association 97), whose
    normalisers give log p(x | b, c, A) on the way.
@@ -19,12 +19,12 @@ import functools
 
 import jax
 
-from hhmm._emission_solvers import SAMPLERS, scales
+from hhmm._emission_solvers import SAMPLERS, group_transitions, scales
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference.chain import Algorithm
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
-from hhmm._model.transitions import draw_trans_probs
+from hhmm._model.transitions import context_trans_probs, draw_trans_probs
 
 # Half the squared Newton decrement, in nats, at which the emission mode counts as
 # found: it is then within 0.0014 posterior standard deviations of the true one.
@@ -52,13 +52,34 @@ def update_params(key_emission, key_trans, chain, phase, *, settings):
             lambda: scales.draw_scales(key_scales, terms, counts, point, priors, learnt),
         )
         logits = terms.unstack(point)
-        priors = scales.draw_concentrations(key_concentrations, trans_counts, priors, learnt)
+        counted = trans_counts
+        if terms.trans_by_group:  # A is given, not summed out
+            counted = None
+        priors = scales.draw_concentrations(
+            key_concentrations, counted, priors, learnt, chain.trans_probs
+        )
+    if terms.trans_by_group:
+        trans_probs, effects, priors = group_transitions.draw(
+            key_trans,
+            trans_counts,
+            priors,
+            chain.trans_probs,
+            chain.logits.group_transitions,
+            phase.warming_up,
+            terms=terms,
+            learnt=learnt,
+            holds_scales=phase.holds_scales,
+        )
+        logits = logits._replace(group_transitions=effects)
+    else:
+        shared = trans_counts.reshape(-1, terms.n_states, terms.n_states).sum(axis=0)
+        trans_probs = draw_trans_probs(key_trans, shared, priors)
     solution = drawn.solution
     return chain._replace(
         logits=logits,
-        trans_probs=draw_trans_probs(key_trans, trans_counts, priors),
+        trans_probs=trans_probs,
         priors=priors,
-        mode=solution.mode,
+        mode=solution.mode._replace(group_transitions=logits.group_transitions),
         emission_losses=solution.losses,
         emission_n_iter=solution.n_iter,
         emission_decrement=solution.decrement,
@@ -70,7 +91,9 @@ def update_params(key_emission, key_trans, chain, phase, *, settings):
 
 def update_states(key, logits, trans_probs, sequences, *, settings):
     """Draw the states given the parameters: states, their counts, log-likelihood."""
-    factors = emission_factors(logits, settings.terms)
+    terms = settings.terms
+    factors = emission_factors(logits, terms)
+    trans_probs = context_trans_probs(trans_probs, logits.group_transitions, terms)
     return BACKENDS[settings.backend].sample(key, factors, trans_probs, sequences)
 
 

@@ -33,7 +33,7 @@ from hhmm._emission_solvers.objective import (
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.joint import log_prior
-from hhmm._model.transitions import concentrations
+from hhmm._model.transitions import concentrations, context_trans_probs
 from hhmm._types import Array
 
 # in the logits of transitions that start at zero probability
@@ -60,7 +60,7 @@ def start(chain, terms):
     logits, stats, priors = terms.stack(chain.logits), chain.stats, chain.priors
     counts = emission_counts(terms, stats)
     hessian = curvature(terms, counts, priors, syllable_probs(terms, logits))
-    alpha = concentrations(stats.state_trans_counts, priors)
+    alpha = concentrations(_shared_counts(stats, terms), priors)
     probs = alpha / alpha.sum(axis=1, keepdims=True)
     # a probability of 0 or 1 says nothing of the scale of its logit; nor does that of one state
     trans_variance = alpha.sum(axis=1, keepdims=True) * probs * (1 - probs)
@@ -93,6 +93,11 @@ def step(chain, sequences, *, settings):
     )
 
 
+def _shared_counts(stats, terms):
+    """Sum counts of state transitions over groups, (n_states, n_states)."""
+    return stats.state_trans_counts.reshape(-1, terms.n_states, terms.n_states).sum(axis=0)
+
+
 def _optimizer():
     return optax.lbfgs()
 
@@ -110,12 +115,13 @@ def _loss(scale, sequences, priors, settings):
 
     def value_and_gradient(point):
         logits, trans_probs = _params(point, scale, terms)
+        by_context = context_trans_probs(trans_probs, None, terms)
         stats, log_likelihood = BACKENDS[settings.backend].expected_counts(
-            emission_factors(logits, terms), trans_probs, sequences
+            emission_factors(logits, terms), by_context, sequences
         )
         counts = emission_counts(terms, stats)
         _, by_logits, _ = evaluate(terms, counts, priors, terms.stack(logits))
-        weights = concentrations(stats.state_trans_counts, priors) - 1
+        weights = concentrations(_shared_counts(stats, terms), priors) - 1
         by_trans_logits = weights.sum(axis=1, keepdims=True) * trans_probs - weights
         gradient = Point(by_logits * scale.logits, by_trans_logits * scale.trans_logits)
         return -(log_likelihood + log_prior(terms, logits, trans_probs, priors)), gradient

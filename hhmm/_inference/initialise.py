@@ -14,7 +14,7 @@ from hhmm._inference.chain import ChainState
 from hhmm._model.emissions import logits_from_params
 from hhmm._model.transitions import SMALLEST_PROB
 from hhmm._sequences.lanes import pair_codes
-from hhmm._types import EmissionLogits, Params, SufficientStats
+from hhmm._types import Params, SufficientStats
 
 
 def start_from_prior(rng, prepared, priors, *, settings):
@@ -33,9 +33,11 @@ def start_from_prior(rng, prepared, priors, *, settings):
     chain : ChainState
     """
     terms = settings.terms
+    # those of groups begin at 0: what is drawn here is what they are effects on
     values = {
         term.parameter: getattr(priors, term.sigma) * rng.standard_normal(terms.param_shape(term))
         for term in terms.present
+        if term.factor is None
     }
     missing = {name: None for name in Params._fields if name not in values}
     logits = jax.tree.map(np.asarray, logits_from_params(Params(**values | missing)))
@@ -54,8 +56,8 @@ def start_from_params(logits, trans_probs, prepared, priors, *, settings):
     """
     terms = settings.terms
     stats = SufficientStats(
-        np.zeros((terms.n_states, terms.n_states)),
-        np.zeros((terms.n_states, terms.n_syllables, terms.n_syllables)),
+        np.zeros((terms.n_contexts, terms.n_states)),
+        np.zeros((terms.n_contexts, terms.n_syllables, terms.n_syllables)),
     )
     return _chain(False, stats, prepared, with_terms(logits, terms), trans_probs, priors, settings)
 
@@ -63,48 +65,65 @@ def start_from_params(logits, trans_probs, prepared, priors, *, settings):
 def with_terms(logits, terms):
     """Return logits with the terms of a model: drop further ones, fill missing ones with 0."""
 
-    def take(term):
-        given = getattr(logits, term.name)
-        return np.zeros(terms.shape(term)) if given is None else given
+    def take(term, shape):
+        given = term.of(logits)
+        return np.zeros(shape) if given is None else given
 
-    return EmissionLogits(**{term.name: take(term) for term in terms.present})
+    taken = {term: take(term, terms.shape(term)) for term in terms.present}
+    return _with_transitions(terms.by_field(taken), terms, logits.group_transitions)
 
 
-def start_from_random_states(rng, sequences, prepared, priors, *, settings):
+def _with_transitions(logits, terms, effects=None):
+    """Return logits with the effects of groups on transitions, 0 where they are not given."""
+    if not terms.trans_by_group:
+        return logits
+    if effects is None:
+        of_transitions = terms.of_transitions
+        effects = tuple(np.zeros(of_transitions.shape(t)) for t in of_transitions.present[1:])
+    return logits._replace(group_transitions=effects)
+
+
+def start_from_random_states(rng, sequences, prepared, priors, *, settings, groups=None):
     """Return a chain at states drawn uniformly and independently; see `start_from_states`."""
     n_states = settings.terms.n_states
     states = [rng.randint(n_states, size=len(x), dtype=np.int32) for x in sequences]
-    return start_from_states(states, sequences, prepared, priors, settings=settings)
+    return start_from_states(states, sequences, prepared, priors, settings=settings, groups=groups)
 
 
-def start_from_states(states, sequences, prepared, priors, *, settings):
+def start_from_states(states, sequences, prepared, priors, *, settings, groups=None):
     """Return a chain at given states; see `start_from_prior`.
 
     Parameters
     ----------
     states, sequences : lists of 1-D int32 arrays of equal lengths
+    groups : (n_sequences,) int32, default=None
+        The group of each sequence, for terms with factors.
     """
     terms = settings.terms
-    stats = count_states(states, sequences, terms)
-    logits = EmissionLogits(
-        **{term.name: np.full(terms.shape(term), np.nan) for term in terms.present}
-    )
+    stats = count_states(states, sequences, terms, groups)
+    logits = {term: np.full(terms.shape(term), np.nan) for term in terms.present}
+    logits = _with_transitions(terms.by_field(logits), terms)
     trans_probs = np.full((terms.n_states, terms.n_states), 1 / terms.n_states)
     return _chain(True, stats, prepared, logits, trans_probs, priors, settings)
 
 
-def count_states(states, sequences, terms):
+def count_states(states, sequences, terms, groups=None):
     """Count states and syllables, lists of 1-D int32 arrays of equal lengths."""
     n_states, n_syllables = terms.n_states, terms.n_syllables
     pairs, starts = pair_codes(sequences, n_syllables, self_transitions=terms.self_transitions)
-    flat = np.concatenate(states)
-    steps = (flat[:-1] * n_states + flat[1:])[~starts[1:]]
+    flat = np.concatenate(states).astype(np.int64)
+    context = flat
+    if groups is not None:
+        context = flat + n_states * np.repeat(groups, [len(x) for x in sequences])
+    steps = (context[:-1] * n_states + flat[1:])[~starts[1:]]
     emits = pairs < n_syllables**2
-    emissions = flat[emits].astype(np.int64) * n_syllables**2 + pairs[emits]
+    emissions = context[emits] * n_syllables**2 + pairs[emits]
+    of_states = terms.n_contexts, n_states
+    of_syllables = terms.n_contexts, n_syllables, n_syllables
     return SufficientStats(
-        np.bincount(steps, minlength=n_states**2).reshape(n_states, n_states).astype(np.float64),
-        np.bincount(emissions, minlength=n_states * n_syllables**2)
-        .reshape(n_states, n_syllables, n_syllables)
+        np.bincount(steps, minlength=np.prod(of_states)).reshape(of_states).astype(np.float64),
+        np.bincount(emissions, minlength=np.prod(of_syllables))
+        .reshape(of_syllables)
         .astype(np.float64),
     )
 

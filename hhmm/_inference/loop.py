@@ -32,6 +32,7 @@ from hhmm._inference.compiled import (
 )
 from hhmm._inference.draws import already_kept, schedule
 from hhmm._inference.prepare import Prepared
+from hhmm._model.terms import named_scales
 from hhmm._sequences import lanes
 from hhmm._types import Array, EmissionLogits, Priors
 
@@ -300,7 +301,7 @@ def _check_finite(trace, chain, first_sweep, *, is_saved):
 
 
 def _causes(priors, is_saved):
-    shown = ", ".join(f"{name}={float(value):g}" for name, value in priors._asdict().items())
+    shown = ", ".join(f"{name}={float(x):g}" for name, x in named_scales(priors).items())
     saved = "; the checkpoint holds what was computed before" if is_saved else ""
     return (
         f"The likely cause is an extreme value among {shown}. The estimator is as it was before "

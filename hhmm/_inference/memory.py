@@ -61,7 +61,10 @@ def estimate(prepared, *, n_timesteps, terms, n_chains, n_draws):
     per_count = PER_COUNT + PER_COUNT_OF_INTERACTIONS * ("interactions" in terms.names)
     return Estimate(
         timesteps=PER_TIMESTEP * n_timesteps + n_at_once * _messages(prepared, n_states),
-        counts=n_at_once * (per_count * n_states + PER_PAIR) * float(n_syllables) ** 2,
+        counts=n_at_once
+        * terms.n_groups
+        * (per_count * n_states + PER_PAIR)
+        * float(n_syllables) ** 2,
         draws=2 * 8 * n_chains * n_draws * float(n_params),
     )
 

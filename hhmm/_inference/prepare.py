@@ -10,6 +10,7 @@ from hhmm._inference import choose
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.terms import Terms
+from hhmm._model.transitions import context_trans_probs
 from hhmm._sequences import lanes, runs
 from hhmm._types import RunData
 
@@ -50,7 +51,7 @@ class Prepared(NamedTuple):
         return np.asarray(_states_by_timestep(states, logits, trans_probs, self.data, **static))
 
 
-def prepare(sequences, terms, message_passing, *, every_timestep, n_at_once=1):
+def prepare(sequences, terms, message_passing, *, every_timestep, n_at_once=1, groups=None):
     """Choose a backend and lay sequences out for it.
 
     Parameters
@@ -63,13 +64,16 @@ def prepare(sequences, terms, message_passing, *, every_timestep, n_at_once=1):
         Whether results for every timestep will be asked for.
     n_at_once : int
         How many computations on them will be made at the same time, and share the cores.
+    groups : (n_sequences,) int32, default=None
+        The group of each sequence, for terms with factors.
 
     Returns
     -------
     prepared : Prepared
     """
     chosen = choose.choose(sequences, terms, message_passing)
-    coding = {"self_transitions": terms.self_transitions}
+    groups = lanes.Groups(terms.n_groups, groups) if terms.factors else None
+    coding = {"self_transitions": terms.self_transitions, "groups": groups}
     if chosen.n_powers is None:
         packed, index = lanes.pack(sequences, terms.n_syllables, **coding)
         groups = lanes.split(packed, lanes.n_groups(packed, terms.n_states, n_at_once))
@@ -90,4 +94,5 @@ def prepare(sequences, terms, message_passing, *, every_timestep, n_at_once=1):
 @functools.partial(jax.jit, static_argnames=("backend", "terms", "shape"))
 def _states_by_timestep(states, logits, trans_probs, data, *, backend, terms, shape):
     factors = emission_factors(logits, terms)
+    trans_probs = context_trans_probs(trans_probs, logits.group_transitions, terms)
     return BACKENDS[backend].states_by_timestep(states, factors, trans_probs, data, shape)

@@ -84,7 +84,7 @@ class _Racer(NamedTuple):
     pace: float  # nats an iteration; 0 where it has come to rest
 
 
-def search(rng, sequences, priors, *, settings):
+def search(rng, sequences, priors, *, settings, groups=None):
     """Race starts by MAP-EM.
 
     Parameters
@@ -95,6 +95,9 @@ def search(rng, sequences, priors, *, settings):
     priors : Priors
         With a mode, see `transitions.with_a_mode`; first guesses of what is learnt.
     settings : chain.Settings
+    groups : (n_sequences,) int32, default=None
+        The group of each sequence. Effects of groups are part of the race from its first round: a
+        start that was found without them is not left afterwards.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def search(rng, sequences, priors, *, settings):
         By falling log joint.
     """
     n_syllables = settings.terms.n_syllables
-    work = _part(rng, sequences, compressed=settings.backend == "compressed")
+    work, groups = _part(rng, sequences, groups, compressed=settings.backend == "compressed")
     # at least two: with one syllable, states cannot be distinguished
     seen = np.union1d(np.concatenate(work), np.arange(min(2, n_syllables)))
     seen = seen[seen >= 0]
@@ -123,6 +126,7 @@ def search(rng, sequences, priors, *, settings):
         settings.backend,
         every_timestep=False,
         n_at_once=n_threads,  # cores are for several starts at a time, not for the lanes of one
+        groups=groups,
     ).on_device()
     settings = settings._replace(backend=prepared.backend)
 
@@ -170,7 +174,7 @@ def search(rng, sequences, priors, *, settings):
     racers = [
         _Racer(family, chain, np.inf)
         for family, make in (("slow", _slow), ("sticky", _random), ("flat", _random))
-        for chain in make(rng, family, work, priors, settings)
+        for chain in make(rng, family, work, groups, priors, settings)
     ]
     for i, (n_iter, keep) in enumerate(ROUNDS):
         racers = race(racers, n_iter)
@@ -237,10 +241,14 @@ def _with_unseen(logits, seen, n_syllables):
         wider["usage"] = spread(logits.usage)
     if logits.interactions is not None:
         wider["interactions"] = embed(logits.interactions, [1, 2])
-    return EmissionLogits(**wider)
+    if logits.group_emissions is not None:
+        wider["group_emissions"] = tuple(embed(x, [1]) for x in logits.group_emissions)
+    if logits.group_states is not None:
+        wider["group_states"] = tuple(embed(x, [2]) for x in logits.group_states)
+    return EmissionLogits(**wider, group_transitions=logits.group_transitions)
 
 
-def _slow(rng, family, sequences, priors, settings):
+def _slow(rng, family, sequences, groups, priors, settings):
     del family
     lengths, terms = [len(x) for x in sequences], settings.terms
     if "trans_kappa" in settings.learnt:
@@ -248,11 +256,14 @@ def _slow(rng, family, sequences, priors, settings):
     else:
         tried = windows.window_lengths(lengths, priors, terms.n_states)
     for length in tried:
-        states = windows.window_states(sequences, terms, length, rng)
-        yield initialise.start_from_states(states, sequences, None, priors, settings=settings)
+        states = windows.window_states(sequences, terms, length, rng, groups)
+        yield initialise.start_from_states(
+            states, sequences, None, priors, settings=settings, groups=groups
+        )
 
 
-def _random(rng, family, sequences, priors, settings):
+def _random(rng, family, sequences, groups, priors, settings):
+    del groups
     terms = settings.terms
     n_states, n_syllables = terms.n_states, terms.n_syllables
     few = sum(map(len, sequences)) <= FEW_TIMESTEPS and n_states * n_syllables**2 <= FEW_CELLS
@@ -276,20 +287,22 @@ def _random(rng, family, sequences, priors, settings):
         yield initialise.start_from_params(logits, trans_probs, None, priors, settings=settings)
 
 
-def _part(rng, sequences, *, compressed):
+def _part(rng, sequences, groups, *, compressed):
     """Choose stretches of sequences in random order until they are `MAX_TIMESTEPS` in all."""
     sizes = np.array([_size(x, compressed) for x in sequences])
     if sizes.sum() <= MAX_TIMESTEPS:
-        return sequences
+        return sequences, groups
     # long sequences are cut, so that a part holds stretches of many of them
+    n_stretches = np.maximum(1, np.round(sizes * MIN_STRETCHES / MAX_TIMESTEPS)).astype(int)
     stretches = []
-    for x, size in zip(sequences, sizes, strict=True):
-        n_stretches = max(1, round(size * MIN_STRETCHES / MAX_TIMESTEPS))
-        stretches += np.array_split(x, n_stretches)
+    for x, n in zip(sequences, n_stretches, strict=True):
+        stretches += np.array_split(x, n)
     order = rng.permutation(len(stretches))
     total = np.cumsum([_size(stretches[i], compressed) for i in order])
     n_used = max(1, int(np.searchsorted(total, MAX_TIMESTEPS)))
-    return [stretches[i] for i in order[:n_used]]
+    used = order[:n_used]
+    of_stretches = None if groups is None else np.repeat(groups, n_stretches)[used]
+    return [stretches[i] for i in used], of_stretches
 
 
 def _size(x, compressed):

@@ -17,7 +17,7 @@ from hhmm._runtime.keys import key_from_data, key_from_random_state
 from hhmm._types import EmissionLogits, Params
 
 
-def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains):
+def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains, groups=None):
     """Make starts of new chains.
 
     Parameters
@@ -32,6 +32,8 @@ def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains):
     plan : loop.Plan
         What the starts are for; compiled while ``"windows"`` races.
     n_chains : int
+    groups : (n_sequences,) int32, default=None
+        The group of each sequence.
 
     Returns
     -------
@@ -44,7 +46,9 @@ def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains):
     finalists = None
     if isinstance(init, str) and init == "windows":
         wait = compile_ahead(_flat_start(prepared, priors, settings), plan)
-        finalists = search.search(rng, sequences, with_a_mode(priors), settings=settings)
+        finalists = search.search(
+            rng, sequences, with_a_mode(priors), settings=settings, groups=groups
+        )
         wait()
 
     def make(i):
@@ -66,11 +70,11 @@ def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains):
             )
         if not isinstance(init, str):
             return initialise.start_from_states(
-                init, sequences, prepared, priors, settings=settings
+                init, sequences, prepared, priors, settings=settings, groups=groups
             )
         if init == "random":
             return initialise.start_from_random_states(
-                rng, sequences, prepared, priors, settings=settings
+                rng, sequences, prepared, priors, settings=settings, groups=groups
             )
         return initialise.start_from_prior(rng, prepared, priors, settings=settings)
 

@@ -72,7 +72,7 @@ def markov_chain(sequences, n_syllables, *, self_transitions=True):
     return counts, smoothed / smoothed.sum(axis=1, keepdims=True)
 
 
-def window_states(sequences, terms, length, rng):
+def window_states(sequences, terms, length, rng, groups=None):
     """Choose the state of every timestep, one to a window.
 
     Parameters
@@ -83,6 +83,9 @@ def window_states(sequences, terms, length, rng):
     length : int
         Of the windows, in timesteps; the last one of a sequence takes the rest in.
     rng : numpy.random.RandomState
+    groups : (n_sequences,) int, default=None
+        The group of each sequence. The mean tilt of a group is taken out: else the slowest
+        direction would be what makes one animal differ from another.
 
     Returns
     -------
@@ -100,15 +103,24 @@ def window_states(sequences, terms, length, rng):
     followed[last] = False
     pairs, _ = pair_codes(sequences, terms.n_syllables, **coding)
     whiten = _whitening(counts, probs)
+    of_window = np.zeros(len(followed), int)
+    if groups is not None:
+        of_window[flat] = np.repeat(groups, [len(x) for x in sequences])
+    group_means = _mean_tilts(pairs, flat, probs, whiten, of_window)
+
+    def tilts_within_groups():
+        for first, tilts, n_transitions in _tilts(pairs, flat, probs, whiten):
+            group = of_window[first : first + len(tilts)]
+            yield first, tilts - n_transitions[:, None] * group_means[group], n_transitions
 
     lagged = 0.0
-    for first, tilts, _ in _tilts(pairs, flat, probs, whiten):
+    for first, tilts, _ in tilts_within_groups():
         before = np.flatnonzero(followed[first : first + len(tilts) - 1])
         lagged = lagged + tilts[before].T @ tilts[before + 1]
     _, vectors = np.linalg.eigh(lagged + lagged.T)
     directions = vectors[:, ::-1][:, : n_states - 1]
     means, weights = np.empty((len(followed), directions.shape[1])), np.empty(len(followed))
-    for first, tilts, n_transitions in _tilts(pairs, flat, probs, whiten):
+    for first, tilts, n_transitions in tilts_within_groups():
         block = slice(first, first + len(tilts))
         means[block] = (tilts @ directions) / np.maximum(n_transitions, 1)[:, None]
         weights[block] = n_transitions
@@ -120,6 +132,21 @@ def window_states(sequences, terms, length, rng):
     )
     labels = clusters.astype(np.int32)[flat]
     return np.split(labels, np.cumsum([len(x) for x in sequences])[:-1])
+
+
+def _mean_tilts(pairs, window, probs, whitening, of_window):
+    """Return the mean tilt of a transition in each group, (n_groups, S - 1); 0 with one group."""
+    n_groups = of_window.max() + 1
+    sums, counts = np.zeros((n_groups, len(probs) - 1)), np.zeros(n_groups)
+    if n_groups > 1:
+        n_done = 0
+        for first, tilts, n_transitions in _tilts(pairs, window, probs, whitening):
+            new = slice(n_done - first, None)  # blocks share a window
+            group = of_window[first : first + len(tilts)][new]
+            np.add.at(sums, group, tilts[new])
+            np.add.at(counts, group, n_transitions[new])
+            n_done = first + len(tilts)
+    return sums / np.maximum(counts, 1)[:, None]
 
 
 def _window_numbers(sequences, length):

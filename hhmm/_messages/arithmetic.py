@@ -20,12 +20,65 @@ PRODUCT_MIN_LANES = 512
 MAX_TERMS = 64
 
 
-def propagate(messages, matrix):
-    """Return ``sum_j messages[j] matrix[j, k]``, (n_states, n_lanes)."""
+def propagate(messages, matrices):
+    """Return ``sum_j messages[j] matrices[j, k]``, (n_states, n_lanes).
+
+    Parameters
+    ----------
+    messages : (n_states, n_lanes)
+    matrices : (n_states, n_states, n_lanes), or (n_states, n_states, 1)
+        As `of_lanes` gives them.
+    """
     n_states, n_lanes = messages.shape
-    if n_states >= PRODUCT_MIN_STATES and n_lanes >= PRODUCT_MIN_LANES:
-        return jnp.dot(matrix.T, messages, precision=lax.Precision.HIGHEST)
-    return reduce(add, [matrix[j][:, None] * messages[j] for j in range(n_states)])
+    is_one = matrices.shape[2] == 1
+    if is_one and n_states >= PRODUCT_MIN_STATES and n_lanes >= PRODUCT_MIN_LANES:
+        return jnp.dot(matrices[..., 0].T, messages, precision=lax.Precision.HIGHEST)
+    return reduce(add, [matrices[j] * messages[j] for j in range(n_states)])
+
+
+def lanes_first(trans_probs, groups):
+    """Return the matrix of each lane's group, (n_lanes, n_states, n_states).
+
+    Where there is one group it is (n_states, n_states).
+
+    Parameters
+    ----------
+    trans_probs : (n_contexts, n_states)
+    groups : (n_lanes,) int32
+    """
+    n_states = trans_probs.shape[1]
+    matrices = trans_probs.reshape(-1, n_states, n_states)
+    return matrices[0] if len(matrices) == 1 else matrices[groups]
+
+
+def lanes_last(matrices):
+    """Return what `lanes_first` returns with the lanes last, (n_states, n_states, n_lanes or 1)."""
+    return matrices[..., None] if matrices.ndim == 2 else matrices.transpose(1, 2, 0)
+
+
+def of_lanes(trans_probs, groups):
+    """Return the matrix of each lane's group, (n_states, n_states, n_lanes or 1)."""
+    return lanes_last(lanes_first(trans_probs, groups))
+
+
+def column_of_lanes(matrices, index):
+    """Return a column of each lane's matrix, (n_states, n_lanes).
+
+    Parameters
+    ----------
+    matrices : (n_states, n_columns, n_lanes), or (n_states, n_columns, 1)
+    index : (n_lanes,) integers
+    """
+    if matrices.shape[2] == 1:
+        return columns(matrices[..., 0], index)
+    return jnp.take_along_axis(matrices, index[None, None], axis=1, mode="promise_in_bounds")[:, 0]
+
+
+def sum_by_group(values, groups, n_groups):
+    """Sum values (n_lanes, ...) over the lanes of each group, (n_groups, ...)."""
+    if n_groups == 1:
+        return values.sum(axis=0, keepdims=True)
+    return jnp.zeros((n_groups, *values.shape[1:]), values.dtype).at[groups].add(values)
 
 
 def total(messages):
@@ -110,8 +163,9 @@ def count_cells(cells, n_cells):
     return counts.astype(jnp.float64)
 
 
-def by_syllables(by_pair):
-    """Return counts (n_states, n_pairs) as (n_states, n_syllables, n_syllables)."""
+def by_syllables(by_pair, n_groups):
+    """Return counts (n_states, n_pairs) as (n_contexts, n_syllables, n_syllables)."""
     n_states, n_pairs = by_pair.shape
-    n_syllables = math.isqrt(n_pairs - 1)
-    return by_pair[:, :-1].reshape(n_states, n_syllables, n_syllables)
+    n_syllables = math.isqrt((n_pairs - 1) // n_groups)
+    counts = by_pair[:, :-1].reshape(n_states, n_groups, n_syllables, n_syllables)
+    return counts.swapaxes(0, 1).reshape(-1, n_syllables, n_syllables)

@@ -41,14 +41,14 @@ def timestep_links(emission, trans, starts):
     Parameters
     ----------
     emission : (n_rows, n_lanes, n_states) float32
-    trans : (n_states, n_states) float32
+    trans : (n_states, n_states) or (n_lanes, n_states, n_states) float32
     starts : (n_rows, n_lanes) bool
 
     Returns
     -------
     links : ScaledMatrix, (n_rows, n_lanes)
     """
-    weights = jnp.where(starts[..., None, None], 1 / len(trans), trans)
+    weights = jnp.where(starts[..., None, None], 1 / trans.shape[-1], trans)
     return scaled(weights * emission[..., None, :])
 
 
@@ -75,7 +75,7 @@ def backward_links(filtered, trans, ends):
     Parameters
     ----------
     filtered : (n_rows, n_lanes, n_states) float32
-    trans : (n_states, n_states) float32
+    trans : (n_states, n_states) or (n_lanes, n_states, n_states) float32
     ends : (n_rows, n_lanes) bool
         Whether the next timestep is a start.
 
@@ -85,7 +85,7 @@ def backward_links(filtered, trans, ends):
         k' then k; rows sum to 1.
     """
     filtered = filtered[..., None, :]
-    joint = jnp.where(ends[..., None, None], filtered, filtered * trans.T)
+    joint = jnp.where(ends[..., None, None], filtered, filtered * trans.swapaxes(-1, -2))
     total = joint.sum(axis=-1, keepdims=True)
     # a next state that cannot be reached has no weight: what its row says does not matter
     return jnp.where(total > 0, joint / total, filtered)

@@ -60,7 +60,7 @@ def stays(states, table, runs):
         table, runs.cells, states.first, states.last
     )
     below = log_ratio < table.staying.reshape(-1)[cell]
-    n_powers = runs.cell_counts.shape[1]
+    n_powers = runs.cell_counts.shape[-1]
     nothing = runs.cells % n_powers == 0
     return nothing | ((states.first == states.last) & below), uniform
 
@@ -86,7 +86,7 @@ def bridge(carry, visit, states, staying, uniform, table, transfer, runs):
     carry : pytree
     """
     _, key = _keys(states)
-    n_powers = runs.cell_counts.shape[1]
+    n_powers = runs.cell_counts.shape[-1]
     n_runs = staying.size
     n_slots = min(MAX_SLOTS, n_runs)
     moving = ~staying.reshape(-1)

@@ -37,11 +37,19 @@ import jax.numpy as jnp
 from jax import lax
 
 from hhmm._messages import powers, run_recursion, sequential
-from hhmm._messages.arithmetic import by_syllables, normalised, sum_products
+from hhmm._messages.arithmetic import (
+    by_syllables,
+    lanes_first,
+    normalised,
+    sum_by_group,
+    sum_products,
+)
 from hhmm._messages.bridges import bridge, stays
-from hhmm._messages.powers import continues, held_pairs
+from hhmm._messages.powers import continues, transfers
 from hhmm._messages.run_path import viterbi
 from hhmm._messages.run_recursion import Tables
+from hhmm._messages.scaled import matrix_product
+from hhmm._sequences.lanes import held_pairs
 from hhmm._types import RunStates, SufficientStats
 
 __all__ = [
@@ -62,7 +70,7 @@ def log_normalisers(factors, trans_probs, data, *, recursion=run_recursion):
     tables = tabulate(factors, trans_probs, runs)
     passed = recursion.forward(tables, factors, runs)
     held = held_pairs(runs)
-    n_powers = runs.cell_counts.shape[1]
+    n_powers = runs.cell_counts.shape[-1]
     log_normalisers = (
         passed.log_normalisers.astype(jnp.float64)
         + tables.cell_scale[runs.cells]
@@ -79,7 +87,7 @@ def sample(key, factors, trans_probs, data, *, recursion=run_recursion):
     ----------
     key : JAX key
     factors : EmissionFactors
-    trans_probs : (n_states, n_states) float64
+    trans_probs : (n_contexts, n_states) float64
     data : RunData
     recursion : module, static
         `run_recursion` or `run_products`.
@@ -132,7 +140,7 @@ def change_points(states, factors, trans_probs, data, *, n_positions):
 
     staying, uniform = stays(states, table, runs)
     return bridge(
-        changes, visit, states, staying, uniform, table, _transfer(factors, trans_probs, runs), runs
+        changes, visit, states, staying, uniform, table, transfers(factors, trans_probs, runs), runs
     )
 
 
@@ -169,13 +177,16 @@ def expected_counts(factors, trans_probs, data, *, recursion=run_recursion):
     )
     before = normalised(passed.ends, axis=2)[:-1]
     after = jnp.where((runs.inside & ~runs.starts)[1:, :, None], evidence[1:], 0)
-    between = trans_probs * sum_products("rnj,rnk->njk", before, after).sum(axis=0)
+    n_groups = len(runs.cell_counts)
+    between = sum_products("rnj,rnk->njk", before, after)
+    between = trans_probs * sum_by_group(between, runs.groups, n_groups).reshape(trans_probs.shape)
     inside = powers.expected_transitions(
-        joint, tables.powers, _transfer(factors, trans_probs, runs)
+        joint, tables.powers, transfers(factors, trans_probs, runs)
     )
-    held = held_pairs(runs)
+    by_pair = by_pair.at[held_pairs(runs)].add(inside.sum(axis=1))
+    inside = inside.reshape(n_groups, -1, n_states, n_states).sum(axis=1)
     stats = SufficientStats(
-        between + inside.sum(axis=0), by_syllables(by_pair.at[held].add(inside.sum(axis=1)).T)
+        between + inside.reshape(trans_probs.shape), by_syllables(by_pair.T, n_groups)
     )
     lost = _lost_by_rounding(stats, between, factors, trans_probs)
     return stats, _log_likelihood(passed, tables, factors, runs) + lost
@@ -212,10 +223,9 @@ def smooth(factors, trans_probs, data, *, recursion=run_recursion):
 
 def tabulate(factors, trans_probs, runs):
     """Tabulate powers for all runs, as `Tables`."""
-    n_powers = runs.cell_counts.shape[1]
     dtype = factors.relative.dtype
-    held = factors.relative[held_pairs(runs)].astype(jnp.float64)
-    table = powers.tabulate(held, trans_probs, n_powers, dtype)
+    transfer = transfers(factors, trans_probs, runs)
+    table = powers.tabulate(transfer, runs.cell_counts.shape[-1], dtype)
     cell_scale = table.log_scale.max(axis=1)
     row_scale = (table.log_scale - cell_scale[:, None]).astype(dtype)
     by_row = table.relative.reshape(len(cell_scale), -1)
@@ -224,27 +234,32 @@ def tabulate(factors, trans_probs, runs):
         lax.optimization_barrier(by_row),
         lax.optimization_barrier(row_scale),
         cell_scale,
-        trans_probs.astype(dtype),
+        lanes_first(trans_probs.astype(dtype), runs.groups),
     )
 
 
 def _predictions(tables, passed, runs):
     """Predict alpha A at the first timestep of each run, (n_runs, n_lanes, n_states)."""
     messages = normalised(passed.ends, axis=2)
-    predicted = jnp.matmul(messages[:-1], tables.trans, precision=lax.Precision.HIGHEST)
+    if tables.trans.ndim == 2:
+        predicted = jnp.matmul(messages[:-1], tables.trans, precision=lax.Precision.HIGHEST)
+    else:
+        predicted = matrix_product(messages[:-1, :, None], tables.trans)[..., 0, :]
     predicted = jnp.concatenate([jnp.zeros_like(messages[:1]), predicted])
-    return jnp.where(runs.starts[..., None], 1 / len(tables.trans), predicted)
+    return jnp.where(runs.starts[..., None], 1 / tables.trans.shape[-1], predicted)
 
 
 def _count(states, table, factors, trans_probs, runs):
     """Return sufficient statistics of a draw, and of the transitions those between runs."""
     n_pairs, n_states = factors.relative.shape
-    n_rows, n_powers = runs.cell_counts.shape
+    n_groups, n_rows_of_group, n_powers = runs.cell_counts.shape
+    n_rows, n_cells = n_groups * n_rows_of_group, trans_probs.size
     before = jnp.concatenate([states.last[:1], states.last[:-1]])
+    before = before + runs.groups * n_states if n_groups > 1 else before
     # into a start, or out of the sequences: the cell after the last
-    cell = jnp.where(runs.starts, n_states**2, before * n_states + states.first)
+    cell = jnp.where(runs.starts, n_cells, before * n_states + states.first)
     # in 64 bits: 32 bits end at two years of video at 30 frames a second
-    between = jnp.zeros(n_states**2, jnp.int64).at[cell].add(1, mode="drop")
+    between = jnp.zeros(n_cells, jnp.int64).at[cell].add(1, mode="drop")
     by_pair = jnp.zeros(n_states * n_pairs, jnp.int64)
     by_pair = by_pair.at[states.first * n_pairs + runs.pairs].add(1)
     staying, uniform = stays(states, table, runs)
@@ -252,14 +267,17 @@ def _count(states, table, factors, trans_probs, runs):
     held = jnp.zeros(n_states * n_rows, jnp.int64)
     held = held.at[states.first * n_rows + runs.cells // n_powers].add(n_stayed)
     # where the state stays, every timestep is a transition to itself
-    diagonal = jnp.arange(n_states) * (n_states + 1)
-    trans_counts = between.at[diagonal].add(held.reshape(n_states, n_rows).sum(axis=1))
+    by_group = held.reshape(n_states, n_groups, n_rows_of_group).sum(axis=2).T
+    diagonal = jnp.arange(n_groups)[:, None] * n_states**2 + jnp.arange(n_states) * (n_states + 1)
+    trans_counts = between.at[diagonal].add(by_group)
 
     def visit(counts, event):
         # one array and one update, the transitions first
-        stays, moves = event.state * (n_states + 1), event.state * n_states + event.state_after
-        held_before = n_states**2 + event.state * n_rows + event.row
-        held_after = n_states**2 + event.state_after * n_rows + event.row
+        group = event.row // n_rows_of_group * n_states**2 if n_groups > 1 else 0
+        stays = group + event.state * (n_states + 1)
+        moves = group + event.state * n_states + event.state_after
+        held_before = n_cells + event.state * n_rows + event.row
+        held_after = n_cells + event.state_after * n_rows + event.row
         leaves = event.leaves.astype(jnp.int32)
         return counts.at[jnp.concatenate([stays, held_before, moves, held_after])].add(
             jnp.concatenate([event.stayed, event.stayed, leaves, leaves])
@@ -272,22 +290,17 @@ def _count(states, table, factors, trans_probs, runs):
         staying,
         uniform,
         table,
-        _transfer(factors, trans_probs, runs),
+        transfers(factors, trans_probs, runs),
         runs,
     )
-    trans_counts, held = jnp.split(counts, [n_states**2])
+    trans_counts, held = jnp.split(counts, [n_cells])
     by_pair = by_pair.reshape(n_states, n_pairs)
     by_pair = by_pair.at[:, held_pairs(runs)].add(held.reshape(n_states, n_rows))
     trans_counts, between = (
-        values.reshape(n_states, n_states).astype(jnp.float64) for values in (trans_counts, between)
+        values.reshape(trans_probs.shape).astype(jnp.float64) for values in (trans_counts, between)
     )
-    return SufficientStats(trans_counts, by_syllables(by_pair.astype(jnp.float64))), between
-
-
-def _transfer(factors, trans_probs, runs):
-    """Return M of each row of the table, (n_rows, n_states, n_states) float64."""
-    held = factors.relative[held_pairs(runs)].astype(jnp.float64)
-    return trans_probs * held[:, None, :]
+    by_syllable = by_syllables(by_pair.astype(jnp.float64), n_groups)
+    return SufficientStats(trans_counts, by_syllable), between
 
 
 def _lost_by_rounding(stats, between, factors, trans_probs):
@@ -309,7 +322,8 @@ def _entering(tables, passed, predicted, factors, data):
     runs, pieces = data
     run, lane = pieces.run, pieces.lane
     first = predicted[run, lane] * factors.relative[runs.pairs[run, lane]]
-    cells = runs.cells[run, lane] // runs.cell_counts.shape[1] * runs.cell_counts.shape[1]
+    n_powers = runs.cell_counts.shape[-1]
+    cells = runs.cells[run, lane] // n_powers * n_powers
     inside = _through(first, tables.powers, cells + jnp.maximum(pieces.within - 1, 0))
     before = passed.ends[jnp.maximum(run - 1, 0), lane]
     return jnp.where(pieces.within[:, None] > 0, inside, before).T
@@ -339,7 +353,7 @@ def _evidence_after(tables, following, at_first, factors, predicted, data):
     run, lane = pieces.run, pieces.lane
     # inside of a run: held emission, then what is left of the power, then what follows
     cells = runs.cells[run, lane]
-    n_powers = runs.cell_counts.shape[1]
+    n_powers = runs.cell_counts.shape[-1]
     rest = cells - jnp.minimum(pieces.within, cells % n_powers)
     held = factors.relative[held_pairs(runs)][cells // n_powers]
     later = jnp.einsum(

@@ -36,7 +36,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from hhmm._messages import sequential
-from hhmm._messages.arithmetic import draw_index, normalised
+from hhmm._messages.arithmetic import draw_index, lanes_first, normalised, of_lanes
 from hhmm._messages.associative import (
     backward_links,
     by_blocks,
@@ -68,7 +68,7 @@ def log_normalisers(factors, trans_probs, data):
     Parameters
     ----------
     factors : EmissionFactors
-    trans_probs : (n_states, n_states) float64
+    trans_probs : (n_contexts, n_states) float64
     data : PackedSequences
 
     Returns
@@ -122,15 +122,15 @@ def sample(key, factors, trans_probs, data):
     """
     passed = forward(factors, trans_probs, data)
     messages = passed.messages
-    n_pairs, n_states = factors.relative.shape
+    n_states = trans_probs.shape[1]
     n_steps, n_lanes = data.pairs.shape
-    trans = trans_probs.astype(messages.dtype)
+    trans = of_lanes(trans_probs.astype(messages.dtype), data.groups).swapaxes(1, 2)
     noise = uniforms_by_lane(key, n_steps, data)
 
     def step(state, inputs):
         messages, ends, noise = inputs
         # (n_states, n_rows, n_lanes, n_states): z[t] leads, z[t+1] comes last
-        leaving = jnp.where(ends[..., None], 1, trans[:, None, None, :])
+        leaving = jnp.where(ends[..., None], 1, trans[:, None])
         weights = messages.transpose(1, 0, 2)[..., None] * leaving
         states = follow(draw_index(noise[..., None], weights), state)
         return states[0], states
@@ -143,7 +143,7 @@ def sample(key, factors, trans_probs, data):
         n_rows=rows_of_block(n_steps, n_lanes, n_states, messages.dtype),
         reverse=True,
     )
-    stats = sequential.count(states, data, n_states=n_states, n_pairs=n_pairs)
+    stats = sequential.count(states, data, factors, trans_probs)
     return states, stats, sequential.log_likelihood(passed, stats, factors, trans_probs, data)
 
 
@@ -155,8 +155,8 @@ def viterbi(factors, trans_probs, data):
     rounding it may find another one than `sequential`.
     """
     n_steps, n_lanes = data.pairs.shape
-    n_states = trans_probs.shape[0]
-    log_trans = jnp.log(trans_probs)
+    n_states = trans_probs.shape[1]
+    log_trans = lanes_first(jnp.log(trans_probs), data.groups)
     log_relative = jnp.log(factors.relative).astype(log_trans.dtype)
     n_rows = rows_of_block(n_steps, n_lanes, n_states, log_trans.dtype)
 
@@ -189,8 +189,8 @@ def viterbi(factors, trans_probs, data):
 def forward(factors, trans_probs, sequences):
     """Do the forward recursion; return `sequential.Forward`."""
     n_steps, n_lanes = sequences.pairs.shape
-    n_states = trans_probs.shape[0]
-    trans = trans_probs.astype(factors.relative.dtype)
+    n_states = trans_probs.shape[1]
+    trans = lanes_first(trans_probs.astype(factors.relative.dtype), sequences.groups)
 
     def step(entering, inputs):
         pairs, starts = inputs
@@ -215,7 +215,7 @@ def forward(factors, trans_probs, sequences):
 def backward(trans_probs, sequences, passed):
     """Return smoothed probabilities (n_steps, n_states, n_lanes) given what `forward` leaves."""
     n_steps, n_states, n_lanes = passed.messages.shape
-    trans = trans_probs.astype(passed.messages.dtype)
+    trans = lanes_first(trans_probs.astype(passed.messages.dtype), sequences.groups)
 
     def step(following, inputs):
         messages, ends = inputs

@@ -18,13 +18,14 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
+from hhmm._sequences.lanes import held_pairs
 from hhmm._types import Array
 
 
 class PowerTable(NamedTuple):
     """Powers 0 to n_powers - 1 of each row of the table.
 
-    Rows are the syllables, and one more for missing timesteps. A cell is
+    Rows are, of each group, the syllables, and one more for missing timesteps. A cell is
     ``row * n_powers + power``.
     """
 
@@ -33,14 +34,26 @@ class PowerTable(NamedTuple):
     staying: Array  # (n_cells, n_states) float64: log of p(never left i) at i, M[i, i] ** power
 
 
-def tabulate(held, trans_probs, n_powers, dtype):
+def of_rows(trans_probs, runs):
+    """Return the matrix of the group of each row of the table, (n_rows, n_states, n_states)."""
+    n_groups, n_rows, _ = runs.cell_counts.shape
+    n_states = trans_probs.shape[1]
+    return jnp.repeat(trans_probs.reshape(n_groups, n_states, n_states), n_rows, axis=0)
+
+
+def transfers(factors, trans_probs, runs):
+    """Return M of each row of the table, (n_rows, n_states, n_states) float64."""
+    held = factors.relative[held_pairs(runs)].astype(jnp.float64)
+    return of_rows(trans_probs, runs) * held[:, None, :]
+
+
+def tabulate(transfer, n_powers, dtype):
     """Tabulate powers.
 
     Parameters
     ----------
-    held : (n_rows, n_states) float64
-        p(s | s, z), up to a factor a row.
-    trans_probs : (n_states, n_states) float64
+    transfer : (n_rows, n_states, n_states) float64
+        M, as `transfers` gives it.
     n_powers : int, static
     dtype : float32 or float64
         Of the relative powers.
@@ -49,8 +62,7 @@ def tabulate(held, trans_probs, n_powers, dtype):
     -------
     table : PowerTable
     """
-    n_rows, n_states = held.shape
-    transfer = trans_probs * held[:, None, :]
+    n_rows, n_states, _ = transfer.shape
 
     def step(carry, _):
         power, log_scale = carry
@@ -59,7 +71,7 @@ def tabulate(held, trans_probs, n_powers, dtype):
         scaled = product / jnp.where(largest > 0, largest, 1)[..., None]
         return (scaled, log_scale + jnp.log(largest)), (power.astype(dtype), log_scale)
 
-    first = jnp.broadcast_to(jnp.eye(n_states), transfer.shape), jnp.zeros(held.shape)
+    first = jnp.broadcast_to(jnp.eye(n_states), transfer.shape), jnp.zeros(transfer.shape[:2])
     _, (relative, log_scale) = lax.scan(step, first, length=n_powers)
     log_stay = jnp.log(jnp.diagonal(transfer, axis1=1, axis2=2))
     exponents = jnp.arange(n_powers)[:, None]
@@ -111,15 +123,6 @@ def expected_transitions(joint, table, transfer):
     inputs = (by_power(slope)[1:], by_power(relative)[:-1], change)
     (_, by_transfer), _ = lax.scan(step, start, inputs, reverse=True)
     return transfer * by_transfer
-
-
-def held_pairs(runs):
-    """Return the pair code of each row of the table: s -> s, and no emission in the last one.
-
-    Where a syllable that is held is no emission, the last row is the only one.
-    """
-    n_held = runs.cell_counts.shape[0] - 1
-    return jnp.append(jnp.arange(n_held) * (n_held + 1), len(runs.pair_counts) - 1)
 
 
 def continues(pieces):

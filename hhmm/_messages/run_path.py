@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from hhmm._messages import run_recursion, sequential
-from hhmm._messages.arithmetic import larger
-from hhmm._messages.powers import continues, held_pairs
+from hhmm._messages.arithmetic import lanes_first, larger
+from hhmm._messages.powers import continues, of_rows
 from hhmm._messages.run_recursion import LogTables
+from hhmm._sequences.lanes import held_pairs
 
 
 def viterbi(factors, trans_probs, data, *, recursion=run_recursion):
@@ -25,17 +26,18 @@ def viterbi(factors, trans_probs, data, *, recursion=run_recursion):
     Parameters
     ----------
     factors : EmissionFactors
-    trans_probs : (n_states, n_states) float64
+    trans_probs : (n_contexts, n_states) float64
     data : RunData
     recursion : module, static
         `run_recursion` or `run_products`.
     """
     runs, pieces = data
-    n_powers = runs.cell_counts.shape[1]
+    n_powers = runs.cell_counts.shape[-1]
     log_trans = jnp.log(trans_probs)
     log_relative = jnp.log(factors.relative.astype(jnp.float64))
-    powers = _powers(log_trans + log_relative[held_pairs(runs)][:, None, :], n_powers)
-    tables = LogTables(powers, log_trans, log_relative)
+    held = log_relative[held_pairs(runs)]
+    powers = _powers(of_rows(log_trans, runs) + held[:, None, :], n_powers)
+    tables = LogTables(powers, lanes_first(log_trans, runs.groups), log_relative)
     first_states, last_states = recursion.best_ends(tables, runs)
 
     # the state at the first timestep of each piece

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from hhmm._messages import sequential
-from hhmm._messages.arithmetic import draw_index, normalised
+from hhmm._messages.arithmetic import draw_index, lanes_last, normalised
 from hhmm._messages.associative import (
     backward_links,
     by_blocks,
@@ -49,7 +49,7 @@ from hhmm._messages.scaled import ScaledMatrix, matrix_product, product
 
 def forward(tables, factors, runs):
     """Do the forward recursion over runs; see `run_recursion`."""
-    n_lanes, n_states = runs.pairs.shape[1], len(tables.trans)
+    n_lanes, n_states = runs.pairs.shape[1], tables.trans.shape[-1]
 
     def step(entering, inputs):
         pairs, cells, starts = inputs
@@ -57,7 +57,7 @@ def forward(tables, factors, runs):
         held = ScaledMatrix(tables.powers.relative[cells], tables.powers.log_scale[cells])
         filtered = filter_links(entering, product(first, held))
         before = jnp.concatenate([entering[None], filtered[:-1]])
-        own_step = functools.partial(forward_step, tables, factors)
+        own_step = functools.partial(forward_step, _of_rows(tables, len(starts)), factors)
         return filtered[-1], _at_every_run(own_step, before, *inputs)
 
     _, passed = by_blocks(
@@ -76,10 +76,12 @@ def draw_ends(key, tables, passed, runs):
     A key gives the draw that it gives there, but for rounding.
     """
 
+    trans = lanes_last(tables.trans).swapaxes(1, 2)
+
     def step(following, inputs):
         ends, weights, cells, is_end, noise = inputs
         # the state that is drawn leads, the one that it is drawn given comes last
-        leaving = jnp.where(is_end[..., None], 1, tables.trans[:, None, None, :])
+        leaving = jnp.where(is_end[..., None], 1, trans[:, None])
         last = draw_index(noise[:, 0, :, None], jnp.moveaxis(ends, 2, 0)[..., None] * leaving)
         through = jnp.moveaxis(tables.powers.relative[cells], 2, 0)
         first = draw_index(noise[:, 1, :, None], jnp.moveaxis(weights, 2, 0)[..., None] * through)
@@ -97,7 +99,7 @@ def draw_ends(key, tables, passed, runs):
             noise_of_ends(key, runs),
         ),
         padding=(1, 1, _cell_of_nothing(runs), True, 0),
-        n_rows=rows_of_block(*runs.pairs.shape, len(tables.trans), tables.trans.dtype),
+        n_rows=rows_of_block(*runs.pairs.shape, tables.trans.shape[-1], tables.trans.dtype),
         reverse=True,
     )
     return states
@@ -105,7 +107,7 @@ def draw_ends(key, tables, passed, runs):
 
 def backward(tables, passed, predicted, runs, *, with_joint):
     """Return the evidence of what follows over its prediction; see `run_recursion`."""
-    n_lanes, n_states = runs.pairs.shape[1], len(tables.trans)
+    n_lanes, n_states = runs.pairs.shape[1], tables.trans.shape[-1]
 
     def step(carry, inputs):
         smoothed_after, evidence_after, joint = carry
@@ -115,7 +117,7 @@ def backward(tables, passed, predicted, runs, *, with_joint):
         smoothed = smooth_links(smoothed_after, matrix_product(last, first))
         evidence = jnp.where(predicted > 0, smoothed / predicted, 0)
         after = jnp.concatenate([evidence[1:], evidence_after[None]])
-        own_step = functools.partial(backward_step, tables)
+        own_step = functools.partial(backward_step, _of_rows(tables, len(cells)))
         following, evidence, both = _at_every_run(
             own_step, after, cells, is_end, predicted, weights
         )
@@ -148,7 +150,7 @@ def best_ends(tables, runs):
 
     Of paths as good as each other but for rounding it may find another one.
     """
-    n_lanes, n_states = runs.pairs.shape[1], len(tables.trans)
+    n_lanes, n_states = runs.pairs.shape[1], tables.trans.shape[-1]
     n_rows = rows_of_block(*runs.pairs.shape, n_states, tables.trans.dtype)
 
     def forward_pass(entering, inputs):
@@ -159,7 +161,7 @@ def best_ends(tables, runs):
         prefixes = lax.associative_scan(max_plus, links)
         scores = max_plus(entering[:, None, :], prefixes)[..., 0, :]
         before = jnp.concatenate([entering[None], scores[:-1]])
-        own_step = functools.partial(best_step, tables)
+        own_step = functools.partial(best_step, _of_rows(tables, len(starts)))
         first, end = _at_every_run(own_step, before, pairs, cells, starts)
         leaving = jnp.where(is_end[..., None, None], 0, tables.trans)
         maps = (
@@ -183,6 +185,13 @@ def best_ends(tables, runs):
     start = jnp.zeros(n_lanes, jnp.int32)
     _, states = by_blocks(backward_pass, start, maps, padding=(0, 0), n_rows=n_rows, reverse=True)
     return states
+
+
+def _of_rows(tables, n_rows):
+    """Return tables for lanes of so many rows, one row after the other."""
+    if tables.trans.ndim == 2:
+        return tables
+    return tables._replace(trans=jnp.tile(tables.trans, (n_rows, 1, 1)))
 
 
 def _at_every_run(step, *values):
@@ -246,5 +255,4 @@ def _first_given_last(weights, powers):
 
 def _cell_of_nothing(runs):
     """Return the cell of a run that is one timestep."""
-    n_rows, n_powers = runs.cell_counts.shape
-    return (n_rows - 1) * n_powers
+    return runs.cell_counts.size - runs.cell_counts.shape[-1]

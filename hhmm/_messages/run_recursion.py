@@ -20,7 +20,14 @@ import jax.numpy as jnp
 from jax import lax
 
 from hhmm._messages import powers, sequential
-from hhmm._messages.arithmetic import draw_index, larger, propagate, total
+from hhmm._messages.arithmetic import (
+    column_of_lanes,
+    draw_index,
+    lanes_last,
+    larger,
+    propagate,
+    total,
+)
 from hhmm._runtime.keys import uniforms_by_lane
 from hhmm._types import Array
 
@@ -32,14 +39,14 @@ class Tables(NamedTuple):
     by_row: Array  # (n_cells, n_states ** 2) float32: from each state to all, row after row
     row_scale: Array  # (n_cells, n_states) float32: log scales of rows, the largest taken out
     cell_scale: Array  # (n_cells,) float64: what was taken out
-    trans: Array  # A, float32
+    trans: Array  # A of each lane's group, float32: (n_lanes, n_states, n_states), or one for all
 
 
 class LogTables(NamedTuple):
     """Tables that the most probable path over runs reads, float64."""
 
     powers: Array  # (n_cells, n_states, n_states), in the algebra of maximum and sum
-    trans: Array  # log A
+    trans: Array  # log A, as in `Tables`
     emission: Array  # (n_pairs, n_states), log of the emission factors
 
 
@@ -65,7 +72,7 @@ def forward(tables, factors, runs):
     passed : RunForward
     """
 
-    n_states = len(tables.trans)
+    n_states = tables.trans.shape[-1]
 
     def step(end, inputs):
         weights, end, largest = forward_step(tables, factors, end, *inputs)
@@ -101,9 +108,9 @@ def forward_step(tables, factors, end, pairs, cells, starts):
     largest : (n_lanes,) float32
         Logarithm of the factor that both are without.
     """
-    n_states = len(tables.trans)
+    n_states = tables.trans.shape[-1]
     message = end.T
-    predicted = propagate(message, tables.trans) * (1 / total(message))
+    predicted = propagate(message, lanes_last(tables.trans)) * (1 / total(message))
     predicted = jnp.where(starts, 1 / n_states, predicted)
     # the barriers keep the compiler from repeating what is before them for every state after
     first = lax.optimization_barrier((predicted * factors.relative[pairs].T).T)
@@ -137,16 +144,17 @@ def draw_ends(key, tables, passed, runs):
     first, last : (n_runs, n_lanes) int32
         States at the first and at the last timestep.
     """
-    n_states = len(tables.trans)
+    n_states = tables.trans.shape[-1]
     noise = noise_of_ends(key, runs)
-    to_next = tables.trans.T
+    trans = lanes_last(tables.trans)
     columns = lax.optimization_barrier(
         tables.powers.relative.transpose(0, 2, 1).reshape(-1, n_states)
     )
 
     def step(following, inputs):
         end, weights, cells, ends, noise = inputs
-        last = draw_index(noise[0], end.T * jnp.where(ends, 1, to_next[following].T))
+        to_next = column_of_lanes(trans, following)
+        last = draw_index(noise[0], end.T * jnp.where(ends, 1, to_next))
         first = draw_index(noise[1], weights.T * columns[cells * n_states + last].T)
         return first, jnp.stack([first, last])
 
@@ -183,7 +191,7 @@ def backward(tables, passed, predicted, runs, *, with_joint):
     joint : (n_cells, n_states, n_states) float64 or None
         Probabilities of the first and the last state, summed over the runs of each cell.
     """
-    n_states = len(tables.trans)
+    n_states = tables.trans.shape[-1]
 
     def step(carry, inputs):
         evidence, joint = carry
@@ -221,8 +229,9 @@ def backward_step(tables, evidence, cells, ends, predicted, weights):
     both : (n_lanes, n_states, n_states) float32
         Probabilities of the first and the last state.
     """
-    n_states = len(tables.trans)
-    following = jnp.where(ends, 1, propagate(evidence.T, tables.trans.T)).T
+    n_states = tables.trans.shape[-1]
+    back = lanes_last(tables.trans).swapaxes(0, 1)
+    following = jnp.where(ends, 1, propagate(evidence.T, back)).T
     of_cells = tables.by_row[cells].reshape(-1, n_states, n_states)
     both = weights[:, :, None] * of_cells * following[:, None, :]
     smoothed = both.sum(axis=2)
@@ -249,12 +258,14 @@ def best_ends(tables, runs):
         first, end = best_step(tables, end, *inputs)
         return end, (first, end)
 
-    scores = jnp.zeros((n_lanes, len(tables.trans)))
+    scores = jnp.zeros((n_lanes, tables.trans.shape[-1]))
     _, (firsts, ends) = lax.scan(forward, scores, (runs.pairs, runs.cells, runs.starts))
+
+    trans = lanes_last(tables.trans)
 
     def backward(following, inputs):
         first, end, cells, is_end = inputs
-        leaving = jnp.where(is_end[:, None], 0, tables.trans.T[following])
+        leaving = jnp.where(is_end[:, None], 0, column_of_lanes(trans, following).T)
         last = jnp.argmax(end + leaving, axis=1)
         into_last = jnp.take_along_axis(tables.powers[cells], last[:, None, None], axis=2)[:, :, 0]
         following = jnp.argmax(first + into_last, axis=1).astype(jnp.int32)

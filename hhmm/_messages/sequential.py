@@ -43,7 +43,6 @@ states and many lanes arithmetic prevails and the matrix product wins (8 states 
 lanes: the cross-over; 50 states and 512 lanes: 48 against 95 ms for 500 steps).
 """
 
-import math
 from functools import reduce
 from typing import NamedTuple
 
@@ -53,12 +52,15 @@ from jax import lax
 
 from hhmm._messages.arithmetic import (
     by_syllables,
+    column_of_lanes,
     columns,
     count_cells,
     draw_index,
     larger,
     normalised,
+    of_lanes,
     propagate,
+    sum_by_group,
     sum_products,
     total,
 )
@@ -90,7 +92,7 @@ def log_normalisers(factors, trans_probs, sequences):
     Parameters
     ----------
     factors : EmissionFactors
-    trans_probs : (n_states, n_states) float64
+    trans_probs : (n_contexts, n_states) float64
     sequences : PackedSequences
 
     Returns
@@ -98,7 +100,7 @@ def log_normalisers(factors, trans_probs, sequences):
     log_normalisers : (n_steps, n_lanes) float64
         0 outside of the sequences.
     """
-    step = _step(factors, trans_probs)
+    step = _step(factors, trans_probs, sequences)
 
     def step_of_totals(message, inputs):
         message = step(message, inputs)
@@ -124,7 +126,7 @@ def forward_filter(factors, trans_probs, sequences, entering=None):
     states a step takes 1.5 microseconds so, and 1.6 more where it writes probabilities and
     normalisers, each to an array of its own. `entering` is as for `forward`.
     """
-    step = _step(factors, trans_probs)
+    step = _step(factors, trans_probs, sequences)
 
     def step_of_messages(message, inputs):
         message = step(message, inputs)
@@ -135,9 +137,10 @@ def forward_filter(factors, trans_probs, sequences, entering=None):
     return messages * (1 / total(messages.transpose(1, 0, 2)))[:, None]
 
 
-def _step(factors, trans_probs):
+def _step(factors, trans_probs, sequences):
     """Take one step of the recursion, for what is known from the past alone."""
-    trans, emissions = trans_probs.astype(factors.relative.dtype), factors.relative.T
+    trans = of_lanes(trans_probs.astype(factors.relative.dtype), sequences.groups)
+    emissions = factors.relative.T
 
     def step(message, inputs):
         pairs, starts = inputs
@@ -163,7 +166,7 @@ def expected_counts(factors, trans_probs, sequences):
     log_likelihood : () float64
         log p(x), all sequences, in nats.
     """
-    cells = len(trans_probs) * sequences.pairs.size
+    cells = trans_probs.shape[1] * sequences.pairs.size
     n_blocks = max(min(-(-cells // BLOCK_CELLS), len(sequences.pairs)), 1)
     if n_blocks > 1:
         return _expected_counts_by_blocks(factors, trans_probs, sequences, n_blocks)
@@ -182,7 +185,7 @@ def _expected_counts_by_blocks(factors, trans_probs, sequences, n_blocks):
     """
     n_steps, n_lanes = sequences.pairs.shape
     n_pairs, n_states = factors.relative.shape
-    step = _step(factors, trans_probs)
+    step = _step(factors, trans_probs, sequences)
 
     def blocks_of(values, fill):
         missing = -n_steps % n_blocks
@@ -211,10 +214,9 @@ def _expected_counts_by_blocks(factors, trans_probs, sequences, n_blocks):
 
     ones = _before(factors, sequences)
     _, entering = lax.scan(pass_through, ones, blocks)
-    n_syllables = math.isqrt(n_pairs - 1)
-    nothing = SufficientStats(
-        jnp.zeros((n_states, n_states)), jnp.zeros((n_states, n_syllables, n_syllables))
-    )
+    n_groups = len(trans_probs) // n_states
+    no_counts = by_syllables(jnp.zeros((n_states, n_pairs)), n_groups)
+    nothing = SufficientStats(jnp.zeros_like(trans_probs), no_counts)
     carry = ones, jnp.zeros(n_lanes, bool), nothing, jnp.zeros(())
     (_, _, stats, log_likelihood), _ = lax.scan(collect, carry, (entering, *blocks), reverse=True)
     log_likelihood += jnp.dot(sequences.pair_counts, factors.log_scale)
@@ -242,7 +244,9 @@ def expectation(passed, evidence, factors, trans_probs, sequences, entering=None
     smoothed = (smoothed * scale).transpose(0, 2, 1).astype(jnp.float64)
     n_pairs, n_states = factors.relative.shape
     by_pair = jnp.zeros((n_pairs, n_states)).at[sequences.pairs].add(smoothed)
-    return SufficientStats(trans_probs * joint.sum(axis=0), by_syllables(by_pair.T))
+    n_groups = len(trans_probs) // n_states
+    joint = sum_by_group(joint, sequences.groups, n_groups).reshape(trans_probs.shape)
+    return SufficientStats(trans_probs * joint, by_syllables(by_pair.T, n_groups))
 
 
 def sample(key, factors, trans_probs, sequences):
@@ -258,18 +262,18 @@ def sample(key, factors, trans_probs, sequences):
         log p(x), all sequences, in nats.
     """
     passed = forward(factors, trans_probs, sequences)
-    trans = trans_probs.astype(passed.messages.dtype)
+    trans = of_lanes(trans_probs.astype(passed.messages.dtype), sequences.groups)
     noise = uniforms_by_lane(key, len(sequences.pairs), sequences)
 
     def step(state, inputs):
         message, ends, uniform = inputs
-        state = draw_index(uniform, message * jnp.where(ends, 1, columns(trans, state)))
+        to_next = column_of_lanes(trans, state)
+        state = draw_index(uniform, message * jnp.where(ends, 1, to_next))
         return state, state
 
     last = jnp.zeros(sequences.pairs.shape[1:], jnp.int32)
     _, states = lax.scan(step, last, (passed.messages, ends_of(sequences), noise), reverse=True)
-    n_pairs, n_states = factors.relative.shape
-    stats = count(states, sequences, n_states=n_states, n_pairs=n_pairs)
+    stats = count(states, sequences, factors, trans_probs)
     return states, stats, log_likelihood(passed, stats, factors, trans_probs, sequences)
 
 
@@ -279,7 +283,7 @@ def states_by_timestep(states, factors, trans_probs, sequences, shape):
     return states
 
 
-def count(states, sequences, *, n_states, n_pairs):
+def count(states, sequences, factors, trans_probs):
     """Return sufficient statistics of states.
 
     A state transition counts where both of its timesteps are inside the same
@@ -289,18 +293,25 @@ def count(states, sequences, *, n_states, n_pairs):
     ----------
     states : (n_steps, n_lanes) int32
     sequences : PackedSequences
-    n_states, n_pairs : int, static
+    factors, trans_probs
+        Of which the shapes alone are read.
 
     Returns
     -------
     stats : SufficientStats, float64
     """
-    # transitions into a start or into the unused rest of a lane go to cell n_states ** 2
+    n_pairs, n_states = factors.relative.shape
+    n_groups, n_cells = len(trans_probs) // n_states, trans_probs.size
+    # transitions into a start or into the unused rest of a lane go to the cell after the last one
     continues = sequences.inside[1:] & ~sequences.starts[1:]
-    cell = jnp.where(continues, states[:-1] * n_states + states[1:], n_states**2)
-    trans_counts = count_cells(cell, n_states**2 + 1)[:-1].reshape(n_states, n_states)
+    context = states[:-1]
+    if n_groups > 1:
+        context = sequences.groups * n_states + context
+    cell = jnp.where(continues, context * n_states + states[1:], n_cells)
+    trans_counts = count_cells(cell, n_cells + 1)[:-1].reshape(trans_probs.shape)
     by_pair = count_cells(states * n_pairs + sequences.pairs, n_states * n_pairs)
-    return SufficientStats(trans_counts, by_syllables(by_pair.reshape(n_states, n_pairs)))
+    by_pair = by_pair.reshape(n_states, n_pairs)
+    return SufficientStats(trans_counts, by_syllables(by_pair, n_groups))
 
 
 def viterbi(factors, trans_probs, sequences, ends_fixed=None):
@@ -316,10 +327,10 @@ def viterbi(factors, trans_probs, sequences, ends_fixed=None):
     lane, the state at the timestep after its last one, and whether there is one, each (n_lanes,).
     """
     dtype = factors.relative.dtype
-    n_states = trans_probs.shape[0]
-    log_trans = jnp.log(trans_probs).astype(dtype)
+    n_states = trans_probs.shape[1]
+    log_trans = of_lanes(jnp.log(trans_probs).astype(dtype), sequences.groups)
     # to the next state; after the last timestep, nothing
-    to_next = jnp.concatenate([log_trans, jnp.zeros((n_states, 1), dtype)], axis=1)
+    to_next = jnp.concatenate([log_trans, jnp.zeros_like(log_trans[:, :1])], axis=1)
     log_relative = jnp.log(factors.relative.T)
     starts, ends = sequences.starts, ends_of(sequences)
     at_start, last = 0, jnp.zeros(starts.shape[1:], jnp.int32)
@@ -331,7 +342,7 @@ def viterbi(factors, trans_probs, sequences, ends_fixed=None):
 
     def forward_step(scores, inputs):
         pairs, starts = inputs
-        best = reduce(larger, [log_trans[j][:, None] + scores[j] for j in range(n_states)])
+        best = reduce(larger, [log_trans[j] + scores[j] for j in range(n_states)])
         highest = reduce(larger, list(scores))
         best = jnp.where(starts, at_start, best - highest) + columns(log_relative, pairs)
         return best, best
@@ -341,7 +352,7 @@ def viterbi(factors, trans_probs, sequences, ends_fixed=None):
 
     def backward_step(state, inputs):
         scores, ends = inputs
-        candidates = scores + columns(to_next, jnp.where(ends, n_states, state))
+        candidates = scores + column_of_lanes(to_next, jnp.where(ends, n_states, state))
         index, best = jnp.zeros_like(state), candidates[0]
         for k in range(1, n_states):
             candidate = candidates[k]
@@ -359,7 +370,8 @@ def forward(factors, trans_probs, sequences, entering=None):
     Where the first timestep of a lane is no start, the message `entering` (n_states, n_lanes), up
     to a factor, comes before it.
     """
-    trans, emissions = trans_probs.astype(factors.relative.dtype), factors.relative.T
+    trans = of_lanes(trans_probs.astype(factors.relative.dtype), sequences.groups)
+    emissions = factors.relative.T
 
     def step(message, inputs):
         predicted = _predict(message, 1 / total(message), trans, inputs[1])
@@ -388,11 +400,12 @@ def backward(factors, trans_probs, sequences, passed, following=None, continues=
     Lanes that `continues` (n_lanes,) marks go on after their last timestep, with the evidence
     `following` (n_states, n_lanes) at the next one.
     """
-    trans, emissions = trans_probs.astype(factors.relative.dtype), factors.relative.T
+    trans = of_lanes(trans_probs.astype(factors.relative.dtype), sequences.groups)
+    back, emissions = trans.swapaxes(0, 1), factors.relative.T
 
     def step(evidence, inputs):
         pairs, ends, predicted, normaliser = inputs
-        following = jnp.where(ends, 1, propagate(evidence, trans.T))
+        following = jnp.where(ends, 1, propagate(evidence, back))
         evidence = following * columns(emissions, pairs) * (1 / normaliser)
         evidence = jnp.where(predicted > 0, evidence, 0)
         return evidence, evidence
@@ -430,9 +443,9 @@ def lost_by_rounding(stats, factors, trans_probs):
     are right on average.
     """
     of_trans = log_of_rounding(trans_probs, factors.relative.dtype)
-    counts = stats.syllable_trans_counts
-    of_emissions = factors.rounding[:-1].T.reshape(counts.shape)
-    return jnp.sum(stats.state_trans_counts * of_trans) + jnp.sum(counts * of_emissions)
+    of_emissions = by_syllables(factors.rounding.T, len(trans_probs) // trans_probs.shape[1])
+    lost = jnp.sum(stats.syllable_trans_counts * of_emissions)
+    return jnp.sum(stats.state_trans_counts * of_trans) + lost
 
 
 def _inside(values, sequences):

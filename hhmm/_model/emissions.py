@@ -1,7 +1,9 @@
 """Emissions: from the parameters to the syllable transition probabilities.
 
-x[t] | x[t-1] = i, z[t] = k  ~  softmax_j(L[k, i, j]),  L the sum of the terms (see `terms`)
+x[t] | x[t-1] = i, z[t] = k  ~  softmax_j(L[g, k, i, j]),  L the sum of the terms (see `terms`)
 B = b Q_S',  C = Q_K c Q_S',  U = u Q_S',  D = Q_K d Q_S'
+
+Terms of groups are parameters as they are, centred: few have a basis of levels in mind.
 """
 
 import jax
@@ -9,18 +11,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from hhmm._model.simplex import helmert_basis
-from hhmm._model.terms import ALL_TERMS, PUBLISHED_TERMS, Terms
+from hhmm._model.terms import ALL_TERMS, GROUP_TERMS, PUBLISHED_TERMS, Terms
 from hhmm._runtime.precision import log_of_rounding
 from hhmm._types import EmissionFactors, EmissionLogits, Params
 
 
-def terms_of(params, *, self_transitions=True):
+def terms_of(params, *, self_transitions=True, factors=()):
     """Return the `Terms` of `Params`: those that are not None."""
+    of_groups = GROUP_TERMS[:2] if factors else ()
     return Terms(
         n_states=params.trans_probs.shape[-1],
         n_syllables=params.emission_base.shape[-2],
-        names=tuple(t.name for t in ALL_TERMS if getattr(params, t.parameter) is not None),
+        names=tuple(
+            term.name
+            for term in (*ALL_TERMS, *of_groups)
+            if getattr(params, term.parameter) is not None
+        ),
         self_transitions=self_transitions,
+        factors=factors,
     )
 
 
@@ -55,7 +63,12 @@ def logits_from_params(params):
             values = _along_states(helmert_basis(n_states), values, term)
         return values @ helmert_basis(values.shape[-1] + 1).T
 
-    return EmissionLogits(**{term.name: raise_term(term) for term in ALL_TERMS})
+    return EmissionLogits(
+        **{term.name: raise_term(term) for term in ALL_TERMS},
+        group_emissions=params.group_emissions,
+        group_states=params.group_states,
+        group_transitions=params.group_transitions,
+    )
 
 
 def params_from_logits(logits):
@@ -70,7 +83,8 @@ def params_from_logits(logits):
             values = _along_states(helmert_basis(n_states).T, values, term)
         return values @ helmert_basis(values.shape[-1])
 
-    return {term.parameter: lower_term(term) for term in ALL_TERMS}
+    of_groups = {term.name: getattr(logits, term.name) for term in GROUP_TERMS}
+    return {term.parameter: lower_term(term) for term in ALL_TERMS} | of_groups
 
 
 def _state_axis(term):
@@ -87,8 +101,14 @@ def _along_states(matrix, values, term):
 
 
 def syllable_log_probs(logits, terms):
-    """Return log syllable transition probabilities (n_states, n_syllables, n_syllables)."""
+    """Return log syllable transition probabilities (n_contexts, n_syllables, n_syllables)."""
     return jax.nn.log_softmax(terms.joint_logits(terms.stack(logits)), axis=-1)
+
+
+def by_pairs(values, n_states):
+    """Return values (n_contexts, S, S) by state and pair, (n_states, n_groups S^2)."""
+    of_groups = values.reshape(-1, n_states, values.shape[1] * values.shape[2])
+    return of_groups.swapaxes(0, 1).reshape(n_states, -1)
 
 
 def emission_factors(logits, terms, *, dtype=jnp.float32):
@@ -115,8 +135,8 @@ def emission_factors(logits, terms, *, dtype=jnp.float32):
     log_probs = syllable_log_probs(logits, terms)
     if not terms.self_transitions:
         log_probs = jnp.where(jnp.eye(terms.n_syllables, dtype=bool), 0, log_probs)
-    n_states = log_probs.shape[0]
-    by_pair = log_probs.reshape(n_states, -1)
+    by_pair = by_pairs(log_probs, terms.n_states)
+    n_states = terms.n_states
     log_scale = by_pair.max(axis=0)
     exact = jnp.exp(by_pair - log_scale).T
     relative = exact.astype(dtype)

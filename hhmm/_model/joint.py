@@ -11,13 +11,15 @@ of the parameters in its constants.
 import jax.numpy as jnp
 from jax.scipy.special import gammaln, xlogy
 
+from hhmm._model.terms import scale_of
 from hhmm._model.transitions import concentrations
+from hhmm._types import EmissionLogits
 
 
 def emission_log_prior(terms, point, priors):
     """Return log prior density of the emission parameters, a scalar, from a point (n_rows, S)."""
     return sum(
-        _log_normal(rows, getattr(priors, term.sigma), terms.n_dimensions(term))
+        _log_normal(rows, scale_of(priors, term), terms.n_dimensions(term))
         for term, rows in terms.split(point)
     )
 
@@ -37,12 +39,25 @@ def trans_log_prior(trans_probs, priors):
 
 
 def log_prior(terms, logits, trans_probs, priors):
-    """Return log prior density of all parameters, a scalar."""
-    of_emissions = emission_log_prior(terms, terms.stack(logits), priors)
-    return of_emissions + trans_log_prior(trans_probs, priors)
+    """Return log prior density of all parameters, a scalar.
+
+    Where transitions differ between groups it is the density of the logits T in place of that of A.
+    """
+    log_density = emission_log_prior(terms, terms.stack(logits), priors)
+    log_density += trans_log_prior(trans_probs, priors)
+    if not terms.trans_by_group:
+        return log_density
+    n_states = terms.n_states
+    # the Jacobian of A by T in the Helmert basis is sqrt(K) times the product of A
+    log_density += jnp.log(trans_probs).sum() + 0.5 * n_states * jnp.log(n_states)
+    own, effects = terms.of_transitions, logits.group_transitions
+    point = own.stack(EmissionLogits(jnp.zeros_like(trans_probs), group_transitions=effects))
+    flat = priors._replace(emission_base_sigma=jnp.inf)
+    return log_density + emission_log_prior(own, point, flat)
 
 
 def _log_normal(values, sigma, n_dimensions):
-    return -0.5 * jnp.sum(values**2) / sigma**2 - n_dimensions * (
-        jnp.log(sigma) + 0.5 * jnp.log(2 * jnp.pi)
-    )
+    """Return the log density; 0 where sigma is infinite, which stands for a flat prior."""
+    log_scale = jnp.log(sigma) + 0.5 * jnp.log(2 * jnp.pi)
+    constant = jnp.where(jnp.isinf(sigma), 0.0, n_dimensions * log_scale)
+    return -0.5 * jnp.sum(values**2) / sigma**2 - constant

@@ -2,7 +2,14 @@
 
     A[k, :] ~ Dirichlet(trans_beta + trans_kappa * e_k)
 
-so that trans_kappa sits on the diagonal.
+so that trans_kappa sits on the diagonal. Where transitions differ between groups,
+
+    A[g, k, :] = softmax(T[k, :] + sum_f U_f[l, k, :]),    U_f ~ Normal(0, sigma^2),
+
+l the level of factor f in group g, and A[k, :] = softmax(T[k, :]) has the prior above. This is the
+log-linear model of the emissions, with states in place of syllables and no other state. The density
+of T, Jacobian included, is softmax(T) to the power of the concentrations: they are the counts of
+one more group, in which all effects are 0, under a flat prior of T.
 """
 
 import jax
@@ -82,6 +89,25 @@ def with_a_mode(priors):
     beta, stay = priors.trans_beta, priors.trans_beta + priors.trans_kappa
     at_least_1 = np.maximum(beta, 1.0)
     return priors._replace(trans_beta=at_least_1, trans_kappa=np.maximum(stay, 1.0) - at_least_1)
+
+
+def context_trans_probs(trans_probs, group_transitions, terms):
+    """Return the transition probabilities of every context, (n_contexts, n_states).
+
+    Parameters
+    ----------
+    trans_probs : (n_states, n_states)
+        Where all effects are 0.
+    group_transitions : tuple of (n_levels, n_states, n_states), or None
+        U of each factor.
+    terms : Terms
+    """
+    if not terms.factors:
+        return trans_probs
+    logits = jnp.broadcast_to(jnp.log(trans_probs), (terms.n_groups, *trans_probs.shape))
+    for factor, effects in zip(terms.factors, group_transitions or (), strict=False):
+        logits = logits + jnp.tensordot(factor.membership.T, effects, 1)
+    return jax.nn.softmax(logits, axis=-1).reshape(terms.n_contexts, terms.n_states)
 
 
 def trans_mode(counts, priors, current):

@@ -20,6 +20,13 @@ import numpy as np
 from hhmm._types import PackedSequences, RunData
 
 
+class Groups(NamedTuple):
+    """Groups of sequences that have parameters of their own."""
+
+    n_groups: int
+    of_sequences: np.ndarray  # (n_sequences,) int32, 0 to n_groups - 1
+
+
 class PackIndex(NamedTuple):
     """Place of each sequence in the packed arrays; each (n_sequences,)."""
 
@@ -28,7 +35,7 @@ class PackIndex(NamedTuple):
     lengths: np.ndarray  # 0 for a sequence without an observed timestep, which is not packed
 
 
-def pack(sequences, n_syllables, *, self_transitions=True):
+def pack(sequences, n_syllables, *, self_transitions=True, groups=None):
     """Lay sequences out in lanes.
 
     Parameters
@@ -36,7 +43,7 @@ def pack(sequences, n_syllables, *, self_transitions=True):
     sequences : list of 1-D int32 arrays
         Labels 0 to n_syllables - 1, -1 where missing.
     n_syllables : int
-    self_transitions : bool
+    self_transitions, groups
         As for `pair_codes`.
 
     Returns
@@ -44,9 +51,12 @@ def pack(sequences, n_syllables, *, self_transitions=True):
     packed : PackedSequences, NumPy arrays
     index : PackIndex
     """
-    index, n_steps, n_lanes = assign_lanes([len(sequence) for sequence in sequences])
-    flat_pairs, flat_starts = pair_codes(sequences, n_syllables, self_transitions=self_transitions)
-    no_emission = n_syllables * n_syllables
+    lengths = [len(sequence) for sequence in sequences]
+    index, n_steps, n_lanes = assign_lanes(lengths, groups)
+    flat_pairs, flat_starts = pair_codes(
+        sequences, n_syllables, self_transitions=self_transitions, groups=groups
+    )
+    no_emission = n_pairs(n_syllables, groups) - 1
     pairs = np.full((n_lanes, n_steps), no_emission, np.int32)
     starts = np.ones((n_lanes, n_steps), bool)
     inside = np.zeros((n_lanes, n_steps), bool)
@@ -62,11 +72,26 @@ def pack(sequences, n_syllables, *, self_transitions=True):
         inside=np.ascontiguousarray(inside.T),
         pair_counts=np.bincount(flat_pairs, minlength=no_emission + 1).astype(np.float64),
         first_lane=np.uint32(0),
+        groups=groups_of_lanes(index, n_lanes, groups),
     )
     return packed, index
 
 
-def pair_codes(sequences, n_syllables, *, self_transitions=True):
+def n_pairs(n_syllables, groups):
+    """Return the number of pair codes, with the one of no emission."""
+    return (1 if groups is None else groups.n_groups) * n_syllables**2 + 1
+
+
+def groups_of_lanes(index, n_lanes, groups):
+    """Return the group of every lane, (n_lanes,) int32; 0 for one that is not used."""
+    of_lanes = np.zeros(n_lanes, np.int32)
+    if groups is not None:
+        used = index.lengths > 0
+        of_lanes[index.lanes[used]] = groups.of_sequences[used]
+    return of_lanes
+
+
+def pair_codes(sequences, n_syllables, *, self_transitions=True, groups=None):
     """Return the pair codes of all sequences, one after the other.
 
     Parameters
@@ -75,11 +100,14 @@ def pair_codes(sequences, n_syllables, *, self_transitions=True):
     n_syllables : int
     self_transitions : bool
         False where a syllable that follows itself is held, which is no emission.
+    groups : Groups, default=None
+        Of the sequences.
 
     Returns
     -------
     pairs : (n_timesteps,) int32
-        ``x[t - 1] * n_syllables + x[t]``, or ``n_syllables ** 2`` where there is no emission.
+        ``(g * n_syllables + x[t - 1]) * n_syllables + x[t]`` in group g, 0 without groups, or the
+        code after the last one where there is no emission.
     starts : (n_timesteps,) bool
         Where a sequence begins.
     """
@@ -87,12 +115,15 @@ def pair_codes(sequences, n_syllables, *, self_transitions=True):
     lengths = np.array([len(sequence) for sequence in sequences])
     starts = np.zeros(len(codes), bool)
     starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
-    pairs = np.full(len(codes), n_syllables * n_syllables, np.int32)
+    pairs = np.full(len(codes), n_pairs(n_syllables, groups) - 1, np.int32)
     before, after = codes[:-1], codes[1:]
     emitted = (before >= 0) & (after >= 0) & ~starts[1:]
     if not self_transitions:
         emitted &= before != after
-    np.copyto(pairs[1:], before * np.int32(n_syllables) + after, where=emitted)
+    found = before * np.int32(n_syllables) + after
+    if groups is not None:
+        found += np.repeat(groups.of_sequences * np.int32(n_syllables**2), lengths)[1:]
+    np.copyto(pairs[1:], found, where=emitted)
     return pairs, starts
 
 
@@ -140,25 +171,32 @@ def _lane_after_lane(parts, index):
     return flat.reshape(-1, *trailing), index.lanes * n_steps + index.offsets
 
 
-def assign_lanes(lengths):
-    """Choose lane and offset of each sequence; returns the index and the packed shape."""
+def assign_lanes(lengths, groups=None):
+    """Choose lane and offset of each sequence; returns the index and the packed shape.
+
+    Sequences of different groups share no lane.
+    """
     lengths = np.asarray(lengths)
     capacity = int(lengths.max())
     lanes = np.zeros(len(lengths), int)
     offsets = np.zeros(len(lengths), int)
-    filled = []  # heap of (timesteps used, lane)
+    of_sequences = np.zeros(len(lengths), int) if groups is None else groups.of_sequences
+    n_used = 0
+    filled = {}  # by group, a heap of (timesteps used, lane)
     for i in np.argsort(-lengths, kind="stable"):
         length = int(lengths[i])
         if length == 0:
             continue
-        if filled and filled[0][0] + length <= capacity:
-            used, lane = heapq.heappop(filled)
+        heap = filled.setdefault(int(of_sequences[i]), [])
+        if heap and heap[0][0] + length <= capacity:
+            used, lane = heapq.heappop(heap)
         else:
-            used, lane = 0, len(filled)
+            used, lane = 0, n_used
+            n_used += 1
         lanes[i], offsets[i] = lane, used
-        heapq.heappush(filled, (used + length, lane))
+        heapq.heappush(heap, (used + length, lane))
     # at least one of each, so that there is something to compute on where nothing is observed
-    n_steps, n_lanes = round_up(max(capacity, 1)), round_up(max(len(filled), 1))
+    n_steps, n_lanes = round_up(max(capacity, 1)), round_up(max(n_used, 1))
     return PackIndex(lanes, offsets, lengths), n_steps, n_lanes
 
 
@@ -241,17 +279,17 @@ def split(data, n_groups):
 
 
 def _split_runs(runs, n_groups):
-    n_rows, n_powers = runs.cell_counts.shape
-    n_pairs = len(runs.pair_counts)
-    held = np.append(np.arange(n_rows - 1) * n_rows, n_pairs - 1)
-    fill = {"pairs": n_pairs - 1, "cells": (n_rows - 1) * n_powers, "positions": 2**31 - 1}
+    shape, n_pairs = runs.cell_counts.shape, len(runs.pair_counts)
+    n_cells, n_powers = runs.cell_counts.size, shape[-1]
+    held = held_pairs(runs)
+    fill = {"pairs": n_pairs - 1, "cells": n_cells - n_powers, "positions": 2**31 - 1}
     groups = []
     for lanes, part in _parts(runs, n_groups, fill):
-        cell_counts = np.bincount(part["cells"][part["inside"]], minlength=n_rows * n_powers)
-        cell_counts = cell_counts.reshape(n_rows, n_powers).astype(np.float64)
+        cell_counts = np.bincount(part["cells"][part["inside"]], minlength=n_cells)
+        cell_counts = cell_counts.reshape(shape).astype(np.float64)
         pair_counts = np.bincount(part["pairs"][part["inside"]], minlength=n_pairs)
         pair_counts = pair_counts.astype(np.float64)
-        pair_counts[held] += cell_counts @ np.arange(n_powers)
+        np.add.at(pair_counts, held, (cell_counts @ np.arange(n_powers)).reshape(-1))
         groups.append(
             runs._replace(
                 **part, pair_counts=pair_counts, cell_counts=cell_counts, first_lane=lanes
@@ -260,16 +298,29 @@ def _split_runs(runs, n_groups):
     return groups
 
 
+def held_pairs(runs):
+    """Return the pair code of each row of the table of powers: s -> s in a group, or no emission.
+
+    Of each group, the last row is that of no emission. It is the only one where a syllable that is
+    held is no emission.
+    """
+    n_groups, n_rows, _ = runs.cell_counts.shape
+    n_held = n_rows - 1
+    codes = np.arange(n_groups)[:, None] * n_held**2 + np.arange(n_held) * (n_held + 1)
+    no_emission = np.full((n_groups, 1), len(runs.pair_counts) - 1)
+    return np.concatenate([codes, no_emission], axis=1).reshape(-1)
+
+
 def _parts(packed, n_groups, fill):
     """Yield the number of the first lane of each group, and its fields that have lanes."""
-    fill = {"starts": True, "inside": False, **fill}
+    fill = {"starts": True, "inside": False, "groups": 0, **fill}
     n_lanes = packed.pairs.shape[1]
     width = -(-n_lanes // n_groups)
     for first in range(0, n_lanes, width):
         part = {}
         for name, value in fill.items():
-            lanes = getattr(packed, name)[:, first : first + width]
-            missing = width - lanes.shape[1]
-            padded = np.pad(lanes, ((0, 0), (0, missing)), constant_values=value)
+            lanes = getattr(packed, name)[..., first : first + width]
+            widths = [(0, 0)] * (lanes.ndim - 1) + [(0, width - lanes.shape[-1])]
+            padded = np.pad(lanes, widths, constant_values=value)
             part[name] = np.ascontiguousarray(padded)
         yield np.uint32(first), part

@@ -10,7 +10,15 @@ import math
 
 import numpy as np
 
-from hhmm._sequences.lanes import PackIndex, assign_lanes, pair_codes, round_up
+from hhmm._sequences.lanes import (
+    Groups,
+    PackIndex,
+    assign_lanes,
+    groups_of_lanes,
+    n_pairs,
+    pair_codes,
+    round_up,
+)
 from hhmm._sequences.ragged import Ragged
 from hhmm._types import PackedRuns, PackedSequences, Pieces
 
@@ -40,8 +48,8 @@ def find_runs(pairs, starts, n_syllables, max_length):
         Index of the first timestep of each run.
     length : (n_runs,) int64
     """
-    # (s, s) is code s * (n_syllables + 1); so is "no emission", n_syllables ** 2, or not
-    held = (pairs % (n_syllables + 1) == 0) | (pairs == n_syllables**2)
+    # (s, s) is code s * (n_syllables + 1) in its group, and no emission would begin another group
+    held = pairs % n_syllables**2 % (n_syllables + 1) == 0
     alone = starts | ~held  # takes the timesteps after it in
     begins = alone.copy()
     begins[1:] |= (pairs[1:] != pairs[:-1]) & ~alone[:-1]
@@ -55,7 +63,7 @@ def find_runs(pairs, starts, n_syllables, max_length):
     return first, length
 
 
-def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True):
+def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True, groups=None):
     """Cut sequences into runs and lay those out in lanes.
 
     Parameters
@@ -65,8 +73,9 @@ def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True):
     n_syllables : int
     n_powers : int
         Length of the table of powers: no run has more timesteps.
-    self_transitions : bool
-        As for `pair_codes`. Where False, timesteps that hold a syllable are without emission.
+    self_transitions, groups
+        As for `pair_codes`. Timesteps that hold a syllable are without emission where
+        `self_transitions` is False.
 
     Returns
     -------
@@ -80,20 +89,25 @@ def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True):
     """
     lengths = np.array([len(sequence) for sequence in sequences])
     begin = np.cumsum(lengths) - lengths  # of each sequence among all timesteps
-    pairs, starts = pair_codes(sequences, n_syllables, self_transitions=self_transitions)
+    pairs, starts = pair_codes(
+        sequences, n_syllables, self_transitions=self_transitions, groups=groups
+    )
     n_rows = n_syllables + 1 if self_transitions else 1
+    n_groups, of_sequences = groups or Groups(1, np.zeros(len(sequences), np.int32))
+    no_emission = n_pairs(n_syllables, groups) - 1
     first, n_timesteps = find_runs(pairs, starts, n_syllables, n_powers)
     sequence = np.repeat(np.arange(len(sequences)), lengths)[first]
     n_runs = np.bincount(sequence, minlength=len(sequences))
-    run_index, n_steps, n_lanes = assign_lanes(n_runs)
+    run_index, n_steps, n_lanes = assign_lanes(n_runs, groups)
     piece_index, piece_shape = _assign_pieces(lengths)
 
     # where each run lies: runs of a sequence one below the other
     order = np.arange(len(first)) - np.repeat(np.cumsum(n_runs) - n_runs, n_runs)
     place = (run_index.offsets[sequence] + order, run_index.lanes[sequence])
     held = pairs[np.minimum(first + 1, len(pairs) - 1)]
-    row = np.where((n_timesteps == 1) | (held == n_syllables**2), n_rows - 1, held % n_syllables)
-    cells = row * n_powers + n_timesteps - 1
+    row = np.where((n_timesteps == 1) | (held == no_emission), n_rows - 1, held % n_syllables)
+    cells = (of_sequences[sequence] * n_rows + row) * n_powers + n_timesteps - 1
+    n_cells = n_groups * n_rows * n_powers
     position = piece_index.lanes[sequence] * piece_shape[0] + first - begin[sequence]
 
     def lay_out(values, fill, dtype):
@@ -101,32 +115,36 @@ def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True):
         packed[place] = values
         return packed
 
-    no_emission = n_syllables**2
     packed = PackedRuns(
         pairs=lay_out(pairs[first], no_emission, np.int32),
-        cells=lay_out(cells, (n_rows - 1) * n_powers, np.int32),
+        cells=lay_out(cells, n_cells - n_powers, np.int32),
         starts=lay_out(starts[first], True, bool),
         inside=lay_out(True, False, bool),
         positions=lay_out(position, math.prod(piece_shape), np.int64),
         pair_counts=np.bincount(pairs, minlength=no_emission + 1).astype(np.float64),
-        cell_counts=np.bincount(cells, minlength=n_rows * n_powers)
-        .reshape(n_rows, n_powers)
+        cell_counts=np.bincount(cells, minlength=n_cells)
+        .reshape(n_groups, n_rows, n_powers)
         .astype(np.float64),
         first_lane=np.uint32(0),
+        groups=groups_of_lanes(run_index, n_lanes, groups),
     )
     return packed, run_index, piece_index, piece_shape
 
 
-def cut_pieces(sequences, n_syllables, packed, piece_index, piece_shape, *, self_transitions=True):
+def cut_pieces(
+    sequences, n_syllables, packed, piece_index, piece_shape, *, self_transitions=True, groups=None
+):
     """Cut sequences into pieces, and find the runs in which these begin; see `pack_runs`.
 
     Returns
     -------
     pieces : Pieces, NumPy arrays
     """
-    flat_pairs, flat_starts = pair_codes(sequences, n_syllables, self_transitions=self_transitions)
+    flat_pairs, flat_starts = pair_codes(
+        sequences, n_syllables, self_transitions=self_transitions, groups=groups
+    )
     n_steps, n_pieces = piece_shape
-    pairs = np.full(n_steps * n_pieces, n_syllables**2, np.int32)
+    pairs = np.full(n_steps * n_pieces, n_pairs(n_syllables, groups) - 1, np.int32)
     starts = np.ones(n_steps * n_pieces, bool)
     inside = np.zeros(n_steps * n_pieces, bool)
     ends = np.cumsum(piece_index.lengths)
@@ -151,10 +169,14 @@ def cut_pieces(sequences, n_syllables, packed, piece_index, piece_shape, *, self
     def by_step(values):
         return np.ascontiguousarray(values.reshape(n_pieces, n_steps).T)
 
+    laid_out = PackedSequences(
+        *map(by_step, (pairs, starts, inside)),
+        packed.pair_counts,
+        packed.first_lane,
+        groups=by_piece(packed.groups[lane[found]]),
+    )
     return Pieces(
-        PackedSequences(
-            *map(by_step, (pairs, starts, inside)), packed.pair_counts, packed.first_lane
-        ),
+        laid_out,
         run=by_piece(run[found]),
         lane=by_piece(lane[found]),
         within=by_piece(used * n_steps - positions[found]),

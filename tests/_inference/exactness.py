@@ -175,10 +175,11 @@ def _pad(packed):
     _, shape = runs._assign_pieces(np.array(LENGTHS))
     return packed._replace(
         pairs=pad(packed.pairs, N_SYLLABLES**2),
-        cells=pad(packed.cells, (len(packed.cell_counts) - 1) * N_POWERS),
+        cells=pad(packed.cells, packed.cell_counts.size - N_POWERS),
         starts=pad(packed.starts, True),
         inside=pad(packed.inside, False),
         positions=pad(packed.positions, shape[0] * shape[1]),
+        groups=np.zeros(len(LENGTHS), np.int32),
     )
 
 

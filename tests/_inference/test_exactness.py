@@ -86,15 +86,15 @@ class SameKey(exactness.Kernel):
         return super().sweep(keys, 0, chain, data)
 
 
-def _counted_into_next(count, states, sequences, **sizes):
+def _counted_into_next(count, states, sequences, *shapes):
     starts = sequences.starts & ~sequences.inside
-    return count(states, sequences._replace(starts=starts), **sizes)
+    return count(states, sequences._replace(starts=starts), *shapes)
 
 
-def _counted_into_padding(count, states, sequences, **sizes):
+def _counted_into_padding(count, states, sequences, *shapes):
     before = jnp.roll(sequences.inside, 1, axis=0)
     starts = sequences.starts & sequences.inside
-    return count(states, sequences._replace(inside=before, starts=starts), **sizes)
+    return count(states, sequences._replace(inside=before, starts=starts), *shapes)
 
 
 def _runs_counted_into_next(count, states, table, factors, trans_probs, runs):

@@ -21,7 +21,7 @@ from hhmm._model.terms import Terms
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes
-from hhmm._types import Params, Priors, SufficientStats
+from hhmm._types import EmissionFactors, Params, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
 from tests import oracles
 from tests.published import PUBLISHED
@@ -56,8 +56,9 @@ def test_counts_match_the_loop(ragged):
     laid_out = np.full(packed.pairs.shape, N_STATES - 1, np.int32)
     for row, lane, offset, length in zip(states, *index, strict=True):
         laid_out[offset : offset + length, lane] = row
-    count = jax.jit(sequential.count, static_argnames=("n_states", "n_pairs"))
-    on_device = count(laid_out, packed, n_states=N_STATES, n_pairs=N_SYLLABLES**2 + 1)
+    factors = EmissionFactors(np.zeros((N_SYLLABLES**2 + 1, N_STATES)), None, None)
+    trans_probs = np.zeros((N_STATES, N_STATES))
+    on_device = jax.jit(sequential.count)(laid_out, packed, factors, trans_probs)
     on_host = initialise.count_states(states, sequences, TERMS)
     trans, syllables = oracles.count_transitions(sequences, states, N_STATES, N_SYLLABLES)
     for stats in (on_device, on_host):

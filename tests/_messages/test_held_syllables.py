@@ -16,7 +16,6 @@ import pytest
 from hhmm import EfficientHHMM, model_checks
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference import decode, initialise
-from hhmm._messages.powers import held_pairs
 from hhmm._model.simulate import simulate
 from hhmm._model.terms import Terms
 from hhmm._runtime.keys import key_from_random_state
@@ -216,8 +215,8 @@ def test_runs_without_emission_share_one_row_of_the_table(n_powers):
     packed, run_index, piece_index, shape = runs.pack_runs(
         SEQUENCES, 3, n_powers, self_transitions=False
     )
-    assert packed.cell_counts.shape == (1, n_powers)
-    np.testing.assert_array_equal(held_pairs(packed), [9])
+    assert packed.cell_counts.shape == (1, 1, n_powers)
+    np.testing.assert_array_equal(lanes.held_pairs(packed), [9])
     pieces = runs.cut_pieces(SEQUENCES, 3, packed, piece_index, shape, self_transitions=False)
     by_position = pieces.sequences.pairs.T.reshape(-1)
     for i, x in enumerate(SEQUENCES):

@@ -200,7 +200,7 @@ def test_collapse_is_the_transpose_of_the_sum(case):
     )
     _, by_state = terms.parts(collapsed)
     for k, matrix in enumerate(array):
-        for part, values in zip(by_state, terms.sums_of_state(matrix), strict=True):
+        for part, values in zip(by_state, terms.sums_of_context(matrix), strict=True):
             np.testing.assert_allclose(part[k], values, atol=1e-12)
 
 

@@ -47,7 +47,7 @@ def test_runs_written_out_are_the_sequences(sequences, n_powers):
             table_row, power = divmod(packed.cells[place], n_powers)
             held_pair = table_row * (N_SYLLABLES + 1) if table_row < N_SYLLABLES else N_SYLLABLES**2
             written += [packed.pairs[place]] + [held_pair] * power
-            counts[table_row, power] += 1
+            counts[0, table_row, power] += 1
         np.testing.assert_array_equal(written, pairs)
         begin = piece_index.lanes[i] * shape[0]
         np.testing.assert_array_equal(by_position[begin : begin + len(x)], pairs)
@@ -164,8 +164,9 @@ def test_counts_beyond_32_bits_are_exact(kernel):
         inside=np.ones((n_runs, n_lanes), bool),
         positions=np.zeros((n_runs, n_lanes), np.int64),
         pair_counts=np.array([n_timesteps - n_lanes, 0, 0, 0, n_lanes], np.float64),
-        cell_counts=np.eye(1, 3 * n_powers, n_powers - 1).reshape(3, n_powers) * n_runs * n_lanes,
+        cell_counts=np.eye(1, 3 * n_powers, n_powers - 1).reshape(1, 3, n_powers) * n_runs * n_lanes,
         first_lane=np.uint32(0),
+        groups=np.zeros(n_lanes, np.int32),
     )
     trans_probs = np.array([[0.99999, 0.00001], [1.0, 0.0]])
     factors = emission_factors(EmissionLogits(np.zeros((2, 2)), np.zeros((2, 2))), Terms(2, 2))

@@ -164,7 +164,9 @@ def test_counts_beyond_32_bits_are_exact(kernel):
         inside=np.ones((n_runs, n_lanes), bool),
         positions=np.zeros((n_runs, n_lanes), np.int64),
         pair_counts=np.array([n_timesteps - n_lanes, 0, 0, 0, n_lanes], np.float64),
-        cell_counts=np.eye(1, 3 * n_powers, n_powers - 1).reshape(1, 3, n_powers) * n_runs * n_lanes,
+        cell_counts=np.eye(1, 3 * n_powers, n_powers - 1).reshape(1, 3, n_powers)
+        * n_runs
+        * n_lanes,
         first_lane=np.uint32(0),
         groups=np.zeros(n_lanes, np.int32),
     )

@@ -1,0 +1,109 @@
+"""State transitions that differ between groups, drawn or at their mode; see `_model.transitions`.
+
+They are the log-linear model of the emissions, so that its solver and its sampler serve them. The
+sampler's steps are those that it begins with: counts of transitions are large beside the prior, or
+the prior is all that there is, and in both cases the posterior is nearly normal.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from hhmm._emission_solvers import hmc, scales
+from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
+from hhmm._emission_solvers.newton import Newton
+from hhmm._emission_solvers.objective import EmissionCounts
+from hhmm._model.simplex import center
+from hhmm._model.transitions import concentrations
+from hhmm._runtime.keys import key_from_data
+from hhmm._types import EmissionLogits
+
+SIGMA = "group_transitions_sigma"
+# half the squared Newton decrement, in nats, at which the mode counts as found
+TOL = 1e-6
+MAX_ITER = 100
+
+
+def draw(key, counts, priors, trans_probs, effects, warming_up, *, terms, learnt, holds_scales):
+    """Draw transitions by group given their counts, and the scales of their effects.
+
+    Parameters
+    ----------
+    key : JAX key
+    counts : (n_contexts, n_states)
+        Of state transitions.
+    priors : Priors
+    trans_probs : (n_states, n_states)
+        The last draw of A, where all effects are 0.
+    effects : tuple of (n_levels, n_states, n_states)
+        The last draw of U.
+    warming_up, holds_scales : () bool
+        As in `chain.Phase`.
+    terms : Terms
+        Of the emissions.
+    learnt : tuple of str, static
+        Fields of `Priors`.
+
+    Returns
+    -------
+    trans_probs, effects, priors
+    """
+    key_draw, key_scales = jax.random.split(key)
+    own, own_counts, flat, start = _problem(counts, priors, trans_probs, effects, terms)
+
+    def solve(**arguments):
+        return Newton(MAX_ITER).solve(own, own_counts, flat, _finite(start), **arguments)
+
+    drawn = hmc.draw(key_draw, own, own_counts, flat, start, solve, warming_up, hmc.first_tuning())
+    point, drawn_priors = own.stack(drawn.logits), flat
+    if SIGMA in learnt:
+        point, drawn_priors = jax.lax.cond(
+            holds_scales,
+            lambda: (point, flat),
+            lambda: scales.draw_scales(key_scales, own, own_counts, point, flat, (SIGMA,)),
+        )
+    return *_params(own, point), _with_own_scales(priors, drawn_priors)
+
+
+def mode(counts, priors, trans_probs, effects, *, terms, learnt, holds_scales):
+    """Return transitions by group at their mode given expected counts, and the scales; see `draw`.
+
+    The mode is that of the density of T.
+    """
+    own, own_counts, flat, start = _problem(counts, priors, trans_probs, effects, terms)
+
+    def spread(hessian):
+        key = key_from_data(jnp.zeros(2, jnp.uint32))
+        return draw_with_hessian_covariance(key, own, own_counts, hessian)
+
+    solution = Newton(MAX_ITER).solve(
+        own, own_counts, flat, _finite(start), tol=TOL, right_hand_side=spread
+    )
+    point = own.stack(solution.mode)
+    if SIGMA in learnt:
+        estimated = scales.estimate_scales(own, point, solution.solved, flat, (SIGMA,))
+        flat = jax.tree.map(lambda old, new: jnp.where(holds_scales, old, new), flat, estimated)
+    return *_params(own, point), _with_own_scales(priors, flat)
+
+
+def _problem(counts, priors, trans_probs, effects, terms):
+    """Return terms, counts, priors and present logits of the transitions."""
+    own = terms.of_transitions
+    n_states = terms.n_states
+    alpha = concentrations(jnp.zeros((n_states, n_states)), priors)
+    by_group = jnp.concatenate([counts.reshape(-1, n_states, n_states), alpha[None]])
+    own_counts = EmissionCounts(own.collapse(by_group), by_group.sum(axis=2))
+    start = EmissionLogits(base=center(jnp.log(trans_probs)), group_transitions=effects)
+    return own, own_counts, priors._replace(emission_base_sigma=jnp.asarray(jnp.inf)), start
+
+
+def _finite(logits):
+    return jax.tree.map(jnp.nan_to_num, logits)
+
+
+def _params(own, point):
+    logits = own.unstack(point)
+    return jax.nn.softmax(logits.base, axis=-1), logits.group_transitions
+
+
+def _with_own_scales(priors, drawn):
+    return priors._replace(**{SIGMA: getattr(drawn, SIGMA)})

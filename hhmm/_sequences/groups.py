@@ -1,0 +1,120 @@
+"""Read groups of sequences: a label for each sequence, or a column of labels for each factor."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hhmm._sequences.lanes import Groups
+
+# name of the factor where labels are given without one
+ONE_FACTOR = "group"
+
+
+class Labels(NamedTuple):
+    """Labels of sequences."""
+
+    names: tuple  # of the factors, str
+    columns: tuple  # a list of labels a factor, None where there is none
+
+
+def read_labels(groups, n_sequences):
+    """Read labels.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_sequences,), or data frame or array of (n_sequences, n_factors)
+    n_sequences : int
+
+    Returns
+    -------
+    labels : Labels
+
+    Raises
+    ------
+    ValueError
+        If there is not a label for each sequence.
+    """
+    if hasattr(groups, "columns"):  # a data frame
+        names = [str(name) for name in groups.columns]
+        columns = [list(groups[name]) for name in groups.columns]
+    else:
+        name = getattr(groups, "name", None)  # of a pandas Series
+        table = np.empty(len(groups), object)
+        table[:] = list(groups)
+        rows = [np.ravel(np.asarray(row, object)) for row in table]
+        if len({len(row) for row in rows}) > 1:
+            raise ValueError("groups must have as many factors for each sequence as for others.")
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        names = [f"{ONE_FACTOR}{i}" for i in range(len(columns))]
+        if len(columns) == 1:
+            names = [name if isinstance(name, str) else ONE_FACTOR]
+    found = len(columns[0]) if columns else 0
+    if found != n_sequences:
+        raise ValueError(
+            f"groups must have a label for each of the {n_sequences} sequences of X, got {found}."
+        )
+    if len(set(names)) < len(names):
+        raise ValueError(f"groups must have columns of different names, got {names}.")
+    columns = ([None if _is_missing(x) else _plain(x) for x in column] for column in columns)
+    return Labels(tuple(names), tuple(columns))
+
+
+def find_levels(labels):
+    """Return the labels of each factor that occur, a dict of sorted arrays by name.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing, or labels of a factor are text and numbers.
+    """
+    found = {}
+    for name, column in zip(*labels, strict=True):
+        if None in column:
+            raise ValueError(
+                f"groups must have a label for each sequence, but {name!r} has none for sequence "
+                f"{column.index(None)}. Leave the sequence out, or give it a label."
+            )
+        if len({isinstance(label, str) for label in column}) > 1:
+            raise ValueError(f"labels of {name!r} must be of one kind, got text and numbers.")
+        found[name] = np.unique(np.array(column))
+    return found
+
+
+def find_groups(labels, levels):
+    """Number the combinations of levels that occur.
+
+    Parameters
+    ----------
+    labels : Labels
+    levels : dict of arrays
+        Of `find_levels`. A label that is not among them is not known.
+
+    Returns
+    -------
+    groups : Groups
+    of_groups : (n_groups, n_factors) int
+        Level of each factor in each group, -1 where it is not known.
+
+    Raises
+    ------
+    ValueError
+        If the factors are not those of `levels`.
+    """
+    if set(labels.names) != set(levels):
+        raise ValueError(f"groups must have the factors {list(levels)}, got {list(labels.names)}.")
+    numbers = []
+    for name, known in levels.items():
+        number = {label: i for i, label in enumerate(known.tolist())}
+        column = labels.columns[labels.names.index(name)]
+        numbers.append([number.get(label, -1) for label in column])
+    of_groups, of_sequences = np.unique(np.transpose(numbers), axis=0, return_inverse=True)
+    return Groups(len(of_groups), of_sequences.reshape(-1).astype(np.int32)), of_groups
+
+
+def _is_missing(label):
+    is_nan = isinstance(label, float) and label != label
+    return label is None or is_nan or type(label).__name__ in ("NAType", "NaTType")  # of pandas
+
+
+def _plain(label):
+    return label.item() if isinstance(label, np.generic) else label

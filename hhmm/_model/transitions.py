@@ -107,7 +107,8 @@ def context_trans_probs(trans_probs, group_transitions, terms):
     logits = jnp.broadcast_to(jnp.log(trans_probs), (terms.n_groups, *trans_probs.shape))
     for factor, effects in zip(terms.factors, group_transitions or (), strict=False):
         logits = logits + jnp.tensordot(factor.membership.T, effects, 1)
-    return jax.nn.softmax(logits, axis=-1).reshape(terms.n_contexts, terms.n_states)
+    probs = jnp.maximum(jax.nn.softmax(logits, axis=-1), SMALLEST_PROB)
+    return probs.reshape(terms.n_contexts, terms.n_states)
 
 
 def trans_mode(counts, priors, current):

@@ -38,7 +38,8 @@ from hhmm._inference import gibbs, initialise
 from hhmm._inference.chain import Settings
 from hhmm._messages import compressed
 from hhmm._model.emissions import emission_factors
-from hhmm._model.terms import ALL_TERMS
+from hhmm._model.terms import named_scales, scale_of
+from hhmm._model.transitions import context_trans_probs
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._sequences import lanes, runs
 from hhmm._types import Array, EmissionLogits, Priors, RunData, SufficientStats
@@ -47,6 +48,8 @@ from tests import oracles
 # three lanes, of one sequence, of two, of two; the last two with unused timesteps
 LENGTHS = (9, 6, 5, 2, 1)
 N_TIMESTEPS = sum(LENGTHS)
+# of the sequences, where the terms have groups
+GROUPS = np.array([0, 1, 2, 0, 1], np.int32)
 STARTS = np.isin(np.arange(N_TIMESTEPS), np.cumsum((0, *LENGTHS)))
 ENDS = np.append(STARTS[1:], True)
 MISSING = 0.15  # probability that a timestep is, but for the last of a sequence
@@ -57,6 +60,9 @@ N_ITER = 50  # of the emission solver, at most
 PRIORS = Priors(*map(np.float64, (2.0, 2.0, 0.8, 2.0, 1.5, 1.0)))
 # scales of the half-Cauchy priors, as documented
 SCALES = dict.fromkeys(Priors._fields, 2.0) | {"trans_beta": 1.0, "trans_kappa": 100.0}
+OF_GROUPS = ("group_emissions_sigma", "group_states_sigma", "group_transitions_sigma")
+SCALES |= dict.fromkeys(OF_GROUPS, 1.0)
+SIGMA_OF_GROUPS = 0.7
 
 
 class Joint(NamedTuple):
@@ -76,19 +82,21 @@ class Joint(NamedTuple):
 def draw_joint(rng, n_replicates, settings):
     """Draw `Joint` from the prior and the model."""
     terms, n_states = settings.terms, settings.terms.n_states
-    priors = draw_priors(rng, n_replicates, settings.learnt)
-    logits = EmissionLogits(
-        **{
-            term.name: _draw_term(rng, term, terms, getattr(priors, term.sigma))
-            for term in terms.present
+    priors = draw_priors(rng, n_replicates, settings.learnt, len(terms.factors))
+    logits = _by_field(
+        {
+            term: _draw_term(rng, term, terms, scale_of(priors, term))
+            for term in [*terms.present, *_of_transitions(terms)]
         }
     )
     beta, kappa = priors.trans_beta[:, None, None], priors.trans_kappa[:, None, None]
     trans_probs = _draw_dirichlet(rng, beta + kappa * np.eye(n_states))
     states = np.zeros((n_replicates, N_TIMESTEPS), np.int32)
+    by_context, group = context_trans(trans_probs, logits, terms), group_of_timesteps(terms)
     for t, starts in enumerate(STARTS):
         uniform = np.full((n_replicates, n_states), 1 / n_states)
-        weights = uniform if starts else _rows(trans_probs, states[:, t - 1])
+        before = group[t] * n_states + states[:, t - 1]
+        weights = uniform if starts else _rows(by_context, before)
         states[:, t] = _draw_index(rng, weights)
     observed = (rng.random((n_replicates, N_TIMESTEPS)) > MISSING) | ENDS
     held = (rng.random(observed.shape) < HELD) & ~STARTS & (not terms.self_transitions)
@@ -96,24 +104,68 @@ def draw_joint(rng, n_replicates, settings):
     return Joint(priors, logits, trans_probs, states, observed, held, syllables)
 
 
-def draw_priors(rng, n_replicates, learnt):
+def draw_priors(rng, n_replicates, learnt, n_factors=0):
     """`PRIORS`, and draws of what is learnt, each (n_replicates,)."""
-    priors = {name: np.full(n_replicates, value) for name, value in PRIORS._asdict().items()}
-    for name in learnt:
-        priors[name] = scipy.stats.halfcauchy(scale=SCALES[name]).rvs(
-            n_replicates, random_state=rng
-        )
-    return Priors(**priors)
+    priors = PRIORS._asdict() | dict.fromkeys(OF_GROUPS, (SIGMA_OF_GROUPS,) * n_factors)
+
+    def draw(name, value):
+        if name not in learnt:
+            return np.full(n_replicates, value)
+        return scipy.stats.halfcauchy(scale=SCALES[name]).rvs(n_replicates, random_state=rng)
+
+    return Priors(
+        **{
+            name: tuple(draw(name, x) for x in value)
+            if isinstance(value, tuple)
+            else draw(name, value)
+            for name, value in priors.items()
+        }
+    )
+
+
+def _of_transitions(terms):
+    """The terms of effects of groups on transitions."""
+    return terms.of_transitions.present[1:] if terms.trans_by_group else []
+
+
+def _by_field(values):
+    """`EmissionLogits` of arrays by term."""
+    fields = {}
+    for term, array in values.items():
+        fields[term.name] = array if term.factor is None else (*fields.get(term.name, ()), array)
+    return EmissionLogits(**fields)
+
+
+def group_of_timesteps(terms):
+    """The group of every timestep, (N_TIMESTEPS,)."""
+    return np.repeat(GROUPS % terms.n_groups, LENGTHS)
+
+
+def context_trans(trans_probs, logits, terms):
+    """Transition probabilities of contexts, (n_replicates, n_contexts, n_states)."""
+    total = np.log(trans_probs)[:, None]
+    for factor, effects in zip(terms.factors, logits.group_transitions or (), strict=False):
+        total = total + effects[:, list(factor.levels)]
+    total = np.broadcast_to(total, (len(total), terms.n_groups, *trans_probs.shape[1:]))
+    probs = scipy.special.softmax(total, axis=-1)
+    return probs.reshape(len(probs), terms.n_contexts, terms.n_states)
 
 
 def _draw_term(rng, term, terms, sigma):
     """A term of the logits, drawn given its scale (n_replicates,)."""
+    terms = terms.of_transitions if term.name == "group_transitions" else terms
     params = rng.standard_normal((len(sigma), *terms.param_shape(term)))
     params = sigma.reshape(-1, *[1] * (params.ndim - 1)) * params
-    values = params @ oracles.helmert(N_SYLLABLES).T
+    values = params @ oracles.helmert(terms.n_syllables).T
+    if term.factor is not None:
+        basis = oracles.helmert(terms.factors[term.factor].n_levels)
+        values = np.einsum("kl,nl...->nk...", basis, values)
     if not term.by_state:
         return values
-    return np.einsum("kl,nl...->nk...", oracles.helmert(terms.n_states), values)
+    axis = 1 if term.factor is None else 2
+    values = np.moveaxis(values, axis, 1)
+    values = np.einsum("kl,nl...->nk...", oracles.helmert(terms.n_states), values)
+    return np.moveaxis(values, 1, axis)
 
 
 def _draw_dirichlet(rng, alpha):
@@ -124,26 +176,35 @@ def _draw_dirichlet(rng, alpha):
 
 def draw_syllables(rng, logits, states, observed, held, terms):
     """Draw syllables given parameters and states, (n_replicates, N_TIMESTEPS) int32."""
-    log_probs = _log_probs(logits, terms)
+    log_probs, contexts = _log_probs(logits, terms), states_in_groups(states, terms)
     syllables = np.full(states.shape, -1, np.int32)
     for t, starts in enumerate(STARTS):
         weights = np.full((len(states), N_SYLLABLES), 1 / N_SYLLABLES)
         if not starts:
             before = syllables[:, t - 1]
-            row = np.exp(_rows(_rows(log_probs, states[:, t]), before))
+            row = np.exp(_rows(_rows(log_probs, contexts[:, t]), before))
             row = np.where(held[:, t, None], np.eye(N_SYLLABLES)[before], row)
             weights = np.where(observed[:, t - 1, None], row, weights)
         syllables[:, t] = np.where(observed[:, t], _draw_index(rng, weights), -1)
     return syllables
 
 
+def states_in_groups(states, terms):
+    """The context of every timestep, of states (n_replicates, N_TIMESTEPS)."""
+    return group_of_timesteps(terms) * terms.n_states + states
+
+
 def count(states, syllables, terms):
     """Sufficient statistics of each replicate, by the oracle."""
+    n_contexts = terms.n_contexts
     counts = [
-        oracles.count_transitions(split(x), split(z), terms.n_states, N_SYLLABLES)
-        for x, z in zip(syllables, states, strict=True)
+        oracles.count_transitions(split(x), split(z), n_contexts, N_SYLLABLES)
+        for x, z in zip(syllables, states_in_groups(states, terms), strict=True)
     ]
     trans, counts = map(np.array, zip(*counts, strict=True))
+    # a sequence stays in its group
+    by_group = trans.reshape(len(trans), n_contexts, terms.n_groups, terms.n_states)
+    trans = by_group.sum(axis=2)
     if not terms.self_transitions:
         counts = counts * (1 - np.eye(N_SYLLABLES))
     return SufficientStats(trans, counts)
@@ -156,12 +217,17 @@ def split(values):
 
 def pack(syllables, kernel):
     """Lay each replicate out as a backend reads it: one pytree with a leading axis."""
-    coding = {"self_transitions": kernel.settings.terms.self_transitions}
+    terms = kernel.settings.terms
+    coding = {"self_transitions": terms.self_transitions, "groups": _groups(terms)}
     if not kernel.by_runs:
         packed = [lanes.pack(split(x), N_SYLLABLES, **coding)[0] for x in syllables]
         return jax.tree.map(lambda *parts: np.stack(parts), *packed)
     packed = [_pad(runs.pack_runs(split(x), N_SYLLABLES, N_POWERS, **coding)[0]) for x in syllables]
     return RunData(jax.tree.map(lambda *parts: np.stack(parts), *packed), None)
+
+
+def _groups(terms):
+    return lanes.Groups(terms.n_groups, GROUPS % terms.n_groups) if terms.factors else None
 
 
 def _pad(packed):
@@ -174,29 +240,37 @@ def _pad(packed):
 
     _, shape = runs._assign_pieces(np.array(LENGTHS))
     return packed._replace(
-        pairs=pad(packed.pairs, N_SYLLABLES**2),
+        pairs=pad(packed.pairs, len(packed.pair_counts) - 1),
         cells=pad(packed.cells, packed.cell_counts.size - N_POWERS),
         starts=pad(packed.starts, True),
         inside=pad(packed.inside, False),
         positions=pad(packed.positions, shape[0] * shape[1]),
-        groups=np.zeros(len(LENGTHS), np.int32),
+        groups=np.pad(packed.groups, widths[1]),
     )
 
 
 def _log_probs(logits, terms):
     """Log syllable transition probabilities (n_replicates, n_states, n_syllables, n_syllables)."""
-    total = np.zeros((1, terms.n_states, N_SYLLABLES, N_SYLLABLES))
+    total = np.zeros((1, 1, terms.n_states, N_SYLLABLES, N_SYLLABLES))
     if logits.usage is not None:
-        total = total + logits.usage[:, None, None]
+        total = total + logits.usage[:, None, None, None]
     if logits.base is not None:
-        total = total + logits.base[:, None]
+        total = total + logits.base[:, None, None]
     if logits.biases is not None:
-        total = total + logits.biases[:, :, None]
+        total = total + logits.biases[:, None, :, None]
     if logits.interactions is not None:
-        total = total + logits.interactions
+        total = total + logits.interactions[:, None]
+    for f, factor in enumerate(terms.factors):
+        levels = list(factor.levels)
+        if logits.group_emissions is not None:
+            total = total + logits.group_emissions[f][:, levels, None, None]
+        if logits.group_states is not None:
+            total = total + logits.group_states[f][:, levels, :, None]
     if not terms.self_transitions:
         total = np.where(np.eye(N_SYLLABLES, dtype=bool), -1e300, total)
-    return scipy.special.log_softmax(total, axis=-1)
+    log_probs = scipy.special.log_softmax(total, axis=-1)
+    log_probs = np.broadcast_to(log_probs, (len(total), terms.n_groups, *total.shape[2:]))
+    return log_probs.reshape(len(total), terms.n_contexts, N_SYLLABLES, N_SYLLABLES)
 
 
 def _rows(matrices, index):
@@ -272,7 +346,7 @@ def compile_change_points(terms):
         return compressed.change_points(
             chain.states,
             emission_factors(chain.logits, terms),
-            chain.trans_probs,
+            context_trans_probs(chain.trans_probs, chain.logits.group_transitions, terms),
             data,
             n_positions=n_steps * n_pieces,
         )
@@ -371,7 +445,7 @@ def paths(kernel, chain, data):
     lengths = np.array(LENGTHS)
     if not kernel.by_runs:
         states = np.asarray(chain.states)
-        index, _, _ = lanes.assign_lanes(lengths)
+        index, _, _ = lanes.assign_lanes(lengths, _groups(kernel.settings.terms))
     else:
         change_points = compile_change_points(kernel.settings.terms)
         changes = np.asarray(change_points(chain, data))
@@ -399,18 +473,19 @@ def statistics(settings, drawn, stats):
     trans_probs, (trans_counts, counts) = np.asarray(drawn.trans_probs), map(np.asarray, stats)
     log_probs = np.where(counts > 0, _log_probs(logits, terms), 0)
     values = {"log p(x | z)": np.sum(counts * log_probs, axis=(1, 2, 3))}
-    for term in ALL_TERMS:
-        part = getattr(logits, term.name)
-        if part is None or (term.by_state and terms.n_states == 1):
+    for term in [*terms.present, *_of_transitions(terms)]:
+        part = term.of(logits)
+        if term.by_state and terms.n_states == 1:
             continue
-        part = part.reshape(len(part), -1)
-        values |= {f"|{term.name}|^2": np.sum(part**2, axis=1), f"{term.name}[0]": part[:, 0]}
+        name, part = f"{term.name}{term.factor or ''}", part.reshape(len(part), -1)
+        values |= {f"|{name}|^2": np.sum(part**2, axis=1), f"{name}[0]": part[:, 0]}
     priors = jax.tree.map(np.asarray, drawn.priors)
-    values |= {name: getattr(priors, name) for name in settings.learnt}
-    for term in terms.present:
+    values |= named_scales(priors, settings.learnt)
+    for term in [*terms.present, *_of_transitions(terms)]:
         if term.sigma in settings.learnt:
-            squares = values[f"|{term.name}|^2"] / getattr(priors, term.sigma) ** 2
-            values[f"|{term.name}|^2 / sigma^2"] = squares
+            name = f"{term.name}{term.factor or ''}"
+            squares = values[f"|{name}|^2"] / scale_of(priors, term) ** 2
+            values[f"|{name}|^2 / sigma^2"] = squares
     if terms.n_states == 1:
         return values
     if {"trans_beta", "trans_kappa"} & set(settings.learnt):
@@ -420,13 +495,25 @@ def statistics(settings, drawn, stats):
         "A[0, 0]": staying[:, 0],
         "A[1, 1]": staying[:, 1],
         "trace of A": staying.sum(axis=1),
-        "changes": trans_counts.sum(axis=(1, 2)) - np.einsum("nkk->n", trans_counts),
-        "log p(z)": np.sum(trans_counts * np.log(trans_probs), axis=(1, 2)),
+        "changes": trans_counts.sum(axis=(1, 2)) - _stays(trans_counts, terms),
+        "log p(z)": _log_probs_of(trans_counts, context_trans(trans_probs, logits, terms)),
     }
     if logits.biases is not None:
         usage = counts.sum(axis=(2, 3))
+        usage = usage.reshape(len(usage), terms.n_groups, terms.n_states).sum(axis=1)
         values["usage . c"] = np.einsum("nk,nk->n", usage, logits.biases[:, :, 0])
     return values
+
+
+def _log_probs_of(counts, probs):
+    """Sum of counts times log probabilities, (n_replicates,)."""
+    return np.sum(scipy.special.xlogy(counts, probs), axis=(1, 2))
+
+
+def _stays(trans_counts, terms):
+    """Number of transitions of states to themselves, of counts (n_replicates, n_contexts, K)."""
+    shape = len(trans_counts), terms.n_groups, terms.n_states, terms.n_states
+    return np.einsum("ngkk->n", trans_counts.reshape(shape))
 
 
 def _log_dirichlet(trans_probs, priors):

@@ -18,7 +18,7 @@ import pytest
 
 from hhmm._emission_solvers import hmc
 from hhmm._messages import compressed, sequential
-from hhmm._model.terms import Terms
+from hhmm._model.terms import Factor, Terms
 from hhmm._runtime.precision import double_precision
 from tests._inference import exactness
 
@@ -76,6 +76,37 @@ def test_sweeps_under_wide_priors_are_exact(monkeypatch, sigma, test):
     monkeypatch.setattr(exactness, "PRIORS", priors)
     p_values = test(_kernel(2, "sequential"), n_replicates=2000, seed=0)
     assert exactness.adjusted(p_values) > BOUND, p_values
+
+
+# two factors: of three animals, two are treated
+GROUPS = (Factor(3, (0, 1, 2)), Factor(2, (0, 0, 1)))
+BOUND_OF_GROUPS = FALSE_ALARM / 6
+
+
+@pytest.mark.parametrize(
+    ("backend", "by_runs", "self_transitions"),
+    [("sequential", False, True), ("compressed", True, True), ("compressed", True, False)],
+)
+@double_precision
+def test_sweeps_with_groups_are_exact(backend, by_runs, self_transitions):
+    names = ("base", "biases", "group_emissions", "group_states")
+    terms = Terms(2, exactness.N_SYLLABLES, names, self_transitions, GROUPS, trans_by_group=True)
+    kernel = exactness.make_kernel(terms, backend, by_runs=by_runs)
+    p_values = alternation_p_values(kernel, n_replicates=1000, seed=0)
+    assert exactness.adjusted(p_values) > BOUND_OF_GROUPS, p_values
+    if self_transitions:
+        p_values = rank_p_values(kernel, n_replicates=1000, seed=0)
+        assert exactness.adjusted(p_values) > BOUND_OF_GROUPS, p_values
+
+
+@double_precision
+def test_sweeps_that_learn_scales_of_groups_are_exact():
+    names = ("base", "biases", "group_emissions")
+    terms = Terms(2, exactness.N_SYLLABLES, names, True, GROUPS, trans_by_group=True)
+    learnt = ("group_emissions_sigma", "group_transitions_sigma")
+    kernel = exactness.make_kernel(terms, "sequential", learnt=learnt)
+    p_values = alternation_p_values(kernel, n_replicates=1000, seed=0)
+    assert exactness.adjusted(p_values) > BOUND_OF_GROUPS, p_values
 
 
 class SameKey(exactness.Kernel):

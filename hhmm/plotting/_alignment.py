@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hhmm._validation import shorten
 from hhmm.metrics import match_states, matched_confusion_matrix
 from hhmm.plotting._figures import (
     LITERAL,
@@ -17,7 +17,7 @@ from hhmm.plotting._figures import (
     name_ticks,
     state_colors,
 )
-from hhmm.plotting._states import check_few_states, check_names, check_state_names
+from hhmm.plotting._states import check_few_states, check_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 _BAR = 0.07  # width of a bar, as a fraction of the distance between the columns
 _GAP = 0.015  # between the bars of a column, as a fraction of the height
-_LABEL_INCHES = 0.14
 
 
+@dataclass(eq=False, repr=False)
 class AlignmentDisplay:
     """Bands from the states of one fit to the states of another.
 
@@ -78,20 +78,12 @@ class AlignmentDisplay:
     [(0, 1), (1, 0), (1, 1)]
     """
 
-    def __init__(
-        self,
-        counts: ArrayLike,
-        mapping: ArrayLike,
-        *,
-        names: Sequence[str] = ("first", "second"),
-        first_names: Sequence[str] | None = None,
-        second_names: Sequence[str] | None = None,
-    ) -> None:
-        self.counts = counts
-        self.mapping = mapping
-        self.names = names
-        self.first_names = first_names
-        self.second_names = second_names
+    counts: ArrayLike
+    mapping: ArrayLike
+    _: KW_ONLY
+    names: Sequence[str] = ("first", "second")
+    first_names: Sequence[str] | None = None
+    second_names: Sequence[str] | None = None
 
     @classmethod
     def from_estimators(
@@ -113,23 +105,12 @@ class AlignmentDisplay:
             Fitted models; their numbers of states may differ.
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that both estimators take.
-        names, first_names, second_names
-            See the class.
-        ax : matplotlib Axes, default=None
-            See `plot`.
+        names, first_names, second_names, ax
+            See the class and `plot`.
 
         Returns
         -------
         display : AlignmentDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import AlignmentDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
-        >>> AlignmentDisplay.from_estimators(model, model, X).accuracy_
-        1.0
         """
         check_has(first, "trans_probs_")
         check_has(second, "trans_probs_")
@@ -160,10 +141,8 @@ class AlignmentDisplay:
         first, second : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
                 or list of arrays of shape (n_timesteps_i,)
             States; timesteps that are negative in either are ignored.
-        names, first_names, second_names
-            See the class.
-        ax : matplotlib Axes, default=None
-            See `plot`.
+        names, first_names, second_names, ax
+            See the class and `plot`.
 
         Returns
         -------
@@ -206,34 +185,25 @@ class AlignmentDisplay:
         -------
         self : AlignmentDisplay
         """
-        counts, mapping = np.asarray(self.counts, dtype=float), np.asarray(self.mapping)
-        if counts.ndim != 2 or not counts.any():
-            raise ValueError(
-                "counts must be numbers of timesteps of shape (n_first, n_second), not all of them "
-                f"0, got shape {counts.shape}."
-            )
-        if mapping.shape != counts.shape[1:] or np.unique(mapping).size != mapping.size:
-            raise ValueError(
-                f"mapping must hold {counts.shape[1]} different states, got {shorten(mapping)}."
-            )
+        counts, mapping = np.asarray(self.counts), np.asarray(self.mapping)
         n_first, n_second = counts.shape
         n_colors = max(n_first, int(mapping.max()) + 1)
         check_few_states(n_colors)
         names = check_names(self.names, 2, "names")
-        first_names = check_state_names(self.first_names, n_first, "first_names", default="{}")
-        second_names = check_state_names(self.second_names, n_second, "second_names", default="{}")
+        first_names = check_names(self.first_names, n_first, "first_names")
+        second_names = check_names(self.second_names, n_second, "second_names")
         matched = mapping[np.newaxis] == np.arange(n_first)[:, np.newaxis]
         fractions = counts / counts.sum()
         self.accuracy_ = float(counts[matched].sum() / counts.sum())
 
-        height = min(7.0, 1.0 + 0.4 * max(n_first, n_second))
-        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, max(2.4, height)))
+        height = min(7.0, max(2.4, 1.0 + 0.4 * max(n_first, n_second)))
+        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, height))
         of_first, of_second = fractions.sum(axis=1), fractions.sum(axis=0)
         by_color = np.zeros((2, n_colors))
         by_color[0, :n_first] = of_first
         by_color[1, mapping] = of_second
         colors, colors_second = (state_colors(n_colors, usage) for usage in by_color)
-        order = np.argsort(mapping, kind="stable")
+        order = np.argsort(mapping)
         tops_first, tops_second = _tops(of_first, np.arange(n_first)), _tops(of_second, order)
         self.bars_ = (
             self._bars(-_BAR, tops_first, of_first, colors),
@@ -272,7 +242,7 @@ class AlignmentDisplay:
     def _label(self, x, ha, tops, heights, names):
         """Write names beside the bars, from top to bottom, as many as there is room for."""
         inches = self.ax_.get_window_extent().height / self.figure_.dpi
-        spacing = _LABEL_INCHES * self.ax_.get_ylim()[0] / inches
+        spacing = 0.14 * self.ax_.get_ylim()[0] / inches
         last = -np.inf
         for state in np.argsort(tops, kind="stable"):
             center = tops[state] + heights[state] / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from hhmm.plotting._figures import (
     MISSING_COLOR,
     POINTS_PER_INCH,
     check_has,
+    color_patches,
     figure_and_axes,
     import_pyplot,
     lay_out,
@@ -31,11 +33,10 @@ if TYPE_CHECKING:
 
 # Columns of the picture: more than a page has room for, few enough to be drawn at once.
 _MAX_COLUMNS = 2000
-_HEADER_INCHES = 0.22
 _SMALLEST_FONT, _LARGEST_FONT = 5.0, 9.0
-_LONGEST_NAME = 20
 
 
+@dataclass(eq=False, repr=False)
 class EthogramDisplay:
     """States of many recordings over time, one row of colours per recording.
 
@@ -89,22 +90,13 @@ class EthogramDisplay:
     array([0, 2, 1])
     """
 
-    def __init__(
-        self,
-        states: ArrayLike,
-        *,
-        names: Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
-        n_states: int | None = None,
-        state_names: Sequence[str] | None = None,
-        frame_rate: float | None = None,
-    ) -> None:
-        self.states = states
-        self.names = names
-        self.groups = groups
-        self.n_states = n_states
-        self.state_names = state_names
-        self.frame_rate = frame_rate
+    states: ArrayLike
+    _: KW_ONLY
+    names: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+    n_states: int | None = None
+    state_names: Sequence[str] | None = None
+    frame_rate: float | None = None
 
     @classmethod
     def from_estimator(
@@ -126,24 +118,12 @@ class EthogramDisplay:
             A fitted model.
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
-        names, groups, state_names, frame_rate
-            See the class.
-        ax : matplotlib Axes, default=None
-            See `plot`.
+        names, groups, state_names, frame_rate, ax
+            See the class and `plot`.
 
         Returns
         -------
         display : EthogramDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import EthogramDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
-        >>> display = EthogramDisplay.from_estimator(model, X, frame_rate=30)
-        >>> display.ax_.get_xlabel()
-        'time (s)'
         """
         check_has(estimator, "trans_probs_")
         return cls.from_predictions(
@@ -172,26 +152,12 @@ class EthogramDisplay:
 
         Parameters
         ----------
-        states, names, groups, n_states, state_names, frame_rate
-            See the class.
-        ax : matplotlib Axes, default=None
-            See `plot`.
+        states, names, groups, n_states, state_names, frame_rate, ax
+            See the class and `plot`.
 
         Returns
         -------
         display : EthogramDisplay
-
-        Examples
-        --------
-        >>> from hhmm.plotting import EthogramDisplay
-        >>> display = EthogramDisplay.from_predictions([[0, 0, 1], [1, 1]])
-        >>> display.images_[0].get_array()
-        masked_array(
-          data=[[0, 0, 1],
-                [1, 1, --]],
-          mask=[[False, False, False],
-                [False, False,  True]],
-          fill_value=999999)
         """
         return cls(
             states,
@@ -216,7 +182,6 @@ class EthogramDisplay:
         """
         import_pyplot()
         from matplotlib.colors import ListedColormap
-        from matplotlib.patches import Patch
 
         sequences = read_states(self.states, "states")
         n_states = check_n_states(self.n_states, sequences)
@@ -225,13 +190,14 @@ class EthogramDisplay:
         state_names = check_state_names(self.state_names, n_states, default="state {}")
         group_names, members = check_groups(self.groups, n_rows)
         self.order_ = np.concatenate(members)
-        names = [_shorten(names[i]) for i in self.order_]
+        names = [_abbreviate(names[i]) for i in self.order_]
         n_timesteps = max(int(_ends(sequences).max()), 1)
         unit, unit_name = time_unit(n_timesteps, self.frame_rate)
         rows, width = _most_frequent_states(sequences, n_states)
 
-        headers = None if self.groups is None else group_names
-        height = min(9.0, 1.1 + 0.17 * n_rows + _HEADER_INCHES * len(headers or ()))
+        header_inches = 0.0 if self.groups is None else 0.22
+        all_headers = header_inches * len(members)
+        height = min(9.0, 1.1 + 0.17 * n_rows + all_headers)
         self.figure_, self.ax_ = figure_and_axes(ax, (7.0, height))
         self.ax_.set_xlim(0.0, n_timesteps * unit)
         self.ax_.set_xlabel("timestep" if self.frame_rate is None else f"time ({unit_name})")
@@ -240,21 +206,17 @@ class EthogramDisplay:
         # the layout makes room for names, the legend needs the layout, and the rows their height
         name_ticks(self.ax_, "y", np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
         usage = np.bincount(sequences.values[sequences.values >= 0], minlength=n_states)
-        colors = state_colors(n_states, usage)
-        patches = [
-            Patch(color=color, label=name) for color, name in zip(colors, state_names, strict=True)
-        ]
-        if (rows == n_states).any():
-            patches.append(Patch(color=MISSING_COLOR, label="missing"))
-        self.legend_ = legend_above(self.ax_, patches)
+        colors = [*state_colors(n_states, usage), MISSING_COLOR]
+        patches = color_patches(colors, [*state_names, "missing"])
+        self.legend_ = legend_above(self.ax_, patches if (rows == n_states).any() else patches[:-1])
         inches = lay_out(self.ax_)
-        row_inches = max(inches - _HEADER_INCHES * len(headers or ()), 0.3 * inches) / n_rows
+        row_inches = max(inches - all_headers, 0.3 * inches) / n_rows
 
         blocks = [rows[which] for which in members]
-        gap = _HEADER_INCHES / row_inches if headers else 0.0
         sizes = np.array([len(block) for block in blocks])
-        tops = np.cumsum(sizes) - sizes + gap * np.arange(1, len(blocks) + 1)
-        cmap = ListedColormap([*colors, MISSING_COLOR]).with_extremes(bad="none")
+        gaps = header_inches / row_inches * np.arange(1, len(blocks) + 1)
+        tops = np.cumsum(sizes) - sizes + gaps
+        cmap = ListedColormap(colors).with_extremes(bad="none")
         right = rows.shape[1] * width * unit
         self.images_ = []
         for block, top in zip(blocks, tops, strict=True):
@@ -273,11 +235,10 @@ class EthogramDisplay:
                 between = np.arange(top + 1, top + len(block))
                 self.ax_.hlines(between, 0.0, right, color="white", linewidth=0.8)
         self.ax_.set(xlim=(0.0, n_timesteps * unit), ylim=(tops[-1] + sizes[-1], 0.0))
-        self._label(names, tops, sizes, row_inches, headers)
-        return self
+        self.ax_.tick_params(axis="y", length=0)
+        self.ax_.spines[["left", "right", "top"]].set_visible(False)
 
-    def _label(self, names, tops, sizes, row_inches, headers):
-        """Write the names of groups, and as many names of recordings as there is room for."""
+        # as many names as there is room for
         centers = np.concatenate(
             [top + 0.5 + np.arange(size) for top, size in zip(tops, sizes, strict=True)]
         )
@@ -285,19 +246,13 @@ class EthogramDisplay:
         every = max(1, math.ceil(_SMALLEST_FONT / font_size))
         font_size = max(font_size, _SMALLEST_FONT)
         name_ticks(self.ax_, "y", centers[::every], names[::every], fontsize=font_size)
-        self.ax_.tick_params(axis="y", length=0)
-        self.ax_.spines[["left", "right", "top"]].set_visible(False)
-        for name, top in zip(headers or (), tops, strict=False):
-            self.ax_.annotate(
-                name,
-                (0.0, top),
-                xytext=(0.0, 1.5),
-                textcoords="offset points",
-                va="bottom",
-                fontsize="small",
-                fontweight="bold",
-                **LITERAL,
-            )
+        style = {"va": "bottom", "fontsize": "small", "fontweight": "bold", **LITERAL}
+        if self.groups is not None:
+            for name, top in zip(group_names, tops, strict=True):
+                self.ax_.annotate(
+                    name, (0.0, top), xytext=(0.0, 1.5), textcoords="offset points", **style
+                )
+        return self
 
 
 def _ends(sequences):
@@ -313,14 +268,10 @@ def _ends(sequences):
 
 
 def _most_frequent_states(sequences, n_states):
-    """Return the most frequent state of each column of the picture.
+    """Return the most frequent state of each column of the picture, and its timesteps.
 
-    Returns
-    -------
-    rows : masked array of shape (n_sequences, n_columns), int
-        `n_states` if most timesteps have no state; masked after the end.
-    width : int
-        Timesteps per column.
+    The states are a masked array (n_sequences, n_columns): `n_states` if most timesteps have no
+    state, masked after the end.
     """
     used = _ends(sequences)
     width = max(1, -(-int(used.max()) // _MAX_COLUMNS))
@@ -336,8 +287,5 @@ def _most_frequent_states(sequences, n_states):
     return np.ma.masked_array(counts.argmax(axis=-1), ~counts.any(axis=-1)), width
 
 
-def _shorten(name):
-    if len(name) <= _LONGEST_NAME:
-        return name
-    half = (_LONGEST_NAME - 1) // 2
-    return f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
+def _abbreviate(name):
+    return name if len(name) <= 20 else f"{name[:9]}\N{HORIZONTAL ELLIPSIS}{name[-9:]}"

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm._optional.extras import import_extra
@@ -17,11 +18,10 @@ from hhmm._sequences.read import find_unused
 from hhmm._validation import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
-    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.legend import Legend
 
@@ -86,21 +86,15 @@ def figure_and_axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure 
 
 
 def figure_and_panels(
-    ax: Any, n_panels: int, n_columns: int, panel_size: float
+    ax: Any, n_panels: int, n_columns: int, size: tuple[float, float]
 ) -> tuple[Figure | SubFigure, np.ndarray]:
     """Return a figure and an array of `n_panels` axes in it.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes or array of n_panels matplotlib Axes or None
-        A single axes is divided into panels. None makes a figure.
-    n_panels, n_columns : int
-    panel_size : float
-        Inches; the side of a panel of a new figure.
+    One `ax` is divided into panels, an array of them is returned. None makes a figure of `size`
+    in inches.
     """
-    n_rows = -(-n_panels // n_columns)
     if is_array_of_axes(ax):
-        panels = np.asarray(ax, dtype=object).ravel()
+        panels = np.ravel(ax)
         if panels.size != n_panels:
             raise ValueError(
                 f"ax must be one axes, or one for each of {n_panels} states, got {panels.size}."
@@ -108,8 +102,8 @@ def figure_and_panels(
         for panel in panels:
             check_axes(panel, "each of ax")
         return panels[0].figure, panels
+    n_rows = -(-n_panels // n_columns)
     if ax is None:
-        size = (panel_size * n_columns + 1.6, (panel_size + 0.3) * n_rows + 0.6)
         figure = import_pyplot().figure(figsize=size, layout="constrained")
         grid = figure.add_gridspec(n_rows, n_columns)
     else:
@@ -128,8 +122,8 @@ def figure_and_panels(
     return figure, panels
 
 
-def is_array_of_axes(ax: object) -> bool:
-    return isinstance(ax, np.ndarray | list | tuple)
+def is_array_of_axes(ax: Any) -> bool:
+    return np.ndim(ax) > 0
 
 
 def check_axes(ax: object, name: str) -> None:
@@ -148,20 +142,11 @@ def lay_out(ax: Axes) -> float:
     return ax.get_window_extent().height / figure.dpi
 
 
-def state_colors(n_colors: int, usage: np.ndarray | None = None) -> list:
-    """Return a colour for each state, as different as possible; grey for unused states.
+def state_colors(n_colors: int, usage: ArrayLike | None = None) -> list:
+    """Return a colour for each state, as different as possible.
 
-    Parameters
-    ----------
-    n_colors : int
-        Number of states.
-    usage : ndarray of shape (n_colors,), default=None
-        Time in each state, in any unit. If None, no state is treated as unused.
-
-    Returns
-    -------
-    colors : list of n_colors matplotlib colours
-        The colour of a used state does not depend on `usage`.
+    States that are unused by the time in each, `usage` (n_colors,), are grey. It does not change
+    the colours of other states.
     """
     from matplotlib import colormaps
 
@@ -175,7 +160,7 @@ def state_colors(n_colors: int, usage: np.ndarray | None = None) -> list:
     else:
         colors = list(colormaps["turbo"](np.linspace(0.0, 1.0, n_colors)))
     if usage is not None:
-        for state in np.flatnonzero(find_unused(usage)):
+        for state in np.flatnonzero(find_unused(np.asarray(usage))):
             colors[state] = UNUSED_COLOR
     return colors
 
@@ -195,33 +180,26 @@ def text_color(rgb: Any) -> Any:
     return np.where(linear @ [0.2126, 0.7152, 0.0722] > 0.179, "black", "white")[()]
 
 
-def colormap(cmap: str | Colormap) -> Colormap:
-    """Return the matplotlib Colormap of that name, or `cmap` itself."""
-    return import_pyplot().get_cmap(cmap)
+def gray_ticks(axis: Axis, usage: ArrayLike | None) -> None:
+    """Write the labels of states that are unused by the time in each, (n_states,), in grey.
 
-
-def gray_ticks(axis: Axis, usage: np.ndarray) -> None:
-    """Write the labels of unused states in grey.
-
-    Parameters
-    ----------
-    axis : matplotlib Axis
-        Its ticks must be some of 0, ..., n_states - 1.
-    usage : ndarray of shape (n_states,)
-        Time in each state, in any unit.
+    The ticks of the axis must be some of 0, ..., n_states - 1. If `usage` is None, none is grey.
     """
-    unused = find_unused(usage)
+    if usage is None:
+        return
+    unused = find_unused(np.asarray(usage))
     for location, tick in zip(axis.get_majorticklocs(), axis.get_major_ticks(), strict=True):
         if unused[int(location)]:
             tick.label1.set_color(UNUSED_COLOR)
 
 
-def plain_numbers(axis: Axis) -> None:
-    """Write the ticks of a logarithmic axis as 0.01 and 100 instead of powers of ten."""
-    low, high = axis.get_view_interval()
-    if math.log10(high / low) < 6:
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(lambda value, _: "")
+def plain_numbers(ax: Axes) -> None:
+    """Write the ticks of logarithmic axes as 0.01 and 100 instead of powers of ten."""
+    for axis in (ax.xaxis, ax.yaxis):
+        low, high = axis.get_view_interval()
+        if math.log10(high / low) < 6:
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_formatter(lambda value, _: "")
 
 
 def name_ticks(ax: Axes, axis: str, ticks: Any, names: Sequence[str], **properties: Any) -> None:
@@ -233,25 +211,12 @@ def name_ticks(ax: Axes, axis: str, ticks: Any, names: Sequence[str], **properti
         getattr(sharing, f"set_{axis}ticks")(ticks, names, **LITERAL, **properties)
 
 
-def legend_above(ax: Axes, handles: Sequence | None = None, *, title: str | None = None) -> Legend:
-    """Add a small legend above the axes, in as many columns as fit.
+def legend_above(ax: Axes, handles: Sequence, *, title: str | None = None) -> Legend:
+    """Add a small legend of artists with labels above the axes, in as many columns as fit.
 
-    A legend wider than the axes extends to the left, over the labels of the y axis.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes
-        All its labels must be set, because the layout of the figure makes room for them first.
-    handles : list of artists with labels, default=None
-        All artists in the axes if None.
-    title : str, default=None
-
-    Returns
-    -------
-    legend : matplotlib Legend
+    A legend wider than the axes extends to the left, over the labels of the y axis. All labels of
+    the axes must be set, because the layout of the figure makes room for them first.
     """
-    if handles is None:
-        handles, _ = ax.get_legend_handles_labels()
     lay_out(ax)
     axes_width = ax.get_window_extent().width
     whole_width = ax.get_window_extent().x1 - ax.get_tightbbox().x0  # type: ignore[union-attr]
@@ -266,6 +231,13 @@ def legend_above(ax: Axes, handles: Sequence | None = None, *, title: str | None
     if axes_width < legend.get_window_extent().width <= whole_width:
         legend = _legend(ax, handles, title, n_columns, "lower right")
     return legend
+
+
+def color_patches(colors: Sequence, names: Iterable[str]) -> list:
+    """Return a patch of each colour, labelled with its name, for a legend."""
+    from matplotlib.patches import Patch
+
+    return [Patch(color=color, label=name) for color, name in zip(colors, names, strict=True)]
 
 
 def literal_legend(parent: Any, handles: Sequence, **properties: Any) -> Legend:

@@ -22,26 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 
-def as_matrix(values: ArrayLike, name: str) -> np.ndarray:
-    """Return `values` as a square matrix of finite floats."""
-    matrix = np.asarray(values, dtype=float)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
-        raise ValueError(f"{name} must be a square matrix, got shape {matrix.shape}.")
-    if not np.isfinite(matrix).all():
-        raise ValueError(f"{name} must hold finite numbers, got NaN or infinity.")
-    return matrix
-
-
-def check_probabilities(probs: np.ndarray, name: str) -> None:
-    """Raise ValueError if `probs` are not all in [0, 1], or all are 0."""
-    rounded = 1 + 1e-6  # sums of float32
-    if not ((probs >= 0) & (probs <= rounded)).all() or not probs.any():
-        raise ValueError(
-            f"{name} must hold probabilities, not all of them 0, got values from {probs.min():g} "
-            f"to {probs.max():g}."
-        )
-
-
 def draw_state_matrix(
     ax: Axes,
     values: np.ndarray,
@@ -49,31 +29,15 @@ def draw_state_matrix(
     *,
     cmap: Colormap,
     norm: Normalize,
-    usages: tuple[np.ndarray, np.ndarray],
+    usages: tuple[ArrayLike | None, ArrayLike | None],
     bar: dict[str, Any],
     include_values: bool | None,
 ) -> tuple[AxesImage, np.ndarray | None]:
-    """Draw a heat map of states by states, with a colour bar and texts in the cells.
+    """Draw a heat map of `values` (n_states, n_states), with a colour bar and texts in the cells.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes
-    values : array of shape (n_states, n_states)
-    texts : list of n_states lists of n_states str
-        What is written into the cells.
-    cmap, norm
-        Colours of the values.
-    usages : tuple of two arrays of shape (n_states,)
-        Time in the states of the rows and of the columns.
-    bar : dict
-        Properties of the colour bar.
-    include_values : bool or None
-        Whether to write the texts; None writes them if they can be read.
-
-    Returns
-    -------
-    image : matplotlib AxesImage
-    written : ndarray of matplotlib Text, or None
+    `usages` are the times in the states of the rows and of the columns, each (n_states,), and
+    `bar` has the properties of the colour bar. If `include_values` is None, texts are written if
+    they can be read. Return the image, and an array of matplotlib Text or None.
     """
     if include_values is not None:
         check_flag(include_values, "include_values")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hhmm._validation import shorten
 from hhmm.metrics import LaggedInformation, lagged_mutual_information
 from hhmm.plotting._figures import (
     OKABE_ITO,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@dataclass(eq=False, repr=False)
 class LaggedInformationDisplay:
     """Mutual information of syllables a lag apart.
 
@@ -68,9 +69,9 @@ class LaggedInformationDisplay:
     ['data', 'Markov surrogates', 'shuffled pairs']
     """
 
-    def __init__(self, information: LaggedInformation, *, frame_rate: float | None = None) -> None:
-        self.information = information
-        self.frame_rate = frame_rate
+    information: LaggedInformation
+    _: KW_ONLY
+    frame_rate: float | None = None
 
     @classmethod
     def from_sequences(
@@ -91,23 +92,12 @@ class LaggedInformationDisplay:
         ----------
         X, lags, n_syllables, n_surrogates, correction, random_state
             See `hhmm.metrics.lagged_mutual_information`.
-        frame_rate
-            See the class.
-        ax : matplotlib Axes, default=None
-            See `plot`.
+        frame_rate, ax
+            See the class and `plot`.
 
         Returns
         -------
         display : LaggedInformationDisplay
-
-        Examples
-        --------
-        >>> from hhmm.datasets import load_bengalese_finch
-        >>> from hhmm.plotting import LaggedInformationDisplay
-        >>> song = load_bengalese_finch()
-        >>> display = LaggedInformationDisplay.from_sequences(song.sequences, range(1, 9))
-        >>> display.ax_.get_xlabel()
-        'lag (timesteps)'
         """
         import_pyplot()
         information = lagged_mutual_information(
@@ -132,11 +122,6 @@ class LaggedInformationDisplay:
         -------
         self : LaggedInformationDisplay
         """
-        if not isinstance(self.information, LaggedInformation):
-            raise TypeError(
-                f"information must be a LaggedInformation, got {shorten(self.information)}. Use "
-                "hhmm.metrics.lagged_mutual_information."
-            )
         lags, data, markov, shuffled, _ = self.information
         order = np.argsort(lags)
         unit, unit_name = time_unit(int(lags.max()), self.frame_rate)
@@ -165,21 +150,13 @@ class LaggedInformationDisplay:
             if len(surrogates):
                 low, high = surrogates.min(axis=0)[order], surrogates.max(axis=0)[order]
                 band = self.ax_.fill_between(
-                    x,
-                    np.maximum(low, floor),
-                    np.maximum(high, floor),
-                    facecolor=color,
-                    edgecolor=color,
-                    alpha=0.55,
-                    hatch=hatch,
-                    linewidth=1.0,
-                    label=label,
+                    x, np.maximum(low, floor), np.maximum(high, floor), color=color
                 )
+                band.set(alpha=0.55, hatch=hatch, linewidth=1.0, label=label)
                 self.bands_.append(band)
         self.ax_.set(xscale="log", yscale="log", ylim=(floor, 1.5 * shown.max()))
         self.ax_.set(xlabel=f"lag ({unit_name})", ylabel="mutual information (nats)")
-        plain_numbers(self.ax_.xaxis)
-        plain_numbers(self.ax_.yaxis)
+        plain_numbers(self.ax_)
         self.ax_.spines[["right", "top"]].set_visible(False)
         self.legend_ = legend_above(self.ax_, [self.line_, *self.bands_])
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,20 +19,18 @@ from hhmm.plotting._figures import (
     LITERAL,
     OKABE_ITO,
     UNUSED_COLOR,
-    check_axes,
     check_has,
     figure_and_panels,
-    import_pyplot,
     is_array_of_axes,
     name_ticks,
 )
 from hhmm.plotting._states import (
     check_names,
     check_state_names,
-    check_usage,
     drawn_states,
     left_out_note,
     usage_of,
+    usage_or_equal,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ _PROMOTED, _SUPPRESSED = OKABE_ITO[0], OKABE_ITO[5]
 _LABELS = {"usage_change": ("change in usage", ""), "bias": ("bias", " (log odds)")}
 
 
+@dataclass(eq=False, repr=False)
 class SyllablePreferenceDisplay:
     """Syllables that each state promotes and suppresses, one panel per state.
 
@@ -99,22 +99,13 @@ class SyllablePreferenceDisplay:
     [['run', 'rear'], ['rear', 'run']]
     """
 
-    def __init__(
-        self,
-        values: ArrayLike,
-        *,
-        kind: str = "usage_change",
-        standard_deviations: ArrayLike | None = None,
-        syllable_names: Sequence[str] | None = None,
-        state_names: Sequence[str] | None = None,
-        usage: ArrayLike | None = None,
-    ) -> None:
-        self.values = values
-        self.kind = kind
-        self.standard_deviations = standard_deviations
-        self.syllable_names = syllable_names
-        self.state_names = state_names
-        self.usage = usage
+    values: ArrayLike
+    _: KW_ONLY
+    kind: str = "usage_change"
+    standard_deviations: ArrayLike | None = None
+    syllable_names: Sequence[str] | None = None
+    state_names: Sequence[str] | None = None
+    usage: ArrayLike | None = None
 
     @classmethod
     def from_estimator(
@@ -142,26 +133,14 @@ class SyllablePreferenceDisplay:
             the stationary distribution. Changes that are measured have no standard deviations.
         kind : {"usage_change", "bias"}, default="usage_change"
             Plot changes in usage, or biases.
-        syllable_names, state_names
-            See the class.
-        ax, n_top, unused_states
-            See `plot`.
+        syllable_names, state_names, ax, n_top, unused_states
+            See the class and `plot`.
 
         Returns
         -------
         display : SyllablePreferenceDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import SyllablePreferenceDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> display = SyllablePreferenceDisplay.from_estimator(model)
-        >>> [len(shown) for shown in display.shown_]
-        [2, 2]
         """
         check_has(estimator, "emission_biases_")
-        check_option(kind, "kind", tuple(_LABELS))
         preferences = syllable_preferences(estimator, X)
         values, standard_deviations = preferences.usage_changes, preferences.usage_change_deviations
         if kind == "bias":
@@ -200,9 +179,14 @@ class SyllablePreferenceDisplay:
         -------
         self : SyllablePreferenceDisplay
         """
-        values, errors, usage = self._checked()
+        check_option(self.kind, "kind", tuple(_LABELS))
         check_scalar(n_top, "n_top", Integral, min_val=1)
+        values = np.asarray(self.values)
+        errors = np.full(values.shape, np.nan)
+        if self.standard_deviations is not None:
+            errors = np.asarray(self.standard_deviations)
         n_states, n_syllables = values.shape
+        usage = usage_or_equal(self.usage, n_states)
         syllable_names = check_names(self.syllable_names, n_syllables, "syllable_names")
         state_names = check_state_names(self.state_names, n_states, default="state {}")
         unused = find_unused(usage)
@@ -214,11 +198,13 @@ class SyllablePreferenceDisplay:
         self.shown_ = list(ranking)
 
         n_columns = min(n_panels, 2 if max(map(len, syllable_names)) > 4 or n_panels < 3 else 3)
-        if ax is None:
-            self.figure_, self.axes_ = _column_of_panels(n_panels, n_columns, ranking.shape[1])
-        else:
-            axes = self._panels_of_drawn(ax, n_states)
-            self.figure_, self.axes_ = figure_and_panels(axes, n_panels, n_columns, panel_size=1.2)
+        height = 0.7 + math.ceil(n_panels / n_columns) * (0.4 + 0.14 * ranking.shape[1])
+        panels: Any = ax
+        if is_array_of_axes(panels) and np.size(panels) == n_states:
+            for panel in np.delete(np.ravel(panels), self.states_):
+                panel.set_axis_off()
+            panels = np.ravel(panels)[self.states_]
+        self.figure_, self.axes_ = figure_and_panels(panels, n_panels, n_columns, (3.4, height))
         self.ax_ = self.axes_[0]
 
         reach = np.abs(values[self.states_]) + np.nan_to_num(errors[self.states_])
@@ -258,50 +244,6 @@ class SyllablePreferenceDisplay:
             if self.syllable_names is None and position % n_columns == 0:
                 panel.set_ylabel("syllable", fontsize="small")
         return self
-
-    def _panels_of_drawn(self, ax: Any, n_states: int) -> Any:
-        """Return `ax`, without the axes of states that are left out if it has one for each."""
-        if not is_array_of_axes(ax) or np.size(ax) != n_states:
-            return ax
-        panels = np.asarray(ax, dtype=object).ravel()
-        for panel in np.delete(panels, self.states_):
-            check_axes(panel, "each of ax")
-            panel.set_axis_off()
-        return panels[self.states_]
-
-    def _checked(self):
-        """Return values and standard deviations (n_states, n_syllables), and usage (n_states,).
-
-        Standard deviations are NaN if there are none.
-        """
-        check_option(self.kind, "kind", tuple(_LABELS))
-        values = np.asarray(self.values, dtype=float)
-        if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
-            raise ValueError(
-                "values must be finite and have shape (n_states, n_syllables), got shape "
-                f"{values.shape}."
-            )
-        usage = check_usage(self.usage, len(values))
-        if self.standard_deviations is None:
-            return values, np.full(values.shape, np.nan), usage
-        errors = np.asarray(self.standard_deviations, dtype=float)
-        if errors.shape != values.shape or (errors < 0).any():
-            raise ValueError(
-                f"standard_deviations must be >= 0 and have shape {values.shape}, got shape "
-                f"{errors.shape}."
-            )
-        return values, errors, usage
-
-
-def _column_of_panels(n_panels, n_columns, n_bars):
-    """Return a new figure as wide as a column of text, and its panels."""
-    n_rows = -(-n_panels // n_columns)
-    size = (3.4, 0.7 + n_rows * (0.4 + 0.14 * n_bars))
-    figure = import_pyplot().figure(figsize=size, layout="constrained")
-    grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    for panel in grid[n_panels:]:
-        panel.set_axis_off()
-    return figure, grid[:n_panels]
 
 
 def _round_down(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,20 +13,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
-from hhmm._sequences.read import MAX_SYLLABLES, check_sequences, read_states
+from hhmm._sequences.read import check_sequences, read_states
 from hhmm._validation import check_option
 from hhmm.metrics import match_states, state_usage
 from hhmm.plotting._figures import (
     MISSING_COLOR,
     check_has,
-    colormap,
+    color_patches,
     figure_and_axes,
     import_pyplot,
     legend_above,
     name_ticks,
     state_colors,
 )
-from hhmm.plotting._states import as_text, check_few_states, check_usage
+from hhmm.plotting._states import as_text, check_few_states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,9 +34,8 @@ if TYPE_CHECKING:
 
     from hhmm.estimator import EfficientHHMM
 
-_LAST = 2**53  # positions are float64, which holds the integers up to this one
 
-
+@dataclass(eq=False, repr=False)
 class RasterDisplay:
     """One recording over time: its syllables, and rows of its states below.
 
@@ -80,22 +80,13 @@ class RasterDisplay:
     ['syllable', 'true', 'Viterbi']
     """
 
-    def __init__(
-        self,
-        syllables: ArrayLike,
-        rows: Sequence[tuple[str, ArrayLike]] = (),
-        *,
-        n_syllables: int | None = None,
-        state_labels: ArrayLike | None = None,
-        start: int = 0,
-        usage: ArrayLike | None = None,
-    ) -> None:
-        self.syllables = syllables
-        self.rows = rows
-        self.n_syllables = n_syllables
-        self.state_labels = state_labels
-        self.start = start
-        self.usage = usage
+    syllables: ArrayLike
+    rows: Sequence[tuple[str, ArrayLike]] = ()
+    _: KW_ONLY
+    n_syllables: int | None = None
+    state_labels: ArrayLike | None = None
+    start: int = 0
+    usage: ArrayLike | None = None
 
     @classmethod
     def from_estimator(
@@ -240,23 +231,22 @@ class RasterDisplay:
         -------
         self : RasterDisplay
         """
-        import_pyplot()
+        plt = import_pyplot()
         from matplotlib.colors import ListedColormap
 
-        check_scalar(self.start, "start", Integral, min_val=0, max_val=_LAST)
-        syllables = _labels_of(self.syllables, "syllables")
+        syllables = np.asarray(self.syllables)
         n_syllables = self.n_syllables
         if n_syllables is None:
             n_syllables = int(syllables.max(initial=0)) + 1
-        check_scalar(n_syllables, "n_syllables", Integral, min_val=1, max_val=MAX_SYLLABLES)
-        rows = self._checked_rows(syllables.size)
-        labels = self._labels(rows)
-        if self.usage is None:
-            usage = _mean_usage(rows, labels)
+        rows = [(as_text(name), np.asarray(values)) for name, values in self.rows]
+        if self.state_labels is None:
+            n_labels = [len(v.T) if v.ndim == 2 else v.max(initial=0) + 1 for _, v in rows]
+            labels = np.arange(max(n_labels, default=1))
         else:
-            usage = check_usage(self.usage, labels.size)
-        syllable_cmap = colormap(cmap).resampled(n_syllables)
-        syllable_cmap = syllable_cmap.with_extremes(bad=MISSING_COLOR)
+            labels = np.asarray(self.state_labels)
+        check_few_states(labels.size)
+        usage = _mean_usage(rows, labels) if self.usage is None else self.usage
+        syllable_cmap = plt.get_cmap(cmap).resampled(n_syllables).with_extremes(bad=MISSING_COLOR)
 
         heights = [1.0] + [1.0 if v.ndim == 1 else max(1.0, 0.55 * labels.size) for _, v in rows]
         inches_per_height = min(0.4, 9.0 / sum(heights))
@@ -264,19 +254,20 @@ class RasterDisplay:
         self.figure_, self.ax_ = figure_and_axes(ax, (10.0, figure_height))
         tops = np.cumsum([0.0, *(height + 0.3 for height in heights[:-1])])
         bottom = tops[-1] + heights[-1]
-        label_every = _label_step(self.ax_, bottom, heights, labels.size)
+        # the smallest step at which the rows of a heat map of states can be labelled
+        inches = self.ax_.get_window_extent().height / self.figure_.dpi
+        row_inches = inches * max(heights) / bottom / labels.size
+        label_every = max(1, math.ceil(0.17 / row_inches))
 
         colors = state_colors(labels.size, usage)
         state_cmap = ListedColormap(colors).with_extremes(bad=MISSING_COLOR)
-        probability_cmap = colormap("Greys").with_extremes(bad=MISSING_COLOR)
+        probability_cmap = plt.get_cmap("Greys").with_extremes(bad=MISSING_COLOR)
 
         data = np.ma.masked_less(syllables, 0)[np.newaxis]
         limits = (-0.5, n_syllables - 0.5)
-        self.images_ = [self._strip(data, tops[0], heights[0], syllable_cmap, limits)]
-        _small_colorbar(
-            self.images_[0], tops[0], heights[0], bottom, sorted({0, n_syllables - 1}), "syllable"
-        )
-        ticks, tick_labels = [tops[0] + heights[0] / 2], ["syllable"]
+        self.images_ = [self._strip(data, 0.0, 1.0, syllable_cmap, limits)]
+        _small_colorbar(self.images_[0], 0.0, 1.0, bottom, sorted({0, n_syllables - 1}), "syllable")
+        ticks, tick_labels = [0.5], ["syllable"]
         for (name, values), top, height in zip(rows, tops[1:], heights[1:], strict=True):
             if values.ndim == 1:
                 positions = np.ma.masked_array(np.searchsorted(labels, values), values < 0)
@@ -304,7 +295,10 @@ class RasterDisplay:
         locator.set_params(integer=True)
         self.ax_.spines[:].set_visible(False)
         self.ax_.spines["bottom"].set_visible(True)
-        self.legend_ = _state_legend(self.ax_, labels, colors) if rows else None
+        self.legend_ = None
+        if rows:
+            patches = color_patches(colors, [f"state {label}" for label in labels])
+            self.legend_ = legend_above(self.ax_, patches)
         return self
 
     def _strip(self, data, top, height, cmap, limits):
@@ -322,41 +316,6 @@ class RasterDisplay:
         frame_x, frame_y = [left, right, right, left, left], [top, top, *[top + height] * 2, top]
         self.ax_.plot(frame_x, frame_y, color="0.5", linewidth=0.8, clip_on=False)
         return image
-
-    def _checked_rows(self, n_timesteps):
-        """Return the rows as pairs of a label and an array of `n_timesteps`."""
-        rows = []
-        for label, given in self.rows:
-            name = as_text(label)
-            values = np.asarray(given, dtype=float)
-            if values.ndim not in (1, 2) or len(values) != n_timesteps:
-                raise ValueError(
-                    f"rows must have the {n_timesteps} timesteps of syllables, got {name!r} of "
-                    f"shape {values.shape}."
-                )
-            rows.append((name, values if values.ndim == 2 else _labels_of(given, name)))
-        return rows
-
-    def _labels(self, rows):
-        """Return the labels of the states, increasing, (n_labels,)."""
-        n_labels = [
-            int(values.max(initial=0)) + 1 if values.ndim == 1 else values.shape[1]
-            for _, values in rows
-        ]
-        if self.state_labels is None:
-            check_few_states(max(n_labels, default=1))
-            return np.arange(max(n_labels, default=1))
-        labels = np.asarray(self.state_labels)
-        check_few_states(labels.size)
-        for name, values in rows:
-            if values.ndim == 2 and values.shape[1] != labels.size:
-                raise ValueError(
-                    f"rows must have a column for each of the {labels.size} state_labels, got "
-                    f"{name!r} of shape {values.shape}."
-                )
-            if values.ndim == 1 and not np.isin(values[values >= 0], labels).all():
-                raise ValueError(f"rows must hold states of state_labels, {name!r} has others.")
-        return labels
 
 
 def _mean_usage(rows, labels):
@@ -381,32 +340,6 @@ def _small_colorbar(image, top, height, bottom, ticks, label):
     bar.ax.minorticks_off()
     bar.ax.tick_params(labelsize="small", length=2)
     bar.ax.set_ylabel(label, rotation=0, ha="left", va="center")
-
-
-def _label_step(ax, bottom, heights, n_labels):
-    """Return the smallest step at which the rows of a heat map of states can be labelled."""
-    inches = ax.get_window_extent().height / ax.figure.dpi
-    row_inches = inches * max(heights) / bottom / n_labels
-    return max(1, math.ceil(0.17 / row_inches))
-
-
-def _state_legend(ax, labels, colors):
-    from matplotlib.patches import Patch
-
-    patches = [
-        Patch(color=color, label=f"state {label}")
-        for label, color in zip(labels, colors, strict=True)
-    ]
-    return legend_above(ax, patches)
-
-
-def _labels_of(values, name):
-    """Return labels (n_timesteps,) as integers, negative for missing timesteps."""
-    shape = np.shape(values)
-    if len(shape) != 1 or shape[0] == 0:
-        raise ValueError(f"{name} must be a 1-D array of at least one timestep, got shape {shape}.")
-    labels, _, _ = read_states(values, name)
-    return labels
 
 
 def _one_to_one(mapping, n_states):

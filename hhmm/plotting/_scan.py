@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hhmm._validation import shorten
-from hhmm.plotting._figures import MARKERS, OKABE_ITO, check_axes, import_pyplot, literal_legend
+from hhmm.plotting._figures import MARKERS, OKABE_ITO, import_pyplot, literal_legend
 from hhmm.plotting._states import as_text, check_frame_rate
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _MEASURED = ("test_score", "median_duration", "n_used_states", "adjusted_rand")
 
 
+@dataclass(eq=False, repr=False)
 class ScanDisplay:
     """Results of a scan against the number of states, one line per stickiness.
 
@@ -74,11 +76,9 @@ class ScanDisplay:
     array([4., 3.])
     """
 
-    def __init__(
-        self, summary: Mapping[str, ArrayLike], *, frame_rate: float | None = None
-    ) -> None:
-        self.summary = summary
-        self.frame_rate = frame_rate
+    summary: Mapping[str, ArrayLike]
+    _: KW_ONLY
+    frame_rate: float | None = None
 
     @classmethod
     def from_result(
@@ -133,8 +133,6 @@ class ScanDisplay:
             self.axes_ = np.asarray(axes, dtype=object)
             if self.axes_.size != 4:
                 raise ValueError(f"axes must be 4 matplotlib Axes, got {self.axes_.size}.")
-            for ax in self.axes_.flat:
-                check_axes(ax, "each of axes")
         self.axes_ = self.axes_.reshape(2, 2)
         self.figure_ = self.axes_[0, 0].figure
         per_second = self.frame_rate or 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,14 +25,13 @@ from hhmm.plotting._figures import (
     state_colors,
     text_color,
 )
-from hhmm.plotting._heat_maps import as_matrix
 from hhmm.plotting._states import (
     check_few_states,
     check_state_names,
-    check_usage,
     drawn_states,
     left_out_note,
     usage_of,
+    usage_or_equal,
 )
 
 if TYPE_CHECKING:
@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 
     from hhmm.estimator import EfficientHHMM
 
-_KEY = (0.1, 0.5, 1.0)  # probabilities in the legend
 
-
+@dataclass(eq=False, repr=False)
 class StateGraphDisplay:
     """Graph of the transitions between states: states are circles, transitions are arrows.
 
@@ -92,16 +91,10 @@ class StateGraphDisplay:
     [(0, 1), (1, 0), (1, 2), (2, 1)]
     """
 
-    def __init__(
-        self,
-        trans_probs: ArrayLike,
-        *,
-        usage: ArrayLike | None = None,
-        state_names: Sequence[str] | None = None,
-    ) -> None:
-        self.trans_probs = trans_probs
-        self.usage = usage
-        self.state_names = state_names
+    trans_probs: ArrayLike
+    _: KW_ONLY
+    usage: ArrayLike | None = None
+    state_names: Sequence[str] | None = None
 
     @classmethod
     def from_estimator(
@@ -124,23 +117,12 @@ class StateGraphDisplay:
             Syllables on which the time in each state is measured, with ``estimator.predict(X)``.
             If None, it is that of ``estimator.states_``. For a model made from parameters it is
             the stationary distribution.
-        state_names
-            See the class.
-        ax, min_probability, unused_states
-            See `plot`.
+        state_names, ax, min_probability, unused_states
+            See the class and `plot`.
 
         Returns
         -------
         display : StateGraphDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import StateGraphDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> display = StateGraphDisplay.from_estimator(model)
-        >>> len(display.circles_)
-        2
         """
         check_has(estimator, "trans_probs_")
         usage = usage_of(estimator, X)
@@ -168,10 +150,8 @@ class StateGraphDisplay:
             States, integers; negative timesteps have no state.
         n_states : int, default=None
             Number of states; the largest label plus one if None.
-        state_names
-            See the class.
-        ax, min_probability, unused_states
-            See `plot`.
+        state_names, ax, min_probability, unused_states
+            See the class and `plot`.
 
         Returns
         -------
@@ -223,9 +203,13 @@ class StateGraphDisplay:
         from matplotlib.lines import Line2D
         from matplotlib.patches import Circle, FancyArrowPatch
 
-        usage = self._checked_usage()
-        n_states = len(usage)
-        names = check_state_names(self.state_names, n_states, default="{}")
+        others = np.array(self.trans_probs, dtype=float)
+        np.fill_diagonal(others, 0.0)
+        totals = others.sum(axis=1, keepdims=True)
+        self.next_probs_ = others / np.where(totals > 0, totals, 1.0)
+        n_states = len(others)
+        usage = usage_or_equal(self.usage, n_states)
+        names = check_state_names(self.state_names, n_states)
         check_scalar(min_probability, "min_probability", Real, min_val=0, max_val=1)
         self.states_ = drawn_states(usage, unused_states)
         self.figure_, self.ax_ = figure_and_axes(ax, (3.4, 3.4))
@@ -255,43 +239,19 @@ class StateGraphDisplay:
                 patchB=self.circles_[j],
                 shrinkA=1.0,
                 shrinkB=1.0,
-                color=_gray(probability),
-                linewidth=_line_width(probability),
                 zorder=1 + probability,
+                **_arrow_style(probability),
             )
             self.arrows_[i, j] = self.ax_.add_patch(arrow)
         self._label([names[state] for state in self.states_], centers, radii)
         if n_drawn < n_states:
-            self.ax_.text(
-                0.5,
-                0.0,
-                left_out_note(n_states - n_drawn),
-                transform=self.ax_.transAxes,
-                ha="center",
-                va="top",
-                fontsize="small",
-            )
+            note = self.ax_.text(0.5, 0.0, left_out_note(n_states - n_drawn), fontsize="small")
+            note.set(transform=self.ax_.transAxes, ha="center", va="top")
         self.ax_.set_aspect("equal")
         self.ax_.set_axis_off()
-        key = [
-            Line2D([], [], color=_gray(p), linewidth=_line_width(p), label=f"{p:g}") for p in _KEY
-        ]
+        key = [Line2D([], [], label=f"{p:g}", **_arrow_style(p)) for p in (0.1, 0.5, 1.0)]
         self.legend_ = legend_above(self.ax_, key, title="probability of the next state")
         return self
-
-    def _checked_usage(self):
-        """Set `next_probs_`; return the usage (n_states,)."""
-        probs = as_matrix(self.trans_probs, "trans_probs")
-        if (probs < 0).any():
-            raise ValueError(
-                "trans_probs must hold probabilities or counts, got values from "
-                f"{probs.min():g} to {probs.max():g}."
-            )
-        usage = check_usage(self.usage, len(probs))
-        others = probs * (1 - np.eye(len(probs)))
-        totals = others.sum(axis=1, keepdims=True)
-        self.next_probs_ = np.divide(others, totals, out=np.zeros_like(others), where=totals > 0)
-        return usage
 
     def _label(self, names, centers, radii):
         """Write names beside the circles or numbers in them, and make room for them."""
@@ -310,10 +270,7 @@ class StateGraphDisplay:
         self.ax_.set(xlim=(-reach, reach), ylim=(-above, above))
 
 
-def _line_width(probability):
-    """Return the width of an arrow in points."""
-    return 0.4 + 2.6 * probability
-
-
-def _gray(probability):
-    return str(round(0.65 - 0.5 * probability, 3))
+def _arrow_style(probability):
+    """Return the colour of an arrow, and its width in points."""
+    color = str(round(0.65 - 0.5 * probability, 3))
+    return {"color": color, "linewidth": 0.4 + 2.6 * probability}

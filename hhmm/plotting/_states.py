@@ -13,7 +13,7 @@ from sklearn.utils import check_scalar
 
 from hhmm._inference.draws import stationary_distribution
 from hhmm._sequences.read import find_unused
-from hhmm._validation import check_flag, shorten
+from hhmm._validation import check_flag
 from hhmm.metrics import state_usage
 
 _MOST_STATES = 200
@@ -56,24 +56,16 @@ def check_few_states(n_states: int) -> None:
 
 
 def check_state_names(
-    names: Iterable[object] | None, n_states: int, argument: str = "state_names", *, default: str
+    names: Iterable[object] | None, n_states: int, *, default: str = "{}"
 ) -> list[str]:
     """Return names of states, as `check_names` does; raise ValueError if there are too many."""
     check_few_states(n_states)
-    return check_names(names, n_states, argument, default=default)
+    return check_names(names, n_states, "state_names", default=default)
 
 
-def check_usage(usage: ArrayLike | None, n_states: int, name: str = "usage") -> np.ndarray:
-    """Return `usage` as floats of shape (n_states,), not all of them 0; equal if None."""
-    if usage is None:
-        return np.ones(n_states)
-    checked = np.asarray(usage, dtype=float)
-    if checked.shape != (n_states,) or not (checked >= 0).all() or not checked.any():
-        raise ValueError(
-            f"{name} must hold {n_states} fractions of time, not all of them 0, got "
-            f"{shorten(usage)}."
-        )
-    return checked
+def usage_or_equal(usage: ArrayLike | None, n_states: int) -> np.ndarray:
+    """Return the time in each state, (n_states,); equal if None."""
+    return np.ones(n_states) if usage is None else np.asarray(usage, dtype=float)
 
 
 def usage_of(estimator: Any, X: ArrayLike | None = None) -> np.ndarray:

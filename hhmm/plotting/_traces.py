@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
 
 from hhmm._validation import check_flag
 from hhmm.plotting._figures import OKABE_ITO, check_has, figure_and_axes, legend_above
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from hhmm.estimator import EfficientHHMM
 
 
+@dataclass(eq=False, repr=False)
 class LogJointDisplay:
     """Trace of the log joint probability over the sweeps of a fit.
 
@@ -51,8 +51,7 @@ class LogJointDisplay:
     ['chain 0', 'chain 1', 'true parameters']
     """
 
-    def __init__(self, log_joint: ArrayLike) -> None:
-        self.log_joint = log_joint
+    log_joint: ArrayLike
 
     @classmethod
     def from_estimator(
@@ -76,17 +75,6 @@ class LogJointDisplay:
         Returns
         -------
         display : LogJointDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.datasets import make_hhmm
-        >>> from hhmm.plotting import LogJointDisplay
-        >>> data = make_hhmm(4, 100, n_states=2, n_syllables=4, random_state=0)
-        >>> model = EfficientHHMM(2, max_iter=4, init="prior", random_state=0).fit(data.X)
-        >>> display = LogJointDisplay.from_estimator(model)
-        >>> display.ax_.get_ylabel()
-        'log joint probability (nats)'
         """
         check_has(estimator, "log_joint_")
         return cls(estimator.log_joint_).plot(
@@ -119,38 +107,24 @@ class LogJointDisplay:
         -------
         self : LogJointDisplay
         """
-        log_joint = np.atleast_2d(np.asarray(self.log_joint, dtype=float))
-        if log_joint.ndim != 2 or not np.isfinite(log_joint).any():
-            raise ValueError(
-                "log_joint must have shape (n_chains, n_iter) and a finite value, got shape "
-                f"{log_joint.shape} and {int(np.isfinite(log_joint).sum())} finite values."
-            )
-        if reference is not None:
-            check_scalar(reference, "reference", Real)
-            if not math.isfinite(reference):
-                raise ValueError(f"reference must be finite, got {reference}.")
+        log_joint = np.atleast_2d(self.log_joint)
         check_flag(clip_rise, "clip_rise")
         self.figure_, self.ax_ = figure_and_axes(ax, (6.4, 4.0))
         n_chains, n_iter = log_joint.shape
-        sweeps = np.arange(1, n_iter + 1)
-        named = 1 < n_chains <= len(OKABE_ITO)
-        self.lines_ = []
-        for chain, trace in enumerate(log_joint):
-            (line,) = self.ax_.plot(
-                sweeps,
-                trace,
-                color=OKABE_ITO[chain if named else 0],
-                alpha=1.0 if n_chains <= len(OKABE_ITO) else 0.4,
-                linewidth=1.2,
-                marker="o" if n_iter <= 30 else None,
-                markersize=4,
-            )
-            self.lines_.append(line)
-        if named:
-            for chain, line in enumerate(self.lines_):
-                line.set_label(f"chain {chain}")
-        elif n_chains > 1:
+        self.lines_ = self.ax_.plot(
+            np.arange(1, n_iter + 1),
+            log_joint.T,
+            color=OKABE_ITO[0],
+            alpha=1.0 if n_chains <= len(OKABE_ITO) else 0.4,
+            linewidth=1.2,
+            marker="o" if n_iter <= 30 else None,
+            markersize=4,
+        )
+        if n_chains > len(OKABE_ITO):
             self.lines_[0].set_label(f"{n_chains} chains")
+        elif n_chains > 1:
+            for chain, line in enumerate(self.lines_):
+                line.set(color=OKABE_ITO[chain], label=f"chain {chain}")
         handles, _ = self.ax_.get_legend_handles_labels()
         self.reference_line_ = None
         if reference is not None:
@@ -177,6 +151,7 @@ class LogJointDisplay:
         return self
 
 
+@dataclass(eq=False, repr=False)
 class EmissionLossDisplay:
     """Convergence of the last solve for the emission parameters.
 
@@ -206,8 +181,7 @@ class EmissionLossDisplay:
     array([200. ,  10. ,   0.5,   nan])
     """
 
-    def __init__(self, losses: ArrayLike) -> None:
-        self.losses = losses
+    losses: ArrayLike
 
     @classmethod
     def from_estimator(cls, estimator: EfficientHHMM, *, ax: Axes | None = None) -> Self:
@@ -223,17 +197,6 @@ class EmissionLossDisplay:
         Returns
         -------
         display : EmissionLossDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.datasets import make_hhmm
-        >>> from hhmm.plotting import EmissionLossDisplay
-        >>> data = make_hhmm(4, 100, n_states=2, n_syllables=4, random_state=0)
-        >>> model = EfficientHHMM(2, max_iter=4, init="prior", random_state=0).fit(data.X)
-        >>> display = EmissionLossDisplay.from_estimator(model)
-        >>> display.ax_.get_ylabel()
-        'loss - smallest loss (nats)'
         """
         check_has(estimator, "emission_losses_")
         return cls(estimator.emission_losses_).plot(ax)
@@ -250,13 +213,8 @@ class EmissionLossDisplay:
         -------
         self : EmissionLossDisplay
         """
-        losses = np.asarray(self.losses, dtype=float)
-        if losses.ndim != 1 or not np.isfinite(losses).any():
-            raise ValueError(
-                "losses must be a 1-D array with a finite value, got shape "
-                f"{losses.shape} and {int(np.isfinite(losses).sum())} finite values."
-            )
         self.figure_, self.ax_ = figure_and_axes(ax, (6.4, 4.0))
+        losses = np.asarray(self.losses, dtype=float)
         losses = np.where(np.isfinite(losses), losses, np.nan)
         iterations = np.arange(1, losses.size + 1)
         smallest = np.nanmin(losses)
@@ -289,7 +247,7 @@ class EmissionLossDisplay:
                 label="smallest loss (excess 0)",
             )
             self.ax_.set_ylim(floor, np.float_power(10, np.ceil(np.log10(positive.max()) + 0.05)))
-            legend_above(self.ax_)
+            legend_above(self.ax_, [self.minimum_line_])
         elif positive.size == 0:
             self.ax_.set_ylim(-1.0, 1.0)
             self.ax_.set_yticks([0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,22 +13,16 @@ from numpy.typing import ArrayLike
 from hhmm._sequences.read import find_unused
 from hhmm._validation import check_flag, check_option
 from hhmm.plotting._figures import (
+    MISSING_COLOR,
     UNUSED_COLOR,
     check_has,
-    colormap,
     figure_and_axes,
     figure_and_panels,
     import_pyplot,
     is_array_of_axes,
 )
-from hhmm.plotting._heat_maps import (
-    as_matrix,
-    check_probabilities,
-    draw_state_matrix,
-    format_probability,
-    label_cells,
-)
-from hhmm.plotting._states import check_few_states, check_usage, usage_of
+from hhmm.plotting._heat_maps import draw_state_matrix, format_probability, label_cells
+from hhmm.plotting._states import check_few_states, usage_of, usage_or_equal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,11 +30,8 @@ if TYPE_CHECKING:
 
     from hhmm.estimator import EfficientHHMM
 
-NO_TRANSITION_COLOR = "0.85"  # of the diagonal if a syllable is held instead
-# Probabilities below this share one colour of a logarithmic scale.
-SMALLEST_COLORED = 1e-4
 
-
+@dataclass(eq=False, repr=False)
 class StateTransitionDisplay:
     """Heat map of the state transition probabilities.
 
@@ -72,9 +64,9 @@ class StateTransitionDisplay:
     ['.990', '.010', '.002', '.998']
     """
 
-    def __init__(self, trans_probs: ArrayLike, *, usage: ArrayLike | None = None) -> None:
-        self.trans_probs = trans_probs
-        self.usage = usage
+    trans_probs: ArrayLike
+    _: KW_ONLY
+    usage: ArrayLike | None = None
 
     @classmethod
     def from_estimator(
@@ -101,15 +93,6 @@ class StateTransitionDisplay:
         Returns
         -------
         display : StateTransitionDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import StateTransitionDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> display = StateTransitionDisplay.from_estimator(model)
-        >>> display.ax_.get_xlabel()
-        'to state'
         """
         check_has(estimator, "trans_probs_")
         return cls(estimator.trans_probs_, usage=usage_of(estimator)).plot(
@@ -141,13 +124,10 @@ class StateTransitionDisplay:
         -------
         self : StateTransitionDisplay
         """
-        trans_probs = as_matrix(self.trans_probs, "trans_probs")
-        check_probabilities(trans_probs, "trans_probs")
+        trans_probs = np.asarray(self.trans_probs)
         norm, bar = _probability_colors(trans_probs, color_scale)
-        n_states = len(trans_probs)
-        usage = check_usage(self.usage, n_states)
-        colors = colormap(cmap)
-        side = min(12.0, max(2.4, 0.52 * n_states))
+        colors = import_pyplot().get_cmap(cmap)
+        side = min(12.0, max(2.4, 0.52 * len(trans_probs)))
         self.figure_, self.ax_ = figure_and_axes(ax, (side + 1.7, side + 0.6))
         self.ax_.set(xlabel="to state", ylabel="from state")
         decimals = _informative_decimals(trans_probs)
@@ -157,13 +137,14 @@ class StateTransitionDisplay:
             [[format_probability(p, decimals) for p in row] for row in trans_probs],
             cmap=colors,
             norm=norm,
-            usages=(usage, usage),
+            usages=(self.usage, self.usage),
             bar=bar,
             include_values=include_values,
         )
         return self
 
 
+@dataclass(eq=False, repr=False)
 class SyllableTransitionDisplay:
     """Heat maps of the syllable transition probabilities, one panel per state.
 
@@ -198,9 +179,9 @@ class SyllableTransitionDisplay:
     ['state 0', 'state 1']
     """
 
-    def __init__(self, syllable_trans_probs: ArrayLike, *, usage: ArrayLike | None = None) -> None:
-        self.syllable_trans_probs = syllable_trans_probs
-        self.usage = usage
+    syllable_trans_probs: ArrayLike
+    _: KW_ONLY
+    usage: ArrayLike | None = None
 
     @classmethod
     def from_estimator(
@@ -227,15 +208,6 @@ class SyllableTransitionDisplay:
         Returns
         -------
         display : SyllableTransitionDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import SyllableTransitionDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> display = SyllableTransitionDisplay.from_estimator(model)
-        >>> len(display.axes_)
-        2
         """
         check_has(estimator, "syllable_trans_probs_")
         return cls(estimator.syllable_trans_probs_, usage=usage_of(estimator)).plot(
@@ -268,33 +240,31 @@ class SyllableTransitionDisplay:
         -------
         self : SyllableTransitionDisplay
         """
-        probs = np.asarray(self.syllable_trans_probs, dtype=float)
-        if probs.ndim != 3 or probs.shape[1] != probs.shape[2] or probs.size == 0:
-            raise ValueError(
-                "syllable_trans_probs must have shape (n_states, n_syllables, n_syllables), "
-                f"got {probs.shape}."
-            )
-        check_probabilities(probs, "syllable_trans_probs")
+        import_pyplot()
+        from matplotlib.colors import Normalize
+
+        probs = np.asarray(self.syllable_trans_probs)
         check_flag(differences, "differences")
         n_states, n_syllables, _ = probs.shape
         check_few_states(n_states)
-        usage = check_usage(self.usage, n_states)
-        colors = colormap(cmap or ("RdBu_r" if differences else "viridis"))
+        usage = usage_or_equal(self.usage, n_states)
+        colors = import_pyplot().get_cmap(cmap or ("RdBu_r" if differences else "viridis"))
         shown: np.ndarray = probs
         norm, bar = _probability_colors(probs, color_scale)
         if differences:
             shown = probs - np.tensordot(usage / usage.sum(), probs, 1)
-            norm, bar = _difference_norm(shown), {"label": "change in transition probability"}
+            largest = np.abs(shown).max() or 1.0
+            norm, bar = Normalize(-largest, largest), {"label": "change in transition probability"}
         diagonal = np.eye(n_syllables, dtype=bool)
         if n_syllables > 1 and not probs[:, diagonal].any():  # syllables are held
             shown = np.ma.masked_array(shown, np.broadcast_to(diagonal, shown.shape))
-            colors = colors.with_extremes(bad=NO_TRANSITION_COLOR)
+            colors = colors.with_extremes(bad=MISSING_COLOR)
 
         n_rows = 1 if n_states <= 3 else max(2, round(math.sqrt(n_states / 2)))
         n_columns = -(-n_states // n_rows)
-        self.figure_, self.axes_ = figure_and_panels(
-            ax, n_states, n_columns, panel_size=min(2.4, 1.7 + 0.007 * n_syllables)
-        )
+        side = min(2.4, 1.7 + 0.007 * n_syllables)
+        size = (side * n_columns + 1.6, (side + 0.3) * n_rows + 0.6)
+        self.figure_, self.axes_ = figure_and_panels(ax, n_states, n_columns, size)
         self.ax_ = self.axes_[0]
         # Only panels that were arranged here have a neighbour with the same axis.
         own_grid = not is_array_of_axes(ax)
@@ -336,19 +306,11 @@ def _probability_colors(probs: np.ndarray, color_scale: str) -> tuple[Any, dict[
         largest = float(probs.max())
         norm = Normalize(0.0, 1.0 if largest > 0.5 else largest)
     else:
-        smallest = float(probs[probs > 0].min())
-        smallest = max(SMALLEST_COLORED, 10.0 ** math.floor(math.log10(smallest)))
-        norm = LogNorm(min(smallest, 0.1), 1.0, clip=True)
+        # probabilities below 1e-4 share one colour
+        smallest = 10.0 ** math.floor(math.log10(probs[probs > 0].min()))
+        norm = LogNorm(min(max(smallest, 1e-4), 0.1), 1.0, clip=True)
     extend = "min" if probs.min() < norm.vmin else "neither"
     return norm, {"label": "transition probability", "extend": extend}
-
-
-def _difference_norm(differences):
-    """Return the matplotlib norm of differences, with 0 in the middle."""
-    from matplotlib.colors import Normalize
-
-    largest = float(np.abs(differences).max()) or 1.0
-    return Normalize(-largest, largest)
 
 
 def _informative_decimals(trans_probs):

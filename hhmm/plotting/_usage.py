@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Self
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
-from hhmm._validation import check_option, shorten
+from hhmm._validation import check_option
 from hhmm.metrics import state_usage
 from hhmm.plotting._figures import (
     MARKERS,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from hhmm.estimator import EfficientHHMM
 
 
+@dataclass(eq=False, repr=False)
 class StateUsageDisplay:
     """Fraction of time in each state: every recording, and mean and error of each group.
 
@@ -80,16 +82,10 @@ class StateUsageDisplay:
            [0.2, 0.8]])
     """
 
-    def __init__(
-        self,
-        usage: ArrayLike,
-        *,
-        groups: Sequence[str] | None = None,
-        state_names: Sequence[str] | None = None,
-    ) -> None:
-        self.usage = usage
-        self.groups = groups
-        self.state_names = state_names
+    usage: ArrayLike
+    _: KW_ONLY
+    groups: Sequence[str] | None = None
+    state_names: Sequence[str] | None = None
 
     @classmethod
     def from_estimator(
@@ -112,24 +108,12 @@ class StateUsageDisplay:
             A fitted model.
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
-        groups, state_names
-            See the class.
-        ax, interval, confidence_level, random_state
-            See `plot`.
+        groups, state_names, ax, interval, confidence_level, random_state
+            See the class and `plot`.
 
         Returns
         -------
         display : StateUsageDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import StateUsageDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
-        >>> display = StateUsageDisplay.from_estimator(model, X, groups=["a", "b"])
-        >>> display.group_names_
-        ['a', 'b']
         """
         check_has(estimator, "trans_probs_")
         return cls(estimator.transform(X), groups=groups, state_names=state_names).plot(
@@ -159,23 +143,14 @@ class StateUsageDisplay:
         states : array of shape (n_sequences, n_timesteps) or list of arrays of shape \
                 (n_timesteps_i,)
             States, integers; negative timesteps are ignored.
-        groups, state_names
-            See the class.
         n_states : int, default=None
             Number of states; the largest label plus one if None.
-        ax, interval, confidence_level, random_state
-            See `plot`.
+        groups, state_names, ax, interval, confidence_level, random_state
+            See the class and `plot`.
 
         Returns
         -------
         display : StateUsageDisplay
-
-        Examples
-        --------
-        >>> from hhmm.plotting import StateUsageDisplay
-        >>> display = StateUsageDisplay.from_predictions([[0, 0, 1, 1], [1, 1, 1, 0]])
-        >>> display.means_
-        array([[0.375, 0.625]])
         """
         usage = state_usage(states, n_states=n_states, per_sequence=True)
         return cls(usage, groups=groups, state_names=state_names).plot(
@@ -212,17 +187,12 @@ class StateUsageDisplay:
         -------
         self : StateUsageDisplay
         """
-        usage = np.asarray(self.usage, dtype=float)
-        if usage.ndim != 2 or usage.size == 0:
-            raise ValueError(f"usage must have shape (n_sequences, n_states), got {usage.shape}.")
         check_option(interval, "interval", ("standard_error", "bootstrap"))
-        check_scalar(confidence_level, "confidence_level", Real)
-        if not 0 < confidence_level < 1:
-            raise ValueError(
-                f"confidence_level must be between 0 and 1, got {shorten(confidence_level)}."
-            )
+        limits = {"min_val": 0, "max_val": 1, "include_boundaries": "neither"}
+        check_scalar(confidence_level, "confidence_level", Real, **limits)
+        usage = np.asarray(self.usage)
         n_states = usage.shape[1]
-        names = check_state_names(self.state_names, n_states, default="{}")
+        names = check_state_names(self.state_names, n_states)
         self.group_names_, members = check_groups(self.groups, len(usage))
         n_groups = len(members)
         has_states = ~np.isnan(usage).any(axis=1)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from hhmm.metrics import matched_accuracy, matched_confusion_matrix
 from hhmm.plotting._figures import MISSING_COLOR, check_has, figure_and_axes, import_pyplot
-from hhmm.plotting._heat_maps import draw_state_matrix, format_probability
+from hhmm.plotting._heat_maps import draw_state_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,15 +159,11 @@ class MatchedConfusionDisplay:
         self.ax_.set(xlabel="inferred state, matched", ylabel="true state")
         if self.accuracy is not None:
             self.ax_.set_title(f"matched accuracy {self.accuracy:.3f}")
-        texts = [
-            [format_probability(fraction, 2) if row.any() else "" for fraction in row]
-            for row in confusion
-        ]
         never = np.broadcast_to(~confusion.any(axis=1, keepdims=True), confusion.shape)
         self.image_, self.text_ = draw_state_matrix(
             self.ax_,
             np.ma.masked_array(confusion, never),
-            texts,
+            decimals=2,
             cmap=colors,
             norm=Normalize(0.0, 1.0),
             usages=(self.true_usage, self.inferred_usage),

@@ -4,26 +4,14 @@ The palettes are described in `hhmm.plotting`. Names that users give are drawn w
 properties `LITERAL`.
 """
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm._optional.extras import import_extra
 from hhmm._sequences.read import find_unused
 from hhmm._validation import shorten
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure, SubFigure
-    from matplotlib.legend import Legend
 
 POINTS_PER_INCH = 72
 OKABE_ITO = (
@@ -51,15 +39,15 @@ MUTED = (
 MARKERS = "osD^vP*X"
 MISSING_COLOR = "0.85"
 UNUSED_COLOR = "0.55"  # of states that take less than 1% of the time
-LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}  # "$" in a name starts no formula
+LITERAL = {"parse_math": False, "usetex": False}  # "$" in a name starts no formula
 
 
-def import_pyplot() -> Any:
+def import_pyplot():
     """Import matplotlib.pyplot; the error names the extra that has it."""
     return import_extra("matplotlib.pyplot", "hhmm.plotting")
 
 
-def check_has(estimator: object, attribute: str) -> None:
+def check_has(estimator, attribute):
     """Check that `estimator` is fitted and has `attribute`, and that matplotlib is installed.
 
     Displays call this before they infer anything, which may take long.
@@ -77,7 +65,7 @@ def check_has(estimator: object, attribute: str) -> None:
     import_pyplot()
 
 
-def figure_and_axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure | SubFigure, Axes]:
+def figure_and_axes(ax, size):
     """Return the figure of `ax`, and `ax`; new ones of `size` in inches if None."""
     if ax is None:
         return import_pyplot().subplots(figsize=size, layout="constrained")
@@ -85,9 +73,7 @@ def figure_and_axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure 
     return ax.figure, ax
 
 
-def figure_and_panels(
-    ax: Any, n_panels: int, n_columns: int, size: tuple[float, float]
-) -> tuple[Figure | SubFigure, np.ndarray]:
+def figure_and_panels(ax, n_panels, n_columns, size):
     """Return a figure and an array of `n_panels` axes in it.
 
     One `ax` is divided into panels, an array of them is returned. None makes a figure of `size`
@@ -122,27 +108,27 @@ def figure_and_panels(
     return figure, panels
 
 
-def is_array_of_axes(ax: Any) -> bool:
+def is_array_of_axes(ax):
     return np.ndim(ax) > 0
 
 
-def check_axes(ax: object, name: str) -> None:
+def check_axes(ax, name):
     from matplotlib.axes import Axes
 
     if not isinstance(ax, Axes):
         raise TypeError(f"{name} must be matplotlib Axes, got {shorten(ax)}.")
 
 
-def lay_out(ax: Axes) -> float:
+def lay_out(ax):
     """Lay out the figure of `ax`; return the height of `ax` in inches."""
-    figure: Any = ax.figure.canvas.figure
+    figure = ax.figure.canvas.figure
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
     return ax.get_window_extent().height / figure.dpi
 
 
-def state_colors(n_colors: int, usage: ArrayLike | None = None) -> list:
+def state_colors(n_colors, usage=None):
     """Return a colour for each state, as different as possible.
 
     States that are unused by the time in each, `usage` (n_colors,), are grey. It does not change
@@ -150,11 +136,10 @@ def state_colors(n_colors: int, usage: ArrayLike | None = None) -> list:
     """
     from matplotlib import colormaps
 
-    colors: list[Any]
     if n_colors <= len(OKABE_ITO):
         colors = list(OKABE_ITO[:n_colors])
     elif n_colors <= 20:
-        pairs = list(colormaps["tab20"].colors)  # type: ignore[attr-defined]
+        pairs = list(colormaps["tab20"].colors)
         pairs[14:16] = OKABE_ITO[:-3:-1]  # both are grey, the colour of unused states
         colors = [*pairs[::2], *pairs[1::2]][:n_colors]
     else:
@@ -165,14 +150,14 @@ def state_colors(n_colors: int, usage: ArrayLike | None = None) -> list:
     return colors
 
 
-def group_colors(n_groups: int) -> list:
+def group_colors(n_groups):
     """Return a colour for each group; black if there is one group."""
     if n_groups == 1:
         return [OKABE_ITO[-1]]
     return list(MUTED[:n_groups]) if n_groups <= len(MUTED) else state_colors(n_groups)
 
 
-def text_color(rgb: Any) -> Any:
+def text_color(rgb):
     """Return "black" or "white" for text on backgrounds (..., 3), whichever contrasts more."""
     # relative luminance of sRGB colours; black and white contrast equally with 0.179
     rgb = np.asarray(rgb)
@@ -180,7 +165,7 @@ def text_color(rgb: Any) -> Any:
     return np.where(linear @ [0.2126, 0.7152, 0.0722] > 0.179, "black", "white")[()]
 
 
-def gray_ticks(axis: Axis, usage: ArrayLike | None) -> None:
+def gray_ticks(axis, usage):
     """Write the labels of states that are unused by the time in each, (n_states,), in grey.
 
     The ticks of the axis must be some of 0, ..., n_states - 1. If `usage` is None, none is grey.
@@ -193,7 +178,7 @@ def gray_ticks(axis: Axis, usage: ArrayLike | None) -> None:
             tick.label1.set_color(UNUSED_COLOR)
 
 
-def plain_numbers(ax: Axes) -> None:
+def plain_numbers(ax):
     """Write the ticks of logarithmic axes as 0.01 and 100 instead of powers of ten."""
     for axis in (ax.xaxis, ax.yaxis):
         low, high = axis.get_view_interval()
@@ -202,7 +187,7 @@ def plain_numbers(ax: Axes) -> None:
             axis.set_minor_formatter(lambda value, _: "")
 
 
-def name_ticks(ax: Axes, axis: str, ticks: Any, names: Sequence[str], **properties: Any) -> None:
+def name_ticks(ax, axis, ticks, names, **properties):
     """Label ticks of the `axis` "x" or "y" with names as they are.
 
     Axes that share the axis show the same names, so their labels are set as well.
@@ -211,7 +196,7 @@ def name_ticks(ax: Axes, axis: str, ticks: Any, names: Sequence[str], **properti
         getattr(sharing, f"set_{axis}ticks")(ticks, names, **LITERAL, **properties)
 
 
-def legend_above(ax: Axes, handles: Sequence, *, title: str | None = None) -> Legend:
+def legend_above(ax, handles, *, title=None):
     """Add a small legend of artists with labels above the axes, in as many columns as fit.
 
     A legend wider than the axes extends to the left, over the labels of the y axis. All labels of
@@ -219,7 +204,7 @@ def legend_above(ax: Axes, handles: Sequence, *, title: str | None = None) -> Le
     """
     lay_out(ax)
     axes_width = ax.get_window_extent().width
-    whole_width = ax.get_window_extent().x1 - ax.get_tightbbox().x0  # type: ignore[union-attr]
+    whole_width = ax.get_window_extent().x1 - ax.get_tightbbox().x0
     n_columns, too_many = 1, len(handles) + 1
     while too_many - n_columns > 1:  # bisect, because each try lays the legend out
         tried = (n_columns + too_many) // 2
@@ -233,14 +218,14 @@ def legend_above(ax: Axes, handles: Sequence, *, title: str | None = None) -> Le
     return legend
 
 
-def color_patches(colors: Sequence, names: Iterable[str]) -> list:
+def color_patches(colors, names):
     """Return a patch of each colour, labelled with its name, for a legend."""
     from matplotlib.patches import Patch
 
     return [Patch(color=color, label=name) for color, name in zip(colors, names, strict=True)]
 
 
-def literal_legend(parent: Any, handles: Sequence, **properties: Any) -> Legend:
+def literal_legend(parent, handles, **properties):
     """Add a legend to axes or a figure that shows the labels of `handles` as they are.
 
     The texts are set afterwards, because matplotlib before 3.10 leaves out labels that begin

@@ -199,12 +199,12 @@ class SyllablePreferenceDisplay:
 
         n_columns = min(n_panels, 2 if max(map(len, syllable_names)) > 4 or n_panels < 3 else 3)
         height = 0.7 + math.ceil(n_panels / n_columns) * (0.4 + 0.14 * ranking.shape[1])
-        panels: Any = ax
-        if is_array_of_axes(panels) and np.size(panels) == n_states:
-            for panel in np.delete(np.ravel(panels), self.states_):
-                panel.set_axis_off()
-            panels = np.ravel(panels)[self.states_]
-        self.figure_, self.axes_ = figure_and_panels(panels, n_panels, n_columns, (3.4, height))
+        axes: Any = ax
+        if is_array_of_axes(axes) and np.size(axes) == n_states:
+            for left_out in np.delete(np.ravel(axes), self.states_):
+                left_out.set_axis_off()
+            axes = np.ravel(axes)[self.states_]
+        self.figure_, self.axes_ = figure_and_panels(axes, n_panels, n_columns, (3.4, height))
         self.ax_ = self.axes_[0]
 
         reach = np.abs(values[self.states_]) + np.nan_to_num(errors[self.states_])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +21,7 @@ from hhmm.plotting._figures import (
     import_pyplot,
     is_array_of_axes,
 )
-from hhmm.plotting._heat_maps import draw_state_matrix, format_probability, label_cells
+from hhmm.plotting._heat_maps import draw_state_matrix, label_cells
 from hhmm.plotting._states import check_few_states, usage_of, usage_or_equal
 
 if TYPE_CHECKING:
@@ -130,11 +130,10 @@ class StateTransitionDisplay:
         side = min(12.0, max(2.4, 0.52 * len(trans_probs)))
         self.figure_, self.ax_ = figure_and_axes(ax, (side + 1.7, side + 0.6))
         self.ax_.set(xlabel="to state", ylabel="from state")
-        decimals = _informative_decimals(trans_probs)
         self.image_, self.text_ = draw_state_matrix(
             self.ax_,
             trans_probs,
-            [[format_probability(p, decimals) for p in row] for row in trans_probs],
+            decimals=_informative_decimals(trans_probs),
             cmap=colors,
             norm=norm,
             usages=(self.usage, self.usage),
@@ -249,7 +248,7 @@ class SyllableTransitionDisplay:
         check_few_states(n_states)
         usage = usage_or_equal(self.usage, n_states)
         colors = import_pyplot().get_cmap(cmap or ("RdBu_r" if differences else "viridis"))
-        shown: np.ndarray = probs
+        shown = probs
         norm, bar = _probability_colors(probs, color_scale)
         if differences:
             shown = probs - np.tensordot(usage / usage.sum(), probs, 1)
@@ -291,7 +290,7 @@ class SyllableTransitionDisplay:
         return self
 
 
-def _probability_colors(probs: np.ndarray, color_scale: str) -> tuple[Any, dict[str, Any]]:
+def _probability_colors(probs, color_scale):
     """Return the matplotlib norm of probabilities, and properties of its colour bar.
 
     Scales end at 1 unless they are linear and all probabilities are small, so the tick at their
@@ -301,10 +300,8 @@ def _probability_colors(probs: np.ndarray, color_scale: str) -> tuple[Any, dict[
     from matplotlib.colors import LogNorm, Normalize
 
     check_option(color_scale, "color_scale", ("log", "linear"))
-    norm: Any
     if color_scale == "linear":
-        largest = float(probs.max())
-        norm = Normalize(0.0, 1.0 if largest > 0.5 else largest)
+        norm = Normalize(0.0, 1.0 if probs.max() > 0.5 else probs.max())
     else:
         # probabilities below 1e-4 share one colour
         smallest = 10.0 ** math.floor(math.log10(probs[probs > 0].min()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import match_states, matched_confusion_matrix
 from hhmm.plotting._figures import (
     LITERAL,
@@ -21,8 +22,6 @@ from hhmm.plotting._states import check_few_states, check_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from hhmm.estimator import EfficientHHMM
 
 _BAR = 0.07  # width of a bar, as a fraction of the distance between the columns
 _GAP = 0.015  # between the bars of a column, as a fraction of the height
@@ -71,11 +70,14 @@ class AlignmentDisplay:
     Examples
     --------
     >>> from hhmm.plotting import AlignmentDisplay
-    >>> display = AlignmentDisplay([[0, 50], [40, 10]], [1, 0]).plot()
-    >>> display.accuracy_
-    0.9
+    >>> display = AlignmentDisplay.from_predictions([0, 0, 0, 1, 1], [2, 2, 0, 1, 1])
+    >>> display.counts
+    array([[1, 0, 2],
+           [0, 2, 0]])
+    >>> display.mapping
+    array([2, 1, 0])
     >>> sorted(display.bands_)
-    [(0, 1), (1, 0), (1, 1)]
+    [(0, 0), (0, 2), (1, 1)]
     """
 
     counts: ArrayLike
@@ -147,26 +149,15 @@ class AlignmentDisplay:
         Returns
         -------
         display : AlignmentDisplay
-
-        Examples
-        --------
-        >>> from hhmm.plotting import AlignmentDisplay
-        >>> display = AlignmentDisplay.from_predictions([0, 0, 0, 1, 1], [2, 2, 0, 1, 1])
-        >>> display.counts
-        array([[1, 0, 2],
-               [0, 2, 0]])
-        >>> display.mapping
-        array([2, 1, 0])
         """
         mapping = match_states(first, second)
-        n_labels = int(mapping.max()) + 1
-        check_few_states(max(mapping.size, n_labels))  # before they are counted
-        confusion = matched_confusion_matrix(first, second)
-        n_labels = max(len(confusion), n_labels)
-        confusion = np.pad(confusion, (0, n_labels - len(confusion)))
-        n_first = int(np.flatnonzero(confusion.any(axis=1)).max()) + 1
+        check_few_states(int(mapping.max()) + 1)  # before they are counted
+        counts = matched_confusion_matrix(first, second)
+        n_first = int(np.flatnonzero(counts.any(axis=1)).max()) + 1
+        # states that never occur at the same time as others have no column yet
+        counts = np.pad(counts, (0, max(0, int(mapping.max()) + 1 - len(counts))))
         return cls(
-            confusion[:n_first, mapping],
+            counts[:n_first, mapping],
             mapping,
             names=names,
             first_names=first_names,
@@ -198,32 +189,24 @@ class AlignmentDisplay:
 
         height = min(7.0, max(2.4, 1.0 + 0.4 * max(n_first, n_second)))
         self.figure_, self.ax_ = figure_and_axes(ax, (3.4, height))
-        of_first, of_second = fractions.sum(axis=1), fractions.sum(axis=0)
-        by_color = np.zeros((2, n_colors))
-        by_color[0, :n_first] = of_first
-        by_color[1, mapping] = of_second
-        colors, colors_second = (state_colors(n_colors, usage) for usage in by_color)
-        order = np.argsort(mapping)
-        tops_first, tops_second = _tops(of_first, np.arange(n_first)), _tops(of_second, order)
-        self.bars_ = (
-            self._bars(-_BAR, tops_first, of_first, colors),
-            self._bars(1.0, tops_second, of_second, [colors_second[k] for k in mapping]),
-        )
-        self.bands_ = {}
-        left, right = tops_first.copy(), tops_second.copy()
-        for i in range(n_first):
-            for j in order:
-                if counts[i, j]:
-                    band = _band(left[i], right[j], fractions[i, j])
-                    band.set(facecolor=colors[i], alpha=0.65 if matched[i, j] else 0.35)
-                    self.bands_[i, int(j)] = self.ax_.add_patch(band)
-                left[i] += fractions[i, j]
-                right[j] += fractions[i, j]
-
         bottom = 1 + _GAP * (max(n_first, n_second) - 1)
         self.ax_.set(xlim=(-_BAR - 0.01, 1 + _BAR + 0.01), ylim=(bottom, 0.0))
-        self._label(-_BAR - 0.03, "right", tops_first, of_first, first_names)
-        self._label(1 + _BAR + 0.03, "left", tops_second, of_second, second_names)
+        first, second = fractions.sum(axis=1), fractions.sum(axis=0)
+        self.bars_ = (
+            self._stack(first, np.arange(n_first), n_colors, first_names, "right"),
+            self._stack(second, mapping, n_colors, second_names, "left"),
+        )
+        self.bands_ = {}
+        left, right = ([bar.get_y() for bar in bars] for bars in self.bars_)
+        for i, bar in enumerate(self.bars_[0]):
+            for j in np.argsort(mapping).tolist():
+                if counts[i, j]:
+                    band = _band(left[i], right[j], fractions[i, j])
+                    alpha = 0.65 if matched[i, j] else 0.35
+                    band.set(facecolor=bar.get_facecolor(), alpha=alpha)
+                    self.bands_[i, j] = self.ax_.add_patch(band)
+                left[i] += fractions[i, j]
+                right[j] += fractions[i, j]
         name_ticks(self.ax_, "x", [-_BAR / 2, 1 + _BAR / 2], names)
         self.ax_.set_yticks([])
         self.ax_.tick_params(length=0)
@@ -231,33 +214,29 @@ class AlignmentDisplay:
         self.ax_.set_title(f"matched accuracy {self.accuracy_:.3f}", fontsize="medium")
         return self
 
-    def _bars(self, x, tops, heights, colors):
+    def _stack(self, heights, labels, n_colors, names, side):
+        """Draw bars of states from top to bottom by their labels, and names beside them."""
         from matplotlib.patches import Rectangle
 
-        return [
-            self.ax_.add_patch(Rectangle((x, top), _BAR, height, facecolor=color, linewidth=0))
-            for top, height, color in zip(tops, heights, colors, strict=False)
-        ]
-
-    def _label(self, x, ha, tops, heights, names):
-        """Write names beside the bars, from top to bottom, as many as there is room for."""
+        usage = np.zeros(n_colors)
+        usage[labels] = heights
+        colors = state_colors(n_colors, usage)
+        x, text_x = (-_BAR, -_BAR - 0.03) if side == "right" else (1.0, 1 + _BAR + 0.03)
+        bars = [None] * len(labels)
         inches = self.ax_.get_window_extent().height / self.figure_.dpi
         spacing = 0.14 * self.ax_.get_ylim()[0] / inches
-        last = -np.inf
-        for state in np.argsort(tops, kind="stable"):
-            center = tops[state] + heights[state] / 2
-            if heights[state] > 0 and center - last >= spacing:
-                self.ax_.text(
-                    x, center, names[state], ha=ha, va="center", fontsize="small", **LITERAL
-                )
+        top, last = 0.0, -np.inf
+        for state in np.argsort(labels):
+            height = heights[state]
+            style = {"facecolor": colors[labels[state]], "linewidth": 0}
+            bars[state] = self.ax_.add_patch(Rectangle((x, top), _BAR, height, **style))
+            center = top + height / 2
+            if height > 0 and center - last >= spacing:  # there is room for the name
+                style = {"ha": side, "va": "center", "fontsize": "small", **LITERAL}
+                self.ax_.text(text_x, center, names[state], **style)
                 last = center
-
-
-def _tops(heights, order):
-    """Return the upper ends of bars stacked in `order` from the top, with gaps between them."""
-    tops = np.empty(len(heights))
-    tops[order] = np.cumsum(heights[order]) - heights[order] + _GAP * np.arange(len(heights))
-    return tops
+            top += height + _GAP
+        return bars
 
 
 def _band(left, right, height):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import matched_accuracy, matched_confusion_matrix
 from hhmm.plotting._figures import MISSING_COLOR, check_has, figure_and_axes, import_pyplot
 from hhmm.plotting._heat_maps import draw_state_matrix
@@ -15,8 +16,6 @@ from hhmm.plotting._heat_maps import draw_state_matrix
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
-
-    from hhmm.estimator import EfficientHHMM
 
 
 @dataclass(eq=False, repr=False)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from hhmm._sequences.read import check_n_states, read_states
 from hhmm._validation import check_option
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
 from hhmm.plotting._figures import (
     check_has,
@@ -23,8 +24,6 @@ from hhmm.plotting._states import check_state_names, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from hhmm.estimator import EfficientHHMM
 
 _DASHED: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 1.0}
 
@@ -82,11 +81,14 @@ class DurationDisplay:
     Examples
     --------
     >>> from hhmm.plotting import DurationDisplay
-    >>> display = DurationDisplay([[1, 3, 3, 8], [2, 5]]).plot()
+    >>> display = DurationDisplay.from_predictions([0, 1, 1, 0, 0, 0, 1, 0, 1])
+    >>> display.durations
+    [array([3, 1]), array([2, 1, 1])]
+    >>> display.ended
+    [array([ True,  True]), array([ True,  True, False])]
     >>> display.lines_[0].get_xydata()[1:]
-    array([[1.  , 1.  ],
-           [3.  , 0.75],
-           [8.  , 0.25]])
+    array([[1. , 1. ],
+           [3. , 0.5]])
     """
 
     durations: Sequence[ArrayLike]
@@ -173,15 +175,6 @@ class DurationDisplay:
         Returns
         -------
         display : DurationDisplay
-
-        Examples
-        --------
-        >>> from hhmm.plotting import DurationDisplay
-        >>> display = DurationDisplay.from_predictions([0, 1, 1, 0, 0, 0, 1])
-        >>> display.durations
-        [array([3]), array([2, 1])]
-        >>> display.ended
-        [array([ True]), array([ True, False])]
         """
         sequences = read_states(states, "states")
         n_states = check_n_states(n_states, sequences)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hhmm._sequences.read import check_n_states, read_states
+from hhmm.estimator import EfficientHHMM
 from hhmm.plotting._figures import (
     LITERAL,
     MISSING_COLOR,
@@ -28,8 +29,6 @@ from hhmm.plotting._states import check_groups, check_names, check_state_names, 
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from hhmm.estimator import EfficientHHMM
 
 # Columns of the picture: more than a page has room for, few enough to be drawn at once.
 _MAX_COLUMNS = 2000
@@ -185,52 +184,52 @@ class EthogramDisplay:
 
         sequences = read_states(self.states, "states")
         n_states = check_n_states(self.n_states, sequences)
+        sequences = sequences.cut(sequences.n_used)
         n_rows = sequences.lengths.size
         names = check_names(self.names, n_rows, "names")
         state_names = check_state_names(self.state_names, n_states, default="state {}")
         group_names, members = check_groups(self.groups, n_rows)
         self.order_ = np.concatenate(members)
         names = [_abbreviate(names[i]) for i in self.order_]
-        n_timesteps = max(int(_ends(sequences).max()), 1)
+        n_timesteps = max(int(sequences.lengths.max()), 1)
         unit, unit_name = time_unit(n_timesteps, self.frame_rate)
-        rows, width = _most_frequent_states(sequences, n_states)
+        width = math.ceil(n_timesteps / _MAX_COLUMNS)  # timesteps per column
+        rows = _most_frequent_states(sequences.sequences, width, n_timesteps, n_states)
 
-        header_inches = 0.0 if self.groups is None else 0.22
-        all_headers = header_inches * len(members)
-        height = min(9.0, 1.1 + 0.17 * n_rows + all_headers)
-        self.figure_, self.ax_ = figure_and_axes(ax, (7.0, height))
+        header = 0.0 if self.groups is None else 0.22  # inches
+        headers = header * len(members)
+        self.figure_, self.ax_ = figure_and_axes(ax, (7.0, min(9.0, 1.1 + 0.17 * n_rows + headers)))
         self.ax_.set_xlim(0.0, n_timesteps * unit)
         self.ax_.set_xlabel("timestep" if self.frame_rate is None else f"time ({unit_name})")
         if self.names is None:
             self.ax_.set_ylabel("recording")
         # the layout makes room for names, the legend needs the layout, and the rows their height
         name_ticks(self.ax_, "y", np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
-        usage = np.bincount(sequences.values[sequences.values >= 0], minlength=n_states)
+        usage = np.bincount(sequences.values[sequences.is_observed], minlength=n_states)
         colors = [*state_colors(n_states, usage), MISSING_COLOR]
         patches = color_patches(colors, [*state_names, "missing"])
         self.legend_ = legend_above(self.ax_, patches if (rows == n_states).any() else patches[:-1])
         inches = lay_out(self.ax_)
-        row_inches = max(inches - all_headers, 0.3 * inches) / n_rows
+        row_inches = max(inches - headers, 0.3 * inches) / n_rows
 
         blocks = [rows[which] for which in members]
         sizes = np.array([len(block) for block in blocks])
-        gaps = header_inches / row_inches * np.arange(1, len(blocks) + 1)
+        gaps = header / row_inches * np.arange(1, len(blocks) + 1)
         tops = np.cumsum(sizes) - sizes + gaps
         cmap = ListedColormap(colors).with_extremes(bad="none")
         right = rows.shape[1] * width * unit
         self.images_ = []
         for block, top in zip(blocks, tops, strict=True):
-            self.images_.append(
-                self.ax_.imshow(
-                    block,
-                    cmap=cmap,
-                    vmin=-0.5,
-                    vmax=n_states + 0.5,
-                    extent=(0.0, right, top + len(block), top),
-                    aspect="auto",
-                    interpolation="nearest",
-                )
+            image = self.ax_.imshow(
+                block,
+                cmap=cmap,
+                vmin=-0.5,
+                vmax=n_states + 0.5,
+                extent=(0.0, right, top + len(block), top),
+                aspect="auto",
+                interpolation="nearest",
             )
+            self.images_.append(image)
             if row_inches > _SMALLEST_FONT / POINTS_PER_INCH:
                 between = np.arange(top + 1, top + len(block))
                 self.ax_.hlines(between, 0.0, right, color="white", linewidth=0.8)
@@ -239,9 +238,7 @@ class EthogramDisplay:
         self.ax_.spines[["left", "right", "top"]].set_visible(False)
 
         # as many names as there is room for
-        centers = np.concatenate(
-            [top + 0.5 + np.arange(size) for top, size in zip(tops, sizes, strict=True)]
-        )
+        centers = np.repeat(gaps, sizes) + 0.5 + np.arange(n_rows)
         font_size = min(_LARGEST_FONT, 0.85 * POINTS_PER_INCH * row_inches)
         every = max(1, math.ceil(_SMALLEST_FONT / font_size))
         font_size = max(font_size, _SMALLEST_FONT)
@@ -255,36 +252,17 @@ class EthogramDisplay:
         return self
 
 
-def _ends(sequences):
-    """Return the timesteps of each sequence up to its last state, (n_sequences,)."""
-    ends = np.cumsum(sequences.lengths)
-    last = np.where(sequences.values >= 0, np.arange(sequences.values.size), -1)
-    used = np.zeros(ends.size, dtype=np.int64)
-    filled = sequences.lengths > 0
-    starts = (ends - sequences.lengths)[filled]
-    if starts.size:
-        used[filled] = np.maximum(np.maximum.reduceat(last, starts) + 1 - starts, 0)
-    return used
+def _most_frequent_states(sequences, width, n_timesteps, n_states):
+    """Return the most frequent state of each column of `width` timesteps of the picture.
 
-
-def _most_frequent_states(sequences, n_states):
-    """Return the most frequent state of each column of the picture, and its timesteps.
-
-    The states are a masked array (n_sequences, n_columns): `n_states` if most timesteps have no
-    state, masked after the end.
+    They are a masked array (n_sequences, n_columns): `n_states` if most timesteps have no state,
+    masked after the end.
     """
-    used = _ends(sequences)
-    width = max(1, -(-int(used.max()) // _MAX_COLUMNS))
-    n_columns = max(1, -(-int(used.max()) // width))
-    sequence = np.repeat(np.arange(used.size), sequences.lengths)
-    start = np.repeat(np.cumsum(sequences.lengths) - sequences.lengths, sequences.lengths)
-    timestep = np.arange(sequences.values.size) - start
-    inside = timestep < used[sequence]
-    states = np.where(sequences.values >= 0, sequences.values, n_states)[inside]
-    cells = (sequence[inside] * n_columns + timestep[inside] // width) * (n_states + 1) + states
-    shape = used.size, n_columns, n_states + 1
-    counts = np.bincount(cells, minlength=np.prod(shape)).reshape(shape)
-    return np.ma.masked_array(counts.argmax(axis=-1), ~counts.any(axis=-1)), width
+    counts = np.zeros((len(sequences), math.ceil(n_timesteps / width), n_states + 1), dtype=int)
+    for row, states in zip(counts, sequences, strict=True):
+        columns = np.arange(states.size) // width
+        np.add.at(row, (columns, np.where(states >= 0, states, n_states)), 1)
+    return np.ma.masked_array(counts.argmax(axis=-1), ~counts.any(axis=-1))
 
 
 def _abbreviate(name):

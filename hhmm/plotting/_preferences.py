@@ -14,6 +14,7 @@ from sklearn.utils import check_scalar
 
 from hhmm._sequences.read import find_unused
 from hhmm._validation import check_option
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import syllable_preferences
 from hhmm.plotting._figures import (
     LITERAL,
@@ -35,8 +36,6 @@ from hhmm.plotting._states import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from hhmm.estimator import EfficientHHMM
 
 _PROMOTED, _SUPPRESSED = OKABE_ITO[0], OKABE_ITO[5]
 _LABELS = {"usage_change": ("change in usage", ""), "bias": ("bias", " (log odds)")}

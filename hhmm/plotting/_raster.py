@@ -15,6 +15,7 @@ from sklearn.utils import check_scalar
 
 from hhmm._sequences.read import check_sequences, read_states
 from hhmm._validation import check_option
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import match_states, state_usage
 from hhmm.plotting._figures import (
     MISSING_COLOR,
@@ -31,8 +32,6 @@ from hhmm.plotting._states import as_text, check_few_states
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
-
-    from hhmm.estimator import EfficientHHMM
 
 
 @dataclass(eq=False, repr=False)
@@ -73,9 +72,13 @@ class RasterDisplay:
 
     Examples
     --------
+    >>> from hhmm import EfficientHHMM
     >>> from hhmm.plotting import RasterDisplay
-    >>> rows = [("true", [0, 0, 1, 1]), ("Viterbi", [0, 1, 1, 1])]
-    >>> display = RasterDisplay([2, 0, 1, 1], rows).plot()
+    >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
+    >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
+    >>> display = RasterDisplay.from_estimator(
+    ...     model, X, index=1, y_true=X, kinds=["viterbi"], stop=3
+    ... )
     >>> [label.get_text() for label in display.ax_.get_yticklabels()]
     ['syllable', 'true', 'Viterbi']
     """
@@ -135,18 +138,6 @@ class RasterDisplay:
         Returns
         -------
         display : RasterDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import RasterDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
-        >>> display = RasterDisplay.from_estimator(
-        ...     model, X, index=1, y_true=X, kinds=["viterbi"], stop=3
-        ... )
-        >>> [label.get_text() for label in display.ax_.get_yticklabels()]
-        ['syllable', 'true', 'Viterbi']
         """
         check_has(estimator, "trans_probs_")
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
@@ -178,15 +169,17 @@ class RasterDisplay:
         predicted = estimator.predict(X)
         usage = state_usage(predicted, n_states=n_states)
         if y_true is not None:
-            mapping = _one_to_one(match_states(y_true, predicted), n_states)
+            mapping = match_states(y_true, predicted)
+            # states that are never inferred get labels that are free
+            free = np.setdiff1d(np.arange(n_states + mapping.size), mapping)
+            mapping = np.append(mapping, free[: n_states - mapping.size])
             true_usage = state_usage(y_true)
             labels = np.union1d(mapping, np.flatnonzero(true_usage))
             by_label = np.zeros((2, int(labels.max()) + 1))
             by_label[0, mapping] = usage
             by_label[1, : true_usage.size] = true_usage
             usage = by_label.mean(axis=0)[labels]
-            states, lengths, _ = read_states(y_true, "y_true")
-            true = np.split(states, np.cumsum(lengths)[:-1])[index]
+            true = read_states(y_true, "y_true").sequences[index]
             known = np.full(n_timesteps, -1)
             known[: true.size] = true[:n_timesteps]
             rows.append(("true", known[shown]))
@@ -196,13 +189,11 @@ class RasterDisplay:
                 values = np.full((len(marginals), labels.size), np.nan)
                 values[:, np.searchsorted(labels, mapping)] = marginals
                 rows.append(("p(state {})", values))
-                continue
-            if kind == "sampled":
+            elif kind == "sampled":
                 states = estimator.sample_states([syllables], random_state=random_state)[0]
+                rows.append(("sampled", mapping[np.asarray(states)[shown]]))
             else:
-                states = predicted[index]
-            name = {"viterbi": "Viterbi", "sampled": "sampled"}[kind]
-            rows.append((name, mapping[np.asarray(states)[shown]]))
+                rows.append(("Viterbi", mapping[np.asarray(predicted[index])[shown]]))
 
         display = cls(
             syllables[shown],
@@ -291,8 +282,7 @@ class RasterDisplay:
         )
         name_ticks(self.ax_, "y", ticks, tick_labels)
         self.ax_.tick_params(axis="y", length=0)
-        locator: Any = self.ax_.xaxis.get_major_locator()
-        locator.set_params(integer=True)
+        self.ax_.xaxis.get_major_locator().set_params(integer=True)
         self.ax_.spines[:].set_visible(False)
         self.ax_.spines["bottom"].set_visible(True)
         self.legend_ = None
@@ -323,10 +313,8 @@ def _mean_usage(rows, labels):
     usage = np.zeros(labels.size)
     for _, values in rows:
         if values.ndim == 1:
-            counts = np.bincount(
-                np.searchsorted(labels, values[values >= 0]), minlength=labels.size
-            )
-            usage += counts / max(counts.sum(), 1)
+            positions = np.searchsorted(labels, values[values >= 0])
+            usage += np.bincount(positions, minlength=labels.size) / max(positions.size, 1)
         else:
             usage += np.nan_to_num(values).mean(axis=0)
     return usage
@@ -340,9 +328,3 @@ def _small_colorbar(image, top, height, bottom, ticks, label):
     bar.ax.minorticks_off()
     bar.ax.tick_params(labelsize="small", length=2)
     bar.ax.set_ylabel(label, rotation=0, ha="left", va="center")
-
-
-def _one_to_one(mapping, n_states):
-    """Extend `mapping` to `n_states` with labels that it does not use."""
-    free = np.setdiff1d(np.arange(n_states + mapping.size), mapping)
-    return np.append(mapping, free[: n_states - mapping.size])

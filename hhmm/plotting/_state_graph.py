@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from hhmm._sequences.read import check_n_states, read_states
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
 from hhmm.metrics._information import lay_out, pair_counts
 from hhmm.plotting._figures import (
@@ -36,8 +37,6 @@ from hhmm.plotting._states import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from hhmm.estimator import EfficientHHMM
 
 
 @dataclass(eq=False, repr=False)
@@ -82,7 +81,11 @@ class StateGraphDisplay:
     Examples
     --------
     >>> from hhmm.plotting import StateGraphDisplay
-    >>> display = StateGraphDisplay([[0.9, 0.1, 0], [0.02, 0.96, 0.02], [0, 0.5, 0.5]]).plot()
+    >>> display = StateGraphDisplay.from_predictions([0, 0, 1, 2, 1, 0])
+    >>> display.trans_probs
+    array([[1, 1, 0],
+           [1, 0, 1],
+           [0, 1, 0]])
     >>> display.next_probs_
     array([[0. , 1. , 0. ],
            [0.5, 0. , 0.5],
@@ -156,15 +159,6 @@ class StateGraphDisplay:
         Returns
         -------
         display : StateGraphDisplay
-
-        Examples
-        --------
-        >>> from hhmm.plotting import StateGraphDisplay
-        >>> display = StateGraphDisplay.from_predictions([0, 0, 1, 2, 1, 0])
-        >>> display.trans_probs
-        array([[1, 1, 0],
-               [1, 0, 1],
-               [0, 1, 0]])
         """
         sequences = read_states(states, "states")
         n_states = check_n_states(n_states, sequences)

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hhmm._validation import check_flag
+from hhmm.estimator import EfficientHHMM
 from hhmm.plotting._figures import OKABE_ITO, check_has, figure_and_axes, legend_above
 from hhmm.plotting._states import as_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from hhmm.estimator import EfficientHHMM
 
 
 @dataclass(eq=False, repr=False)
@@ -225,10 +224,10 @@ class EmissionLossDisplay:
         logarithmic = positive.size > 0 and (positive.size < 3 or np.ptp(np.log10(positive)) > 1)
 
         self.minimum_line_ = None
-        few = losses.size <= 30
         drawn = np.where(excess > 0, excess, np.nan) if logarithmic else excess
+        marker = "o" if losses.size <= 30 else None
         (self.line_,) = self.ax_.plot(
-            iterations, drawn, color=OKABE_ITO[0], marker="o" if few else None, markersize=5
+            iterations, drawn, color=OKABE_ITO[0], marker=marker, markersize=5
         )
         if logarithmic:
             self.ax_.set_yscale("log")
@@ -289,5 +288,5 @@ def _plateau_limits(log_joint, reference, clip_rise):
         low = min(low, lowest)
         margin = max(0.05 * (high - low), 0.5)
         return (low - margin, high + margin), np.zeros(log_joint.shape, dtype=bool)
-    limits = (low - 0.5 * span, high + 0.08 * span)
-    return limits, log_joint < limits[0]
+    low -= 0.5 * span
+    return (low, high + 0.08 * span), log_joint < low

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from hhmm._sequences.read import find_unused
 from hhmm._validation import check_flag, check_option
+from hhmm.estimator import EfficientHHMM
 from hhmm.plotting._figures import (
     MISSING_COLOR,
     UNUSED_COLOR,
@@ -27,8 +28,6 @@ from hhmm.plotting._states import check_few_states, usage_of, usage_or_equal
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
-
-    from hhmm.estimator import EfficientHHMM
 
 
 @dataclass(eq=False, repr=False)
@@ -125,8 +124,8 @@ class StateTransitionDisplay:
         self : StateTransitionDisplay
         """
         trans_probs = np.asarray(self.trans_probs)
-        norm, bar = _probability_colors(trans_probs, color_scale)
         colors = import_pyplot().get_cmap(cmap)
+        norm, bar = _probability_colors(trans_probs, color_scale)
         side = min(12.0, max(2.4, 0.52 * len(trans_probs)))
         self.figure_, self.ax_ = figure_and_axes(ax, (side + 1.7, side + 0.6))
         self.ax_.set(xlabel="to state", ylabel="from state")
@@ -239,9 +238,6 @@ class SyllableTransitionDisplay:
         -------
         self : SyllableTransitionDisplay
         """
-        import_pyplot()
-        from matplotlib.colors import Normalize
-
         probs = np.asarray(self.syllable_trans_probs)
         check_flag(differences, "differences")
         n_states, n_syllables, _ = probs.shape
@@ -251,6 +247,8 @@ class SyllableTransitionDisplay:
         shown = probs
         norm, bar = _probability_colors(probs, color_scale)
         if differences:
+            from matplotlib.colors import Normalize
+
             shown = probs - np.tensordot(usage / usage.sum(), probs, 1)
             largest = np.abs(shown).max() or 1.0
             norm, bar = Normalize(-largest, largest), {"label": "change in transition probability"}
@@ -296,7 +294,6 @@ def _probability_colors(probs, color_scale):
     Scales end at 1 unless they are linear and all probabilities are small, so the tick at their
     end is above the largest probability. The bar is pointed if there are smaller probabilities.
     """
-    import_pyplot()
     from matplotlib.colors import LogNorm, Normalize
 
     check_option(color_scale, "color_scale", ("log", "linear"))

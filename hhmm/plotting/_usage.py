@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from hhmm._validation import check_option
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
 from hhmm.plotting._figures import (
     MARKERS,
@@ -26,8 +27,6 @@ from hhmm.plotting._states import check_groups, check_state_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from hhmm.estimator import EfficientHHMM
 
 
 @dataclass(eq=False, repr=False)
@@ -209,12 +208,15 @@ class StateUsageDisplay:
         handles, self.points_ = [], []
         for group, (part, color) in enumerate(zip(parts, group_colors(n_groups), strict=True)):
             center = np.arange(n_states) - 0.4 + slot * (group + 0.5)
-            spread = slot * 0.6 * (_even_spread(len(part)) - 0.5)
+            # multiples of the golden ratio modulo 1 are far from those around them
+            spread = (0.5 + np.arange(len(part)) * (np.sqrt(5) - 1) / 2) % 1
+            spread = slot * 0.6 * (spread - 0.5)
             x = (center + spread[:, np.newaxis]).ravel()
             style = {"s": 7, "color": color, "alpha": 0.45, "linewidths": 0}
             self.points_.append(self.ax_.scatter(x, part.ravel(), **style))
-            n_part = f"n = {len(part)}"
-            name = self.group_names_[group]
+            label = f"n = {len(part)}"
+            if self.groups is not None:
+                label = f"{self.group_names_[group]} ({label})"
             bars = self.ax_.errorbar(
                 center,
                 self.means_[group],
@@ -226,22 +228,23 @@ class StateUsageDisplay:
                 markeredgewidth=0.6,
                 elinewidth=1.3,
                 capsize=1.8,
-                label=n_part if self.groups is None else f"{name} ({n_part})",
+                label=label,
             )
             handles.append(bars)
         name_ticks(self.ax_, "x", np.arange(n_states), names)
         gray_ticks(self.ax_.xaxis, usage[has_states].sum(axis=0))
         if max(map(len, names)) > 3:
-            for label in self.ax_.get_xticklabels():
-                label.set(rotation=40, ha="right", rotation_mode="anchor", fontsize="small")
+            for tick in self.ax_.get_xticklabels():
+                tick.set(rotation=40, ha="right", rotation_mode="anchor", fontsize="small")
         self.ax_.set(xlim=(-0.5, n_states - 0.5), ylabel="fraction of time")
         self.ax_.set_ylim(bottom=0.0)
         if self.state_names is None:
             self.ax_.set_xlabel("state")
         self.ax_.spines[["right", "top"]].set_visible(False)
-        kind = f"{100 * confidence_level:g}% interval"
-        kind = "mean ± s.e.m." if interval == "standard_error" else kind
-        bars = self.ax_.errorbar([], [], [], fmt="none", ecolor="0.4", capsize=1.8, label=kind)
+        label = "mean ± s.e.m."
+        if interval == "bootstrap":
+            label = f"{100 * confidence_level:g}% interval"
+        bars = self.ax_.errorbar([], [], [], fmt="none", ecolor="0.4", capsize=1.8, label=label)
         self.legend_ = legend_above(self.ax_, [*handles, bars])
         return self
 
@@ -251,29 +254,14 @@ def _mean_and_interval(usage, interval, confidence_level, random_state):
 
     They are NaN without recordings, and the ends are NaN for one recording.
     """
-    from scipy.stats import bootstrap
+    from scipy.stats import bootstrap, sem
 
-    n_recordings, n_states = usage.shape
-    nothing = np.full(n_states, np.nan)
-    if n_recordings == 0:
-        return nothing, nothing, nothing
-    mean = usage.mean(axis=0)
-    if n_recordings == 1:
+    nothing = np.full(usage.shape[1], np.nan)
+    mean = usage.mean(axis=0) if len(usage) else nothing
+    if len(usage) < 2:
         return mean, nothing, nothing
     if interval == "standard_error":
-        error = usage.std(axis=0, ddof=1) / np.sqrt(n_recordings)
-        return mean, mean - error, mean + error
-    bounds = bootstrap(
-        (usage,),
-        np.mean,
-        axis=0,
-        method="percentile",
-        confidence_level=confidence_level,
-        random_state=random_state,
-    ).confidence_interval
-    return mean, bounds.low, bounds.high
-
-
-def _even_spread(n):
-    """Return `n` multiples of the golden ratio modulo 1, each far from those around it."""
-    return (0.5 + np.arange(n) * (np.sqrt(5) - 1) / 2) % 1
+        return mean, mean - sem(usage), mean + sem(usage)
+    settings = {"confidence_level": confidence_level, "random_state": random_state}
+    resampled = bootstrap((usage,), np.mean, axis=0, method="percentile", **settings)
+    return mean, *resampled.confidence_interval

@@ -11,14 +11,7 @@ from numpy.typing import ArrayLike
 
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import match_states, matched_confusion_matrix
-from hhmm.plotting._figures import (
-    LITERAL,
-    check_has,
-    figure_and_axes,
-    name_ticks,
-    state_colors,
-)
-from hhmm.plotting._states import check_few_states, check_names
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,8 +107,8 @@ class AlignmentDisplay:
         -------
         display : AlignmentDisplay
         """
-        check_has(first, "trans_probs_")
-        check_has(second, "trans_probs_")
+        _figures.check_has(first, "trans_probs_")
+        _figures.check_has(second, "trans_probs_")
         return cls.from_predictions(
             first.predict(X),
             second.predict(X),
@@ -151,7 +144,7 @@ class AlignmentDisplay:
         display : AlignmentDisplay
         """
         mapping = match_states(first, second)
-        check_few_states(int(mapping.max()) + 1)  # before they are counted
+        _states.check_few_states(int(mapping.max()) + 1)  # before they are counted
         counts = matched_confusion_matrix(first, second)
         n_first = int(np.flatnonzero(counts.any(axis=1)).max()) + 1
         # states that never occur at the same time as others have no column yet
@@ -179,16 +172,16 @@ class AlignmentDisplay:
         counts, mapping = np.asarray(self.counts), np.asarray(self.mapping)
         n_first, n_second = counts.shape
         n_colors = max(n_first, int(mapping.max()) + 1)
-        check_few_states(n_colors)
-        names = check_names(self.names, 2, "names")
-        first_names = check_names(self.first_names, n_first, "first_names")
-        second_names = check_names(self.second_names, n_second, "second_names")
+        _states.check_few_states(n_colors)
+        names = _states.check_names(self.names, 2, "names")
+        first_names = _states.check_names(self.first_names, n_first, "first_names")
+        second_names = _states.check_names(self.second_names, n_second, "second_names")
         matched = mapping[np.newaxis] == np.arange(n_first)[:, np.newaxis]
         fractions = counts / counts.sum()
         self.accuracy_ = float(counts[matched].sum() / counts.sum())
 
         height = min(7.0, max(2.4, 1.0 + 0.4 * max(n_first, n_second)))
-        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, height))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (3.4, height))
         bottom = 1 + _GAP * (max(n_first, n_second) - 1)
         self.ax_.set(xlim=(-_BAR - 0.01, 1 + _BAR + 0.01), ylim=(bottom, 0.0))
         first, second = fractions.sum(axis=1), fractions.sum(axis=0)
@@ -207,7 +200,7 @@ class AlignmentDisplay:
                     self.bands_[i, j] = self.ax_.add_patch(band)
                 left[i] += fractions[i, j]
                 right[j] += fractions[i, j]
-        name_ticks(self.ax_, "x", [-_BAR / 2, 1 + _BAR / 2], names)
+        _figures.name_ticks(self.ax_, "x", [-_BAR / 2, 1 + _BAR / 2], names)
         self.ax_.set_yticks([])
         self.ax_.tick_params(length=0)
         self.ax_.spines[:].set_visible(False)
@@ -220,7 +213,7 @@ class AlignmentDisplay:
 
         usage = np.zeros(n_colors)
         usage[labels] = heights
-        colors = state_colors(n_colors, usage)
+        colors = _figures.state_colors(n_colors, usage)
         x, text_x = (-_BAR, -_BAR - 0.03) if side == "right" else (1.0, 1 + _BAR + 0.03)
         bars = [None] * len(labels)
         inches = self.ax_.get_window_extent().height / self.figure_.dpi
@@ -232,7 +225,7 @@ class AlignmentDisplay:
             bars[state] = self.ax_.add_patch(Rectangle((x, top), _BAR, height, **style))
             center = top + height / 2
             if height > 0 and center - last >= spacing:  # there is room for the name
-                style = {"ha": side, "va": "center", "fontsize": "small", **LITERAL}
+                style = {"ha": side, "va": "center", "fontsize": "small", **_figures.LITERAL}
                 self.ax_.text(text_x, center, names[state], **style)
                 last = center
             top += height + _GAP

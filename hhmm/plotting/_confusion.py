@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike
 
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import matched_accuracy, matched_confusion_matrix
-from hhmm.plotting._figures import MISSING_COLOR, check_has, figure_and_axes, import_pyplot
-from hhmm.plotting._heat_maps import draw_state_matrix
+from hhmm.plotting import _figures, _heat_maps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +88,7 @@ class MatchedConfusionDisplay:
         -------
         display : MatchedConfusionDisplay
         """
-        check_has(estimator, "trans_probs_")
+        _figures.check_has(estimator, "trans_probs_")
         return cls.from_predictions(
             y_true, estimator.predict(X), ax=ax, cmap=cmap, include_values=include_values
         )
@@ -149,17 +148,17 @@ class MatchedConfusionDisplay:
         -------
         self : MatchedConfusionDisplay
         """
-        colors = import_pyplot().get_cmap(cmap).with_extremes(bad=MISSING_COLOR)
+        colors = _figures.import_pyplot().get_cmap(cmap).with_extremes(bad=_figures.MISSING_COLOR)
         from matplotlib.colors import Normalize
 
         confusion = np.asarray(self.confusion_matrix)
         side = min(12.0, max(2.4, 0.48 * len(confusion)))
-        self.figure_, self.ax_ = figure_and_axes(ax, (side + 1.7, side + 0.8))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (side + 1.7, side + 0.8))
         self.ax_.set(xlabel="inferred state, matched", ylabel="true state")
         if self.accuracy is not None:
             self.ax_.set_title(f"matched accuracy {self.accuracy:.3f}")
         never = np.broadcast_to(~confusion.any(axis=1, keepdims=True), confusion.shape)
-        self.image_, self.text_ = draw_state_matrix(
+        self.image_, self.text_ = _heat_maps.draw_state_matrix(
             self.ax_,
             np.ma.masked_array(confusion, never),
             decimals=2,

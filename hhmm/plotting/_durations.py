@@ -13,14 +13,7 @@ from hhmm._sequences.read import check_n_states, read_states
 from hhmm._validation import check_option
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
-from hhmm.plotting._figures import (
-    check_has,
-    figure_and_axes,
-    legend_above,
-    plain_numbers,
-    state_colors,
-)
-from hhmm.plotting._states import check_state_names, time_unit
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,7 +127,7 @@ class DurationDisplay:
         -------
         display : DurationDisplay
         """
-        check_has(estimator, "trans_probs_")
+        _figures.check_has(estimator, "trans_probs_")
         check_option(kind, "kind", ("sampled", "viterbi"))
         if kind == "sampled":
             states = estimator.sample_states(X, random_state=random_state)
@@ -212,15 +205,15 @@ class DurationDisplay:
         usage = self.usage
         if usage is None:
             usage = np.array([part.sum() for part in durations])
-        names = check_state_names(self.state_names, n_states, default="state {}")
+        names = _states.check_state_names(self.state_names, n_states, default="state {}")
         longest = max(int(part.max()) for part in durations if part.size)
-        unit, unit_name = time_unit(longest, self.frame_rate)
+        unit, unit_name = _states.time_unit(longest, self.frame_rate)
 
-        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, 3.0))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (3.4, 3.0))
         smallest = 1.0
         self.lines_: list[Any] = []
         self.expected_lines_: list[Any] | None = None if self.trans_probs is None else []
-        for state, color in enumerate(state_colors(n_states, usage)):
+        for state, color in enumerate(_figures.state_colors(n_states, usage)):
             self.lines_.append(None)
             if durations[state].size:
                 x, survival = _survival(durations[state], ended[state])
@@ -237,12 +230,12 @@ class DurationDisplay:
         self.ax_.set(xscale="log", yscale="log", ylim=(0.5 * smallest, 1.25))
         self.ax_.set(xlim=(unit * 0.9, unit * longest * 1.15))
         self.ax_.set(xlabel=f"duration ({unit_name})", ylabel="fraction at least as long")
-        plain_numbers(self.ax_)
+        _figures.plain_numbers(self.ax_)
         self.ax_.spines[["right", "top"]].set_visible(False)
         handles = [line for line in self.lines_ if line is not None]
         if self.expected_lines_ is not None:
             handles += self.ax_.plot([], [], color="0.3", label="geometric", **_DASHED)
-        self.legend_ = legend_above(self.ax_, handles)
+        self.legend_ = _figures.legend_above(self.ax_, handles)
         return self
 
 

@@ -12,20 +12,7 @@ from numpy.typing import ArrayLike
 
 from hhmm._sequences.read import check_n_states, read_states
 from hhmm.estimator import EfficientHHMM
-from hhmm.plotting._figures import (
-    LITERAL,
-    MISSING_COLOR,
-    POINTS_PER_INCH,
-    check_has,
-    color_patches,
-    figure_and_axes,
-    import_pyplot,
-    lay_out,
-    legend_above,
-    name_ticks,
-    state_colors,
-)
-from hhmm.plotting._states import check_groups, check_names, check_state_names, time_unit
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +111,7 @@ class EthogramDisplay:
         -------
         display : EthogramDisplay
         """
-        check_has(estimator, "trans_probs_")
+        _figures.check_has(estimator, "trans_probs_")
         return cls.from_predictions(
             estimator.predict(X),
             names=names,
@@ -179,37 +166,41 @@ class EthogramDisplay:
         -------
         self : EthogramDisplay
         """
-        import_pyplot()
+        _figures.import_pyplot()
         from matplotlib.colors import ListedColormap
 
         sequences = read_states(self.states, "states")
         n_states = check_n_states(self.n_states, sequences)
         sequences = sequences.cut(sequences.n_used)
         n_rows = sequences.lengths.size
-        names = check_names(self.names, n_rows, "names")
-        state_names = check_state_names(self.state_names, n_states, default="state {}")
-        group_names, members = check_groups(self.groups, n_rows)
+        names = _states.check_names(self.names, n_rows, "names")
+        state_names = _states.check_state_names(self.state_names, n_states, default="state {}")
+        group_names, members = _states.check_groups(self.groups, n_rows)
         self.order_ = np.concatenate(members)
         names = [_abbreviate(names[i]) for i in self.order_]
         n_timesteps = max(int(sequences.lengths.max()), 1)
-        unit, unit_name = time_unit(n_timesteps, self.frame_rate)
+        unit, unit_name = _states.time_unit(n_timesteps, self.frame_rate)
         width = math.ceil(n_timesteps / _MAX_COLUMNS)  # timesteps per column
         rows = _most_frequent_states(sequences.sequences, width, n_timesteps, n_states)
 
         header = 0.0 if self.groups is None else 0.22  # inches
         headers = header * len(members)
-        self.figure_, self.ax_ = figure_and_axes(ax, (7.0, min(9.0, 1.1 + 0.17 * n_rows + headers)))
+        self.figure_, self.ax_ = _figures.figure_and_axes(
+            ax, (7.0, min(9.0, 1.1 + 0.17 * n_rows + headers))
+        )
         self.ax_.set_xlim(0.0, n_timesteps * unit)
         self.ax_.set_xlabel("timestep" if self.frame_rate is None else f"time ({unit_name})")
         if self.names is None:
             self.ax_.set_ylabel("recording")
         # the layout makes room for names, the legend needs the layout, and the rows their height
-        name_ticks(self.ax_, "y", np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
+        _figures.name_ticks(self.ax_, "y", np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
         usage = np.bincount(sequences.values[sequences.is_observed], minlength=n_states)
-        colors = [*state_colors(n_states, usage), MISSING_COLOR]
-        patches = color_patches(colors, [*state_names, "missing"])
-        self.legend_ = legend_above(self.ax_, patches if (rows == n_states).any() else patches[:-1])
-        inches = lay_out(self.ax_)
+        colors = [*_figures.state_colors(n_states, usage), _figures.MISSING_COLOR]
+        patches = _figures.color_patches(colors, [*state_names, "missing"])
+        self.legend_ = _figures.legend_above(
+            self.ax_, patches if (rows == n_states).any() else patches[:-1]
+        )
+        inches = _figures.lay_out(self.ax_)
         row_inches = max(inches - headers, 0.3 * inches) / n_rows
 
         blocks = [rows[which] for which in members]
@@ -230,7 +221,7 @@ class EthogramDisplay:
                 interpolation="nearest",
             )
             self.images_.append(image)
-            if row_inches > _SMALLEST_FONT / POINTS_PER_INCH:
+            if row_inches > _SMALLEST_FONT / _figures.POINTS_PER_INCH:
                 between = np.arange(top + 1, top + len(block))
                 self.ax_.hlines(between, 0.0, right, color="white", linewidth=0.8)
         self.ax_.set(xlim=(0.0, n_timesteps * unit), ylim=(tops[-1] + sizes[-1], 0.0))
@@ -239,11 +230,11 @@ class EthogramDisplay:
 
         # as many names as there is room for
         centers = np.repeat(gaps, sizes) + 0.5 + np.arange(n_rows)
-        font_size = min(_LARGEST_FONT, 0.85 * POINTS_PER_INCH * row_inches)
+        font_size = min(_LARGEST_FONT, 0.85 * _figures.POINTS_PER_INCH * row_inches)
         every = max(1, math.ceil(_SMALLEST_FONT / font_size))
         font_size = max(font_size, _SMALLEST_FONT)
-        name_ticks(self.ax_, "y", centers[::every], names[::every], fontsize=font_size)
-        style = {"va": "bottom", "fontsize": "small", "fontweight": "bold", **LITERAL}
+        _figures.name_ticks(self.ax_, "y", centers[::every], names[::every], fontsize=font_size)
+        style = {"va": "bottom", "fontsize": "small", "fontweight": "bold", **_figures.LITERAL}
         if self.groups is not None:
             for name, top in zip(group_names, tops, strict=True):
                 self.ax_.annotate(

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from hhmm._validation import check_flag
-from hhmm.plotting._figures import POINTS_PER_INCH, gray_ticks, text_color
+from hhmm.plotting import _figures
 
 
 def draw_state_matrix(ax, probs, *, decimals, cmap, norm, usages, bar, include_values):
@@ -23,8 +23,8 @@ def draw_state_matrix(ax, probs, *, decimals, cmap, norm, usages, bar, include_v
         check_flag(include_values, "include_values")
     image = ax.imshow(probs, cmap=cmap, norm=norm, interpolation="nearest")
     label_cells(ax, len(probs))
-    gray_ticks(ax.yaxis, usages[0])
-    gray_ticks(ax.xaxis, usages[1])
+    _figures.gray_ticks(ax.yaxis, usages[0])
+    _figures.gray_ticks(ax.xaxis, usages[1])
     ax.figure.colorbar(image, ax=ax, aspect=25, **bar)
     return image, _write_cells(image, decimals, include_values)
 
@@ -60,7 +60,7 @@ def _write_cells(image, decimals, include_values):
     box = ax.get_window_extent()
     # The layout may still shrink the axes, by about a tenth.
     cell = 0.9 * min(box.width / n_columns, box.height / n_rows)
-    cell *= POINTS_PER_INCH / ax.figure.dpi
+    cell *= _figures.POINTS_PER_INCH / ax.figure.dpi
     texts = {ij: _format_probability(probs[ij], decimals) for ij in np.ndindex(probs.shape)}
     n_characters = max(map(len, texts.values()))
     font_size = min(10.0, 0.5 * cell, 0.9 * cell / (0.62 * n_characters))
@@ -68,7 +68,7 @@ def _write_cells(image, decimals, include_values):
         include_values = font_size >= 5.0
     if not include_values:
         return None
-    colors = text_color(image.to_rgba(probs)[..., :3])
+    colors = _figures.text_color(image.to_rgba(probs)[..., :3])
     style = {"ha": "center", "va": "center", "fontsize": max(font_size, 4.0)}
     written = np.empty(probs.shape, dtype=object)
     for (i, j), text in texts.items():

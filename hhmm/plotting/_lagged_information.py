@@ -9,14 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hhmm.metrics import LaggedInformation, lagged_mutual_information
-from hhmm.plotting._figures import (
-    OKABE_ITO,
-    figure_and_axes,
-    import_pyplot,
-    legend_above,
-    plain_numbers,
-)
-from hhmm.plotting._states import time_unit
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +92,7 @@ class LaggedInformationDisplay:
         -------
         display : LaggedInformationDisplay
         """
-        import_pyplot()
+        _figures.import_pyplot()
         information = lagged_mutual_information(
             X,
             lags,
@@ -124,13 +117,13 @@ class LaggedInformationDisplay:
         """
         lags, data, markov, shuffled, _ = self.information
         order = np.argsort(lags)
-        unit, unit_name = time_unit(int(lags.max()), self.frame_rate)
+        unit, unit_name = _states.time_unit(int(lags.max()), self.frame_rate)
         highest = [data, *(part.max(axis=0) for part in (markov, shuffled) if len(part))]
         shown = np.concatenate([curve[curve > 0] for curve in highest])
         if not shown.size:
             raise ValueError("information must hold a positive value, got none.")
 
-        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, 3.0))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (3.4, 3.0))
         x = unit * lags[order]
         (self.line_,) = self.ax_.plot(
             x,
@@ -144,8 +137,8 @@ class LaggedInformationDisplay:
         floor = 0.6 * shown.min()
         self.bands_ = []
         for surrogates, color, label, hatch in (
-            (markov, OKABE_ITO[0], "Markov surrogates", None),
-            (shuffled, OKABE_ITO[1], "shuffled pairs", "////"),
+            (markov, _figures.OKABE_ITO[0], "Markov surrogates", None),
+            (shuffled, _figures.OKABE_ITO[1], "shuffled pairs", "////"),
         ):
             if len(surrogates):
                 low, high = surrogates.min(axis=0)[order], surrogates.max(axis=0)[order]
@@ -156,7 +149,7 @@ class LaggedInformationDisplay:
                 self.bands_.append(band)
         self.ax_.set(xscale="log", yscale="log", ylim=(floor, 1.5 * shown.max()))
         self.ax_.set(xlabel=f"lag ({unit_name})", ylabel="mutual information (nats)")
-        plain_numbers(self.ax_)
+        _figures.plain_numbers(self.ax_)
         self.ax_.spines[["right", "top"]].set_visible(False)
-        self.legend_ = legend_above(self.ax_, [self.line_, *self.bands_])
+        self.legend_ = _figures.legend_above(self.ax_, [self.line_, *self.bands_])
         return self

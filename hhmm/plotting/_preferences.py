@@ -16,28 +16,12 @@ from hhmm._sequences.read import find_unused
 from hhmm._validation import check_option
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import syllable_preferences
-from hhmm.plotting._figures import (
-    LITERAL,
-    OKABE_ITO,
-    UNUSED_COLOR,
-    check_has,
-    figure_and_panels,
-    is_array_of_axes,
-    name_ticks,
-)
-from hhmm.plotting._states import (
-    check_names,
-    check_state_names,
-    drawn_states,
-    left_out_note,
-    usage_of,
-    usage_or_equal,
-)
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PROMOTED, _SUPPRESSED = OKABE_ITO[0], OKABE_ITO[5]
+_PROMOTED, _SUPPRESSED = _figures.OKABE_ITO[0], _figures.OKABE_ITO[5]
 _LABELS = {"usage_change": ("change in usage", ""), "bias": ("bias", " (log odds)")}
 
 
@@ -139,7 +123,7 @@ class SyllablePreferenceDisplay:
         -------
         display : SyllablePreferenceDisplay
         """
-        check_has(estimator, "emission_biases_")
+        _figures.check_has(estimator, "emission_biases_")
         preferences = syllable_preferences(estimator, X)
         values, standard_deviations = preferences.usage_changes, preferences.usage_change_deviations
         if kind == "bias":
@@ -150,7 +134,7 @@ class SyllablePreferenceDisplay:
             standard_deviations=standard_deviations,
             syllable_names=syllable_names,
             state_names=state_names,
-            usage=usage_of(estimator, X),
+            usage=_states.usage_of(estimator, X),
         ).plot(ax, n_top=n_top, unused_states=unused_states)
 
     def plot(
@@ -185,11 +169,11 @@ class SyllablePreferenceDisplay:
         if self.standard_deviations is not None:
             errors = np.asarray(self.standard_deviations)
         n_states, n_syllables = values.shape
-        usage = usage_or_equal(self.usage, n_states)
-        syllable_names = check_names(self.syllable_names, n_syllables, "syllable_names")
-        state_names = check_state_names(self.state_names, n_states, default="state {}")
+        usage = _states.usage_or_equal(self.usage, n_states)
+        syllable_names = _states.check_names(self.syllable_names, n_syllables, "syllable_names")
+        state_names = _states.check_state_names(self.state_names, n_states, default="state {}")
         unused = find_unused(usage)
-        self.states_ = drawn_states(usage, unused_states)
+        self.states_ = _states.drawn_states(usage, unused_states)
         n_panels = self.states_.size
         ranking = np.argsort(-values[self.states_], axis=1, kind="stable")
         if n_syllables > 2 * n_top:
@@ -199,11 +183,13 @@ class SyllablePreferenceDisplay:
         n_columns = min(n_panels, 2 if max(map(len, syllable_names)) > 4 or n_panels < 3 else 3)
         height = 0.7 + math.ceil(n_panels / n_columns) * (0.4 + 0.14 * ranking.shape[1])
         axes: Any = ax
-        if is_array_of_axes(axes) and np.size(axes) == n_states:
+        if _figures.is_array_of_axes(axes) and np.size(axes) == n_states:
             for left_out in np.delete(np.ravel(axes), self.states_):
                 left_out.set_axis_off()
             axes = np.ravel(axes)[self.states_]
-        self.figure_, self.axes_ = figure_and_panels(axes, n_panels, n_columns, (3.4, height))
+        self.figure_, self.axes_ = _figures.figure_and_panels(
+            axes, n_panels, n_columns, (3.4, height)
+        )
         self.ax_ = self.axes_[0]
 
         reach = np.abs(values[self.states_]) + np.nan_to_num(errors[self.states_])
@@ -211,7 +197,7 @@ class SyllablePreferenceDisplay:
         tick = _round_down(reach)
         what, unit = _LABELS[self.kind]
         label = what + ("" if np.isnan(errors).all() else " ± posterior s.d.") + unit
-        note = left_out_note(n_states - n_panels)
+        note = _states.left_out_note(n_states - n_panels)
         if ax is None:
             self.figure_.supxlabel("\n".join(filter(None, (label, note))), fontsize="small")
         self.bars_ = []
@@ -223,16 +209,18 @@ class SyllablePreferenceDisplay:
                 np.arange(shown.size),
                 widths,
                 xerr=None if np.isnan(spread).all() else spread,
-                color=UNUSED_COLOR if unused[state] else colors,
+                color=_figures.UNUSED_COLOR if unused[state] else colors,
                 error_kw={"elinewidth": 0.9, "ecolor": "0.35"},
             )
             self.bars_.append(bars)
             panel.axvline(0.0, color="0.3", linewidth=0.8)
             if n_syllables > 2 * n_top:
                 panel.axhline(n_top - 0.5, color="0.6", linewidth=0.8, linestyle=":")
-            name_ticks(panel, "y", np.arange(shown.size), [syllable_names[j] for j in shown])
+            _figures.name_ticks(
+                panel, "y", np.arange(shown.size), [syllable_names[j] for j in shown]
+            )
             panel.set(xlim=(-reach, reach), ylim=(shown.size - 0.5, -0.5))
-            panel.set_title(state_names[state], fontsize="small", **LITERAL)
+            panel.set_title(state_names[state], fontsize="small", **_figures.LITERAL)
             panel.tick_params(labelsize="x-small")
             panel.tick_params(axis="y", length=0)
             panel.set_xticks([-tick, 0, tick], [f"\N{MINUS SIGN}{tick:g}", "0", f"{tick:g}"])

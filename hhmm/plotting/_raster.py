@@ -17,17 +17,7 @@ from hhmm._sequences.read import check_sequences, read_states
 from hhmm._validation import check_option
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import match_states, state_usage
-from hhmm.plotting._figures import (
-    MISSING_COLOR,
-    check_has,
-    color_patches,
-    figure_and_axes,
-    import_pyplot,
-    legend_above,
-    name_ticks,
-    state_colors,
-)
-from hhmm.plotting._states import as_text, check_few_states
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,7 +129,7 @@ class RasterDisplay:
         -------
         display : RasterDisplay
         """
-        check_has(estimator, "trans_probs_")
+        _figures.check_has(estimator, "trans_probs_")
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
         for kind in kinds:
             check_option(kind, "each of kinds", ("viterbi", "marginal", "sampled"))
@@ -222,27 +212,29 @@ class RasterDisplay:
         -------
         self : RasterDisplay
         """
-        plt = import_pyplot()
+        plt = _figures.import_pyplot()
         from matplotlib.colors import ListedColormap
 
         syllables = np.asarray(self.syllables)
         n_syllables = self.n_syllables
         if n_syllables is None:
             n_syllables = int(syllables.max(initial=0)) + 1
-        rows = [(as_text(name), np.asarray(values)) for name, values in self.rows]
+        rows = [(_states.as_text(name), np.asarray(values)) for name, values in self.rows]
         if self.state_labels is None:
             n_labels = [len(v.T) if v.ndim == 2 else v.max(initial=0) + 1 for _, v in rows]
             labels = np.arange(max(n_labels, default=1))
         else:
             labels = np.asarray(self.state_labels)
-        check_few_states(labels.size)
+        _states.check_few_states(labels.size)
         usage = _mean_usage(rows, labels) if self.usage is None else self.usage
-        syllable_cmap = plt.get_cmap(cmap).resampled(n_syllables).with_extremes(bad=MISSING_COLOR)
+        syllable_cmap = (
+            plt.get_cmap(cmap).resampled(n_syllables).with_extremes(bad=_figures.MISSING_COLOR)
+        )
 
         heights = [1.0] + [1.0 if v.ndim == 1 else max(1.0, 0.55 * labels.size) for _, v in rows]
         inches_per_height = min(0.4, 9.0 / sum(heights))
         figure_height = 1.3 + inches_per_height * sum(heights) + 0.12 * len(heights)
-        self.figure_, self.ax_ = figure_and_axes(ax, (10.0, figure_height))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (10.0, figure_height))
         tops = np.cumsum([0.0, *(height + 0.3 for height in heights[:-1])])
         bottom = tops[-1] + heights[-1]
         # the smallest step at which the rows of a heat map of states can be labelled
@@ -250,9 +242,9 @@ class RasterDisplay:
         row_inches = inches * max(heights) / bottom / labels.size
         label_every = max(1, math.ceil(0.17 / row_inches))
 
-        colors = state_colors(labels.size, usage)
-        state_cmap = ListedColormap(colors).with_extremes(bad=MISSING_COLOR)
-        probability_cmap = plt.get_cmap("Greys").with_extremes(bad=MISSING_COLOR)
+        colors = _figures.state_colors(labels.size, usage)
+        state_cmap = ListedColormap(colors).with_extremes(bad=_figures.MISSING_COLOR)
+        probability_cmap = plt.get_cmap("Greys").with_extremes(bad=_figures.MISSING_COLOR)
 
         data = np.ma.masked_less(syllables, 0)[np.newaxis]
         limits = (-0.5, n_syllables - 0.5)
@@ -280,15 +272,15 @@ class RasterDisplay:
             ylim=(bottom, 0.0),
             xlabel="timestep",
         )
-        name_ticks(self.ax_, "y", ticks, tick_labels)
+        _figures.name_ticks(self.ax_, "y", ticks, tick_labels)
         self.ax_.tick_params(axis="y", length=0)
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
         self.ax_.spines[:].set_visible(False)
         self.ax_.spines["bottom"].set_visible(True)
         self.legend_ = None
         if rows:
-            patches = color_patches(colors, [f"state {label}" for label in labels])
-            self.legend_ = legend_above(self.ax_, patches)
+            patches = _figures.color_patches(colors, [f"state {label}" for label in labels])
+            self.legend_ = _figures.legend_above(self.ax_, patches)
         return self
 
     def _strip(self, data, top, height, cmap, limits):

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hhmm._validation import shorten
-from hhmm.plotting._figures import MARKERS, OKABE_ITO, import_pyplot, literal_legend
-from hhmm.plotting._states import as_text, check_frame_rate
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,8 +128,8 @@ class ScanDisplay:
         if self.frame_rate is not None:
             unit = "s"
             for name in ("mean_median_duration", "se_median_duration"):
-                summary[name] = summary[name] / check_frame_rate(self.frame_rate)
-        plt = import_pyplot()
+                summary[name] = summary[name] / _states.check_frame_rate(self.frame_rate)
+        plt = _figures.import_pyplot()
         panels: Any = axes
         if axes is None:
             style = {"figsize": (8.4, 6.4), "sharex": True, "layout": "constrained"}
@@ -142,8 +141,8 @@ class ScanDisplay:
 
         labels, members = self._groups(summary)
         n_lines = len(labels)
-        colors = OKABE_ITO
-        if n_lines > len(OKABE_ITO):
+        colors = _figures.OKABE_ITO
+        if n_lines > len(_figures.OKABE_ITO):
             colors = plt.get_cmap("viridis")(np.linspace(0.0, 0.9, n_lines))
         x = summary["n_states"].astype(float)
         if n_lines > 1:  # lines side by side, so that no bar hides another
@@ -158,7 +157,7 @@ class ScanDisplay:
                     summary[f"mean_{name}"][points],
                     yerr=summary[f"se_{name}"][points],
                     color=colors[number],
-                    marker=MARKERS[number % len(MARKERS)],
+                    marker=_figures.MARKERS[number % len(_figures.MARKERS)],
                     markersize=5,
                     linewidth=1.4,
                     capsize=2.5,
@@ -184,9 +183,9 @@ class ScanDisplay:
             longest = max(len(handle.get_label()) for handle in handles)
             n_columns = min(max(int(8.0 / (0.5 + 0.085 * longest)), 1), len(handles))
             style = {"loc": "outside upper left", "ncols": n_columns}
-            literal_legend(self.figure_, handles, frameon=False, **style)
+            _figures.literal_legend(self.figure_, handles, frameon=False, **style)
         else:
-            literal_legend(self.axes_[0, 0], handles, frameon=False)
+            _figures.literal_legend(self.axes_[0, 0], handles, frameon=False)
         return self
 
     def _groups(self, summary):
@@ -220,7 +219,7 @@ class ScanDisplay:
                 text = seconds + (" timesteps" if self.frame_rate is None else " s")
                 name = "expected duration"
             words.append(f"{name} {text}")
-        return as_text(", ".join(words))
+        return _states.as_text(", ".join(words))
 
     def _arrange_axes(self, summary):
         n_states = np.unique(summary["n_states"])

@@ -17,23 +17,7 @@ from hhmm._sequences.read import check_n_states, read_states
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
 from hhmm.metrics._information import lay_out, pair_counts
-from hhmm.plotting._figures import (
-    LITERAL,
-    check_has,
-    figure_and_axes,
-    import_pyplot,
-    legend_above,
-    state_colors,
-    text_color,
-)
-from hhmm.plotting._states import (
-    check_few_states,
-    check_state_names,
-    drawn_states,
-    left_out_note,
-    usage_of,
-    usage_or_equal,
-)
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,8 +111,8 @@ class StateGraphDisplay:
         -------
         display : StateGraphDisplay
         """
-        check_has(estimator, "trans_probs_")
-        usage = usage_of(estimator, X)
+        _figures.check_has(estimator, "trans_probs_")
+        usage = _states.usage_of(estimator, X)
         return cls(estimator.trans_probs_, usage=usage, state_names=state_names).plot(
             ax, min_probability=min_probability, unused_states=unused_states
         )
@@ -167,7 +151,7 @@ class StateGraphDisplay:
                 f"states must hold a state (an integer >= 0), got none in {len(sequences.values)} "
                 "timesteps."
             )
-        check_few_states(n_states)  # before their pairs are counted
+        _states.check_few_states(n_states)  # before their pairs are counted
         counts = pair_counts(lay_out(sequences.values, sequences.lengths, n_states), 1)
         usage = state_usage(states, n_states=n_states)
         return cls(counts, usage=usage, state_names=state_names).plot(
@@ -193,7 +177,7 @@ class StateGraphDisplay:
         -------
         self : StateGraphDisplay
         """
-        import_pyplot()
+        _figures.import_pyplot()
         from matplotlib.lines import Line2D
         from matplotlib.patches import Circle, FancyArrowPatch
 
@@ -202,18 +186,18 @@ class StateGraphDisplay:
         totals = others.sum(axis=1, keepdims=True)
         self.next_probs_ = others / np.where(totals > 0, totals, 1.0)
         n_states = len(others)
-        usage = usage_or_equal(self.usage, n_states)
-        names = check_state_names(self.state_names, n_states)
+        usage = _states.usage_or_equal(self.usage, n_states)
+        names = _states.check_state_names(self.state_names, n_states)
         check_scalar(min_probability, "min_probability", Real, min_val=0, max_val=1)
-        self.states_ = drawn_states(usage, unused_states)
-        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, 3.4))
+        self.states_ = _states.drawn_states(usage, unused_states)
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (3.4, 3.4))
         n_drawn = self.states_.size
         angles = math.pi / 2 - 2 * math.pi * np.arange(n_drawn) / n_drawn
         centers = np.column_stack([np.cos(angles), np.sin(angles)])
         largest = min(0.36, 0.62 * math.sin(math.pi / n_drawn)) if n_drawn > 1 else 0.36
         radii = largest * np.sqrt(np.maximum(usage[self.states_] / usage.max(), 0.09))
 
-        colors = state_colors(n_states, usage)
+        colors = _figures.state_colors(n_states, usage)
         self.circles_: list[Any] = [None] * n_states
         for state, center, radius in zip(self.states_, centers, radii, strict=True):
             circle = Circle(center, radius, facecolor=colors[state], edgecolor="white", zorder=3)
@@ -239,12 +223,14 @@ class StateGraphDisplay:
             self.arrows_[i, j] = self.ax_.add_patch(arrow)
         self._label([names[state] for state in self.states_], centers, radii)
         if n_drawn < n_states:
-            note = self.ax_.text(0.5, 0.0, left_out_note(n_states - n_drawn), fontsize="small")
+            note = self.ax_.text(
+                0.5, 0.0, _states.left_out_note(n_states - n_drawn), fontsize="small"
+            )
             note.set(transform=self.ax_.transAxes, ha="center", va="top")
         self.ax_.set_aspect("equal")
         self.ax_.set_axis_off()
         key = [Line2D([], [], label=f"{p:g}", **_arrow_style(p)) for p in (0.1, 0.5, 1.0)]
-        self.legend_ = legend_above(self.ax_, key, title="probability of the next state")
+        self.legend_ = _figures.legend_above(self.ax_, key, title="probability of the next state")
         return self
 
     def _label(self, names, centers, radii):
@@ -252,13 +238,13 @@ class StateGraphDisplay:
         circles = [self.circles_[state] for state in self.states_]
         for name, center, radius, circle in zip(names, centers, radii, circles, strict=True):
             if self.state_names is None:
-                color = text_color(circle.get_facecolor()[:3])
+                color = _figures.text_color(circle.get_facecolor()[:3])
                 self.ax_.text(*center, name, ha="center", va="center", color=color, zorder=4)
                 continue
             x, y = center * (1 + radius + 0.08)
             ha = "center" if abs(center[0]) < 0.3 else ("left" if center[0] > 0 else "right")
             va = "center" if abs(center[1]) < 0.3 else ("bottom" if center[1] > 0 else "top")
-            self.ax_.text(x, y, name, ha=ha, va=va, **LITERAL)
+            self.ax_.text(x, y, name, ha=ha, va=va, **_figures.LITERAL)
         reach = 1.05 + radii.max()
         above = reach if self.state_names is None else reach + 0.25
         self.ax_.set(xlim=(-reach, reach), ylim=(-above, above))

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 
 from hhmm._validation import check_flag
 from hhmm.estimator import EfficientHHMM
-from hhmm.plotting._figures import OKABE_ITO, check_has, figure_and_axes, legend_above
-from hhmm.plotting._states import as_text
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +74,7 @@ class LogJointDisplay:
         -------
         display : LogJointDisplay
         """
-        check_has(estimator, "log_joint_")
+        _figures.check_has(estimator, "log_joint_")
         return cls(estimator.log_joint_).plot(
             ax, reference=reference, reference_label=reference_label, clip_rise=clip_rise
         )
@@ -108,29 +107,29 @@ class LogJointDisplay:
         """
         log_joint = np.atleast_2d(self.log_joint)
         check_flag(clip_rise, "clip_rise")
-        self.figure_, self.ax_ = figure_and_axes(ax, (6.4, 4.0))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (6.4, 4.0))
         n_chains, n_iter = log_joint.shape
         self.lines_ = self.ax_.plot(
             np.arange(1, n_iter + 1),
             log_joint.T,
-            color=OKABE_ITO[0],
-            alpha=1.0 if n_chains <= len(OKABE_ITO) else 0.4,
+            color=_figures.OKABE_ITO[0],
+            alpha=1.0 if n_chains <= len(_figures.OKABE_ITO) else 0.4,
             linewidth=1.2,
             marker="o" if n_iter <= 30 else None,
             markersize=4,
         )
-        if n_chains > len(OKABE_ITO):
+        if n_chains > len(_figures.OKABE_ITO):
             self.lines_[0].set_label(f"{n_chains} chains")
         elif n_chains > 1:
             for chain, line in enumerate(self.lines_):
-                line.set(color=OKABE_ITO[chain], label=f"chain {chain}")
+                line.set(color=_figures.OKABE_ITO[chain], label=f"chain {chain}")
         handles, _ = self.ax_.get_legend_handles_labels()
         self.reference_line_ = None
         if reference is not None:
             self.reference_line_ = self.ax_.axhline(
                 reference, color="0.25", linestyle="--", linewidth=1.2
             )
-            self.reference_line_.set_label(as_text(reference_label))
+            self.reference_line_.set_label(_states.as_text(reference_label))
             handles.append(self.reference_line_)
 
         limits, below = _plateau_limits(log_joint, reference, clip_rise)
@@ -146,7 +145,7 @@ class LogJointDisplay:
         self.ax_.yaxis.set_major_formatter(lambda value, _: _format_nats(value, decimals))
         _integer_x_axis(self.ax_, n_iter)
         if n_chains > 1 or reference is not None:
-            legend_above(self.ax_, handles)
+            _figures.legend_above(self.ax_, handles)
         return self
 
 
@@ -197,7 +196,7 @@ class EmissionLossDisplay:
         -------
         display : EmissionLossDisplay
         """
-        check_has(estimator, "emission_losses_")
+        _figures.check_has(estimator, "emission_losses_")
         return cls(estimator.emission_losses_).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
@@ -212,7 +211,7 @@ class EmissionLossDisplay:
         -------
         self : EmissionLossDisplay
         """
-        self.figure_, self.ax_ = figure_and_axes(ax, (6.4, 4.0))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (6.4, 4.0))
         losses = np.asarray(self.losses, dtype=float)
         losses = np.where(np.isfinite(losses), losses, np.nan)
         iterations = np.arange(1, losses.size + 1)
@@ -227,18 +226,20 @@ class EmissionLossDisplay:
         drawn = np.where(excess > 0, excess, np.nan) if logarithmic else excess
         marker = "o" if losses.size <= 30 else None
         (self.line_,) = self.ax_.plot(
-            iterations, drawn, color=OKABE_ITO[0], marker=marker, markersize=5
+            iterations, drawn, color=_figures.OKABE_ITO[0], marker=marker, markersize=5
         )
         if logarithmic:
             self.ax_.set_yscale("log")
             floor = 10 ** (math.floor(np.log10(positive.min())) - 0.5)
             to_minimum = np.where(excess == 0, floor, excess)
-            self.ax_.plot(iterations, to_minimum, color=OKABE_ITO[0], linestyle=":", zorder=1)
+            self.ax_.plot(
+                iterations, to_minimum, color=_figures.OKABE_ITO[0], linestyle=":", zorder=1
+            )
             at_minimum = iterations[excess == 0]
             (self.minimum_line_,) = self.ax_.plot(
                 at_minimum,
                 np.full(at_minimum.size, floor),
-                color=OKABE_ITO[0],
+                color=_figures.OKABE_ITO[0],
                 linestyle="none",
                 marker="o",
                 markerfacecolor="white",
@@ -246,7 +247,7 @@ class EmissionLossDisplay:
                 label="smallest loss (excess 0)",
             )
             self.ax_.set_ylim(floor, np.float_power(10, np.ceil(np.log10(positive.max()) + 0.05)))
-            legend_above(self.ax_, [self.minimum_line_])
+            _figures.legend_above(self.ax_, [self.minimum_line_])
         elif positive.size == 0:
             self.ax_.set_ylim(-1.0, 1.0)
             self.ax_.set_yticks([0])

@@ -13,17 +13,7 @@ from numpy.typing import ArrayLike
 from hhmm._sequences.read import find_unused
 from hhmm._validation import check_flag, check_option
 from hhmm.estimator import EfficientHHMM
-from hhmm.plotting._figures import (
-    MISSING_COLOR,
-    UNUSED_COLOR,
-    check_has,
-    figure_and_axes,
-    figure_and_panels,
-    import_pyplot,
-    is_array_of_axes,
-)
-from hhmm.plotting._heat_maps import draw_state_matrix, label_cells
-from hhmm.plotting._states import check_few_states, usage_of, usage_or_equal
+from hhmm.plotting import _figures, _heat_maps, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,8 +83,8 @@ class StateTransitionDisplay:
         -------
         display : StateTransitionDisplay
         """
-        check_has(estimator, "trans_probs_")
-        return cls(estimator.trans_probs_, usage=usage_of(estimator)).plot(
+        _figures.check_has(estimator, "trans_probs_")
+        return cls(estimator.trans_probs_, usage=_states.usage_of(estimator)).plot(
             ax, cmap=cmap, color_scale=color_scale, include_values=include_values
         )
 
@@ -124,12 +114,12 @@ class StateTransitionDisplay:
         self : StateTransitionDisplay
         """
         trans_probs = np.asarray(self.trans_probs)
-        colors = import_pyplot().get_cmap(cmap)
+        colors = _figures.import_pyplot().get_cmap(cmap)
         norm, bar = _probability_colors(trans_probs, color_scale)
         side = min(12.0, max(2.4, 0.52 * len(trans_probs)))
-        self.figure_, self.ax_ = figure_and_axes(ax, (side + 1.7, side + 0.6))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (side + 1.7, side + 0.6))
         self.ax_.set(xlabel="to state", ylabel="from state")
-        self.image_, self.text_ = draw_state_matrix(
+        self.image_, self.text_ = _heat_maps.draw_state_matrix(
             self.ax_,
             trans_probs,
             decimals=_informative_decimals(trans_probs),
@@ -207,8 +197,8 @@ class SyllableTransitionDisplay:
         -------
         display : SyllableTransitionDisplay
         """
-        check_has(estimator, "syllable_trans_probs_")
-        return cls(estimator.syllable_trans_probs_, usage=usage_of(estimator)).plot(
+        _figures.check_has(estimator, "syllable_trans_probs_")
+        return cls(estimator.syllable_trans_probs_, usage=_states.usage_of(estimator)).plot(
             ax, cmap=cmap, color_scale=color_scale, differences=differences
         )
 
@@ -241,9 +231,9 @@ class SyllableTransitionDisplay:
         probs = np.asarray(self.syllable_trans_probs)
         check_flag(differences, "differences")
         n_states, n_syllables, _ = probs.shape
-        check_few_states(n_states)
-        usage = usage_or_equal(self.usage, n_states)
-        colors = import_pyplot().get_cmap(cmap or ("RdBu_r" if differences else "viridis"))
+        _states.check_few_states(n_states)
+        usage = _states.usage_or_equal(self.usage, n_states)
+        colors = _figures.import_pyplot().get_cmap(cmap or ("RdBu_r" if differences else "viridis"))
         shown = probs
         norm, bar = _probability_colors(probs, color_scale)
         if differences:
@@ -255,16 +245,16 @@ class SyllableTransitionDisplay:
         diagonal = np.eye(n_syllables, dtype=bool)
         if n_syllables > 1 and not probs[:, diagonal].any():  # syllables are held
             shown = np.ma.masked_array(shown, np.broadcast_to(diagonal, shown.shape))
-            colors = colors.with_extremes(bad=MISSING_COLOR)
+            colors = colors.with_extremes(bad=_figures.MISSING_COLOR)
 
         n_rows = 1 if n_states <= 3 else max(2, round(math.sqrt(n_states / 2)))
         n_columns = -(-n_states // n_rows)
         side = min(2.4, 1.7 + 0.007 * n_syllables)
         size = (side * n_columns + 1.6, (side + 0.3) * n_rows + 0.6)
-        self.figure_, self.axes_ = figure_and_panels(ax, n_states, n_columns, size)
+        self.figure_, self.axes_ = _figures.figure_and_panels(ax, n_states, n_columns, size)
         self.ax_ = self.axes_[0]
         # Only panels that were arranged here have a neighbour with the same axis.
-        own_grid = not is_array_of_axes(ax)
+        own_grid = not _figures.is_array_of_axes(ax)
         panel_inches = self.ax_.get_window_extent().width / self.figure_.dpi
         label_size = "medium" if panel_inches > 1.2 else "x-small"
         unused = find_unused(usage)
@@ -272,9 +262,9 @@ class SyllableTransitionDisplay:
         for state, panel in enumerate(self.axes_):
             image = panel.imshow(shown[state], cmap=colors, norm=norm, interpolation="nearest")
             self.images_.append(image)
-            color = {"color": UNUSED_COLOR} if unused[state] else {}
+            color = {"color": _figures.UNUSED_COLOR} if unused[state] else {}
             panel.set_title(f"state {state}", fontsize="medium", **color)
-            label_cells(panel, n_syllables, max_labels=6)
+            _heat_maps.label_cells(panel, n_syllables, max_labels=6)
             panel.tick_params(labelsize=label_size)
             if own_grid and state + n_columns < n_states:
                 panel.tick_params(labelbottom=False)

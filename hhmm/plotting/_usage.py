@@ -14,16 +14,7 @@ from sklearn.utils import check_scalar
 from hhmm._validation import check_option
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
-from hhmm.plotting._figures import (
-    MARKERS,
-    check_has,
-    figure_and_axes,
-    gray_ticks,
-    group_colors,
-    legend_above,
-    name_ticks,
-)
-from hhmm.plotting._states import check_groups, check_state_names
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,7 +105,7 @@ class StateUsageDisplay:
         -------
         display : StateUsageDisplay
         """
-        check_has(estimator, "trans_probs_")
+        _figures.check_has(estimator, "trans_probs_")
         return cls(estimator.transform(X), groups=groups, state_names=state_names).plot(
             ax,
             interval=interval,
@@ -191,8 +182,8 @@ class StateUsageDisplay:
         check_scalar(confidence_level, "confidence_level", Real, **limits)
         usage = np.asarray(self.usage)
         n_states = usage.shape[1]
-        names = check_state_names(self.state_names, n_states)
-        self.group_names_, members = check_groups(self.groups, len(usage))
+        names = _states.check_state_names(self.state_names, n_states)
+        self.group_names_, members = _states.check_groups(self.groups, len(usage))
         n_groups = len(members)
         has_states = ~np.isnan(usage).any(axis=1)
         parts = [usage[which[has_states[which]]] for which in members]
@@ -203,10 +194,12 @@ class StateUsageDisplay:
         self.intervals_ = summaries[:, 1:].swapaxes(0, 1)
 
         width = min(7.0, max(3.4, 0.9 + 0.16 * n_states * n_groups))
-        self.figure_, self.ax_ = figure_and_axes(ax, (width, 2.8))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (width, 2.8))
         slot = 0.8 / n_groups
         handles, self.points_ = [], []
-        for group, (part, color) in enumerate(zip(parts, group_colors(n_groups), strict=True)):
+        for group, (part, color) in enumerate(
+            zip(parts, _figures.group_colors(n_groups), strict=True)
+        ):
             center = np.arange(n_states) - 0.4 + slot * (group + 0.5)
             # multiples of the golden ratio modulo 1 are far from those around them
             spread = (0.5 + np.arange(len(part)) * (np.sqrt(5) - 1) / 2) % 1
@@ -221,7 +214,7 @@ class StateUsageDisplay:
                 center,
                 self.means_[group],
                 np.abs(self.intervals_[:, group] - self.means_[group]),
-                fmt=MARKERS[group % len(MARKERS)],
+                fmt=_figures.MARKERS[group % len(_figures.MARKERS)],
                 color=color,
                 markersize=4.5,
                 markeredgecolor="white",
@@ -231,8 +224,8 @@ class StateUsageDisplay:
                 label=label,
             )
             handles.append(bars)
-        name_ticks(self.ax_, "x", np.arange(n_states), names)
-        gray_ticks(self.ax_.xaxis, usage[has_states].sum(axis=0))
+        _figures.name_ticks(self.ax_, "x", np.arange(n_states), names)
+        _figures.gray_ticks(self.ax_.xaxis, usage[has_states].sum(axis=0))
         if max(map(len, names)) > 3:
             for tick in self.ax_.get_xticklabels():
                 tick.set(rotation=40, ha="right", rotation_mode="anchor", fontsize="small")
@@ -245,7 +238,7 @@ class StateUsageDisplay:
         if interval == "bootstrap":
             label = f"{100 * confidence_level:g}% interval"
         bars = self.ax_.errorbar([], [], [], fmt="none", ecolor="0.4", capsize=1.8, label=label)
-        self.legend_ = legend_above(self.ax_, [*handles, bars])
+        self.legend_ = _figures.legend_above(self.ax_, [*handles, bars])
         return self
 
 

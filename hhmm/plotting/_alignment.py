@@ -53,7 +53,6 @@ class AlignmentDisplay:
     accuracy_ : float
         Fraction of timesteps in matched states.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------

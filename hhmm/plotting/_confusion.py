@@ -39,7 +39,6 @@ class MatchedConfusionDisplay:
     text_ : ndarray of shape (n_labels, n_labels) of matplotlib Text, or None
         The numbers in the cells; None if they are left out.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
@@ -75,8 +74,7 @@ class MatchedConfusionDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
         y_true : array of shape (n_sequences, n_timesteps) or list of arrays

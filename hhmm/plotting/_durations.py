@@ -59,7 +59,6 @@ class DurationDisplay:
     legend_ : matplotlib Legend
         The colours of the states.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
@@ -108,8 +107,7 @@ class DurationDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
         kind : {"sampled", "viterbi"}, default="sampled"

@@ -60,7 +60,6 @@ class EthogramDisplay:
     legend_ : matplotlib Legend
         The colours of the states.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
@@ -100,8 +99,7 @@ class EthogramDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
         names, groups, state_names, frame_rate, ax
@@ -185,9 +183,8 @@ class EthogramDisplay:
 
         header = 0.0 if self.groups is None else 0.22  # inches
         headers = header * len(members)
-        self.figure_, self.ax_ = _figures.figure_and_axes(
-            ax, (7.0, min(9.0, 1.1 + 0.17 * n_rows + headers))
-        )
+        size = (7.0, min(9.0, 1.1 + 0.17 * n_rows + headers))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, size)
         self.ax_.set_xlim(0.0, n_timesteps * unit)
         self.ax_.set_xlabel("timestep" if self.frame_rate is None else f"time ({unit_name})")
         if self.names is None:
@@ -197,9 +194,9 @@ class EthogramDisplay:
         usage = np.bincount(sequences.values[sequences.is_observed], minlength=n_states)
         colors = [*_figures.state_colors(n_states, usage), _figures.MISSING_COLOR]
         patches = _figures.color_patches(colors, [*state_names, "missing"])
-        self.legend_ = _figures.legend_above(
-            self.ax_, patches if (rows == n_states).any() else patches[:-1]
-        )
+        if not (rows == n_states).any():
+            patches.pop()
+        self.legend_ = _figures.legend_above(self.ax_, patches)
         inches = _figures.lay_out(self.ax_)
         row_inches = max(inches - headers, 0.3 * inches) / n_rows
 

@@ -14,16 +14,8 @@ from hhmm._sequences.read import find_unused
 from hhmm._validation import shorten
 
 POINTS_PER_INCH = 72
-OKABE_ITO = (
-    "#0072B2",  # blue
-    "#E69F00",  # orange
-    "#009E73",  # bluish green
-    "#CC79A7",  # reddish purple
-    "#56B4E9",  # sky blue
-    "#D55E00",  # vermillion
-    "#F0E442",  # yellow
-    "#000000",  # black
-)
+# blue, orange, bluish green, reddish purple, sky blue, vermillion, yellow, black
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 # Of P. Tol, "Colour schemes" (SRON technical note 2021): none of them is a colour of a state.
 MUTED = (
     "#332288",  # indigo
@@ -102,10 +94,7 @@ def figure_and_panels(ax, n_panels, n_columns, size):
             grid = figure.add_gridspec(n_rows, n_columns, **sides)
         else:
             grid = ax.get_subplotspec().subgridspec(n_rows, n_columns)
-    panels = np.empty(n_panels, dtype=object)
-    for i in range(n_panels):
-        panels[i] = figure.add_subplot(grid[i // n_columns, i % n_columns])
-    return figure, panels
+    return figure, np.array([figure.add_subplot(grid[i]) for i in range(n_panels)])
 
 
 def is_array_of_axes(ax):

@@ -39,7 +39,6 @@ class LaggedInformationDisplay:
     legend_ : matplotlib Legend
         The names of the line and the bands.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------

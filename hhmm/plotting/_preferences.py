@@ -21,7 +21,6 @@ from hhmm.plotting import _figures, _states
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PROMOTED, _SUPPRESSED = _figures.OKABE_ITO[0], _figures.OKABE_ITO[5]
 _LABELS = {"usage_change": ("change in usage", ""), "bias": ("bias", " (log odds)")}
 
 
@@ -107,8 +106,7 @@ class SyllablePreferenceDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
             Syllables on which changes in usage and the time in each state are measured, with
             ``estimator.predict(X)``. If None, changes are those in the long run, and the time in
@@ -180,16 +178,14 @@ class SyllablePreferenceDisplay:
             ranking = np.hstack([ranking[:, :n_top], ranking[:, -n_top:]])
         self.shown_ = list(ranking)
 
-        n_columns = min(n_panels, 2 if max(map(len, syllable_names)) > 4 or n_panels < 3 else 3)
-        height = 0.7 + math.ceil(n_panels / n_columns) * (0.4 + 0.14 * ranking.shape[1])
+        n_columns = min(n_panels, 2 if max(map(len, syllable_names)) > 4 else 3)
+        size = (3.4, 0.7 + math.ceil(n_panels / n_columns) * (0.4 + 0.14 * ranking.shape[1]))
         axes: Any = ax
         if _figures.is_array_of_axes(axes) and np.size(axes) == n_states:
             for left_out in np.delete(np.ravel(axes), self.states_):
                 left_out.set_axis_off()
             axes = np.ravel(axes)[self.states_]
-        self.figure_, self.axes_ = _figures.figure_and_panels(
-            axes, n_panels, n_columns, (3.4, height)
-        )
+        self.figure_, self.axes_ = _figures.figure_and_panels(axes, n_panels, n_columns, size)
         self.ax_ = self.axes_[0]
 
         reach = np.abs(values[self.states_]) + np.nan_to_num(errors[self.states_])
@@ -204,7 +200,7 @@ class SyllablePreferenceDisplay:
         for position, (state, panel) in enumerate(zip(self.states_, self.axes_, strict=True)):
             shown = self.shown_[position]
             widths, spread = values[state, shown], errors[state, shown]
-            colors = [_PROMOTED if width > 0 else _SUPPRESSED for width in widths]
+            colors = [_figures.OKABE_ITO[0 if width > 0 else 5] for width in widths]
             bars = panel.barh(
                 np.arange(shown.size),
                 widths,
@@ -216,9 +212,8 @@ class SyllablePreferenceDisplay:
             panel.axvline(0.0, color="0.3", linewidth=0.8)
             if n_syllables > 2 * n_top:
                 panel.axhline(n_top - 0.5, color="0.6", linewidth=0.8, linestyle=":")
-            _figures.name_ticks(
-                panel, "y", np.arange(shown.size), [syllable_names[j] for j in shown]
-            )
+            names = [syllable_names[j] for j in shown]
+            _figures.name_ticks(panel, "y", np.arange(shown.size), names)
             panel.set(xlim=(-reach, reach), ylim=(shown.size - 0.5, -0.5))
             panel.set_title(state_names[state], fontsize="small", **_figures.LITERAL)
             panel.tick_params(labelsize="x-small")

@@ -6,12 +6,10 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
 
 from hhmm._sequences.read import check_sequences, read_states
 from hhmm._validation import check_option
@@ -58,7 +56,6 @@ class RasterDisplay:
     legend_ : matplotlib Legend or None
         The colours of the states; None without rows.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     Examples
     --------
@@ -103,8 +100,7 @@ class RasterDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
         index : int, default=0
@@ -133,7 +129,7 @@ class RasterDisplay:
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
         for kind in kinds:
             check_option(kind, "each of kinds", ("viterbi", "marginal", "sampled"))
-        index = operator.index(index)
+        index, start = operator.index(index), operator.index(start)
         sequences = check_sequences(estimator, X, reset=False).sequences
         if not 0 <= index < len(sequences):
             raise ValueError(f"index must be from 0 to {len(sequences) - 1} in X, got {index}.")
@@ -141,10 +137,7 @@ class RasterDisplay:
         n_timesteps = syllables.size
         if not n_timesteps:
             raise ValueError(f"X must have an observed timestep in sequence {index}, got none.")
-        check_scalar(start, "start", Integral)
-        if stop is not None:
-            check_scalar(stop, "stop", Integral)
-        stop = n_timesteps if stop is None else min(stop, n_timesteps)
+        stop = n_timesteps if stop is None else min(operator.index(stop), n_timesteps)
         if not 0 <= start < stop:
             raise ValueError(
                 f"start and stop must be timesteps with 0 <= start < stop, got {start} and {stop} "
@@ -185,15 +178,14 @@ class RasterDisplay:
             else:
                 rows.append(("Viterbi", mapping[np.asarray(predicted[index])[shown]]))
 
-        display = cls(
+        return cls(
             syllables[shown],
             rows,
             n_syllables=estimator.n_syllables_,
             state_labels=labels,
             start=start,
             usage=usage,
-        )
-        return display.plot(ax, cmap=cmap)
+        ).plot(ax, cmap=cmap)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "viridis") -> Self:
         """Draw the rows.
@@ -227,13 +219,9 @@ class RasterDisplay:
             labels = np.asarray(self.state_labels)
         _states.check_few_states(labels.size)
         usage = _mean_usage(rows, labels) if self.usage is None else self.usage
-        syllable_cmap = (
-            plt.get_cmap(cmap).resampled(n_syllables).with_extremes(bad=_figures.MISSING_COLOR)
-        )
 
         heights = [1.0] + [1.0 if v.ndim == 1 else max(1.0, 0.55 * labels.size) for _, v in rows]
-        inches_per_height = min(0.4, 9.0 / sum(heights))
-        figure_height = 1.3 + inches_per_height * sum(heights) + 0.12 * len(heights)
+        figure_height = 1.3 + min(0.4 * sum(heights), 9.0) + 0.12 * len(heights)
         self.figure_, self.ax_ = _figures.figure_and_axes(ax, (10.0, figure_height))
         tops = np.cumsum([0.0, *(height + 0.3 for height in heights[:-1])])
         bottom = tops[-1] + heights[-1]
@@ -243,35 +231,32 @@ class RasterDisplay:
         label_every = max(1, math.ceil(0.17 / row_inches))
 
         colors = _figures.state_colors(labels.size, usage)
-        state_cmap = ListedColormap(colors).with_extremes(bad=_figures.MISSING_COLOR)
-        probability_cmap = plt.get_cmap("Greys").with_extremes(bad=_figures.MISSING_COLOR)
-
+        state_cmap, syllable_cmap = (
+            ListedColormap(colors),
+            plt.get_cmap(cmap).resampled(n_syllables),
+        )
         data = np.ma.masked_less(syllables, 0)[np.newaxis]
-        limits = (-0.5, n_syllables - 0.5)
-        self.images_ = [self._strip(data, 0.0, 1.0, syllable_cmap, limits)]
+        self.images_ = [self._strip(data, 0.0, 1.0, syllable_cmap, -0.5, n_syllables - 0.5)]
         _small_colorbar(self.images_[0], 0.0, 1.0, bottom, sorted({0, n_syllables - 1}), "syllable")
         ticks, tick_labels = [0.5], ["syllable"]
         for (name, values), top, height in zip(rows, tops[1:], heights[1:], strict=True):
             if values.ndim == 1:
                 positions = np.ma.masked_array(np.searchsorted(labels, values), values < 0)
-                limits = (-0.5, labels.size - 0.5)
-                image = self._strip(positions[np.newaxis], top, height, state_cmap, limits)
+                data = positions[np.newaxis]
+                image = self._strip(data, top, height, state_cmap, -0.5, labels.size - 0.5)
                 ticks.append(top + height / 2)
                 tick_labels.append(name)
             else:
                 data = np.ma.masked_invalid(values.T)
-                image = self._strip(data, top, height, probability_cmap, (0.0, 1.0))
+                image = self._strip(data, top, height, plt.get_cmap("Greys"), 0.0, 1.0)
                 for j in range(0, labels.size, label_every):
                     ticks.append(top + height * (j + 0.5) / labels.size)
                     tick_labels.append(name.replace("{}", str(labels[j])))
                 _small_colorbar(image, top, height, bottom, [0, 1], "probability")
             self.images_.append(image)
 
-        self.ax_.set(
-            xlim=(self.start - 0.5, self.start + syllables.size - 0.5),
-            ylim=(bottom, 0.0),
-            xlabel="timestep",
-        )
+        self.ax_.set(xlim=(self.start - 0.5, self.start + syllables.size - 0.5), ylim=(bottom, 0.0))
+        self.ax_.set_xlabel("timestep")
         _figures.name_ticks(self.ax_, "y", ticks, tick_labels)
         self.ax_.tick_params(axis="y", length=0)
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
@@ -283,14 +268,14 @@ class RasterDisplay:
             self.legend_ = _figures.legend_above(self.ax_, patches)
         return self
 
-    def _strip(self, data, top, height, cmap, limits):
+    def _strip(self, data, top, height, cmap, vmin, vmax):
         """Draw `data` (n_rows, n_timesteps) as a strip with a thin frame."""
         left, right = self.start - 0.5, self.start + data.shape[1] - 0.5
         image = self.ax_.imshow(
             data,
-            cmap=cmap,
-            vmin=limits[0],
-            vmax=limits[1],
+            cmap=cmap.with_extremes(bad=_figures.MISSING_COLOR),
+            vmin=vmin,
+            vmax=vmax,
             extent=(left, right, top + height, top),
             aspect="auto",
             interpolation="nearest",

@@ -56,7 +56,6 @@ class StateGraphDisplay:
     legend_ : matplotlib Legend
         Widths of arrows and their probabilities.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
@@ -98,8 +97,7 @@ class StateGraphDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
             Syllables on which the time in each state is measured, with ``estimator.predict(X)``.
             If None, it is that of ``estimator.states_``. For a model made from parameters it is
@@ -202,6 +200,14 @@ class StateGraphDisplay:
         for state, center, radius in zip(self.states_, centers, radii, strict=True):
             circle = Circle(center, radius, facecolor=colors[state], edgecolor="white", zorder=3)
             self.circles_[state] = self.ax_.add_patch(circle)
+            if self.state_names is None:
+                style = {"color": _figures.text_color(circle.get_facecolor()[:3]), "zorder": 4}
+                self.ax_.text(*center, names[state], ha="center", va="center", **style)
+            else:
+                x, y = center * (1 + radius + 0.08)
+                ha = "center" if abs(center[0]) < 0.3 else ("left" if center[0] > 0 else "right")
+                va = "center" if abs(center[1]) < 0.3 else ("bottom" if center[1] > 0 else "top")
+                self.ax_.text(x, y, names[state], ha=ha, va=va, **_figures.LITERAL)
         self.arrows_ = {}
         for i, j in itertools.product(self.states_.tolist(), repeat=2):
             probability = self.next_probs_[i, j]
@@ -221,33 +227,17 @@ class StateGraphDisplay:
                 **_arrow_style(probability),
             )
             self.arrows_[i, j] = self.ax_.add_patch(arrow)
-        self._label([names[state] for state in self.states_], centers, radii)
         if n_drawn < n_states:
-            note = self.ax_.text(
-                0.5, 0.0, _states.left_out_note(n_states - n_drawn), fontsize="small"
-            )
-            note.set(transform=self.ax_.transAxes, ha="center", va="top")
+            note = self.ax_.text(0.5, 0.0, _states.left_out_note(n_states - n_drawn))
+            note.set(transform=self.ax_.transAxes, ha="center", va="top", fontsize="small")
+        reach = 1.05 + radii.max()
+        above = reach if self.state_names is None else reach + 0.25  # room for the names
+        self.ax_.set(xlim=(-reach, reach), ylim=(-above, above))
         self.ax_.set_aspect("equal")
         self.ax_.set_axis_off()
         key = [Line2D([], [], label=f"{p:g}", **_arrow_style(p)) for p in (0.1, 0.5, 1.0)]
         self.legend_ = _figures.legend_above(self.ax_, key, title="probability of the next state")
         return self
-
-    def _label(self, names, centers, radii):
-        """Write names beside the circles or numbers in them, and make room for them."""
-        circles = [self.circles_[state] for state in self.states_]
-        for name, center, radius, circle in zip(names, centers, radii, circles, strict=True):
-            if self.state_names is None:
-                color = _figures.text_color(circle.get_facecolor()[:3])
-                self.ax_.text(*center, name, ha="center", va="center", color=color, zorder=4)
-                continue
-            x, y = center * (1 + radius + 0.08)
-            ha = "center" if abs(center[0]) < 0.3 else ("left" if center[0] > 0 else "right")
-            va = "center" if abs(center[1]) < 0.3 else ("bottom" if center[1] > 0 else "top")
-            self.ax_.text(x, y, name, ha=ha, va=va, **_figures.LITERAL)
-        reach = 1.05 + radii.max()
-        above = reach if self.state_names is None else reach + 0.25
-        self.ax_.set(xlim=(-reach, reach), ylim=(-above, above))
 
 
 def _arrow_style(probability):

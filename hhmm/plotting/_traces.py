@@ -38,7 +38,6 @@ class LogJointDisplay:
     reference_line_ : matplotlib Line2D or None
         The horizontal line at `reference`.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     Examples
     --------
@@ -65,8 +64,7 @@ class LogJointDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         reference, reference_label, ax, clip_rise
             See `plot`.
 
@@ -126,10 +124,8 @@ class LogJointDisplay:
         handles, _ = self.ax_.get_legend_handles_labels()
         self.reference_line_ = None
         if reference is not None:
-            self.reference_line_ = self.ax_.axhline(
-                reference, color="0.25", linestyle="--", linewidth=1.2
-            )
-            self.reference_line_.set_label(_states.as_text(reference_label))
+            self.reference_line_ = self.ax_.axhline(reference, color="0.25", linestyle="--")
+            self.reference_line_.set(linewidth=1.2, label=_states.as_text(reference_label))
             handles.append(self.reference_line_)
 
         limits, below = _plateau_limits(log_joint, reference, clip_rise)
@@ -169,7 +165,6 @@ class EmissionLossDisplay:
     minimum_line_ : matplotlib Line2D or None
         The open circles on a logarithmic axis.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     Examples
     --------
@@ -187,8 +182,7 @@ class EmissionLossDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         ax
             See `plot`.
 
@@ -224,24 +218,19 @@ class EmissionLossDisplay:
 
         self.minimum_line_ = None
         drawn = np.where(excess > 0, excess, np.nan) if logarithmic else excess
-        marker = "o" if losses.size <= 30 else None
-        (self.line_,) = self.ax_.plot(
-            iterations, drawn, color=_figures.OKABE_ITO[0], marker=marker, markersize=5
-        )
+        blue, marker = _figures.OKABE_ITO[0], "o" if losses.size <= 30 else None
+        (self.line_,) = self.ax_.plot(iterations, drawn, color=blue, marker=marker, markersize=5)
         if logarithmic:
             self.ax_.set_yscale("log")
             floor = 10 ** (math.floor(np.log10(positive.min())) - 0.5)
             to_minimum = np.where(excess == 0, floor, excess)
-            self.ax_.plot(
-                iterations, to_minimum, color=_figures.OKABE_ITO[0], linestyle=":", zorder=1
-            )
+            self.ax_.plot(iterations, to_minimum, color=blue, linestyle=":", zorder=1)
             at_minimum = iterations[excess == 0]
             (self.minimum_line_,) = self.ax_.plot(
                 at_minimum,
                 np.full(at_minimum.size, floor),
-                color=_figures.OKABE_ITO[0],
-                linestyle="none",
-                marker="o",
+                "o",
+                color=blue,
                 markerfacecolor="white",
                 clip_on=False,
                 label="smallest loss (excess 0)",

@@ -43,7 +43,6 @@ class StateTransitionDisplay:
     text_ : ndarray of shape (n_states, n_states) of matplotlib Text, or None
         The numbers in the cells; None if they are left out.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     Examples
     --------
@@ -74,8 +73,7 @@ class StateTransitionDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         ax, cmap, color_scale, include_values
             See `plot`.
 
@@ -188,8 +186,7 @@ class SyllableTransitionDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         ax, cmap, color_scale, differences
             See `plot`.
 

@@ -49,7 +49,6 @@ class StateUsageDisplay:
     legend_ : matplotlib Legend
         Groups with their numbers of recordings, and the kind of error bars.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
@@ -94,8 +93,7 @@ class StateUsageDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
         groups, state_names, ax, interval, confidence_level, random_state
@@ -197,15 +195,14 @@ class StateUsageDisplay:
         self.figure_, self.ax_ = _figures.figure_and_axes(ax, (width, 2.8))
         slot = 0.8 / n_groups
         handles, self.points_ = [], []
-        for group, (part, color) in enumerate(
-            zip(parts, _figures.group_colors(n_groups), strict=True)
-        ):
+        colors = _figures.group_colors(n_groups)
+        for group, part in enumerate(parts):
             center = np.arange(n_states) - 0.4 + slot * (group + 0.5)
             # multiples of the golden ratio modulo 1 are far from those around them
             spread = (0.5 + np.arange(len(part)) * (np.sqrt(5) - 1) / 2) % 1
             spread = slot * 0.6 * (spread - 0.5)
             x = (center + spread[:, np.newaxis]).ravel()
-            style = {"s": 7, "color": color, "alpha": 0.45, "linewidths": 0}
+            style = {"s": 7, "color": colors[group], "alpha": 0.45, "linewidths": 0}
             self.points_.append(self.ax_.scatter(x, part.ravel(), **style))
             label = f"n = {len(part)}"
             if self.groups is not None:
@@ -215,7 +212,7 @@ class StateUsageDisplay:
                 self.means_[group],
                 np.abs(self.intervals_[:, group] - self.means_[group]),
                 fmt=_figures.MARKERS[group % len(_figures.MARKERS)],
-                color=color,
+                color=colors[group],
                 markersize=4.5,
                 markeredgecolor="white",
                 markeredgewidth=0.6,

@@ -146,14 +146,11 @@ class AlignmentDisplay:
         _states.check_few_states(int(mapping.max()) + 1)  # before they are counted
         counts = matched_confusion_matrix(first, second)
         n_first = int(np.flatnonzero(counts.any(axis=1)).max()) + 1
-        # states that never occur at the same time as others have no column yet
+        # states that never occur together with a state of the first fit have no column yet
         counts = np.pad(counts, (0, max(0, int(mapping.max()) + 1 - len(counts))))
+        counts = counts[:n_first, mapping]
         return cls(
-            counts[:n_first, mapping],
-            mapping,
-            names=names,
-            first_names=first_names,
-            second_names=second_names,
+            counts, mapping, names=names, first_names=first_names, second_names=second_names
         ).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:

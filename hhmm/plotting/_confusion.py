@@ -42,8 +42,7 @@ class MatchedConfusionDisplay:
 
     See Also
     --------
-    hhmm.metrics.matched_confusion_matrix : The matrix as numbers, with
-        ``normalize="true"``.
+    hhmm.metrics.matched_confusion_matrix : The matrix as numbers, with ``normalize="true"``.
 
     Examples
     --------
@@ -146,7 +145,7 @@ class MatchedConfusionDisplay:
         -------
         self : MatchedConfusionDisplay
         """
-        colors = _figures.import_pyplot().get_cmap(cmap).with_extremes(bad=_figures.MISSING_COLOR)
+        _figures.import_pyplot()
         from matplotlib.colors import Normalize
 
         confusion = np.asarray(self.confusion_matrix)
@@ -160,7 +159,7 @@ class MatchedConfusionDisplay:
             self.ax_,
             np.ma.masked_array(confusion, never),
             decimals=2,
-            cmap=colors,
+            cmap=cmap,
             norm=Normalize(0.0, 1.0),
             usages=(self.true_usage, self.inferred_usage),
             bar={"label": "fraction of true state"},

@@ -228,8 +228,7 @@ class DurationDisplay:
         self.ax_.set(xscale="log", yscale="log", ylim=(0.5 * smallest, 1.25))
         self.ax_.set(xlim=(unit * 0.9, unit * longest * 1.15))
         self.ax_.set(xlabel=f"duration ({unit_name})", ylabel="fraction at least as long")
-        _figures.plain_numbers(self.ax_)
-        self.ax_.spines[["right", "top"]].set_visible(False)
+        _figures.finish_log_axes(self.ax_)
         handles = [line for line in self.lines_ if line is not None]
         if self.expected_lines_ is not None:
             handles += self.ax_.plot([], [], color="0.3", label="geometric", **_DASHED)

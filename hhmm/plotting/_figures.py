@@ -44,12 +44,11 @@ def check_has(estimator, attribute):
 
     Displays call this before they infer anything, which may take long.
     """
-    for holder, model in (("steps", "pipeline[-1]"), ("best_estimator_", "search.best_estimator_")):
-        if hasattr(estimator, holder):
-            raise TypeError(
-                f"estimator must be an EfficientHHMM, got {type(estimator).__name__}. Give the "
-                f"model in it, {model}."
-            )
+    if hasattr(estimator, "steps") or hasattr(estimator, "best_estimator_"):
+        raise TypeError(
+            f"estimator must be an EfficientHHMM, got {type(estimator).__name__}. Give the model "
+            "in it, pipeline[-1] or search.best_estimator_."
+        )
     if not hasattr(estimator, "fit"):
         raise TypeError(f"estimator must be an EfficientHHMM, got {shorten(estimator)}.")
     message = f"This %(name)s has no {attribute}. Call 'fit' before plotting it."
@@ -68,8 +67,8 @@ def figure_and_axes(ax, size):
 def figure_and_panels(ax, n_panels, n_columns, size):
     """Return a figure and an array of `n_panels` axes in it.
 
-    One `ax` is divided into panels, an array of them is returned. None makes a figure of `size`
-    in inches.
+    A single `ax` is divided into panels, and an array of axes is kept. If None, make a figure of
+    `size` in inches.
     """
     if is_array_of_axes(ax):
         panels = np.ravel(ax)
@@ -118,10 +117,10 @@ def lay_out(ax):
 
 
 def state_colors(n_colors, usage=None):
-    """Return a colour for each state, as different as possible.
+    """Return a colour for each state, as different as possible; grey for unused states.
 
-    States that are unused by the time in each, `usage` (n_colors,), are grey. It does not change
-    the colours of other states.
+    The time in each state, `usage` (n_colors,), does not change the colours of used states. If it
+    is None, all are used.
     """
     from matplotlib import colormaps
 
@@ -155,7 +154,7 @@ def text_color(rgb):
 
 
 def gray_ticks(axis, usage):
-    """Write the labels of states that are unused by the time in each, (n_states,), in grey.
+    """Write the labels of unused states in grey, by the time in each, `usage` (n_states,).
 
     The ticks of the axis must be some of 0, ..., n_states - 1. If `usage` is None, none is grey.
     """
@@ -167,8 +166,9 @@ def gray_ticks(axis, usage):
             tick.label1.set_color(UNUSED_COLOR)
 
 
-def plain_numbers(ax):
-    """Write the ticks of logarithmic axes as 0.01 and 100 instead of powers of ten."""
+def finish_log_axes(ax):
+    """Write ticks as 0.01 and 100 instead of powers of ten, and remove two sides of the frame."""
+    ax.spines[["right", "top"]].set_visible(False)
     for axis in (ax.xaxis, ax.yaxis):
         low, high = axis.get_view_interval()
         if math.log10(high / low) < 6:

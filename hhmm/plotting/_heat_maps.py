@@ -15,12 +15,13 @@ from hhmm.plotting import _figures
 def draw_state_matrix(ax, probs, *, decimals, cmap, norm, usages, bar, include_values):
     """Draw a heat map of `probs` (n_states, n_states), with a colour bar and numbers in the cells.
 
-    `usages` are the times in the states of the rows and of the columns, each (n_states,), and
-    `bar` has the properties of the colour bar. If `include_values` is None, numbers are written if
-    they can be read. Return the image, and an array of matplotlib Text or None.
+    `usages` are the times in the states of the rows and of the columns, each (n_states,) or None,
+    and `bar` has the properties of the colour bar. If `include_values` is None, numbers are
+    written if they can be read. Return the image, and an array of matplotlib Text or None.
     """
     if include_values is not None:
         check_flag(include_values, "include_values")
+    cmap = _figures.import_pyplot().get_cmap(cmap).with_extremes(bad=_figures.MISSING_COLOR)
     image = ax.imshow(probs, cmap=cmap, norm=norm, interpolation="nearest")
     label_cells(ax, len(probs))
     _figures.gray_ticks(ax.yaxis, usages[0])

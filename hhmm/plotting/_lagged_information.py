@@ -148,7 +148,6 @@ class LaggedInformationDisplay:
                 self.bands_.append(band)
         self.ax_.set(xscale="log", yscale="log", ylim=(floor, 1.5 * shown.max()))
         self.ax_.set(xlabel=f"lag ({unit_name})", ylabel="mutual information (nats)")
-        _figures.plain_numbers(self.ax_)
-        self.ax_.spines[["right", "top"]].set_visible(False)
+        _figures.finish_log_axes(self.ax_)
         self.legend_ = _figures.legend_above(self.ax_, [self.line_, *self.bands_])
         return self

@@ -158,14 +158,12 @@ class RasterDisplay:
             mapping = np.append(mapping, free[: n_states - mapping.size])
             true_usage = state_usage(y_true)
             labels = np.union1d(mapping, np.flatnonzero(true_usage))
-            by_label = np.zeros((2, int(labels.max()) + 1))
-            by_label[0, mapping] = usage
-            by_label[1, : true_usage.size] = true_usage
-            usage = by_label.mean(axis=0)[labels]
-            true = read_states(y_true, "y_true").sequences[index]
-            known = np.full(n_timesteps, -1)
-            known[: true.size] = true[:n_timesteps]
-            rows.append(("true", known[shown]))
+            n_labels = int(labels.max()) + 1
+            true_usage = np.pad(true_usage, (0, n_labels - true_usage.size))
+            usage = (np.bincount(mapping, usage, n_labels) + true_usage)[labels] / 2
+            true = read_states(y_true, "y_true").sequences[index][:n_timesteps]
+            true = np.pad(true, (0, n_timesteps - true.size), constant_values=-1)
+            rows.append(("true", true[shown]))
         for kind in kinds:
             if kind == "marginal":
                 marginals = np.asarray(estimator.predict_proba([syllables])[0], dtype=float)[shown]
@@ -231,10 +229,8 @@ class RasterDisplay:
         label_every = max(1, math.ceil(0.17 / row_inches))
 
         colors = _figures.state_colors(labels.size, usage)
-        state_cmap, syllable_cmap = (
-            ListedColormap(colors),
-            plt.get_cmap(cmap).resampled(n_syllables),
-        )
+        state_cmap = ListedColormap(colors)
+        syllable_cmap = plt.get_cmap(cmap).resampled(n_syllables)
         data = np.ma.masked_less(syllables, 0)[np.newaxis]
         self.images_ = [self._strip(data, 0.0, 1.0, syllable_cmap, -0.5, n_syllables - 0.5)]
         _small_colorbar(self.images_[0], 0.0, 1.0, bottom, sorted({0, n_syllables - 1}), "syllable")

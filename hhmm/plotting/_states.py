@@ -91,11 +91,7 @@ def check_groups(groups, n_recordings):
     """Return the names of the groups in order of appearance, and the recordings of each."""
     if groups is None:
         return [""], [np.arange(n_recordings)]
-    texts = [as_text(group) for group in groups]
-    if len(texts) != n_recordings:
-        raise ValueError(
-            f"groups must hold one entry for each of {n_recordings} recordings, got {len(texts)}."
-        )
+    texts = check_names(groups, n_recordings, "groups")
     names = list(dict.fromkeys(texts))
     return names, [np.flatnonzero(np.array(texts, object) == name) for name in names]
 

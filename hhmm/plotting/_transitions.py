@@ -112,7 +112,6 @@ class StateTransitionDisplay:
         self : StateTransitionDisplay
         """
         trans_probs = np.asarray(self.trans_probs)
-        colors = _figures.import_pyplot().get_cmap(cmap)
         norm, bar = _probability_colors(trans_probs, color_scale)
         side = min(12.0, max(2.4, 0.52 * len(trans_probs)))
         self.figure_, self.ax_ = _figures.figure_and_axes(ax, (side + 1.7, side + 0.6))
@@ -121,7 +120,7 @@ class StateTransitionDisplay:
             self.ax_,
             trans_probs,
             decimals=_informative_decimals(trans_probs),
-            cmap=colors,
+            cmap=cmap,
             norm=norm,
             usages=(self.usage, self.usage),
             bar=bar,
@@ -281,6 +280,7 @@ def _probability_colors(probs, color_scale):
     Scales end at 1 unless they are linear and all probabilities are small, so the tick at their
     end is above the largest probability. The bar is pointed if there are smaller probabilities.
     """
+    _figures.import_pyplot()
     from matplotlib.colors import LogNorm, Normalize
 
     check_option(color_scale, "color_scale", ("log", "linear"))

@@ -87,5 +87,5 @@ def test_usage_arguments_are_checked():
         StateUsageDisplay([[0.5, 0.5]]).plot(interval="sd")
     with pytest.raises(ValueError, match="confidence_level == 95, must be < 1"):
         StateUsageDisplay([[0.5, 0.5]]).plot(confidence_level=95)
-    with pytest.raises(ValueError, match="one entry for each of 1 recordings, got 2"):
+    with pytest.raises(ValueError, match="groups must hold 1 names, got 2"):
         StateUsageDisplay([[0.5, 0.5]], groups=["a", "b"]).plot()

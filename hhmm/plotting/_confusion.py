@@ -148,7 +148,7 @@ class MatchedConfusionDisplay:
         _figures.import_pyplot()
         from matplotlib.colors import Normalize
 
-        confusion = np.asarray(self.confusion_matrix)
+        confusion = np.asarray(self.confusion_matrix, dtype=float)
         side = min(12.0, max(2.4, 0.48 * len(confusion)))
         self.figure_, self.ax_ = _figures.figure_and_axes(ax, (side + 1.7, side + 0.8))
         self.ax_.set(xlabel="inferred state, matched", ylabel="true state")

@@ -162,10 +162,10 @@ class SyllablePreferenceDisplay:
         """
         check_option(self.kind, "kind", tuple(_LABELS))
         check_scalar(n_top, "n_top", Integral, min_val=1)
-        values = np.asarray(self.values)
+        values = np.asarray(self.values, dtype=float)
         errors = np.full(values.shape, np.nan)
         if self.standard_deviations is not None:
-            errors = np.asarray(self.standard_deviations)
+            errors = np.asarray(self.standard_deviations, dtype=float)
         n_states, n_syllables = values.shape
         usage = _states.usage_or_equal(self.usage, n_states)
         syllable_names = _states.check_names(self.syllable_names, n_syllables, "syllable_names")

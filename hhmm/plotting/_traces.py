@@ -103,7 +103,7 @@ class LogJointDisplay:
         -------
         self : LogJointDisplay
         """
-        log_joint = np.atleast_2d(self.log_joint)
+        log_joint = np.atleast_2d(np.asarray(self.log_joint, dtype=float))
         check_flag(clip_rise, "clip_rise")
         self.figure_, self.ax_ = _figures.figure_and_axes(ax, (6.4, 4.0))
         n_chains, n_iter = log_joint.shape

@@ -111,7 +111,7 @@ class StateTransitionDisplay:
         -------
         self : StateTransitionDisplay
         """
-        trans_probs = np.asarray(self.trans_probs)
+        trans_probs = np.asarray(self.trans_probs, dtype=float)
         norm, bar = _probability_colors(trans_probs, color_scale)
         side = min(12.0, max(2.4, 0.52 * len(trans_probs)))
         self.figure_, self.ax_ = _figures.figure_and_axes(ax, (side + 1.7, side + 0.6))
@@ -224,7 +224,7 @@ class SyllableTransitionDisplay:
         -------
         self : SyllableTransitionDisplay
         """
-        probs = np.asarray(self.syllable_trans_probs)
+        probs = np.asarray(self.syllable_trans_probs, dtype=float)
         check_flag(differences, "differences")
         n_states, n_syllables, _ = probs.shape
         _states.check_few_states(n_states)

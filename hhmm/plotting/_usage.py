@@ -178,7 +178,7 @@ class StateUsageDisplay:
         check_option(interval, "interval", ("standard_error", "bootstrap"))
         limits = {"min_val": 0, "max_val": 1, "include_boundaries": "neither"}
         check_scalar(confidence_level, "confidence_level", Real, **limits)
-        usage = np.asarray(self.usage)
+        usage = np.asarray(self.usage, dtype=float)
         n_states = usage.shape[1]
         names = _states.check_state_names(self.state_names, n_states)
         self.group_names_, members = _states.check_groups(self.groups, len(usage))

@@ -105,10 +105,7 @@ class StateUsageDisplay:
         """
         _figures.check_has(estimator, "trans_probs_")
         return cls(estimator.transform(X), groups=groups, state_names=state_names).plot(
-            ax,
-            interval=interval,
-            confidence_level=confidence_level,
-            random_state=random_state,
+            ax, interval=interval, confidence_level=confidence_level, random_state=random_state
         )
 
     @classmethod
@@ -142,10 +139,7 @@ class StateUsageDisplay:
         """
         usage = state_usage(states, n_states=n_states, per_sequence=True)
         return cls(usage, groups=groups, state_names=state_names).plot(
-            ax,
-            interval=interval,
-            confidence_level=confidence_level,
-            random_state=random_state,
+            ax, interval=interval, confidence_level=confidence_level, random_state=random_state
         )
 
     def plot(

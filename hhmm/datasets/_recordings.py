@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -69,7 +69,7 @@ def recording_name(stem: str) -> str:
 
 
 def common_name(
-    found: dict[str, Collection[str]], place: object, kind: Literal["dataset", "column"]
+    found: Mapping[str, Collection[str]], place: object, kind: Literal["dataset", "column"]
 ) -> str:
     """Return the name of `SYLLABLE_NAMES` that all recordings have.
 

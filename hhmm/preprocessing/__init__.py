@@ -20,9 +20,9 @@ after them takes lists too.
 
 References
 ----------
-.. [1] Wiltschko, A. B., Johnson, M. J., Iurilli, G., Peterson, R. E., Katon,
-   J. M., Pashkovski, S. L., Abraira, V. E., Adams, R. P. and Datta, S. R. (2015).
-   Mapping sub-second structure in mouse behavior. Neuron, 88(6), 1121-1135.
+.. [1] Wiltschko, A. B., Johnson, M. J., Iurilli, G., Peterson, R. E., Katon, J. M.,
+   Pashkovski, S. L., Abraira, V. E., Adams, R. P. and Datta, S. R. (2015). Mapping sub-second
+   structure in mouse behavior. Neuron, 88(6), 1121-1135.
 """
 
 from hhmm.preprocessing._encoder import SyllableEncoder

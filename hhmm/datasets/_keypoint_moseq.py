@@ -1,17 +1,7 @@
 """Syllables as keypoint-MoSeq writes them.
 
-keypoint-MoSeq [1]_ fits an autoregressive hidden Markov model to pose. The autoregression
-needs ``nlags`` earlier frames, so the first ``nlags`` frames of a recording have no syllable.
-They get copies of the first estimate, which look like observations; `n_lags` of the loaders
-marks them as missing.
-
 The files may come from strangers. So nothing in them is unpickled, no link is followed, and
 sizes are compared with the size of the file before memory is allocated.
-
-References
-----------
-.. [1] Weinreb, C., Pearl, J. E., Lin, S., et al. (2024). Keypoint-MoSeq: parsing
-   behavior by linking point tracking to pose dynamics. Nature Methods, 21, 1329-1339.
 """
 
 from __future__ import annotations
@@ -72,7 +62,7 @@ def load_keypoint_moseq(
     n_lags: int = 0,
     max_frames: int = 1_000_000_000,
 ) -> Bunch:
-    """Load the syllables of a ``results.h5`` of keypoint-MoSeq.
+    """Load the syllables of a ``results.h5`` of keypoint-MoSeq [1]_.
 
     Parameters
     ----------
@@ -82,9 +72,9 @@ def load_keypoint_moseq(
     frame_rate : float, default=None
         Frames a second. It is stored with the data and not used here.
     n_lags : int, default=0
-        Number of frames at the start of each recording to mark as missing. keypoint-MoSeq has no
-        estimate for the first ``nlags`` frames (usually 3) and repeats the first estimate there.
-        ``n_lags=3`` leaves these copies out.
+        Number of frames at the start of each recording to mark as missing. keypoint-MoSeq fits an
+        autoregression, which has no estimate for the first ``nlags`` frames (usually 3), and
+        repeats the first estimate there. ``n_lags=3`` leaves these copies out.
     max_frames : int, default=1,000,000,000
         Largest number of frames in all recordings together. A larger file raises an error before
         memory is allocated.

@@ -17,14 +17,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_params
 
 from hhmm._sequences.ragged import MISSING
-from hhmm.datasets._cells import (
-    advise_onset,
-    frame_numbers,
-    groups_of,
-    labels_of,
-    recording_codes,
-    times_of,
-)
+from hhmm.datasets import _cells as cells
 from hhmm.datasets._csv_files import (
     PathLike,
     Table,
@@ -214,25 +207,15 @@ def load_syllable_csv(
 ) -> Bunch:
     """Load syllables from CSV files, one recording a file, one row a timestep.
 
-    Of columns such as ``syllable,x,y``, only `syllable` is read.
-
     Parameters
     ----------
     paths_or_folder : str, Path, or list of them
         A file, a list of files, or a folder. Of a folder, all files that end in ".csv" are read,
         ordered by name, except hidden ones.
     syllable : str, default="syllable"
-        Column of labels: integers, negative or empty where missing.
-    frame, onset : str, default=None
-        Column of frame numbers, or of times of events; see `load_table`.
-    frame_rate : float, default=None
-        Timesteps a second. It is stored with the data and not used here.
-    sep : str, default=","
-        Separator of the cells.
-    fill_gaps : bool, default=False
-        Whether skipped frame numbers become missing timesteps.
-    integer_labels : bool, default=True
-        With False, labels are kept as text; see `load_table`.
+        Column of labels: integers, negative or empty where missing. Other columns are not read.
+    frame, onset, frame_rate, sep, fill_gaps, integer_labels
+        See `load_table`.
     recursive : bool, default=False
         Whether files in folders of the folder are read as well.
 
@@ -244,12 +227,8 @@ def load_syllable_csv(
 
     Raises
     ------
-    ValueError
-        As for `load_table`, and if there is no file, or two have the same name.
-    FileNotFoundError, IsADirectoryError
-        If a path is no file.
-    ImportError
-        Without pandas, which is part of the extra ``io``.
+    ValueError, FileNotFoundError, IsADirectoryError, ImportError
+        As for `load_table`; ValueError also if there is no file, or two have the same name.
 
     See Also
     --------
@@ -337,23 +316,23 @@ def _read_table(table, columns, name, fill_gaps, as_integers, hint):
     if columns.recording is None:
         codes, names = np.zeros(len(data), dtype=np.int64), [name]
     else:
-        codes, names = recording_codes(data[columns.recording], table.place)
+        codes, names = cells.recording_codes(data[columns.recording], table.place)
 
     def locate(row):
         recording = "" if columns.recording is None else f", recording {names[codes[row]]!r}"
         return f"{table.place}{recording}, row {row}"
 
-    labels = labels_of(data[columns.syllable], locate, as_integers, hint)
+    labels = cells.labels_of(data[columns.syllable], locate, as_integers, hint)
     groups = [None] * len(names)
     if columns.group is not None:
-        groups = groups_of(data[columns.group], codes, len(names), locate)
+        groups = cells.groups_of(data[columns.group], codes, len(names), locate)
     frames = times = None
     order = np.argsort(codes, kind="stable")
     if columns.frame is not None:
-        frames = frame_numbers(data[columns.frame], locate)
+        frames = cells.frame_numbers(data[columns.frame], locate)
         order = np.lexsort((frames, codes))
     if columns.onset is not None:
-        times = times_of(data[columns.onset], locate)
+        times = cells.times_of(data[columns.onset], locate)
         order = np.lexsort((times, codes))
     # all pairs of rows that are neighbours in a recording
     is_pair = codes[order[:-1]] == codes[order[1:]]
@@ -423,7 +402,7 @@ def _check_gaps(frames, before, after, locate, fill_gaps, column):
     if is_table_of_events:
         facts += (
             ". The model learns from pairs of observed timesteps alone. If each row is an event, "
-            f"{advise_onset(column)}"
+            f"{cells.advise_onset(column)}"
         )
     if not fill_gaps and (steps > 1).any():
         gap = np.argmax(steps > 1)

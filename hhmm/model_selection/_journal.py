@@ -42,21 +42,19 @@ def _unpack(text, n_timesteps):
 @contextlib.contextmanager
 def _open_record(path, plan, random_state):
     """Yield the fits that are done, in `path` if that is given."""
-    check_random_state(random_state)
     with contextlib.ExitStack() as stack:
         found, rows, n_bytes = None, [], 0
         if path is not None:
             check_file(path, "checkpoint")
             stack.enter_context(locked(path))
             found, rows, n_bytes = _read_record(path)
-        header = _header(plan)
         if random_state is None and found is not None:
             seed = found["random_state"]
         elif isinstance(random_state, numbers.Integral):
             seed = int(random_state)
         else:
             seed = int(check_random_state(random_state).randint(2**31))
-        header["random_state"] = seed
+        header = _header(plan, seed)
         if found is not None:
             varied = {name for point in plan.points for name in point.given}
             _check_header(path, found, header, varied)
@@ -165,7 +163,7 @@ def _read_record(path):
     return header, rows, len(data) - len(cut)
 
 
-def _header(plan):
+def _header(plan, seed):
     """Return what all fits of a file have in common."""
     data = plan.data
     folds = [index.tolist() for fold in plan.folds for index in fold]
@@ -179,6 +177,7 @@ def _header(plan):
         },
         "folds": {"n_folds": len(plan.folds), "sha256": _checksum(folds)},
         "settings": _settings_of(plan.model, plan.points[0].settings["n_syllables"]),
+        "random_state": seed,
     }
 
 

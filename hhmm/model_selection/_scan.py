@@ -35,34 +35,13 @@ from sklearn.utils.validation import check_consistent_length
 from hhmm._runtime.files import absolute
 from hhmm._runtime.interrupts import plain_interrupts
 from hhmm._runtime.progress import Bar
+from hhmm._sequences import read
 from hhmm._sequences.ragged import Ragged
-from hhmm._sequences.read import (
-    DoubtfulDataWarning,
-    check_fit_data,
-    check_sequences,
-    count_transitions,
-    describe_doubtful_data,
-    find_unused,
-    resolve_self_transitions,
-)
 from hhmm._validation import ShortStatesWarning, UnusedStatesWarning, shorten, to_array
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import matched_accuracy, state_durations, state_usage
-from hhmm.model_selection._journal import (
-    _NOT_SETTINGS,
-    _as_text,
-    _key,
-    _open_record,
-    _pack,
-    _settings_of,
-    _unpack,
-)
-from hhmm.model_selection._result import (
-    _AGREEMENTS,
-    _MEASURES_OF_A_FIT,
-    ScanResult,
-    _setting_names,
-)
+from hhmm.model_selection import _journal, _result
+from hhmm.model_selection._result import ScanResult
 from hhmm.model_selection._stickiness import duration_from_trans_kappa
 
 Grid: TypeAlias = Mapping[str, Sequence[Any] | np.ndarray]
@@ -204,7 +183,7 @@ def scan(
         raise ValueError("checkpoint_every needs a checkpoint: expected a path, got None")
     n_workers = effective_n_jobs(n_jobs)
     plan = _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds)
-    with _open_record(checkpoint, plan, random_state) as record:
+    with _journal._open_record(checkpoint, plan, random_state) as record:
         all_tasks = plan.tasks()
         tasks = [task for task in all_tasks if task.key not in record.rows]
         n_done = len(all_tasks) - len(tasks)
@@ -224,7 +203,7 @@ def scan(
         with contextlib.closing(fits), bar:
             for n_new, row in enumerate(fits, start=1):
                 record.append(row)
-                under_way = _under_way(checkpoint, checkpoint_every, _key(row))
+                under_way = _under_way(checkpoint, checkpoint_every, _journal._key(row))
                 if under_way:
                     under_way["checkpoint"].unlink(missing_ok=True)
                 n_states, score = row["settings"]["n_states"], row["test_score"]
@@ -289,18 +268,18 @@ def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
             f"{type(model).__name__}. Steps before it in a Pipeline can be applied to X first"
         )
     model = clone(model)
-    data = check_sequences(model, X, mask=mask, reset=True)
-    n_syllables, empty = check_fit_data(data, model.n_syllables, 1)
+    data = read.check_sequences(model, X, mask=mask, reset=True)
+    n_syllables, empty = read.check_fit_data(data, model.n_syllables, 1)
     # once for all folds: scores of models with and without self-transitions cannot be compared
-    model.self_transitions = resolve_self_transitions(model.self_transitions, data.sequences)
-    for message in describe_doubtful_data(
+    model.self_transitions = read.resolve_self_transitions(model.self_transitions, data.sequences)
+    for message in read.describe_doubtful_data(
         data,
         n_syllables,
         empty,
         is_given=model.n_syllables is not None,
         self_transitions=model.self_transitions,
     ):
-        warnings.warn(message, DoubtfulDataWarning, stacklevel=4)
+        warnings.warn(message, read.DoubtfulDataWarning, stacklevel=4)
     points = _make_points(model, param_grid, n_syllables)
     folds = _make_folds(data.sequences, cv, groups)
     most = max(point.settings["n_states"] for point in points)
@@ -317,7 +296,7 @@ def _make_points(model, param_grid, n_syllables):
     """Return the points of the grid, each once."""
     points = {}
     for given in ParameterGrid(param_grid):
-        refused = [name for name in given if name in (*_NOT_SETTINGS, "n_syllables")]
+        refused = [name for name in given if name in (*_journal._NOT_SETTINGS, "n_syllables")]
         if refused:
             raise ValueError(
                 "param_grid must hold settings of the model to compare, got "
@@ -326,8 +305,8 @@ def _make_points(model, param_grid, n_syllables):
             )
         candidate = clone(model).set_params(**given)
         candidate._validate_params()
-        settings = _settings_of(candidate, n_syllables)
-        point = _Point(given, settings, _as_text(settings))
+        settings = _journal._settings_of(candidate, n_syllables)
+        point = _Point(given, settings, _journal._as_text(settings))
         points.setdefault(point.identity, point)
     if not points:
         raise ValueError(f"param_grid must hold at least one grid point, got {shorten(param_grid)}")
@@ -342,7 +321,7 @@ def _make_folds(sequences, cv, groups):
         check_consistent_length(sequences, groups)
         if isinstance(cv, Integral):
             cv = GroupKFold(int(cv))
-    observed = count_transitions(sequences) > 0
+    observed = read.count_transitions(sequences) > 0
     folds = []
     for fold, parts in enumerate(check_cv(cv).split(np.zeros(n_sequences), None, groups)):
         try:
@@ -393,11 +372,13 @@ def _fit(task, model, data, base_seed, under_way):
             )
             raise
     seconds = time.perf_counter() - began
+    messages = []
     for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning):
+            messages.append(str(warning.message))
         # scan itself has warned of the data, and has a column for the number of states used
-        if not issubclass(
-            warning.category,
-            ConvergenceWarning | DoubtfulDataWarning | UnusedStatesWarning | ShortStatesWarning,
+        elif not issubclass(
+            warning.category, read.DoubtfulDataWarning | UnusedStatesWarning | ShortStatesWarning
         ):
             warnings.warn(warning.message, stacklevel=2)
     states = model.predict(test)
@@ -414,13 +395,9 @@ def _fit(task, model, data, base_seed, under_way):
         "converged": bool(model.converged_),
         "seconds": seconds,
         "median_duration": float(np.median(np.concatenate(state_durations(states)))),
-        "n_used_states": int(np.sum(~find_unused(state_usage(states, n_states=n_states)))),
-        "warnings": "; ".join(
-            str(warning.message)
-            for warning in caught
-            if issubclass(warning.category, ConvergenceWarning)
-        ),
-        "states": _pack(np.concatenate(states)),
+        "n_used_states": int(np.sum(~read.find_unused(state_usage(states, n_states=n_states)))),
+        "warnings": "; ".join(messages),
+        "states": _journal._pack(np.concatenate(states)),
     }
     _free_kernels()
     return row
@@ -447,24 +424,25 @@ def _derive_seed(base_seed, task):
 
 def _tabulate(plan, tasks, rows):
     """Return the table of a `ScanResult` from all fits and their rows, in its order."""
-    number = {point.identity: i for i, point in enumerate(plan.points)}
     table = {
-        "point": np.array([number[task.point.identity] for task in tasks]),
+        "point": np.repeat(np.arange(len(plan.points)), len(plan.folds) * plan.n_seeds),
         "fold": np.array([task.fold for task in tasks]),
         "seed": np.array([task.seed for task in tasks]),
     }
-    for name in _setting_names([point.given for point in plan.points]):
+    for name in _result._setting_names([point.given for point in plan.points]):
         table[name] = np.array([task.point.settings[name] for task in tasks])
     table["prior_duration"] = np.array([_prior_duration(task.point.settings) for task in tasks])
     table["random_state"] = np.array([row["random_state"] for row in rows])
-    for name in _MEASURES_OF_A_FIT:
+    for name in _result._MEASURES_OF_A_FIT:
         table[name] = np.array([row[name] for row in rows])
     agreements = []
     for i in range(0, len(rows), plan.n_seeds):
         n_timesteps = plan.n_held_out(tasks[i])
-        states = [_unpack(row["states"], n_timesteps) for row in rows[i : i + plan.n_seeds]]
+        states = [
+            _journal._unpack(row["states"], n_timesteps) for row in rows[i : i + plan.n_seeds]
+        ]
         agreements.append(_agreement(states))
-    table.update(zip(_AGREEMENTS, np.concatenate(agreements, axis=1), strict=True))
+    table.update(zip(_result._AGREEMENTS, np.concatenate(agreements, axis=1), strict=True))
     table["warnings"] = np.array([row["warnings"] for row in rows], dtype=object)
     return table
 
@@ -498,7 +476,7 @@ def _warn_of_convergence(messages):
     """Warn once for all fits."""
     n_warned = int(np.sum(messages != ""))
     if n_warned:
-        (most_frequent, _) = Counter(messages[messages != ""]).most_common(1)[0]
+        most_frequent, _ = Counter(messages[messages != ""]).most_common(1)[0]
         warnings.warn(
             f"{n_warned} of {len(messages)} fits gave a convergence warning: see column "
             f"'warnings' of the table. The first of the most frequent: {most_frequent}",

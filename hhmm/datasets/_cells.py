@@ -103,11 +103,11 @@ def _factorize(column, locate):
 
     try:
         codes, values = pd.factorize(column)
-    except (TypeError, ValueError):
-        cells = column.to_numpy(dtype=object)
-        wrong = np.array([not isinstance(value, Hashable) for value in cells])
-        raise_at_first(wrong, cells, locate, f"text or a number in column {column.name!r}")
-        raise
+    except (TypeError, ValueError) as error:
+        values = column.to_numpy(dtype=object)
+        wrong = np.array([not isinstance(value, Hashable) for value in values])
+        raise_at_first(wrong, values, locate, f"text or a number in column {column.name!r}")
+        raise ValueError(f"{locate(0)}: column {column.name!r}: {error}") from error
     empty = [i for i, value in enumerate(values) if isinstance(value, str) and not value]
     codes[np.isin(codes, empty)] = -1
     return codes, values

@@ -230,9 +230,8 @@ def _check_names(names, endings, *, ignore_case):
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"names must be text, got {name!r}")
-        leads_out = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-        is_plain = name.isprintable() and "\\" not in name
-        if leads_out or not is_plain or not {"", ".", ".."}.isdisjoint(name.split("/")):
+        is_plain = name.isprintable() and "\\" not in name and not PureWindowsPath(name).anchor
+        if not is_plain or not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise ValueError(
                 f"names must be parts of a path that stays in its folder, without '..', '\\' "
                 f"or control characters, got {name!r}"

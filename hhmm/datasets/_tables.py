@@ -322,39 +322,33 @@ def _read_table(table, columns, name, fill_gaps, as_integers, hint):
         recording = "" if columns.recording is None else f", recording {names[codes[row]]!r}"
         return f"{table.place}{recording}, row {row}"
 
-    labels = cells.labels_of(data[columns.syllable], locate, as_integers, hint)
+    by_row = {"labels": cells.labels_of(data[columns.syllable], locate, as_integers, hint)}
     groups = [None] * len(names)
     if columns.group is not None:
         groups = cells.groups_of(data[columns.group], codes, len(names), locate)
-    frames = times = None
     order = np.argsort(codes, kind="stable")
     if columns.frame is not None:
-        frames = cells.frame_numbers(data[columns.frame], locate)
-        order = np.lexsort((frames, codes))
+        by_row["frames"] = cells.frame_numbers(data[columns.frame], locate)
+        order = np.lexsort((by_row["frames"], codes))
     if columns.onset is not None:
-        times = cells.times_of(data[columns.onset], locate)
-        order = np.lexsort((times, codes))
+        by_row["times"] = cells.times_of(data[columns.onset], locate)
+        order = np.lexsort((by_row["times"], codes))
     # all pairs of rows that are neighbours in a recording
     is_pair = codes[order[:-1]] == codes[order[1:]]
     pairs = order[:-1][is_pair], order[1:][is_pair]
-    if frames is not None:
-        _refuse_twice(frames, *pairs, locate, "frame")
-        _check_gaps(frames, *pairs, locate, fill_gaps, columns.frame)
-    if times is not None:
+    if columns.frame is not None:
+        _refuse_twice(by_row["frames"], *pairs, locate, "frame")
+        _check_gaps(by_row["frames"], *pairs, locate, fill_gaps, columns.frame)
+    if columns.onset is not None:
         hint = ". Their order is unknown: change one of the times, or leave one row out"
-        _refuse_twice(times, *pairs, locate, "time", hint)
+        _refuse_twice(by_row["times"], *pairs, locate, "time", hint)
     for column in order_names:
         _warn_of_order(data[column], *pairs, locate)
 
     recordings = []
     for i, rows in enumerate(np.split(order, np.cumsum(np.bincount(codes))[:-1])):
-        recording = Recording(
-            names[i],
-            labels[rows],
-            frames=None if frames is None else frames[rows],
-            group=groups[i],
-            times=None if times is None else times[rows],
-        )
+        values = {field: values[rows] for field, values in by_row.items()}
+        recording = Recording(name=names[i], group=groups[i], **values)
         recordings.append(_filled(recording, table.place) if fill_gaps else recording)
     return recordings
 

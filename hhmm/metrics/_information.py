@@ -102,10 +102,9 @@ def lagged_mutual_information(
     -----
     Compare with the Markov surrogates rather than with the shuffled pairs. Neighbouring pairs of a
     sequence are alike, so n pairs are worth fewer than n independent ones, and the curve of data
-    without memory at that lag levels off above the shuffled pairs. The surrogates have runs as
-    long as the data and level off at the same height. At the first lags they lie above the data by
-    up to the bias of one estimate, since they are simulated from estimated transition
-    probabilities.
+    without memory at that lag levels off above the shuffled pairs. The surrogates have runs as long
+    as the data and level off at the same height. At the first lags they lie above the data by up to
+    the bias of one estimate, since they are simulated from estimated transition probabilities.
 
     At the frame rate of a camera and at lags below the length of a run, the information is mostly
     about how long a syllable lasts. Runs whose lengths are not geometric already distinguish such
@@ -119,8 +118,7 @@ def lagged_mutual_information(
 
     The time for a lag is proportional to the number of timesteps of data and surrogates: about
     6 ms for a million and 60 ms for nine million. Drawing a surrogate takes 0.3 s for a million
-    runs. The time for shuffling does not depend on the number of timesteps, since tables of counts
-    are drawn and not permutations.
+    runs. Shuffled pairs are drawn as tables of counts, whatever the number of timesteps.
 
     References
     ----------

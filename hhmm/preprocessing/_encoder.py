@@ -308,9 +308,6 @@ class SyllableEncoder(_SequenceTransformer):
 
         return is_missing
 
-    def __sklearn_is_fitted__(self):
-        return "categories_" in vars(self)
-
 
 def _read_row(row, name):
     """Return a sequence of labels of any kind as a 1-D array."""

@@ -122,8 +122,8 @@ class RunCollapser(_SequenceTransformer):
             item of a list has one entry a run. A gap is -1 too. Missing timesteps at the end
             of a sequence have no entry.
         """
-        frames, runs, _ = self._find_runs(X)
-        return runs.in_form_of(_layout_of_runs(frames, runs), fill=MISSING)
+        _, runs, _ = self._find_runs(X)
+        return runs.in_form_of(runs.layout, fill=MISSING)
 
     def run_lengths(self, X: ArrayLike) -> Arrays:
         """Count the timesteps of each run.
@@ -139,10 +139,9 @@ class RunCollapser(_SequenceTransformer):
             In the form of what `transform` returns; 0 after the runs of a row. Gaps that are
             left out do not count as part of the run around them.
         """
-        frames, runs, index = self._find_runs(X)
+        _, runs, index = self._find_runs(X)
         lengths = np.bincount(index[index >= 0], minlength=runs.values.size)
-        runs = runs._replace(values=lengths.astype(np.int64))
-        return runs.in_form_of(_layout_of_runs(frames, runs), fill=0)
+        return runs._replace(values=lengths.astype(np.int64)).in_form_of(runs.layout, fill=0)
 
     def expand(self, states: ArrayLike, X: ArrayLike) -> Arrays:
         """Repeat what was inferred of each run for all of its timesteps.
@@ -150,8 +149,8 @@ class RunCollapser(_SequenceTransformer):
         Parameters
         ----------
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays
-            One state a run, as `predict` gives them for ``transform(X)``; or with one more
-            axis the probabilities of states, as `predict_proba` gives them.
+            One state a run, as `predict` gives them for ``transform(X)``; or with one more axis the
+            probabilities of states, as `predict_proba` gives them.
         X
             What `transform` was given.
 
@@ -186,7 +185,10 @@ class RunCollapser(_SequenceTransformer):
         return expanded.in_form_of(frames.layout, fill=fill)
 
     def _find_runs(self, X):
-        """Return frames and runs of X as Ragged, and the run of each frame, -1 for none."""
+        """Return frames and runs of X as Ragged, and the run of each frame, -1 for none.
+
+        The layout of the runs is the form of what `transform` returns.
+        """
         self._validate_params()
         frames = check_sequences(self, with_nested_lists_as_array(X), reset=False)
         kept = np.full(len(frames.values), True) if self.keep_missing else frames.is_observed
@@ -195,20 +197,15 @@ class RunCollapser(_SequenceTransformer):
         bouts = Ragged(frames.values[kept], lengths, frames.layout).find_bouts()
         index = np.full(len(kept), -1)
         index[kept] = np.repeat(np.arange(len(bouts.values)), bouts.n_timesteps)
-        return frames, Ragged(bouts.values, bouts.n_in_sequence, frames.layout), index
+        # as many columns as X, or as long as the runs
+        n_runs = bouts.n_in_sequence
+        layout = frames.layout if frames.layout.is_array else Layout(False, n_runs)
+        return frames, Ragged(bouts.values, n_runs, layout), index
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the columns of the output: ``run0``, ``run1``, ...
 
-        Parameters
-        ----------
-        input_features : array-like of str, optional
-            Names of the columns of X; checked, and not used.
-
-        Returns
-        -------
-        names : ndarray of str objects
-            Empty if `fit` was given a list, which has no columns.
+        There is none if `fit` was given a list. `input_features` are checked and not used.
         """
         n_columns = len(super().get_feature_names_out(input_features))
         return np.array([f"run{i}" for i in range(n_columns)], dtype=object)
@@ -217,8 +214,3 @@ class RunCollapser(_SequenceTransformer):
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         return tags
-
-
-def _layout_of_runs(frames, runs):
-    """Return the form of what `transform` returns: as many columns as X, or as long as the runs."""
-    return frames.layout if frames.layout.is_array else Layout(False, runs.lengths)

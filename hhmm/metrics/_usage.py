@@ -45,15 +45,11 @@ def state_usage(
     sequences = read_states(states, "states")
     n_states = check_n_states(n_states, sequences)
     n_groups = sequences.lengths.size if per_sequence else 1
-    observed = sequences.is_observed
-    cells = sequences.values[observed]
-    if per_sequence:
-        sequence_index = np.repeat(np.arange(n_groups), sequences.lengths)
-        cells = cells + n_states * sequence_index[observed]
+    group = np.repeat(np.arange(n_groups), sequences.lengths) if per_sequence else 0
+    cells = (sequences.values + n_states * group)[sequences.is_observed]
     counts = np.bincount(cells, minlength=n_groups * n_states).reshape(n_groups, n_states)
-    totals = counts.sum(axis=1, keepdims=True)
-    usage = np.full(counts.shape, np.nan)
-    np.divide(counts, totals, out=usage, where=totals > 0)
+    with np.errstate(invalid="ignore"):
+        usage = counts / counts.sum(axis=1, keepdims=True)
     return usage if per_sequence else usage[0]
 
 

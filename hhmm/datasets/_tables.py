@@ -289,6 +289,7 @@ def read_recordings(
 
 
 def _read_table(table, columns, name, fill_gaps, as_integers, hint):
+    """Return the recordings of one table; see `read_recordings`."""
     if columns.frame is not None and columns.onset is not None:
         raise ValueError(
             f"{table.place}: expected frame or onset, got both. frame is for a row a frame, onset "

@@ -20,7 +20,7 @@ if HAS_CALLBACKS:
 else:
 
     class CallbackSupportMixin:
-        """Says what is missing."""
+        """Say what is missing."""
 
         def set_callbacks(self, *callbacks):
             """Set callbacks: needs scikit-learn 1.9."""
@@ -34,7 +34,7 @@ else:
 
 
 class SweepTasks:
-    """Tells the callbacks of an estimator about every sweep of every chain.
+    """Report every sweep of every chain to the callbacks of an estimator.
 
     Hooks are called under a lock, since chains run in threads, and under the JAX settings of the
     caller of the fit: what they compute is the user's.

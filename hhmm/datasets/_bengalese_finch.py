@@ -21,7 +21,7 @@ variable sequences. PLoS ONE 11(7): e0159188. doi:10.1371/journal.pone.0159188.
 """
 
 
-def load_bengalese_finch():
+def load_bengalese_finch() -> Bunch:
     """Load the annotated songs of one Bengalese finch.
 
     Returns

@@ -1,6 +1,8 @@
-"""Take the columns of a table apart: labels, frames, times, recordings and groups."""
+"""Take the columns of a table apart: labels, frames, times, recordings and groups.
 
-import re
+``locate`` returns the place of a row as text, for errors.
+"""
+
 from collections.abc import Hashable
 from numbers import Real
 
@@ -9,13 +11,6 @@ import numpy as np
 from hhmm._sequences.ragged import raise_at_first, to_integers
 
 _LARGEST_FRAME = 2**53  # float64 holds all integers up to this
-# Names of columns of frames or times, with units, and not of what was measured at a start.
-ORDER_NAME = re.compile(
-    r"(frame|image)s?([ _](index|idx|number|no|nr|id))?"
-    r"|(t|time|timestamp|onset|start|begin)s?([ _]?(time|frame|sample)s?)?"
-    r"([ _]?[(\[]?(s|secs?|seconds?|ms|min|minutes?|h|hours?|frames?|samples?)[)\]]?)?",
-    re.IGNORECASE,
-)
 
 
 def recording_codes(column, place):
@@ -92,22 +87,14 @@ def _numbers(column, locate, expected, *, hint=""):
     """Return a column as float64 (n_rows,), NaN where empty."""
     import pandas as pd
 
-    types = pd.api.types
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
-    numbers, values = column, column.to_numpy(dtype=object)
-    if types.is_object_dtype(column) or types.is_string_dtype(column):
-        is_plain = np.fromiter((isinstance(x, (str, Real)) for x in values), bool, len(values))
-        numbers = pd.to_numeric(column.where(is_plain), errors="coerce")
-        wrong = numbers.isna() & column.notna()
-    elif not types.is_numeric_dtype(column) or types.is_complex_dtype(column):
-        wrong = column.notna()  # times would become numbers too
-    else:
-        wrong = np.array(False)
-    raise_at_first(np.asarray(wrong), values, locate, expected, hint=hint)
-    if not types.is_numeric_dtype(numbers):
-        return np.full(len(column), np.nan)
-    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
+        given = column.astype(object)
+        # pandas would take times for numbers too
+        is_plain = given.map(lambda value: isinstance(value, str | Real)).astype(bool)
+        column = pd.to_numeric(given.where(is_plain), errors="coerce")
+        wrong = (column.isna() & given.notna()).to_numpy()
+        raise_at_first(wrong, given.to_numpy(), locate, expected, hint=hint)
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _factorize(column, locate):

@@ -1,42 +1,56 @@
 """Read CSV files, as plain UTF-8 text: fetch no address, unpack no archive, expand no pattern."""
 
+from __future__ import annotations
+
 import csv
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from hhmm._optional.extras import import_extra
-from hhmm._validation import shorten
+from hhmm._validation import shorten, to_list
 from hhmm.datasets._recordings import existing_file, recording_name
+
+if TYPE_CHECKING:
+    import pandas
 
 _BLOCK = 500_000  # rows of a file that are parsed at a time
 # Cells that are read as no number.
 _EMPTY_CELLS = ["", "NaN", "nan", "NA", "N/A", "<NA>", "null", "None"]
 _SEPARATORS = ",;\t|"
 
+PathLike: TypeAlias = str | os.PathLike[str]
+
+
+class TableOfOtherPackage(Protocol):
+    """A table of polars, pyarrow or another package."""
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the table as a data frame."""
+
 
 class Table(NamedTuple):
     """A table; of a file, only the header has been read."""
 
     place: str  # names it in errors
-    columns: list  # of str, as they stand in the header
+    columns: list[Any]  # as they stand in the header; text, in a file
     path: Path | None
     sep: str
-    data: object  # pandas.DataFrame, or None for a file
+    data: pandas.DataFrame | None  # None for a file
 
 
-def named_files(paths_or_folder, *, recursive=False, user):
-    """Return the file of each recording, by name, from a file, a list of files or a folder."""
+def open_tables(
+    paths_or_folder: PathLike | Iterable[PathLike], *, recursive: bool = False, sep: str, user: str
+) -> dict[str, Table]:
+    """Open the file of each recording, from a file, a list of files or a folder."""
     if not isinstance(paths_or_folder, str | os.PathLike):
-        paths = paths_or_folder if isinstance(paths_or_folder, Iterable) else [paths_or_folder]
-        paths = list(paths)
+        expected = "expected a path of a file or folder, or a list of files"
+        paths = to_list(paths_or_folder, expected)
         for path in paths:
             if not isinstance(path, str | os.PathLike):
-                raise TypeError(
-                    f"expected a path of a file or folder, or a list of files, got {shorten(path)}"
-                )
+                raise TypeError(f"{expected}, got {shorten(path)}")
         paths = [existing_file(path) for path in paths]
         names = [path.name for path in paths]
     elif Path(paths_or_folder).is_dir():
@@ -47,13 +61,13 @@ def named_files(paths_or_folder, *, recursive=False, user):
         names = [paths[0].name]
     if not paths:
         raise ValueError(f"expected at least one .csv file, got none in {paths_or_folder}")
-    files = {}
+    files: dict[str, Path] = {}
     for name, path in zip(names, paths, strict=True):
         name = recording_name(name[:-4] if name.lower().endswith(".csv") else name)
         if name in files:
             raise ValueError(f"two files give recording {name!r}: {files[name]} and {path}")
         files[name] = path
-    return files
+    return {name: open_table(path, sep=sep, user=user) for name, path in files.items()}
 
 
 def _csv_files(folder, recursive, user):
@@ -85,12 +99,14 @@ def _csv_files(folder, recursive, user):
     return paths if recursive else here
 
 
-def open_table(path_or_dataframe, *, sep=",", user):
+def open_table(
+    path_or_dataframe: PathLike | pandas.DataFrame | TableOfOtherPackage, *, sep: str, user: str
+) -> Table:
     """Open a table; of a file, read the header."""
-    pandas = import_extra("pandas", user)
+    pd = import_extra("pandas", user)
     if hasattr(path_or_dataframe, "to_pandas"):
-        path_or_dataframe = path_or_dataframe.to_pandas()  # of polars, pyarrow and others
-    if isinstance(path_or_dataframe, pandas.DataFrame):
+        path_or_dataframe = path_or_dataframe.to_pandas()
+    if isinstance(path_or_dataframe, pd.DataFrame):
         columns = list(path_or_dataframe.columns)
         return Table("the table", columns, None, sep, path_or_dataframe)
     if not isinstance(path_or_dataframe, str | os.PathLike):
@@ -112,16 +128,22 @@ def open_table(path_or_dataframe, *, sep=",", user):
     return Table(str(path), top.iloc[0].tolist(), path, sep, None)
 
 
-def choose_column(table, names, *, required=True):
-    """Return the first of `names` that is a column, or None unless one is `required`."""
+def find_column(table: Table, names: Sequence[str]) -> str | None:
+    """Return the first of `names` that is a column, or None; refuse one that occurs twice."""
     for name in names:
         n_columns = table.columns.count(name)
         if n_columns > 1:
             raise ValueError(f"{table.place} has {n_columns} columns {name!r}: expected one")
         if n_columns:
             return name
-    if not required:
-        return None
+    return None
+
+
+def choose_column(table: Table, names: Sequence[str]) -> str:
+    """Return the first of `names` that is a column; raise ValueError if there is none."""
+    name = find_column(table, names)
+    if name is not None:
+        return name
     wanted = " or ".join(map(repr, names))
     shown = ", ".join(repr(column) for column in table.columns[:20])
     more = ", ..." if len(table.columns) > 20 else ""
@@ -129,17 +151,12 @@ def choose_column(table, names, *, required=True):
     raise ValueError(f"{table.place} has no column {wanted}: its columns are {shown}{more}{advice}")
 
 
-def read_columns(table, wanted, *, text, times):
-    """Return the columns `wanted` of a table as a DataFrame.
+def read_columns(
+    table: Table, wanted: list[str], *, text: Collection[str], times: list[str]
+) -> pandas.DataFrame:
+    """Return the columns `wanted` of a table; those of a file that are in `text` as text.
 
-    Parameters
-    ----------
-    table : Table
-    wanted : list of str
-    text : set of str
-        Columns to read as text.
-    times : list of str
-        Columns that may have a comma in front of decimals where `sep` is another character.
+    Columns in `times` may have a comma in front of decimals if the separator is another character.
     """
     if table.data is not None:
         return table.data[wanted]
@@ -173,9 +190,8 @@ def _read_csv(path, *, columns=None, **options):
             open(path, "rb") as file,
             pd.read_csv(file, encoding="utf-8", chunksize=_BLOCK, **options) as blocks,
         ):
-            return pd.concat(
-                [block[columns or block.columns] for block in blocks], ignore_index=True
-            )
+            parts = [block[columns or block.columns] for block in blocks]
+        return pd.concat(parts, ignore_index=True)
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"{path} is empty") from error
     except pd.errors.ParserError as error:

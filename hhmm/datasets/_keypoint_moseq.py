@@ -1,42 +1,44 @@
 """Syllables as keypoint-MoSeq writes them.
 
-keypoint-MoSeq [1]_ fits an autoregressive hidden Markov model to pose. The autoregression
-needs ``nlags`` earlier frames, so the first ``nlags`` frames of a recording have no syllable.
-They get copies of the first estimate, which look like observations; `n_lags` of the loaders
-marks them as missing.
-
 The files may come from strangers. So nothing in them is unpickled, no link is followed, and
 sizes are compared with the size of the file before memory is allocated.
-
-References
-----------
-.. [1] Weinreb, C., Pearl, J. E., Lin, S., et al. (2024). Keypoint-MoSeq: parsing
-   behavior by linking point tracking to pose dynamics. Nature Methods, 21, 1329-1339.
 """
+
+from __future__ import annotations
 
 from numbers import Integral
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, validate_params
 
 from hhmm._optional.extras import import_extra
 from hhmm._sequences.ragged import to_integers
 from hhmm._validation import shorten
-from hhmm.datasets._csv_files import choose_column, named_files, open_table
+from hhmm.datasets._csv_files import (
+    PathLike,
+    TableOfOtherPackage,
+    choose_column,
+    find_column,
+    open_table,
+    open_tables,
+)
 from hhmm.datasets._recordings import (
     FRAME_RATE,
+    N_LAGS,
     SYLLABLE_NAMES,
     Recording,
     common_name,
     existing_file,
     to_bunch,
-    warn_of_reindexed,
-    without_lags,
 )
 from hhmm.datasets._tables import Columns, read_recordings
 
-_N_LAGS = [Interval(Integral, 0, None, closed="left")]
+if TYPE_CHECKING:
+    import pandas
+
 _RECORDING_NAMES = ("name", "session_name", "file_name", "uuid")
 # deflate, which packs best of the filters that come with HDF5, packs 1032 bytes into one at most
 _MAX_COMPRESSION = 1032
@@ -48,54 +50,49 @@ _MAX_DEPTH = 50  # groups within groups
 @validate_params(
     {
         "frame_rate": FRAME_RATE,
-        "n_lags": _N_LAGS,
+        "n_lags": N_LAGS,
         "max_frames": [Interval(Integral, 1, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
-def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000_000):
-    """Load the syllables of a ``results.h5`` of keypoint-MoSeq.
+def load_keypoint_moseq(
+    path: PathLike,
+    *,
+    frame_rate: float | None = None,
+    n_lags: int = 0,
+    max_frames: int = 1_000_000_000,
+) -> Bunch:
+    """Load the syllables of a ``results.h5`` of keypoint-MoSeq [1]_.
 
     Parameters
     ----------
     path : str or Path
-        HDF5 file. Every group with a dataset ``syllable`` is a recording. Nested groups
-        become one name with "/".
+        HDF5 file. Every group with a dataset ``syllable`` is a recording. Nested groups become one
+        name with "/".
     frame_rate : float, default=None
         Frames a second. It is stored with the data and not used here.
     n_lags : int, default=0
-        Number of frames at the start of each recording to mark as missing.
-        keypoint-MoSeq has no estimate for the first ``nlags`` frames (usually 3) and
+        Number of frames at the start of each recording to mark as missing. keypoint-MoSeq fits an
+        autoregression, which has no estimate for the first ``nlags`` frames (usually 3), and
         repeats the first estimate there. ``n_lags=3`` leaves these copies out.
     max_frames : int, default=1,000,000,000
-        Largest number of frames in all recordings together. A larger file raises an error
-        before memory is allocated.
+        Largest number of frames in all recordings together. A larger file raises an error before
+        memory is allocated.
 
     Returns
     -------
     data : `~sklearn.utils.Bunch`
-        sequences : list of ndarrays of shape (n_frames_i,), int32
-            Syllables, one array a recording, -1 where missing. This is the X of
-            `hhmm.EfficientHHMM`.
-        names : list of str
-            Recordings, in the order of the file, which is that of their names.
-        frame_rate : float or None
-        groups, frames : None
-            The file has no experimental groups, and its frames are 0, 1, ...
-        onsets : list of ndarrays of shape (n_frames_i,), bool
-            True where a syllable begins: it is observed, and the frame before is missing,
-            another syllable, or in another recording.
-        source : str
-            Origin and size of the data.
+        As for `load_table`. Recordings are in the order of the file, which is that of their names.
+        ``groups``, ``frames`` and ``times`` are None: the file has no experimental groups, and its
+        frames are 0, 1, ...
 
     Raises
     ------
     ValueError
-        If the file is not HDF5 or cannot be read, holds no recording or one without
-        syllables, or a dataset of syllables is not 1-D, holds anything but integers,
-        is a link or kept in another file, is packed more than once, or is larger than
-        `max_frames` or than its file could hold. The message names file, recording and
-        frame.
+        If the file is not HDF5 or cannot be read, holds no recording or one without syllables, or
+        a dataset of syllables is not 1-D, holds anything but integers, is a link or kept in
+        another file, is packed more than once, or is larger than `max_frames` or than its file
+        could hold. The message names file, recording and frame.
     FileNotFoundError, IsADirectoryError
         If `path` is no file.
     ImportError
@@ -115,9 +112,8 @@ def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000
 
     References
     ----------
-    .. [1] Weinreb, C., Pearl, J. E., Lin, S., et al. (2024). Keypoint-MoSeq: parsing
-       behavior by linking point tracking to pose dynamics. Nature Methods, 21,
-       1329-1339.
+    .. [1] Weinreb, C., Pearl, J. E., Lin, S., et al. (2024). Keypoint-MoSeq: parsing behavior by
+       linking point tracking to pose dynamics. Nature Methods, 21, 1329-1339.
 
     Examples
     --------
@@ -142,52 +138,56 @@ def load_keypoint_moseq(path, *, frame_rate=None, n_lags=0, max_frames=1_000_000
     try:
         with h5py.File(path, "r") as file:
             found = _find_syllables(file, path, h5py)
-            dataset = common_name(found, origin=str(path), kind="dataset")
-            datasets = {name: of_recording[dataset] for name, of_recording in found.items()}
-            for name, values in datasets.items():
-                _check_dataset(values, f"{path}, recording {name!r}")
-            _check_sizes(datasets, path, max_frames)
-            recordings = [_read_dataset(values, name, path) for name, values in datasets.items()]
+            dataset = common_name(found, path, "dataset")
+            n_frames = sum(
+                _check_dataset(datasets[dataset], f"{path}, recording {name!r}", path)
+                for name, datasets in found.items()
+            )
+            if n_frames > max_frames:
+                raise ValueError(
+                    f"{path}: declares {n_frames:,} frames, expected max_frames={max_frames:,} at "
+                    "most"
+                )
+            recordings = [
+                Recording(name, _read_dataset(datasets[dataset], f"{path}, recording {name!r}"))
+                for name, datasets in found.items()
+            ]
     except (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError) as error:
         # types that NumPy does not have, and names that are no text, are of the last two kinds
         raise ValueError(f"{path} cannot be read: {error}") from error
-    origin = f"{path}, dataset {dataset!r}"
-    recordings = without_lags(recordings, n_lags, origin=path)
-    return to_bunch(recordings, frame_rate=frame_rate, origin=origin)
+    return to_bunch(recordings, path, "dataset", dataset, frame_rate=frame_rate, n_lags=n_lags)
 
 
 @validate_params(
-    {"frame_rate": FRAME_RATE, "n_lags": _N_LAGS, "sep": [str]}, prefer_skip_nested_validation=True
+    {"frame_rate": FRAME_RATE, "n_lags": N_LAGS, "sep": [str]}, prefer_skip_nested_validation=True
 )
-def load_keypoint_moseq_csv(folder, *, frame_rate=None, n_lags=0, sep=","):
+def load_keypoint_moseq_csv(
+    folder: PathLike, *, frame_rate: float | None = None, n_lags: int = 0, sep: str = ","
+) -> Bunch:
     """Load the syllables of the ``results`` folder of keypoint-MoSeq, one CSV file a recording.
 
     Parameters
     ----------
     folder : str or Path
         Folder of files whose columns are ``syllable``, ``centroid x``, ``centroid y``,
-        ``heading``, ``latent_state 0`` and so on, of which only the first is read. All
-        files that end in ".csv" are read, but for hidden ones.
-    frame_rate : float, default=None
-        Frames a second. It is stored with the data and not used here.
-    n_lags : int, default=0
-        Number of frames at the start of each recording to mark as missing; see
-        `load_keypoint_moseq`.
+        ``heading``, ``latent_state 0`` and so on, of which only the first is read. All files that
+        end in ".csv" are read, but for hidden ones.
+    frame_rate, n_lags
+        See `load_keypoint_moseq`.
     sep : str, default=","
         Separator of the cells of a file.
 
     Returns
     -------
     data : `~sklearn.utils.Bunch`
-        As for `load_keypoint_moseq`. Recordings are in the order of their names, which
-        are those of the files: keypoint-MoSeq writes "/" in a name as "-".
+        As for `load_keypoint_moseq`. Recordings are in the order of their names, which are those
+        of the files: keypoint-MoSeq writes "/" in a name as "-".
 
     Raises
     ------
     ValueError
-        If there is no file, or a file is empty or no table, has no column of
-        syllables, or a label is no integer. The message names file and row (counted
-        from 0, without the header).
+        If there is no file, or a file is empty or no table, has no column of syllables, or a label
+        is no integer. The message names file and row (counted from 0, without the header).
     NotADirectoryError
         If `folder` is no folder.
     ImportError
@@ -210,66 +210,59 @@ def load_keypoint_moseq_csv(folder, *, frame_rate=None, n_lags=0, sep=","):
     >>> data.names, data.sequences
     (['day1-mouse1'], [array([2, 0], dtype=int32)])
     """
-    user = "load_keypoint_moseq_csv"
     if not Path(folder).is_dir():
         raise NotADirectoryError(
-            f"{user} takes a folder, got {folder}. Single files: load_syllable_csv"
+            f"load_keypoint_moseq_csv takes a folder, got {folder}. Single files: load_syllable_csv"
         )
-    files = named_files(folder, user=user)
-    tables = {name: open_table(path, sep=sep, user=user) for name, path in files.items()}
+    tables = open_tables(folder, sep=sep, user="load_keypoint_moseq_csv")
     for table in tables.values():
         choose_column(table, SYLLABLE_NAMES)
-    column = common_name(
-        {name: table.columns for name, table in tables.items()}, origin=str(folder), kind="column"
-    )
-    recordings = []
-    for name, table in tables.items():
-        recordings += read_recordings(table, Columns(column), name=name)
-    recordings = without_lags(recordings, n_lags, origin=folder)
-    return to_bunch(recordings, frame_rate=frame_rate, origin=f"{folder}, column {column!r}")
+    found = {name: table.columns for name, table in tables.items()}
+    column = common_name(found, folder, "column")
+    recordings = read_recordings(tables, Columns(column))
+    return to_bunch(recordings, folder, "column", column, frame_rate=frame_rate, n_lags=n_lags)
 
 
 @validate_params(
-    {"frame_rate": FRAME_RATE, "n_lags": _N_LAGS, "sep": [str], "fill_gaps": ["boolean"]},
+    {"frame_rate": FRAME_RATE, "n_lags": N_LAGS, "sep": [str], "fill_gaps": ["boolean"]},
     prefer_skip_nested_validation=True,
 )
-def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, sep=",", fill_gaps=False):
+def load_moseq_dataframe(
+    path_or_dataframe: PathLike | pandas.DataFrame | TableOfOtherPackage,
+    *,
+    frame_rate: float | None = None,
+    n_lags: int = 0,
+    sep: str = ",",
+    fill_gaps: bool = False,
+) -> Bunch:
     """Load the syllables of a ``moseq_df.csv``: all recordings, one row a frame.
 
     Parameters
     ----------
     path_or_dataframe : str, Path or table
         The file, or what ``compute_moseq_df`` of keypoint-MoSeq returns, as a table of pandas,
-        polars or pyarrow. Columns
-        ``name``, ``syllable``, and, if they exist, ``frame_index`` and ``group`` are read. In
-        older files the name is ``session_name``, ``file_name`` or ``uuid``, and the syllable
-        ``syllables_reindexed``.
-    frame_rate : float, default=None
-        Frames a second. It is stored with the data and not used here.
-    n_lags : int, default=0
-        Number of frames at the start of each recording to mark as missing; see
-        `load_keypoint_moseq`.
+        polars or pyarrow. Columns ``name``, ``syllable``, and, if they exist, ``frame_index`` and
+        ``group`` are read. In older files the name is ``session_name``, ``file_name`` or ``uuid``,
+        and the syllable ``syllables_reindexed``.
+    frame_rate, n_lags
+        See `load_keypoint_moseq`.
     sep : str, default=","
         Separator of the cells of a file.
     fill_gaps : bool, default=False
-        Whether frames that a recording skips become missing timesteps. With False, they
-        raise an error.
+        Whether frames that a recording skips become missing timesteps. With False, they raise an
+        error.
 
     Returns
     -------
     data : `~sklearn.utils.Bunch`
         As for `load_table`: ``groups`` are the experimental groups, where keypoint-MoSeq writes
-        "default" if none was set, and ``frames`` the ``frame_index``. Both are None without
-        such a column.
+        "default" if none was set, and ``frames`` the ``frame_index``. Both are None without such a
+        column.
 
     Raises
     ------
-    ValueError
+    ValueError, FileNotFoundError, IsADirectoryError, ImportError
         As for `load_table`.
-    FileNotFoundError, IsADirectoryError
-        If `path_or_dataframe` is no file.
-    ImportError
-        Without pandas, which is part of the extra ``io``.
 
     See Also
     --------
@@ -281,9 +274,9 @@ def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, sep=",
     recordings laid end to end: a recording that begins with the last syllable of the one before
     has no onset at its first frame.
 
-    Rows of a recording are sorted by ``frame_index``; a frame that occurs twice raises an
-    error. If a table has both ``syllable`` and ``syllables_reindexed``, the former
-    is read: the latter is renumbered by frequency, see `load_keypoint_moseq`.
+    Rows of a recording are sorted by ``frame_index``. If a table has both ``syllable`` and
+    ``syllables_reindexed``, the former is read: the latter is renumbered by frequency, see
+    `load_keypoint_moseq`.
 
     Examples
     --------
@@ -308,16 +301,13 @@ def load_moseq_dataframe(path_or_dataframe, *, frame_rate=None, n_lags=0, sep=",
     columns = Columns(
         syllable=choose_column(table, SYLLABLE_NAMES),
         recording=choose_column(table, _RECORDING_NAMES),
-        frame=choose_column(table, ["frame_index"], required=False),
-        group=choose_column(table, ["group"], required=False),
+        frame=find_column(table, ["frame_index"]),
+        group=find_column(table, ["group"]),
     )
-    recordings = read_recordings(table, columns, fill_gaps=fill_gaps)
-    warn_of_reindexed(
-        columns.syllable, len(recordings), origin=table.place, kind="column", stacklevel=4
+    recordings = read_recordings({"": table}, columns, fill_gaps=fill_gaps)
+    return to_bunch(
+        recordings, table.place, "column", columns.syllable, frame_rate=frame_rate, n_lags=n_lags
     )
-    recordings = without_lags(recordings, n_lags, origin=table.place)
-    origin = f"{table.place}, column {columns.syllable!r}"
-    return to_bunch(recordings, frame_rate=frame_rate, origin=origin)
 
 
 def _find_syllables(file, path, h5py):
@@ -339,8 +329,7 @@ def _find_syllables(file, path, h5py):
                 f"{path}, group {shorten(name)}: expected at most {_MAX_DEPTH} groups in one "
                 "another"
             )
-        place = f"{path}, group {name!r}"
-        members = set(item)
+        place, members = f"{path}, group {name!r}", list(item)
         datasets = {
             key: item[key]
             for key in SYLLABLE_NAMES
@@ -349,7 +338,9 @@ def _find_syllables(file, path, h5py):
         if datasets:
             found[name] = datasets
         elif not any("/".join(parts[:i]) in found for i in range(len(parts))):
-            _check_holds_groups(name, item, place, h5py)
+            holds_dataset = any([_is_dataset(item, key, place, h5py) for key in members])
+            if name and (holds_dataset or not members):
+                raise ValueError(f"{place}: expected a dataset 'syllable', got {members[:10]}")
 
     visit("", file)
     # Meets every object once, whatever loops hard links make, and follows no other link.
@@ -368,16 +359,12 @@ def _is_dataset(group, key, place, h5py):
     return group.get(key, getclass=True) is h5py.Dataset
 
 
-def _check_holds_groups(name, group, place, h5py):
-    """Raise ValueError for a group that looks like a recording without syllables."""
-    members = list(group)
-    holds_dataset = any([_is_dataset(group, key, place, h5py) for key in members])
-    if name and (holds_dataset or not members):
-        raise ValueError(f"{place}: expected a dataset 'syllable', got {members[:10]}")
+def _check_dataset(values, place, path):
+    """Return the number of frames that reading a dataset of syllables takes memory for.
 
-
-def _check_dataset(values, place):
-    """Raise ValueError for anything but a 1-D array of numbers in this file."""
+    Raise ValueError for anything but a 1-D array of numbers in this file, of a size that the file
+    can hold.
+    """
     if values.shape is None or len(values.shape) != 1:
         raise ValueError(
             f"{place}: expected syllables of shape (n_frames,), got shape {values.shape}"
@@ -395,33 +382,21 @@ def _check_dataset(values, place):
             f"{place}: expected syllables packed once at most, got filters {codes}, which unpack "
             "to any size"
         )
-
-
-def _check_sizes(datasets, path, max_frames):
-    """Raise ValueError for sizes that the file cannot hold, before memory is allocated."""
-    file_size = path.stat().st_size
-    n_frames = 0
-    for name, values in datasets.items():
-        # A chunk is read whole, however little of it is used.
-        n_entries = max(values.shape[0], values.chunks[0] if values.chunks else 0)
-        n_frames += n_entries
-        if n_entries * values.dtype.itemsize > _MAX_COMPRESSION * file_size:
-            raise ValueError(
-                f"{path}, recording {name!r}: declares {n_entries:,} frames, which a file of "
-                f"{file_size:,} bytes cannot hold"
-            )
-    if n_frames > max_frames:
+    # A chunk is read whole, however little of it is used.
+    n_frames, file_size = max(values.shape + (values.chunks or ())), path.stat().st_size
+    if n_frames * values.dtype.itemsize > _MAX_COMPRESSION * file_size:
         raise ValueError(
-            f"{path}: declares {n_frames:,} frames, expected max_frames={max_frames:,} at most"
+            f"{place}: declares {n_frames:,} frames, which a file of {file_size:,} bytes cannot "
+            "hold"
         )
+    return n_frames
 
 
-def _read_dataset(values, name, path):
-    labels = to_integers(
+def _read_dataset(values, place):
+    return to_integers(
         values[()],
         np.int32,
-        lambda frame: f"{path}, recording {name!r}, frame {frame}",
+        lambda frame: f"{place}, frame {frame}",
         expected="an integer label",
         hint="Negative values and NaN mark missing timesteps",
     )
-    return Recording(name, labels, None, None)

@@ -4,10 +4,14 @@ A loader reads a file as a list of `Recording` and passes it to `to_bunch`. Labe
 where missing, as everywhere in this package.
 """
 
+from __future__ import annotations
+
+import os
 import warnings
-from numbers import Real
+from collections.abc import Collection, Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -16,8 +20,9 @@ from sklearn.utils._param_validation import Interval
 from hhmm._sequences.ragged import MISSING, Ragged
 from hhmm._validation import to_float
 
-# Constraint on `frame_rate` of every loader.
+# Constraints on the parameters `frame_rate` and `n_lags` of loaders.
 FRAME_RATE = [Interval(Real, 0, None, closed="neither"), None]
+N_LAGS = [Interval(Integral, 0, None, closed="left")]
 
 # Names under which files hold syllables, the preferred one first.
 _SOURCES = ("syllable", "syllables")
@@ -33,12 +38,12 @@ class Recording(NamedTuple):
 
     name: str
     labels: np.ndarray  # (n_timesteps,) int32, -1 where missing; or object, None where missing
-    frames: np.ndarray | None  # (n_timesteps,) int64, frame numbers where the file has them
-    group: str | None
+    frames: np.ndarray | None = None  # (n_timesteps,) int64, if the file has frame numbers
+    group: str | None = None
     times: np.ndarray | None = None  # (n_timesteps,) float64, in a table of events
 
 
-def existing_file(path):
+def existing_file(path: str | os.PathLike[str]) -> Path:
     """Return `path` as a Path if there is a file; expand nothing in it."""
     path = Path(path)
     if path.is_dir():
@@ -48,7 +53,7 @@ def existing_file(path):
     return path
 
 
-def file_stem(name):
+def file_stem(name: str) -> str:
     """Return the path, without its ending, of the file of a recording in a folder of files.
 
     Files and folders whose names begin with a dot are hidden, and loaders skip them. So a dot in
@@ -57,86 +62,80 @@ def file_stem(name):
     return "/".join(_ESCAPES.get(part[:1], part[:1]) + part[1:] for part in name.split("/"))
 
 
-def recording_name(stem):
+def recording_name(stem: str) -> str:
     """Return the name of a recording from its file; the inverse of `file_stem`."""
     plain = {escape: character for character, escape in _ESCAPES.items()}
     return "/".join(plain.get(part[:3], part[:3]) + part[3:] for part in stem.split("/"))
 
 
-def common_name(found, *, origin, kind):
+def common_name(
+    found: Mapping[str, Collection[str]], place: object, kind: Literal["dataset", "column"]
+) -> str:
     """Return the name of `SYLLABLE_NAMES` that all recordings have.
 
-    One file may hold the same syllables under two numbers, so all recordings are read by one name.
-    Renumbered syllables are read only where no recording has the syllables themselves.
-
-    Parameters
-    ----------
-    found : dict of str to collection of str
-        Names that each recording has.
-    origin : str
-        What is read, for errors.
-    kind : str
-        What the names are of: "dataset" or "column".
+    `found` holds the names that each recording has. One file may hold the same syllables under two
+    numbers, so all recordings are read by one name. Renumbered syllables are read only where no
+    recording has the syllables themselves.
     """
     has_source = any(name in names for names in found.values() for name in _SOURCES)
     for name in _SOURCES if has_source else _REINDEXED:
         if all(name in names for names in found.values()):
-            warn_of_reindexed(name, len(found), origin=origin, kind=kind, stacklevel=5)
             return name
-    with_any = {
-        recording: [name for name in SYLLABLE_NAMES if name in names]
+    shown = "; ".join(
+        f"{recording!r} has {[name for name in SYLLABLE_NAMES if name in names]}"
         for recording, names in found.items()
-    }
-    shown = "; ".join(f"{recording!r} has {names}" for recording, names in with_any.items())
+    )
     shown = shown if len(shown) <= 300 else shown[:297] + "..."
-    raise ValueError(f"{origin}: expected one {kind} of syllables in all recordings, but {shown}")
+    raise ValueError(f"{place}: expected one {kind} of syllables in all recordings, but {shown}")
 
 
-def warn_of_reindexed(name, n_recordings, *, origin, kind, stacklevel):
-    """Warn where labels of several recordings may not mean the same syllables."""
-    if name in _REINDEXED and n_recordings > 1:
+def to_bunch(
+    recordings: Sequence[Recording],
+    place: object,
+    kind: Literal["dataset", "column"],
+    name: str,
+    *,
+    frame_rate: float | None,
+    n_lags: int = 0,
+) -> Bunch:
+    """Return what a loader returns, with the first `n_lags` timesteps of recordings missing.
+
+    The syllables were read from the column or dataset `name` of `place`. Loaders call this
+    directly, because the stack level of the warning counts on it.
+    """
+    if name in _REINDEXED and len(recordings) > 1:
         warnings.warn(
-            f"{origin}: the {kind} {name!r} is read. keypoint-MoSeq before 0.2 renumbered "
+            f"{place}: the {kind} {name!r} is read. keypoint-MoSeq before 0.2 renumbered "
             "syllables by frequency each time it added recordings, so a label may mean different "
             "syllables in different recordings. Use it only if all recordings were written at "
             "once; otherwise read 'syllable' or 'syllables', from the file that it was made from",
             UserWarning,
-            stacklevel=stacklevel,
+            stacklevel=4,
         )
-
-
-def without_lags(recordings, n_lags, *, origin):
-    """Mark the first `n_lags` timesteps of each recording as missing."""
     for recording in recordings:
         if len(recording.labels) <= n_lags:
             raise ValueError(
-                f"{origin}: n_lags={n_lags} leaves nothing of recording {recording.name!r}, which "
+                f"{place}: n_lags={n_lags} leaves nothing of recording {recording.name!r}, which "
                 f"has {len(recording.labels)} frames"
             )
         recording.labels[:n_lags] = MISSING
-    return recordings
-
-
-def to_bunch(recordings, *, frame_rate, origin):
-    """Return what a loader returns."""
-    labels = Ragged.of([recording.labels for recording in recordings])
+    names, sequences, frames, groups, times = map(list, zip(*recordings, strict=True))
+    labels = Ragged.of(sequences)
     bouts = labels.find_bouts()
     onsets = np.zeros(len(labels.values), bool)
     onsets[bouts.starts[bouts.is_observed]] = True
     n_missing = np.count_nonzero(~labels.is_observed)
-    groups = [recording.group for recording in recordings]
-    has_frames = all(recording.frames is not None for recording in recordings)
-    has_times = all(recording.times is not None for recording in recordings)
     return Bunch(
-        sequences=[recording.labels for recording in recordings],
-        names=[recording.name for recording in recordings],
+        sequences=sequences,
+        names=names,
         frame_rate=None if frame_rate is None else to_float(frame_rate, "frame_rate"),
         groups=groups if any(group is not None for group in groups) else None,
-        frames=[recording.frames for recording in recordings] if has_frames else None,
-        times=[recording.times for recording in recordings] if has_times else None,
+        # all recordings have them, or none
+        frames=None if frames[0] is None else frames,
+        times=None if times[0] is None else times,
         onsets=labels._replace(values=onsets).sequences,
         source=(
-            f"{origin}: {len(recordings)} recording(s), {len(labels.values):,} timesteps, "
-            f"{n_missing:,} of them missing"
+            f"{place}, {kind} {name!r}: {len(recordings)} recording(s), {len(labels.values):,} "
+            f"timesteps, {n_missing:,} of them missing"
         ),
     )

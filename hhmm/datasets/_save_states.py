@@ -1,14 +1,21 @@
 """Write inferred states where the rest of an analysis reads them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from hhmm._optional.extras import import_extra
 from hhmm._runtime.files import check_parent, write_files
 from hhmm._sequences.ragged import raise_at_first
 from hhmm._sequences.read import read_states, read_values
+from hhmm.datasets._csv_files import PathLike
 from hhmm.datasets._recordings import file_stem
 
 _HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -27,28 +34,28 @@ _TOLERANCE = 1e-4  # how far float32 sums may be above 1
     prefer_skip_nested_validation=True,
 )
 def save_states(
-    path,
-    states,
-    names,
+    path: PathLike,
+    states: ArrayLike,
+    names: str | Sequence[str],
     *,
-    syllables=None,
-    probabilities=None,
-    frames=None,
-    format=None,
-    overwrite=False,
-):
+    syllables: ArrayLike | None = None,
+    probabilities: ArrayLike | None = None,
+    frames: ArrayLike | None = None,
+    format: Literal["csv", "h5"] | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
     """Write the states of each recording under its name, as CSV files or in one HDF5 file.
 
     Parameters
     ----------
     path : str or Path
-        For format "csv" a folder, which is made if it does not exist; for format "h5" a
-        file. Its parent folder must exist.
+        For format "csv" a folder, which is made if it does not exist; for format "h5" a file. Its
+        parent folder must exist.
     states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
-        States, integers, as `hhmm.EfficientHHMM.predict` returns them. A list is
-        written whole, with -1 where there is no state. Values after the last state and
-        syllable of a row of a 2-D array are padding and are not written.
+        States, integers, as `hhmm.EfficientHHMM.predict` returns them. A list is written whole,
+        with -1 where there is no state. Values after the last state and syllable of a row of a 2-D
+        array are padding and are not written.
     names : list of str, or str for a 1-D array
         Names of the recordings, as the loaders return them. "/" makes subfolders or nested
         groups. In file names, a "." at the beginning of a part is written as "%2E", since such
@@ -60,8 +67,7 @@ def save_states(
         Probability of each state, as `hhmm.EfficientHHMM.predict_proba` returns it; of
         shape (n_timesteps, n_states) with a 1-D array of states.
     frames : list of arrays of shape (n_timesteps_i,), default=None
-        Frame numbers, integers that increase, as `load_table` returns them; 0, 1, ...
-        if None.
+        Frame numbers, integers that increase, as `load_table` returns them; 0, 1, ... if None.
     format : {"csv", "h5"}, default=None
         If None, "h5" where `path` ends in ".h5" or ".hdf5", "csv" otherwise.
     overwrite : bool, default=False
@@ -94,14 +100,12 @@ def save_states(
 
     Notes
     -----
-    Read the tables back with ``load_syllable_csv(path, syllable="state", recursive=True)``, the
-    HDF5 file with h5py: ``file[name]["state"][:]``.
-
-    A CSV file ``<name>.csv`` has columns ``frame``, ``syllable`` (if given), ``state``
-    and (if given) ``probability_0``, ``probability_1`` and so on, in full precision. An
-    HDF5 file has a group for each recording with datasets ``state`` (n_timesteps,), and
-    if given ``syllable`` (n_timesteps,), ``state_probability`` (n_timesteps, n_states)
-    and ``frame`` (n_timesteps,). -1 marks a timestep without state or syllable.
+    A CSV file ``<name>.csv`` has columns ``frame``, ``syllable`` (if given), ``state`` and (if
+    given) ``probability_0``, ``probability_1`` and so on, in full precision. Read the tables back
+    with ``load_syllable_csv(path, syllable="state", recursive=True)``. An HDF5 file has a group for
+    each recording with datasets ``state`` (n_timesteps,), and if given ``syllable`` (n_timesteps,),
+    ``state_probability`` (n_timesteps, n_states) and ``frame`` (n_timesteps,). Read it back with
+    h5py: ``file[name]["state"][:]``. -1 marks a timestep without state or syllable.
 
     All files are written under temporary names first. If anything fails, new files are removed
     and no file is left half written; a file that had been replaced by then stays replaced.
@@ -126,35 +130,30 @@ def save_states(
     names = [names] if isinstance(names, str) else list(names)
     records = _read_records(names, states, syllables, probabilities, frames)
     if format == "h5":
-        h5py = import_extra("h5py", "save_states")
+        import_extra("h5py", "save_states")
         _check_names(names, [f"/{field}" for field in records[0]], ignore_case=False)
-        _check_targets([path], overwrite)
-        check_parent(path)
-
-        def write(file):
-            with h5py.File(file, "w") as hdf5:
-                for name, record in zip(names, records, strict=True):
-                    group = hdf5.require_group(name)
-                    for field, values in record.items():
-                        group[field] = values
-
-        write_files({path: write})
-        return [path]
-
-    pandas = import_extra("pandas", "save_states")
-    if path.suffix.lower() == ".csv" or (path.exists() and not path.is_dir()):
-        raise ValueError(f"format 'csv' writes one file a recording into a folder, got {path}")
-    _check_names(names, [".csv"], ignore_case=True)
-    targets = [path / f"{file_stem(name)}.csv" for name in names]
-    _check_inside(targets, names, path)
-    _check_targets(targets, overwrite)
+        writers = {path: partial(_write_h5, names, records)}
+    else:
+        import_extra("pandas", "save_states")
+        if path.suffix.lower() == ".csv" or (path.exists() and not path.is_dir()):
+            raise ValueError(f"format 'csv' writes one file a recording into a folder, got {path}")
+        _check_names(names, [".csv"], ignore_case=True)
+        writers = {}
+        for name, record in zip(names, records, strict=True):
+            target = path / f"{file_stem(name)}.csv"
+            if not target.parent.resolve().is_relative_to(path.resolve()):
+                raise ValueError(f"recording {name!r} leads out of {path} by a link")
+            writers[target] = partial(_write_csv, record)
+    for target in writers:
+        if target.is_dir():
+            raise IsADirectoryError(f"expected to write a file, but {target} is a folder")
+        if target.exists() and not overwrite:
+            raise FileExistsError(
+                f"{target} is there already: overwrite=True replaces it, with all that it holds"
+            )
     check_parent(path)
-
-    def writer(record):
-        return lambda file: _to_frame(record, pandas).to_csv(file, index=False)
-
-    write_files(dict(zip(targets, map(writer, records), strict=True)))
-    return targets
+    write_files(writers)
+    return list(writers)
 
 
 def _read_records(names, states, syllables, probabilities, frames):
@@ -187,9 +186,9 @@ def _read_records(names, states, syllables, probabilities, frames):
                 f"{ragged.lengths[i]} of {what} beside {lengths[i]}"
             )
         sequences[what] = ragged.sequences
-    fields = {what: field for what, field in _FIELDS.items() if what in given}
     return [
-        {field: sequences[what][i] for what, field in fields.items()} for i in range(len(names))
+        {field: sequences[what][i] for what, field in _FIELDS.items() if what in given}
+        for i in range(len(names))
     ]
 
 
@@ -224,21 +223,15 @@ def _read_probabilities(probabilities):
 def _check_names(names, endings, *, ignore_case):
     """Raise ValueError for names that lead elsewhere, or two that would write to one place.
 
-    Parameters
-    ----------
-    names : list
-    endings : list of str
-        Ends of the paths of a recording, which begin with its name.
-    ignore_case : bool
-        Whether "A" and "a" are one place, as in the folders of some systems.
+    A recording is written to its name with each of the `endings`. With `ignore_case`, "A" and "a"
+    are one place, as in the folders of some systems.
     """
     places = {}
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"names must be text, got {name!r}")
-        leads_out = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-        is_plain = name.isprintable() and "\\" not in name
-        if leads_out or not is_plain or not {"", ".", ".."}.isdisjoint(name.split("/")):
+        is_plain = name.isprintable() and "\\" not in name and not PureWindowsPath(name).anchor
+        if not is_plain or not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise ValueError(
                 f"names must be parts of a path that stays in its folder, without '..', '\\' "
                 f"or control characters, got {name!r}"
@@ -258,28 +251,20 @@ def _check_names(names, endings, *, ignore_case):
                 )
 
 
-def _check_targets(targets, overwrite):
-    """Raise an error for targets that exist already."""
-    for target in targets:
-        if target.is_dir():
-            raise IsADirectoryError(f"expected to write a file, but {target} is a folder")
-        if target.exists() and not overwrite:
-            raise FileExistsError(
-                f"{target} is there already: overwrite=True replaces it, with all that it holds"
-            )
+def _write_h5(names, records, file):
+    import h5py
+
+    with h5py.File(file, "w") as hdf5:
+        for name, record in zip(names, records, strict=True):
+            group = hdf5.require_group(name)
+            for field, values in record.items():
+                group[field] = values
 
 
-def _check_inside(targets, names, folder):
-    """Raise ValueError for targets that a link would lead out of the folder."""
-    inside = folder.resolve()
-    for target, name in zip(targets, names, strict=True):
-        if not target.parent.resolve().is_relative_to(inside):
-            raise ValueError(f"recording {name!r} leads out of {folder} by a link")
+def _write_csv(record, file):
+    import pandas as pd
 
-
-def _to_frame(record, pandas):
-    """Return the table of a CSV file."""
     columns = {"frame": np.arange(len(record["state"])), **record}
     for k, column in enumerate(columns.pop("state_probability", np.empty(0)).T):
         columns[f"probability_{k}"] = column
-    return pandas.DataFrame(columns)
+    pd.DataFrame(columns).to_csv(file, index=False)

@@ -1,9 +1,13 @@
 """Data simulated from the model, parameters drawn from the prior."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, validate_params
 
@@ -37,32 +41,28 @@ from hhmm._validation import MOST, to_float
 )
 @double_precision
 def make_hhmm(
-    n_sequences=200,
-    n_timesteps=1000,
-    n_states=5,
-    n_syllables=20,
+    n_sequences: int = 200,
+    n_timesteps: int = 1000,
+    n_states: int = 5,
+    n_syllables: int = 20,
     *,
-    emission_usage_sigma=0.0,
-    emission_base_sigma=1.0,
-    emission_biases_sigma=1.0,
-    emission_interactions_sigma=0.0,
-    holding_times=None,
-    trans_beta=1.0,
-    trans_kappa=100.0,
-    random_state=None,
-):
+    emission_usage_sigma: float = 0.0,
+    emission_base_sigma: float = 1.0,
+    emission_biases_sigma: float = 1.0,
+    emission_interactions_sigma: float = 0.0,
+    holding_times: ArrayLike | Sequence[ArrayLike] | None = None,
+    trans_beta: float = 1.0,
+    trans_kappa: float = 100.0,
+    random_state: int | np.random.RandomState | None = None,
+) -> Bunch:
     """Draw parameters from the prior of `hhmm.EfficientHHMM` and simulate from them.
 
     Parameters
     ----------
-    n_sequences : int, default=200
-    n_timesteps : int, default=1000
-    n_states : int, default=5
-    n_syllables : int, default=20
-    emission_usage_sigma : float, default=0.0
-    emission_base_sigma : float, default=1.0
-    emission_biases_sigma : float, default=1.0
-    emission_interactions_sigma : float, default=0.0
+    n_sequences, n_timesteps, n_states, n_syllables : int, default=200, 1000, 5 and 20
+        Size of the data and of the model.
+    emission_usage_sigma, emission_base_sigma, emission_biases_sigma, \
+            emission_interactions_sigma : float, default=0.0, 1.0, 1.0 and 0.0
         Standard deviations of the emission parameters. 0 leaves a term out.
     holding_times : array-like or list of array-like, optional
         How long syllables are held, in timesteps: all syllables alike (1-D), or one array a
@@ -99,10 +99,10 @@ def make_hhmm(
     >>> data.X.shape, data.states.shape, data.trans_probs.shape
     ((3, 50), (3, 50), (2, 2))
     """
+    sizes = n_sequences, n_timesteps, n_states, n_syllables
+    n_sequences, n_timesteps, n_states, n_syllables = map(int, sizes)  # NumPy's may overflow
     check_simulation_fits(
-        n_timesteps=int(n_sequences) * int(n_timesteps),
-        n_states=int(n_states),
-        n_syllables=int(n_syllables),
+        n_timesteps=n_sequences * n_timesteps, n_states=n_states, n_syllables=n_syllables
     )
     scales = {
         "emission_usage_sigma": emission_usage_sigma,
@@ -114,13 +114,13 @@ def make_hhmm(
     }
     priors = Priors(**{name: np.float64(to_float(value, name)) for name, value in scales.items()})
     terms = Terms(
-        int(n_states),
-        int(n_syllables),
+        n_states,
+        n_syllables,
         tuple(term.name for term in ALL_TERMS if scales[term.sigma] > 0),
         self_transitions=holding_times is None,
     )
     if holding_times is not None:
-        holding_times = check_holding_times(holding_times, terms.n_syllables)
+        holding_times = check_holding_times(holding_times, n_syllables)
     key_params, key_data = jax.random.split(key_from_random_state(random_state))
     params = draw_params(key_params, priors, terms=terms)
     syllables, states = simulate(
@@ -128,12 +128,11 @@ def make_hhmm(
         params,
         holding_times,
         terms=terms_of(params, self_transitions=terms.self_transitions),
-        n_sequences=int(n_sequences),
-        n_timesteps=int(n_timesteps),
+        n_sequences=n_sequences,
+        n_timesteps=n_timesteps,
     )
-    params = with_zeros(params)
     return Bunch(
         X=np.asarray(syllables).T.copy(),
         states=np.asarray(states).T.copy(),
-        **{name: np.array(values) for name, values in params._asdict().items()},
+        **{name: np.array(values) for name, values in with_zeros(params)._asdict().items()},
     )

@@ -1,9 +1,12 @@
 """Estimate the mutual information of a syllable with later ones."""
 
+from __future__ import annotations
+
 from numbers import Integral
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import xlogy
 from scipy.stats import random_table
 from sklearn.utils import check_random_state
@@ -29,8 +32,14 @@ _BLOCK = 1 << 18  # timesteps counted at once
     prefer_skip_nested_validation=True,
 )
 def lagged_mutual_information(
-    X, lags, *, n_syllables=None, n_surrogates=10, correction=None, random_state=None
-):
+    X: ArrayLike,
+    lags: ArrayLike,
+    *,
+    n_syllables: int | None = None,
+    n_surrogates: int = 10,
+    correction: Literal["miller-madow"] | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> LaggedInformation:
     """Estimate the mutual information between syllables a lag apart.
 
     The information that a syllable has about the syllable `lag` timesteps later is compared with
@@ -42,26 +51,21 @@ def lagged_mutual_information(
     ----------
     X : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
-        Syllables, integers; negative where missing. Both syllables of a pair are observed
-        and lie in the same sequence.
-
+        Syllables, integers; negative where missing. Both syllables of a pair are observed and lie
+        in the same sequence.
     lags : int or array-like of shape (n_lags,), int
         Timesteps from the first syllable of a pair to the second, at least 1.
-
     n_syllables : int, default=None
         Number of syllables; the largest label plus one if None.
-
     n_surrogates : int, default=10
         Number of surrogates of each kind.
-
     correction : {None, "miller-madow"}, default=None
         The estimate from counts is too high by about (m - m_1 - m_2 + 1) / (2 n) nats for n
-        independent pairs, of which m kinds occur, with m_1 first and m_2 second
-        syllables [2]_. None does not correct this: surrogates have the same bias, so curves can
-        be compared, and no value is negative. "miller-madow" subtracts it from every curve,
-        which brings values closer to the truth if n is many times larger than m; values near
-        zero may become negative. If n is not much larger than m, trust neither estimate [3]_.
-
+        independent pairs, of which m kinds occur, with m_1 first and m_2 second syllables [2]_.
+        None does not correct this: surrogates have the same bias, so curves can be compared, and
+        no value is negative. "miller-madow" subtracts it from every curve, which brings values
+        closer to the truth if n is many times larger than m; values near zero may become negative.
+        If n is not much larger than m, trust neither estimate [3]_.
     random_state : int, RandomState or None, default=None
         Seed of the surrogates.
 
@@ -72,23 +76,22 @@ def lagged_mutual_information(
 
         lags : ndarray of shape (n_lags,), int64
         data : ndarray of shape (n_lags,), float64
-            Information of the sequences themselves, nats; NaN at a lag that no sequence
-            reaches, also in the arrays below.
+            Information of the sequences themselves, nats; NaN at a lag that no sequence reaches,
+            also in the arrays below.
         markov : ndarray of shape (n_surrogates, n_lags), float64
-            Information of sequences simulated with the transition probabilities of all data.
-            They have the first syllables, the lengths and the missing timesteps of the data.
-            After a syllable that occurs only at the end of sequences, the next one is drawn by
-            how frequent syllables are.
+            Information of sequences simulated with the transition probabilities of all data. They
+            have the first syllables, the lengths and the missing timesteps of the data. After a
+            syllable that occurs only at the end of sequences, the next one is drawn by how
+            frequent syllables are.
         shuffled : ndarray of shape (n_surrogates, n_lags), float64
-            Information of pairs whose second syllables were permuted, as of independent pairs
-            with the same frequencies.
+            Information of pairs whose second syllables were permuted, as of independent pairs with
+            the same frequencies.
         n_pairs : ndarray of shape (n_lags,), int64
 
     Raises
     ------
     TypeError, ValueError
-        If X has no syllable, or one that is not below `n_syllables`, or another argument is
-        wrong.
+        If X has no syllable, or one that is not below `n_syllables`, or another argument is wrong.
 
     See Also
     --------
@@ -97,12 +100,11 @@ def lagged_mutual_information(
 
     Notes
     -----
-    Compare with the Markov surrogates rather than with the shuffled pairs. Neighbouring pairs
-    of a sequence are alike, so n pairs are worth fewer than n independent ones, and the curve of
-    data without memory at that lag levels off above the shuffled pairs. The surrogates have runs
-    as long as the data and level off at the same height. At the first lags they lie above the
-    data by up to the bias of one estimate, since they are simulated from estimated transition
-    probabilities.
+    Compare with the Markov surrogates rather than with the shuffled pairs. Neighbouring pairs of a
+    sequence are alike, so n pairs are worth fewer than n independent ones, and the curve of data
+    without memory at that lag levels off above the shuffled pairs. The surrogates have runs as long
+    as the data and level off at the same height. At the first lags they lie above the data by up to
+    the bias of one estimate, since they are simulated from estimated transition probabilities.
 
     At the frame rate of a camera and at lags below the length of a run, the information is mostly
     about how long a syllable lasts. Runs whose lengths are not geometric already distinguish such
@@ -116,14 +118,12 @@ def lagged_mutual_information(
 
     The time for a lag is proportional to the number of timesteps of data and surrogates: about
     6 ms for a million and 60 ms for nine million. Drawing a surrogate takes 0.3 s for a million
-    runs. The time for shuffling does not depend on the number of timesteps, since tables of
-    counts are drawn and not permutations.
+    runs. Shuffled pairs are drawn as tables of counts, whatever the number of timesteps.
 
     References
     ----------
-    .. [1] Berman, G. J., Bialek, W. and Shaevitz, J. W. (2016). Predictability and
-       hierarchy in Drosophila behavior. Proceedings of the National Academy of
-       Sciences, 113(42), 11943-11948.
+    .. [1] Berman, G. J., Bialek, W. and Shaevitz, J. W. (2016). Predictability and hierarchy in
+       Drosophila behavior. Proceedings of the National Academy of Sciences, 113(42), 11943-11948.
     .. [2] Miller, G. A. (1955). Note on the bias of information estimates. In Quastler, H.
        (ed.), Information Theory in Psychology, 95-100. Free Press.
     .. [3] Paninski, L. (2003). Estimation of entropy and mutual information. Neural
@@ -231,14 +231,7 @@ def pair_counts(sequences, lag):
 
 
 def mutual_information(counts, *, correction):
-    """Estimate the mutual information of a table of counts, nats; NaN if it is empty.
-
-    Parameters
-    ----------
-    counts : ndarray of shape (n_labels, n_labels), int
-    correction : {None, "miller-madow"}
-        See `hhmm.metrics.lagged_mutual_information`.
-    """
+    """Estimate the mutual information of counts (n_labels, n_labels), nats; NaN if all are 0."""
     n_pairs = counts.sum()
     if n_pairs == 0:
         return np.nan
@@ -254,17 +247,16 @@ def mutual_information(counts, *, correction):
 def lagged_information(sequences, lags, *, n_surrogates, correction, rng):
     """Return the `LaggedInformation` of `Sequences` at lags (n_lags,) int64."""
 
-    def curve(tables):
-        return np.array([mutual_information(table, correction=correction) for table in tables])
-
     def tables(some):
         return [pair_counts(some, int(lag)) for lag in lags]
 
+    def curve(tables):
+        return np.array([mutual_information(table, correction=correction) for table in tables])
+
     observed = tables(sequences)
-    markov = np.empty((n_surrogates, len(lags)))
+    markov, shuffled = np.empty((2, n_surrogates, len(lags)))
     for i in range(n_surrogates):
         markov[i] = curve(tables(markov_surrogate(sequences, rng)))
-    shuffled = np.empty((n_surrogates, len(lags)))
     for i in range(n_surrogates):
         shuffled[i] = curve([_shuffled(table, rng) for table in observed])
     n_pairs = np.array([table.sum() for table in observed])

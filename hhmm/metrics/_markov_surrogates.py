@@ -1,12 +1,11 @@
 """Draw paths of Markov chains on the host.
 
-A path can be read from stacks: for every state an endless list of independent draws of
-what follows it, from which each visit takes the next one [1]_. NumPy draws the lists in
-blocks; what is left to Python is to take a number from a list, 0.3 microseconds a step. A
-NumPy loop over timesteps with all sequences side by side takes ten microseconds a timestep
-and more, so it would need tens of sequences of equal length to be faster. Where a chain
-stays in a state, the path is drawn stay by stay: how long a stay lasts is geometric,
-and independent of where the chain goes next.
+A path can be read from stacks: for every state an endless list of independent draws of what
+follows it, from which each visit takes the next one [1]_. NumPy draws the lists in blocks; what is
+left to Python is to take a number from a list, 0.3 microseconds a step. A NumPy loop over timesteps
+with all sequences side by side takes ten microseconds a timestep and more, so it would need tens of
+sequences of equal length to be faster. Where a chain stays in a state, the path is drawn stay by
+stay: how long a stay lasts is geometric, and independent of where the chain goes next.
 
 References
 ----------
@@ -21,18 +20,7 @@ _FIRST_STAYS = 16  # stays drawn before it is seen whether they fill the path; t
 
 
 def draws_from(probs, rng):
-    """Yield endless independent draws from a distribution.
-
-    Parameters
-    ----------
-    probs : ndarray of shape (n_categories,)
-        In proportion to the probabilities.
-    rng : RandomState
-
-    Yields
-    ------
-    category : int
-    """
+    """Yield endless independent draws of a category, in proportion to `probs` (n_categories,)."""
     cumulative = np.cumsum(probs)
     while True:
         uniforms = cumulative[-1] * rng.random_sample(_BLOCK)
@@ -40,21 +28,10 @@ def draws_from(probs, rng):
 
 
 def draw_paths(trans_probs, first, lengths, rng):
-    """Draw paths of a Markov chain, laid end to end.
+    """Draw paths of a Markov chain, laid end to end: int32 states of shape (sum of lengths,).
 
-    Parameters
-    ----------
-    trans_probs : ndarray of shape (n_states, n_states)
-        Rows sum to 1.
-    first : array of shape (n_paths,), int
-        The state in which each path starts.
-    lengths : array of shape (n_paths,), int
-        Timesteps of each path, at least 1.
-    rng : RandomState
-
-    Returns
-    -------
-    states : ndarray of shape (sum of lengths,), int32
+    Rows of `trans_probs` (n_states, n_states) sum to 1. Each path starts in its state of `first`
+    (n_paths,), and has its number of timesteps of `lengths` (n_paths,), at least 1.
     """
     others = trans_probs * (1 - np.eye(len(trans_probs)))
     with np.errstate(divide="ignore"):

@@ -1,8 +1,11 @@
 """Match states with other numbers, and score how well they agree."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils._param_validation import StrOptions, validate_params
 
@@ -20,27 +23,25 @@ class _Contingency(NamedTuple):
     pred_labels: np.ndarray  # (n_pred_labels,) those that occur, increasing
 
 
-def match_states(y_true, y_pred):
+def match_states(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
     """Find the one-to-one relabelling of `y_pred` that agrees best with `y_true`.
 
     Parameters
     ----------
     y_true, y_pred : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
-        States, integers. Timesteps that are negative in either are ignored. One
-        may be 2-D and the other a list: then what a row holds after the end of
-        the list's sequence must be padding.
+        States, integers. Timesteps that are negative in either are ignored. One may be 2-D and the
+        other a list: then what a row holds after the end of the list's sequence must be padding.
 
     Returns
     -------
     mapping : ndarray of shape (max(y_pred) + 1,), int64
-        ``mapping[k]`` is the label that predicted state k gets, and
-        ``mapping[y_pred]`` is what matches `y_true` best, at all timesteps with
-        ``y_pred >= 0`` (index -1, the padding, would give the last entry). The
-        predicted states that are left over when there are more of them than
-        true ones get the smallest labels that no true state has; after them,
-        labels that never occur in `y_pred` get the smallest labels still free.
-        So if `y_true` has states 0 to n_true - 1, new labels start at n_true.
+        ``mapping[k]`` is the label that predicted state k gets, and ``mapping[y_pred]`` is what
+        matches `y_true` best, at all timesteps with ``y_pred >= 0`` (index -1, the padding, would
+        give the last entry). The predicted states that are left over when there are more of them
+        than true ones get the smallest labels that no true state has; after them, labels that
+        never occur in `y_pred` get the smallest labels still free. So if `y_true` has states 0 to
+        n_true - 1, new labels start at n_true.
 
     See Also
     --------
@@ -48,13 +49,13 @@ def match_states(y_true, y_pred):
 
     Notes
     -----
-    The assignment maximises the number of timesteps that agree [1]_. Where
-    several are equally good, equal inputs give equal answers.
+    The assignment maximises the number of timesteps that agree [1]_. Where several are equally
+    good, equal inputs give equal answers.
 
     References
     ----------
-    .. [1] Kuhn, H. W. (1955). The Hungarian method for the assignment problem.
-       Naval Research Logistics Quarterly, 2(1-2), 83-97.
+    .. [1] Kuhn, H. W. (1955). The Hungarian method for the assignment problem. Naval Research
+       Logistics Quarterly, 2(1-2), 83-97.
 
     Examples
     --------
@@ -80,22 +81,19 @@ def match_states(y_true, y_pred):
     return mapping
 
 
-def matched_accuracy(y_true, y_pred):
+def matched_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Compute the fraction of timesteps that agree after the best one-to-one relabelling.
 
     Parameters
     ----------
-    y_true, y_pred : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
-            or list of arrays of shape (n_timesteps_i,)
-        States, integers. Timesteps that are negative in either are ignored. One
-        may be 2-D and the other a list: then what a row holds after the end of
-        the list's sequence must be padding.
+    y_true, y_pred : array or list of arrays
+        States, integers, as for `match_states`.
 
     Returns
     -------
     accuracy : float
-        Between 0 and 1, over the timesteps of all sequences together; one
-        relabelling serves all sequences.
+        Between 0 and 1, over the timesteps of all sequences together; one relabelling serves all
+        sequences.
 
     See Also
     --------
@@ -121,27 +119,28 @@ def matched_accuracy(y_true, y_pred):
 @validate_params(
     {"normalize": [StrOptions({"true", "pred", "all"}), None]}, prefer_skip_nested_validation=True
 )
-def matched_confusion_matrix(y_true, y_pred, *, normalize=None):
+def matched_confusion_matrix(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    normalize: Literal["true", "pred", "all"] | None = None,
+) -> np.ndarray:
     """Count pairs of true and predicted states after the best one-to-one relabelling of `y_pred`.
 
     Parameters
     ----------
-    y_true, y_pred : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
-            or list of arrays of shape (n_timesteps_i,)
-        States, integers. Timesteps that are negative in either are ignored. One
-        may be 2-D and the other a list: then what a row holds after the end of
-        the list's sequence must be padding.
-
+    y_true, y_pred : array or list of arrays
+        States, integers, as for `match_states`.
     normalize : {"true", "pred", "all"}, default=None
-        Whether rows ("true"), columns ("pred") or the whole matrix ("all") sum
-        to 1. A row or column without a single timestep stays 0.
+        Whether rows ("true"), columns ("pred") or the whole matrix ("all") sum to 1. A row or
+        column without a single timestep stays 0.
 
     Returns
     -------
     confusion : ndarray of shape (n_labels, n_labels), int64 or float64
-        ``confusion[i, j]`` is the number (or the fraction) of timesteps with
-        true state i and predicted state j, after matching: the diagonal is
-        agreement. ``n_labels - 1`` is the largest label that occurs.
+        ``confusion[i, j]`` is the number (or the fraction) of timesteps with true state i and
+        predicted state j, after matching: the diagonal is agreement. ``n_labels - 1`` is the
+        largest label that occurs.
 
     See Also
     --------
@@ -195,22 +194,19 @@ def _contingency(true, pred):
     """Count pairs of states, (n_compared,) each, without rows and columns of unused labels."""
     n_true, n_pred = int(true.max()) + 1, int(pred.max()) + 1
     if n_true * n_pred <= _DENSE_TABLE_ENTRIES:
-        counts = np.bincount(true * n_pred + pred, minlength=n_true * n_pred)
-        counts = counts.reshape(n_true, n_pred)
-        true_labels = np.flatnonzero(counts.any(axis=1))
-        pred_labels = np.flatnonzero(counts.any(axis=0))
-        return _Contingency(counts[np.ix_(true_labels, pred_labels)], true_labels, pred_labels)
-
-    true_labels, true = np.unique(true, return_inverse=True)
-    pred_labels, pred = np.unique(pred, return_inverse=True)
-    shape = true_labels.size, pred_labels.size
-    if shape[0] * shape[1] > MAX_ENTRIES:
+        true_labels, pred_labels = np.arange(n_true), np.arange(n_pred)
+    else:
+        true_labels, true = np.unique(true, return_inverse=True)
+        pred_labels, pred = np.unique(pred, return_inverse=True)
+    shape = n_true, n_pred = true_labels.size, pred_labels.size
+    if n_true * n_pred > MAX_ENTRIES:
         raise ValueError(
             "y_true and y_pred must hold labels of states, got "
-            f"{shape[0]} and {shape[1]} different labels"
+            f"{n_true} and {n_pred} different labels"
         )
-    counts = np.bincount(true * shape[1] + pred, minlength=shape[0] * shape[1]).reshape(shape)
-    return _Contingency(counts, true_labels, pred_labels)
+    counts = np.bincount(true * n_pred + pred, minlength=n_true * n_pred).reshape(shape)
+    used = counts.any(axis=1), counts.any(axis=0)
+    return _Contingency(counts[np.ix_(*used)], true_labels[used[0]], pred_labels[used[1]])
 
 
 def _matched_labels(contingency):

@@ -1,8 +1,11 @@
 """Rank the syllables that a state uses more than the other states do."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm._inference.draws import flat, stationary_distribution, syllable_probs
@@ -10,6 +13,9 @@ from hhmm._model.emissions import logits_from_params, terms_of
 from hhmm._model.stationary import syllable_usage
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences.read import check_sequences
+
+if TYPE_CHECKING:
+    from hhmm.estimator import EfficientHHMM
 
 
 class SyllablePreferences(NamedTuple):
@@ -23,7 +29,7 @@ class SyllablePreferences(NamedTuple):
 
 
 @double_precision
-def syllable_preferences(model, X=None):
+def syllable_preferences(model: EfficientHHMM, X: ArrayLike | None = None) -> SyllablePreferences:
     """Rank the syllables that each state promotes and suppresses.
 
     Syllables are ranked by how much more often they are used in the state than over all: the
@@ -51,12 +57,11 @@ def syllable_preferences(model, X=None):
         A named tuple of these.
 
         biases : ndarray of shape (n_states, n_syllables), float64
-            C = Q_K c Q_S' of the point estimate, nats. State k multiplies the odds of
-            syllable j against syllable i by ``exp(C[k, j] - C[k, i])``, whichever syllable was
-            before.
+            C = Q_K c Q_S' of the point estimate, nats. State k multiplies the odds of syllable j
+            against syllable i by ``exp(C[k, j] - C[k, i])``, whichever syllable was before.
         standard_deviations : ndarray of shape (n_states, n_syllables), float64
-            Posterior standard deviations over the kept draws of the chain that the
-            point estimate is from; NaN where there are fewer than two draws.
+            Posterior standard deviations over the kept draws of the chain that the point estimate
+            is from; NaN where there are fewer than two draws.
         ranking : ndarray of shape (n_states, n_syllables), int64
             Syllables by falling change in usage: ``ranking[k, :3]`` are the three that state k
             promotes most, ``ranking[k, :-4:-1]`` the three that it suppresses most.
@@ -113,9 +118,9 @@ def syllable_preferences(model, X=None):
             f"model must be a fitted EfficientHHMM, got {type(model).__name__}. Of a pipeline, "
             "give the last step"
         )
-    params, of_events = model._params(), _trans_probs_of_events(model)
+    params = model._params()
     if X is None:
-        changes = _long_run_usage_changes(params, of_events(params.trans_probs), model)
+        changes = _long_run_usage_changes(params, model)
     else:
         changes = _observed_usage_changes(model, X)
     standard_deviations, change_deviations = np.full((2, *changes.shape), np.nan)
@@ -125,10 +130,7 @@ def syllable_preferences(model, X=None):
             biases = [logits_from_params(draw).biases for draw in draws]
             standard_deviations = np.std(biases, axis=0, ddof=1)
             if X is None:
-                drawn = [
-                    _long_run_usage_changes(draw, of_events(draw.trans_probs), model)
-                    for draw in draws
-                ]
+                drawn = [_long_run_usage_changes(draw, model) for draw in draws]
                 change_deviations = np.std(drawn, axis=0, ddof=1)
     return SyllablePreferences(
         biases=np.asarray(logits_from_params(params).biases),
@@ -139,17 +141,11 @@ def syllable_preferences(model, X=None):
     )
 
 
-def _trans_probs_of_events(model):
-    """Return a function of A: the transition probabilities from one emission to the next.
-
-    Without self-transitions these are as far apart as syllables are held, on average.
-    """
+def _long_run_usage_changes(params, model):
+    """Compute p(j | k) - p(j) from parameters, (n_states, n_syllables)."""
+    # without self-transitions, emissions are as far apart as syllables are held, on average
     mean_run = 1 if model.self_transitions_ else getattr(model, "_mean_run", 1)
-    return lambda trans_probs: np.linalg.matrix_power(trans_probs, max(round(mean_run), 1))
-
-
-def _long_run_usage_changes(params, trans_probs, model):
-    """Compute p(j | k) - p(j) of parameters and transitions from one emission to the next."""
+    trans_probs = np.linalg.matrix_power(params.trans_probs, max(round(mean_run), 1))
     of_states = stationary_distribution(np.asarray(trans_probs, float))
     terms = terms_of(params, self_transitions=model.self_transitions_)
     probs = syllable_probs(logits_from_params(params), terms)

@@ -1,13 +1,18 @@
 """Measure the time in each state, and how long its bouts last."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import validate_params
 
 from hhmm._sequences.read import check_n_states, read_states
 
 
 @validate_params({"per_sequence": ["boolean"]}, prefer_skip_nested_validation=True)
-def state_usage(states, *, n_states=None, per_sequence=False):
+def state_usage(
+    states: ArrayLike, *, n_states: int | None = None, per_sequence: bool = False
+) -> np.ndarray:
     """Compute the fraction of time spent in each state.
 
     Parameters
@@ -15,18 +20,16 @@ def state_usage(states, *, n_states=None, per_sequence=False):
     states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
         States, integers; negative timesteps are ignored.
-
     n_states : int, default=None
         Number of states; the largest label plus one if None.
-
     per_sequence : bool, default=False
         Whether to return the fractions of each sequence.
 
     Returns
     -------
     usage : ndarray of shape (n_states,), or (n_sequences, n_states) if `per_sequence`
-        Fractions that sum to 1 over the states. Without a single timestep that
-        has a state they are NaN.
+        Fractions that sum to 1 over the states. Without a single timestep that has a state they
+        are NaN.
 
     Examples
     --------
@@ -42,39 +45,33 @@ def state_usage(states, *, n_states=None, per_sequence=False):
     sequences = read_states(states, "states")
     n_states = check_n_states(n_states, sequences)
     n_groups = sequences.lengths.size if per_sequence else 1
-
-    observed = sequences.is_observed
-    cells = sequences.values[observed]
-    if per_sequence:
-        sequence_index = np.repeat(np.arange(n_groups), sequences.lengths)
-        cells = cells + n_states * sequence_index[observed]
+    group = np.repeat(np.arange(n_groups), sequences.lengths) if per_sequence else 0
+    cells = (sequences.values + n_states * group)[sequences.is_observed]
     counts = np.bincount(cells, minlength=n_groups * n_states).reshape(n_groups, n_states)
-    totals = counts.sum(axis=1, keepdims=True)
-    usage = np.full(counts.shape, np.nan)
-    np.divide(counts, totals, out=usage, where=totals > 0)
+    with np.errstate(invalid="ignore"):
+        usage = counts / counts.sum(axis=1, keepdims=True)
     return usage if per_sequence else usage[0]
 
 
 @validate_params({"include_censored": ["boolean"]}, prefer_skip_nested_validation=True)
-def state_durations(states, *, n_states=None, include_censored=True):
+def state_durations(
+    states: ArrayLike, *, n_states: int | None = None, include_censored: bool = True
+) -> list[np.ndarray]:
     """Measure the lengths of the bouts of each state.
 
-    A bout is a longest run of consecutive timesteps of one sequence in the same
-    state.
+    A bout is a longest run of consecutive timesteps of one sequence in the same state.
 
     Parameters
     ----------
     states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
         States, integers. A negative timestep ends a bout.
-
     n_states : int, default=None
         Number of states; the largest label plus one if None.
-
     include_censored : bool, default=True
-        Whether to keep the bouts that the recording may have cut: those at the
-        first or last timestep of a sequence, or beside a timestep without a
-        state. Their true length is unknown, only that it is at least this.
+        Whether to keep the bouts that the recording may have cut: those at the first or last
+        timestep of a sequence, or beside a timestep without a state. Their true length is unknown,
+        only that it is at least this.
 
     Returns
     -------

@@ -1,22 +1,20 @@
 """Choose the number of states and the stickiness: priors from durations, and scans of settings.
 
 `trans_kappa_from_duration` computes the stickiness of the prior from how long the states of an
-animal last. `scan` fits every point of a grid to every
-fold of a cross-validation from several seeds, and measures three things that
-can disagree.
+animal last. `scan` fits every point of a grid to every fold of a cross-validation from several
+seeds, and measures three things that can disagree.
 
-- How well held-out sequences are predicted, in nats per transition. With many data this
-  keeps rising slowly with the number of states, since more states describe more of what the
-  model leaves out [2]_.
-- How long the inferred states last and how many of them are used. A state that lasts two
-  syllables is no state of the animal, and a state that is hardly used was not needed.
-- Whether fits from different seeds find the same states: the mean, over pairs of
-  seeds, of the accuracy after matching and of the adjusted Rand index [3]_, which is
-  0 for chance and 1 for the same partition.
+- How well held-out sequences are predicted, in nats per transition. With many data this keeps
+  rising slowly with the number of states, since more states describe more of what the model leaves
+  out [2]_.
+- How long the inferred states last and how many of them are used. A state that lasts two syllables
+  is no state of the animal, and a state that is hardly used was not needed.
+- Whether fits from different seeds find the same states: the mean, over pairs of seeds, of the
+  accuracy after matching and of the adjusted Rand index [3]_, which is 0 for chance and 1 for the
+  same partition.
 
-A choice by the best score alone tends to be too large. The one-standard-error rule
-[1]_ takes the simplest model that predicts as well within the noise of the folds:
-`ScanResult.one_standard_error`.
+A choice by the best score alone tends to be too large. The one-standard-error rule [1]_ takes the
+simplest model that predicts as well within the noise of the folds: `ScanResult.one_standard_error`.
 
 References
 ----------

@@ -14,12 +14,10 @@ from sklearn.utils import check_random_state
 
 from hhmm._runtime.files import bring_to_disk, check_file, digest, locked
 from hhmm._validation import describe_differences
-from hhmm.model_selection._result import _MEASURES
+from hhmm.model_selection._result import _MEASURES_OF_A_FIT
 
 # parameters of the model that do not change what is fitted
 _NOT_SETTINGS = ("random_state", "verbose", "warm_start")
-# those that are of several fits, and not in the file
-_AGREEMENTS = ("matched_accuracy", "adjusted_rand")
 _BEGIN_OF_FILE = b'{"file": "hhmm scan"'
 _PARTS_OF_HEADER = ("data", "folds", "settings")
 
@@ -44,21 +42,19 @@ def _unpack(text, n_timesteps):
 @contextlib.contextmanager
 def _open_record(path, plan, random_state):
     """Yield the fits that are done, in `path` if that is given."""
-    check_random_state(random_state)
     with contextlib.ExitStack() as stack:
         found, rows, n_bytes = None, [], 0
         if path is not None:
             check_file(path, "checkpoint")
             stack.enter_context(locked(path))
             found, rows, n_bytes = _read_record(path)
-        header = _header(plan)
         if random_state is None and found is not None:
             seed = found["random_state"]
         elif isinstance(random_state, numbers.Integral):
             seed = int(random_state)
         else:
             seed = int(check_random_state(random_state).randint(2**31))
-        header["random_state"] = seed
+        header = _header(plan, seed)
         if found is not None:
             varied = {name for point in plan.points for name in point.given}
             _check_header(path, found, header, varied)
@@ -78,23 +74,20 @@ def _check_rows(path, rows, plan):
     for task in plan.tasks():
         if task.key not in rows:
             continue
-        row, wrong = rows[task.key], None
+        row = rows[task.key]
         try:
-            _unpack(row["states"], int(plan.data.lengths[task.test].sum()))
-            for name in (*_MEASURES, "random_state"):
-                if name not in _AGREEMENTS and not isinstance(row[name], numbers.Real):
-                    wrong = f"{name} is no number"
+            _unpack(row["states"], plan.n_held_out(task))
+            for name in (*_MEASURES_OF_A_FIT, "random_state"):
+                if not isinstance(row[name], numbers.Real):
+                    raise ValueError(f"{name} is no number")
             if not isinstance(row["warnings"], str):
-                wrong = "warnings is no text"
-        except KeyError as error:
-            wrong = f"{error} is missing"
-        except (ValueError, TypeError) as error:
-            wrong = str(error)
-        if wrong is not None:
+                raise ValueError("warnings is no text")
+        except (KeyError, ValueError, TypeError) as error:
+            wrong = f"{error} is missing" if isinstance(error, KeyError) else error
             raise ValueError(
                 f"{path} is damaged: fold {task.fold}, seed {task.seed} at {task.point.given}: "
                 f"{wrong}. The file was left as it was"
-            )
+            ) from error
 
 
 class _Record:
@@ -133,8 +126,8 @@ def _unsealed(text):
     return line
 
 
-def _checksum(line):
-    return hashlib.sha256(json.dumps(line).encode()).hexdigest()
+def _checksum(value):
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _key(row):
@@ -170,13 +163,10 @@ def _read_record(path):
     return header, rows, len(data) - len(cut)
 
 
-def _header(plan):
+def _header(plan, seed):
     """Return what all fits of a file have in common."""
     data = plan.data
     folds = [index.tolist() for fold in plan.folds for index in fold]
-    settings = plan.model.get_params(deep=False) | {
-        "n_syllables": plan.points[0].settings["n_syllables"]
-    }
     return {
         "file": "hhmm scan",
         "version": version("hhmm"),
@@ -185,15 +175,9 @@ def _header(plan):
             "n_timesteps": len(data.values),
             "sha256": digest(data.lengths.astype("<i8"), data.values.astype("<i4")),
         },
-        "folds": {
-            "n_folds": len(plan.folds),
-            "sha256": hashlib.sha256(json.dumps(folds).encode()).hexdigest(),
-        },
-        "settings": {
-            name: _as_plain(name, value)
-            for name, value in settings.items()
-            if name not in _NOT_SETTINGS
-        },
+        "folds": {"n_folds": len(plan.folds), "sha256": _checksum(folds)},
+        "settings": _settings_of(plan.model, plan.points[0].settings["n_syllables"]),
+        "random_state": seed,
     }
 
 
@@ -208,10 +192,9 @@ def _check_header(path, found, expected, varied):
         for header in (found, expected)
     ]
     differences = describe_differences(*parts)
-    if found.get("version") != expected["version"]:
-        differences.insert(
-            0, f"hhmm {found.get('version')} wrote it, and this is hhmm {expected['version']}"
-        )
+    there, here = found.get("version"), expected["version"]
+    if there != here:
+        differences.insert(0, f"hhmm {there} wrote it, and this is hhmm {here}")
     if differences:
         raise ValueError(
             f"{path} holds another scan: {'; '.join(differences)}. Give another path, or the "
@@ -225,15 +208,20 @@ def _describe(counts):
     return ", ".join([*words, f"sha256 {str(counts.get('sha256'))[:8]}"])
 
 
-def _as_plain(name, value):
-    """Return a setting as JSON has it."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if value is not None and not isinstance(value, (bool, int, float, str)):
-        raise ValueError(
-            f"{name} must be a number, a string or None in scan, which fits to parts of X; got "
-            f"{type(value).__name__}"
-        )
-    return value
+def _settings_of(model, n_syllables):
+    """Return all settings that a fit depends on, as JSON has them."""
+    settings = {}
+    for name, value in model.get_params(deep=False).items():
+        value = value.item() if isinstance(value, np.generic) else value
+        if name in _NOT_SETTINGS:
+            continue
+        if value is not None and not isinstance(value, (bool, int, float, str)):
+            raise ValueError(
+                f"{name} must be a number, a string or None in scan, which fits to parts of X; got "
+                f"{type(value).__name__}"
+            )
+        settings[name] = value
+    return settings | {"n_syllables": n_syllables}
 
 
 def _as_text(settings):

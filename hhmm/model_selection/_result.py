@@ -1,11 +1,18 @@
 """Hold and summarise the results of a scan."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from hhmm._optional.extras import import_extra
 from hhmm._validation import shorten
 
-_MEASURES = (
+if TYPE_CHECKING:
+    import pandas
+
+_MEASURES_OF_A_FIT = (
     "test_score",
     "train_score",
     "log_joint",
@@ -14,9 +21,9 @@ _MEASURES = (
     "seconds",
     "median_duration",
     "n_used_states",
-    "matched_accuracy",
-    "adjusted_rand",
 )
+# of a fit and those from other seeds to the same fold
+_AGREEMENTS = ("matched_accuracy", "adjusted_rand")
 _PRINTED_ROWS = 60
 
 
@@ -62,7 +69,7 @@ class ScanResult:
     hhmm.plotting.ScanDisplay : Draws it.
     """
 
-    def __init__(self, table, points):
+    def __init__(self, table: dict[str, np.ndarray], points: list[dict[str, Any]]) -> None:
         self.table = table
         self._points = points
         summary = self.summary()
@@ -70,7 +77,7 @@ class ScanResult:
         self.best_params_ = dict(points[self.best_index_])
         self.best_score_ = float(summary["mean_test_score"][self.best_index_])
 
-    def summary(self):
+    def summary(self) -> dict[str, np.ndarray]:
         """Return mean and standard error of everything measured, for each grid point.
 
         Returns
@@ -83,26 +90,25 @@ class ScanResult:
 
         Notes
         -----
-        Seeds are averaged within each fold first. The standard error is the standard
-        deviation of the means of folds over the square root of the number of folds, as
-        in section 7.10 of [1]_; NaN with one fold. Fits of different seeds to one fold
-        share their data, so to count them as independent would make it too small. Folds share
-        training data too, and no estimate of the error from one cross-validation is without
-        bias [2]_.
+        Seeds are averaged within each fold first. The standard error is the standard deviation of
+        the means of folds over the square root of the number of folds, as in section 7.10 of [1]_;
+        NaN with one fold. Fits of different seeds to one fold share their data, so to count them
+        as independent would make it too small. Folds share training data too, and no estimate of
+        the error from one cross-validation is without bias [2]_.
 
         References
         ----------
         .. [1] Hastie, T., Tibshirani, R. and Friedman, J. (2009). The elements of statistical
            learning, 2nd ed., section 7.10.
-        .. [2] Bengio, Y. and Grandvalet, Y. (2004). No unbiased estimator of the variance of
-           K-fold cross-validation. Journal of Machine Learning Research, 5, 1089-1105.
+        .. [2] Bengio, Y. and Grandvalet, Y. (2004). No unbiased estimator of the variance of K-fold
+           cross-validation. Journal of Machine Learning Research, 5, 1089-1105.
         """
         point, fold = self.table["point"], self.table["fold"]
         n_points, n_folds = point.max() + 1, fold.max() + 1
         n_seeds = point.size // (n_points * n_folds)
         names = [*_setting_names(self._points), "prior_duration"]
         summary = {name: self.table[name][:: n_folds * n_seeds] for name in names}
-        for name in _MEASURES:
+        for name in (*_MEASURES_OF_A_FIT, *_AGREEMENTS):
             by_fold = self.table[name].reshape(n_points, n_folds, n_seeds).mean(axis=2)
             summary[f"mean_{name}"] = by_fold.mean(axis=1)
             summary[f"se_{name}"] = _standard_error(by_fold)
@@ -111,8 +117,10 @@ class ScanResult:
         summary["n_warnings"] = warned.sum(axis=1)
         return summary
 
-    def one_standard_error(self, *, by="n_states"):
+    def one_standard_error(self, *, by: str = "n_states") -> dict[str, Any]:
         """Return the simplest grid point that predicts as well as the best within a standard error.
+
+        This is the rule of section 7.10 of the reference in `summary`.
 
         Parameters
         ----------
@@ -122,19 +130,13 @@ class ScanResult:
         Returns
         -------
         params : dict
-            Of the grid points whose mean held-out score is not lower than the best minus
-            its standard error, those with the smallest `by`; of them the one of the highest
-            mean score.
+            Of the grid points whose mean held-out score is not lower than the best minus its
+            standard error, those with the smallest `by`; of them the one of the highest mean score.
 
         Raises
         ------
         ValueError
             If `by` is not a setting in the table that is a number, or there is one fold only.
-
-        References
-        ----------
-        .. [1] Hastie, T., Tibshirani, R. and Friedman, J. (2009). The elements of statistical
-           learning, 2nd ed., section 7.10.
         """
         summary = self.summary()
         names = _setting_names(self._points)
@@ -148,12 +150,12 @@ class ScanResult:
         simplest = within[summary[by][within] == summary[by][within].min()]
         return dict(self._points[simplest[np.argmax(mean[simplest])]])
 
-    def to_frame(self):
+    def to_frame(self) -> pandas.DataFrame:
         """Return the table as a pandas DataFrame; raise ImportError without pandas."""
         pd = import_extra("pandas", "to_frame")
         return pd.DataFrame(self.table)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         summary, settings = self.summary(), _setting_names(self._points)
         n_points = len(self._points)
         head = (*settings, "held-out score  ", "duration", "used", "Rand index", "converged")

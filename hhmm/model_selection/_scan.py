@@ -1,22 +1,33 @@
 """Fit a grid of settings from several seeds, in folds."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from numbers import Integral
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
 from joblib import effective_n_jobs
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
-from sklearn.model_selection import GroupKFold, ParameterGrid, check_cv
+from sklearn.model_selection import (
+    BaseCrossValidator,
+    BaseShuffleSplit,
+    GroupKFold,
+    ParameterGrid,
+    check_cv,
+)
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
@@ -24,31 +35,19 @@ from sklearn.utils.validation import check_consistent_length
 from hhmm._runtime.files import absolute
 from hhmm._runtime.interrupts import plain_interrupts
 from hhmm._runtime.progress import Bar
+from hhmm._sequences import read
 from hhmm._sequences.ragged import Ragged
-from hhmm._sequences.read import (
-    DoubtfulDataWarning,
-    check_fit_data,
-    check_sequences,
-    count_transitions,
-    describe_doubtful_data,
-    find_unused,
-    resolve_self_transitions,
-)
 from hhmm._validation import ShortStatesWarning, UnusedStatesWarning, shorten, to_array
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import matched_accuracy, state_durations, state_usage
-from hhmm.model_selection._journal import (
-    _NOT_SETTINGS,
-    _as_plain,
-    _as_text,
-    _key,
-    _open_record,
-    _pack,
-    _unpack,
-)
-from hhmm.model_selection._result import _MEASURES, ScanResult, _setting_names
+from hhmm.model_selection import _journal, _result
+from hhmm.model_selection._result import ScanResult
 from hhmm.model_selection._stickiness import duration_from_trans_kappa
 
+Grid: TypeAlias = Mapping[str, Sequence[Any] | np.ndarray]
+Folds: TypeAlias = (
+    int | BaseCrossValidator | BaseShuffleSplit | Iterable[tuple[ArrayLike, ArrayLike]]
+)
 _MOST_SEEDS = 1_000_000  # the fits are listed before the first one
 
 
@@ -63,20 +62,20 @@ _MOST_SEEDS = 1_000_000  # the fits are listed before the first one
     prefer_skip_nested_validation=True,
 )
 def scan(
-    X,
-    param_grid,
+    X: ArrayLike,
+    param_grid: Grid | Sequence[Grid],
     *,
-    estimator=None,
-    cv=5,
-    groups=None,
-    mask=None,
-    n_seeds=3,
-    random_state=None,
-    n_jobs=None,
-    checkpoint=None,
-    checkpoint_every=None,
-    verbose=0,
-):
+    estimator: EfficientHHMM | None = None,
+    cv: Folds = 5,
+    groups: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    n_seeds: int = 3,
+    random_state: int | np.random.RandomState | None = None,
+    n_jobs: int | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+    verbose: int = 0,
+) -> ScanResult:
     """Fit a grid of settings to every fold, from several seeds.
 
     Parameters
@@ -89,9 +88,8 @@ def scan(
     estimator : EfficientHHMM, default=None
         Has the settings that do not vary; the defaults if None.
     cv : int, cross-validation generator or iterable, default=5
-        How sequences are held out. An int is a number of folds of consecutive
-        sequences, which are not shuffled, as everywhere in scikit-learn; with `groups`,
-        of whole groups (`GroupKFold`).
+        How sequences are held out. An int is a number of folds of consecutive sequences, which are
+        not shuffled, as everywhere in scikit-learn; with `groups`, of whole groups (`GroupKFold`).
     groups : array-like of shape (n_sequences,), default=None
         Group of each sequence, for example the animal, for `cv`.
     mask : array-like of bool of shape (n_sequences, n_timesteps), default=None
@@ -104,12 +102,12 @@ def scan(
         Fits at the same time, in worker processes: None means 1 unless in a
         `joblib.parallel_config`, -1 all cores.
     checkpoint : str or path-like, default=None
-        File to which every fit is appended as soon as it is done. If it exists, the fits in it
-        are not repeated. Only one scan at a time may use it.
+        File to which every fit is appended as soon as it is done. If it exists, the fits in it are
+        not repeated. Only one scan at a time may use it.
     checkpoint_every : int, default=None
-        For fits that take hours: number of sweeps after which an unfinished fit is written to
-        a file of its own beside `checkpoint`. That file is removed when the fit is done. None
-        keeps finished fits only.
+        For fits that take hours: number of sweeps after which an unfinished fit is written to a
+        file of its own beside `checkpoint`. That file is removed when the fit is done. None keeps
+        finished fits only.
     verbose : int, default=0
         1 shows progress, with tqdm where that is installed.
 
@@ -122,13 +120,13 @@ def scan(
     TypeError
         If `estimator` is not an `EfficientHHMM`, or a number of fits or sweeps is no integer.
     ValueError
-        If X or a setting is not as described; if a fold has no observed transition to learn
-        from or to score; if `checkpoint` holds something else, or a scan of other data, other
-        folds, another `random_state`, other settings, or by another version of this package.
-        Nothing is fitted then, and the file is as it was.
+        If X or a setting is not as described; if a fold has no observed transition to learn from
+        or to score; if `checkpoint` holds something else, or a scan of other data, other folds,
+        another `random_state`, other settings, or by another version of this package. Nothing is
+        fitted then, and the file is as it was.
     FloatingPointError
-        If a fit fails, which extreme settings can cause. A note on the error names the fit;
-        earlier fits are in `checkpoint`.
+        If a fit fails, which extreme settings can cause. A note on the error names the fit; earlier
+        fits are in `checkpoint`.
     BlockingIOError
         If another scan is using `checkpoint`.
 
@@ -146,23 +144,23 @@ def scan(
 
     Notes
     -----
-    The number of syllables, where `estimator` leaves it open, is that of the whole of X,
-    since a fold may lack the largest label.
+    The number of syllables, where `estimator` leaves it open, is that of the whole of X, since a
+    fold may lack the largest label.
 
-    A fit has a seed of its own, made of `random_state`, the number of the seed, the fold and
-    the settings of the fit, and of nothing else in the grid. So a scan of a larger grid or
-    of more seeds repeats the fits of the smaller one, and finds them in `checkpoint`. Results
-    do not depend on `n_jobs`.
+    A fit has a seed of its own, made of `random_state`, the number of the seed, the fold and the
+    settings of the fit, and of nothing else in the grid. So a scan of a larger grid or of more
+    seeds repeats the fits of the smaller one, and finds them in `checkpoint`. Results do not
+    depend on `n_jobs`.
 
-    The file has a line of JSON for each fit, after a line that describes data, folds and
-    settings. A line is on the disk before the next fit is waited for. If a process is killed, an
-    incomplete line is dropped. The line includes the states predicted for held-out sequences,
-    from which the agreement of seeds is computed, compressed to some bytes a bout. They stay
-    compressed in memory, and are unpacked for one grid point and fold at a time.
+    The file has a line of JSON for each fit, after a line that describes data, folds and settings.
+    A line is on the disk before the next fit is waited for. If a process is killed, an incomplete
+    line is dropped. The line includes the states predicted for held-out sequences, from which the
+    agreement of seeds is computed, compressed to some bytes a bout. They stay compressed in
+    memory, and are unpacked for one grid point and fold at a time.
 
-    Every worker compiles for itself, which takes some seconds for each number of states and
-    shape of the training data. If the environment variable ``JAX_COMPILATION_CACHE_DIR`` is set,
-    later scans do not compile again.
+    Every worker compiles for itself, which takes some seconds for each number of states and shape
+    of the training data. If the environment variable ``JAX_COMPILATION_CACHE_DIR`` is set, later
+    scans do not compile again.
 
     Examples
     --------
@@ -185,11 +183,11 @@ def scan(
         raise ValueError("checkpoint_every needs a checkpoint: expected a path, got None")
     n_workers = effective_n_jobs(n_jobs)
     plan = _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds)
-    with _open_record(checkpoint, plan, random_state) as record:
-        tasks = [task for task in plan.tasks() if task.key not in record.rows]
-        n_total = len(plan.points) * len(plan.folds) * plan.n_seeds
-        # no more workers than fits
-        n_workers = min(n_workers, max(len(tasks), 1))
+    with _journal._open_record(checkpoint, plan, random_state) as record:
+        all_tasks = plan.tasks()
+        tasks = [task for task in all_tasks if task.key not in record.rows]
+        n_done = len(all_tasks) - len(tasks)
+        n_workers = min(n_workers, max(len(tasks), 1))  # no more than fits
         # sequences are laid end to end, so that joblib can share the memory with its workers
         fits = Parallel(n_jobs=n_workers, return_as="generator_unordered")(
             delayed(_fit)(
@@ -197,20 +195,21 @@ def scan(
                 plan.model,
                 plan.data,
                 record.seed,
-                _under_way(checkpoint, checkpoint_every, task),
+                _under_way(checkpoint, checkpoint_every, task.key),
             )
             for task in tasks
         )
-        bar = Bar("scan", n_total, "fit", verbose, n_done=n_total - len(tasks))
+        bar = Bar("scan", len(all_tasks), "fit", verbose, n_done=n_done)
         with contextlib.closing(fits), bar:
             for n_new, row in enumerate(fits, start=1):
                 record.append(row)
-                if checkpoint_every is not None:
-                    _path_of_fit(checkpoint, _key(row)).unlink(missing_ok=True)
+                under_way = _under_way(checkpoint, checkpoint_every, _journal._key(row))
+                if under_way:
+                    under_way["checkpoint"].unlink(missing_ok=True)
                 n_states, score = row["settings"]["n_states"], row["test_score"]
-                bar.show(n_total - len(tasks) + n_new, f"n_states={n_states}, score {score:.4f}")
-        rows = [record.rows[task.key] for task in plan.tasks()]
-    result = ScanResult(_tabulate(plan, rows), [point.given for point in plan.points])
+                bar.show(n_done + n_new, f"n_states={n_states}, score {score:.4f}")
+        table = _tabulate(plan, all_tasks, [record.rows[task.key] for task in all_tasks])
+    result = ScanResult(table, [point.given for point in plan.points])
     _warn_of_convergence(result.table["warnings"])
     return result
 
@@ -218,8 +217,8 @@ def scan(
 class _Point(NamedTuple):
     """A grid point."""
 
-    given: dict  # the settings in the grid
-    settings: dict  # all that a fit depends on, `n_syllables` known
+    given: dict[str, Any]  # the settings in the grid
+    settings: dict[str, Any]  # all that a fit depends on, `n_syllables` known
     identity: str  # the same as text
 
 
@@ -242,18 +241,22 @@ class _Plan(NamedTuple):
 
     data: Ragged  # codes
     model: EfficientHHMM
-    points: list  # of _Point
-    folds: list  # of (train, test)
+    points: list[_Point]
+    folds: list[tuple[np.ndarray, np.ndarray]]  # train, test
     n_seeds: int
 
     def tasks(self):
-        """All fits, in the order of the table."""
+        """Return all fits, in the order of the table."""
         return [
             _Task(point, fold, seed, train, test)
             for point in self.points
             for fold, (train, test) in enumerate(self.folds)
             for seed in range(self.n_seeds)
         ]
+
+    def n_held_out(self, task):
+        """Return the number of timesteps whose states a fit predicts."""
+        return int(self.data.lengths[task.test].sum())
 
 
 def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
@@ -265,18 +268,18 @@ def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
             f"{type(model).__name__}. Steps before it in a Pipeline can be applied to X first"
         )
     model = clone(model)
-    data = check_sequences(model, X, mask=mask, reset=True)
-    n_syllables, empty = check_fit_data(data, model.n_syllables, 1)
+    data = read.check_sequences(model, X, mask=mask, reset=True)
+    n_syllables, empty = read.check_fit_data(data, model.n_syllables, 1)
     # once for all folds: scores of models with and without self-transitions cannot be compared
-    model.self_transitions = resolve_self_transitions(model.self_transitions, data.sequences)
-    for message in describe_doubtful_data(
+    model.self_transitions = read.resolve_self_transitions(model.self_transitions, data.sequences)
+    for message in read.describe_doubtful_data(
         data,
         n_syllables,
         empty,
         is_given=model.n_syllables is not None,
         self_transitions=model.self_transitions,
     ):
-        warnings.warn(message, DoubtfulDataWarning, stacklevel=4)
+        warnings.warn(message, read.DoubtfulDataWarning, stacklevel=4)
     points = _make_points(model, param_grid, n_syllables)
     folds = _make_folds(data.sequences, cv, groups)
     most = max(point.settings["n_states"] for point in points)
@@ -293,7 +296,7 @@ def _make_points(model, param_grid, n_syllables):
     """Return the points of the grid, each once."""
     points = {}
     for given in ParameterGrid(param_grid):
-        refused = [name for name in given if name in (*_NOT_SETTINGS, "n_syllables")]
+        refused = [name for name in given if name in (*_journal._NOT_SETTINGS, "n_syllables")]
         if refused:
             raise ValueError(
                 "param_grid must hold settings of the model to compare, got "
@@ -302,13 +305,8 @@ def _make_points(model, param_grid, n_syllables):
             )
         candidate = clone(model).set_params(**given)
         candidate._validate_params()
-        settings = {
-            name: _as_plain(name, value)
-            for name, value in candidate.get_params(deep=False).items()
-            if name not in _NOT_SETTINGS
-        }
-        settings["n_syllables"] = n_syllables
-        point = _Point(given, settings, _as_text(settings))
+        settings = _journal._settings_of(candidate, n_syllables)
+        point = _Point(given, settings, _journal._as_text(settings))
         points.setdefault(point.identity, point)
     if not points:
         raise ValueError(f"param_grid must hold at least one grid point, got {shorten(param_grid)}")
@@ -323,7 +321,7 @@ def _make_folds(sequences, cv, groups):
         check_consistent_length(sequences, groups)
         if isinstance(cv, Integral):
             cv = GroupKFold(int(cv))
-    observed = count_transitions(sequences) > 0
+    observed = read.count_transitions(sequences) > 0
     folds = []
     for fold, parts in enumerate(check_cv(cv).split(np.zeros(n_sequences), None, groups)):
         try:
@@ -345,17 +343,13 @@ def _make_folds(sequences, cv, groups):
     return folds
 
 
-def _under_way(checkpoint, checkpoint_every, task):
+def _under_way(checkpoint, checkpoint_every, key):
     """Return arguments of `EfficientHHMM.fit` that save an unfinished fit."""
     if checkpoint_every is None:
         return {}
-    path = _path_of_fit(checkpoint, task.key)
-    return {"checkpoint": path, "checkpoint_every": checkpoint_every}
-
-
-def _path_of_fit(checkpoint, key):
     name = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
-    return checkpoint.with_name(f"{checkpoint.name}.{name}.npz")
+    path = checkpoint.with_name(f"{checkpoint.name}.{name}.npz")
+    return {"checkpoint": path, "checkpoint_every": checkpoint_every}
 
 
 def _fit(task, model, data, base_seed, under_way):
@@ -378,11 +372,13 @@ def _fit(task, model, data, base_seed, under_way):
             )
             raise
     seconds = time.perf_counter() - began
+    messages = []
     for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning):
+            messages.append(str(warning.message))
         # scan itself has warned of the data, and has a column for the number of states used
-        if not issubclass(
-            warning.category,
-            ConvergenceWarning | DoubtfulDataWarning | UnusedStatesWarning | ShortStatesWarning,
+        elif not issubclass(
+            warning.category, read.DoubtfulDataWarning | UnusedStatesWarning | ShortStatesWarning
         ):
             warnings.warn(warning.message, stacklevel=2)
     states = model.predict(test)
@@ -399,13 +395,9 @@ def _fit(task, model, data, base_seed, under_way):
         "converged": bool(model.converged_),
         "seconds": seconds,
         "median_duration": float(np.median(np.concatenate(state_durations(states)))),
-        "n_used_states": int(np.sum(~find_unused(state_usage(states, n_states=n_states)))),
-        "warnings": "; ".join(
-            str(warning.message)
-            for warning in caught
-            if issubclass(warning.category, ConvergenceWarning)
-        ),
-        "states": _pack(np.concatenate(states)),
+        "n_used_states": int(np.sum(~read.find_unused(state_usage(states, n_states=n_states)))),
+        "warnings": "; ".join(messages),
+        "states": _journal._pack(np.concatenate(states)),
     }
     _free_kernels()
     return row
@@ -430,28 +422,27 @@ def _derive_seed(base_seed, task):
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
 
-def _tabulate(plan, rows):
-    """Return the table of a `ScanResult` from the rows of all fits in its order."""
-    tasks = plan.tasks()
-    number = {point.identity: i for i, point in enumerate(plan.points)}
+def _tabulate(plan, tasks, rows):
+    """Return the table of a `ScanResult` from all fits and their rows, in its order."""
     table = {
-        "point": np.array([number[task.point.identity] for task in tasks]),
+        "point": np.repeat(np.arange(len(plan.points)), len(plan.folds) * plan.n_seeds),
         "fold": np.array([task.fold for task in tasks]),
         "seed": np.array([task.seed for task in tasks]),
     }
-    for name in _setting_names([point.given for point in plan.points]):
+    for name in _result._setting_names([point.given for point in plan.points]):
         table[name] = np.array([task.point.settings[name] for task in tasks])
     table["prior_duration"] = np.array([_prior_duration(task.point.settings) for task in tasks])
     table["random_state"] = np.array([row["random_state"] for row in rows])
-    for name in _MEASURES:
-        if name in rows[0]:
-            table[name] = np.array([row[name] for row in rows])
+    for name in _result._MEASURES_OF_A_FIT:
+        table[name] = np.array([row[name] for row in rows])
     agreements = []
     for i in range(0, len(rows), plan.n_seeds):
-        n_timesteps = int(plan.data.lengths[tasks[i].test].sum())
-        states = [_unpack(row["states"], n_timesteps) for row in rows[i : i + plan.n_seeds]]
+        n_timesteps = plan.n_held_out(tasks[i])
+        states = [
+            _journal._unpack(row["states"], n_timesteps) for row in rows[i : i + plan.n_seeds]
+        ]
         agreements.append(_agreement(states))
-    table["matched_accuracy"], table["adjusted_rand"] = np.concatenate(agreements, axis=1)
+    table.update(zip(_result._AGREEMENTS, np.concatenate(agreements, axis=1), strict=True))
     table["warnings"] = np.array([row["warnings"] for row in rows], dtype=object)
     return table
 
@@ -466,16 +457,10 @@ def _prior_duration(settings):
 
 
 def _agreement(states):
-    """Compute the mean agreement of each fit with the others.
+    """Compute the mean agreement of each fit with the others, (2, n_seeds), NaN for one fit.
 
-    Parameters
-    ----------
-    states : list of n_seeds ndarrays of shape (n_timesteps,)
-
-    Returns
-    -------
-    agreement : ndarray of shape (2, n_seeds)
-        Matched accuracy and adjusted Rand index; NaN for a single fit.
+    `states` are n_seeds arrays of shape (n_timesteps,). Rows are the matched accuracy and the
+    adjusted Rand index.
     """
     n_seeds = len(states)
     if n_seeds == 1:
@@ -491,7 +476,7 @@ def _warn_of_convergence(messages):
     """Warn once for all fits."""
     n_warned = int(np.sum(messages != ""))
     if n_warned:
-        (most_frequent, _) = Counter(messages[messages != ""]).most_common(1)[0]
+        most_frequent, _ = Counter(messages[messages != ""]).most_common(1)[0]
         warnings.warn(
             f"{n_warned} of {len(messages)} fits gave a convergence warning: see column "
             f"'warnings' of the table. The first of the most frequent: {most_frequent}",

@@ -1,11 +1,20 @@
 """Convert between the duration of states and `trans_kappa`."""
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hhmm._validation import shorten, to_array
 
 
-def trans_kappa_from_duration(duration, *, n_states, frame_rate=1.0, trans_beta=1.0):
+def trans_kappa_from_duration(
+    duration: ArrayLike,
+    *,
+    n_states: ArrayLike,
+    frame_rate: ArrayLike = 1.0,
+    trans_beta: ArrayLike = 1.0,
+) -> float | np.ndarray:
     """Return the `trans_kappa` with which states are expected to last for a duration.
 
     Parameters
@@ -38,9 +47,8 @@ def trans_kappa_from_duration(duration, *, n_states, frame_rate=1.0, trans_beta=
     Notes
     -----
     The diagonal of A is a priori Beta(trans_beta + trans_kappa, (K - 1) trans_beta) distributed.
-    The duration is 1 / (1 - E[A[k, k]]), that of a state that stays with its mean
-    probability. The mean of 1 / (1 - A[k, k]) over the prior is longer, and infinite if
-    (K - 1) trans_beta <= 1.
+    The duration is 1 / (1 - E[A[k, k]]), that of a state that stays with its mean probability. The
+    mean of 1 / (1 - A[k, k]) over the prior is longer, and infinite if (K - 1) trans_beta <= 1.
 
     The prior weighs as much as trans_kappa transitions of each state. With long recordings the
     data therefore decide how long states last.
@@ -60,18 +68,17 @@ def trans_kappa_from_duration(duration, *, n_states, frame_rate=1.0, trans_beta=
     >>> param_grid[1]["trans_kappa"]
     array([17., 97.])
     """
-    duration, frame_rate = _positive(duration, "duration"), _positive(frame_rate, "frame_rate")
-    n_states, trans_beta = _check_n_states(n_states), _positive(trans_beta, "trans_beta")
-    shortest = n_states / (n_states - 1)
+    durations = _positive(duration, "duration")
+    n, rates, beta = _check_settings(n_states, frame_rate, trans_beta)
     with np.errstate(over="ignore", invalid="ignore"):
-        trans_kappa = trans_beta * (duration * frame_rate * (n_states - 1) - n_states)
-        rounding = 1e-12 * trans_beta * n_states
-    if (trans_kappa < -rounding).any():
-        which = np.argmax(trans_kappa < -rounding)
-        given, least, k, rate = (
-            np.broadcast_to(array, trans_kappa.shape).flat[which]
-            for array in (duration, shortest, n_states, frame_rate)
+        trans_kappa = beta * (durations * rates * (n - 1) - n)
+        too_short = trans_kappa < -1e-12 * beta * n  # and not by rounding
+    if too_short.any():
+        given, k, rate = (
+            np.broadcast_to(array, trans_kappa.shape).flat[np.argmax(too_short)]
+            for array in (durations, n, rates)
         )
+        least = k / (k - 1)
         raise ValueError(
             f"duration must be at least {least / rate:.6g} with {k:g} states and frame_rate="
             f"{rate:g}: {least:.6g} timesteps, as long as states last with trans_kappa=0; "
@@ -80,19 +87,21 @@ def trans_kappa_from_duration(duration, *, n_states, frame_rate=1.0, trans_beta=
     return _scalar_or_array(np.maximum(trans_kappa, 0.0))
 
 
-def duration_from_trans_kappa(trans_kappa, *, n_states, frame_rate=1.0, trans_beta=1.0):
+def duration_from_trans_kappa(
+    trans_kappa: ArrayLike,
+    *,
+    n_states: ArrayLike,
+    frame_rate: ArrayLike = 1.0,
+    trans_beta: ArrayLike = 1.0,
+) -> float | np.ndarray:
     """Return how long states are expected to last with a `trans_kappa`.
 
     Parameters
     ----------
     trans_kappa : float or array-like
         The `trans_kappa` of the model, at least 0.
-    n_states : int or array-like of int
-        Number of states K, at least 2.
-    frame_rate : float, default=1.0
-        Timesteps a second.
-    trans_beta : float, default=1.0
-        The `trans_beta` of the model.
+    n_states, frame_rate, trans_beta
+        See `trans_kappa_from_duration`.
 
     Returns
     -------
@@ -115,12 +124,10 @@ def duration_from_trans_kappa(trans_kappa, *, n_states, frame_rate=1.0, trans_be
     >>> duration_from_trans_kappa(100.0, n_states=5)
     26.25
     """
-    trans_kappa = _positive(trans_kappa, "trans_kappa", or_zero=True)
-    n_states, trans_beta = _check_n_states(n_states), _positive(trans_beta, "trans_beta")
-    frame_rate = _positive(frame_rate, "frame_rate")
+    kappa = _positive(trans_kappa, "trans_kappa", or_zero=True)
+    n, rates, beta = _check_settings(n_states, frame_rate, trans_beta)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        timesteps = (trans_kappa + n_states * trans_beta) / ((n_states - 1) * trans_beta)
-        duration = timesteps / frame_rate
+        duration = (kappa + n * beta) / ((n - 1) * beta) / rates
     return _scalar_or_array(duration)
 
 
@@ -137,7 +144,8 @@ def _positive(values, name, *, or_zero=False):
     return array
 
 
-def _check_n_states(n_states):
+def _check_settings(n_states, frame_rate, trans_beta):
+    """Return the arguments that both functions have, as float64 arrays."""
     array = to_array(n_states, "n_states must be an integer or an array of integers")
     if array.dtype.kind not in "iu":
         raise TypeError(
@@ -147,7 +155,8 @@ def _check_n_states(n_states):
         raise ValueError(
             f"n_states must be >= 2, got {array.min()}: the state of a model of one never ends"
         )
-    return array.astype(np.float64)
+    rates, beta = _positive(frame_rate, "frame_rate"), _positive(trans_beta, "trans_beta")
+    return array.astype(np.float64), rates, beta
 
 
 def _scalar_or_array(array):

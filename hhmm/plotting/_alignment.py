@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hhmm._validation import shorten
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import match_states, matched_confusion_matrix
-from hhmm.plotting._figures import (
-    LITERAL,
-    check_has,
-    figure_and_axes,
-    name_ticks,
-    state_colors,
-)
-from hhmm.plotting._states import check_few_states, check_names, check_state_names
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hhmm.estimator import EfficientHHMM
-
 _BAR = 0.07  # width of a bar, as a fraction of the distance between the columns
 _GAP = 0.015  # between the bars of a column, as a fraction of the height
-_LABEL_INCHES = 0.14
 
 
+@dataclass(eq=False, repr=False)
 class AlignmentDisplay:
     """Bands from the states of one fit to the states of another.
 
@@ -61,7 +53,6 @@ class AlignmentDisplay:
     accuracy_ : float
         Fraction of timesteps in matched states.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
@@ -71,27 +62,22 @@ class AlignmentDisplay:
     Examples
     --------
     >>> from hhmm.plotting import AlignmentDisplay
-    >>> display = AlignmentDisplay([[0, 50], [40, 10]], [1, 0]).plot()
-    >>> display.accuracy_
-    0.9
+    >>> display = AlignmentDisplay.from_predictions([0, 0, 0, 1, 1], [2, 2, 0, 1, 1])
+    >>> display.counts
+    array([[1, 0, 2],
+           [0, 2, 0]])
+    >>> display.mapping
+    array([2, 1, 0])
     >>> sorted(display.bands_)
-    [(0, 1), (1, 0), (1, 1)]
+    [(0, 0), (0, 2), (1, 1)]
     """
 
-    def __init__(
-        self,
-        counts: ArrayLike,
-        mapping: ArrayLike,
-        *,
-        names: Sequence[str] = ("first", "second"),
-        first_names: Sequence[str] | None = None,
-        second_names: Sequence[str] | None = None,
-    ) -> None:
-        self.counts = counts
-        self.mapping = mapping
-        self.names = names
-        self.first_names = first_names
-        self.second_names = second_names
+    counts: ArrayLike
+    mapping: ArrayLike
+    _: KW_ONLY
+    names: Sequence[str] = ("first", "second")
+    first_names: Sequence[str] | None = None
+    second_names: Sequence[str] | None = None
 
     @classmethod
     def from_estimators(
@@ -113,26 +99,15 @@ class AlignmentDisplay:
             Fitted models; their numbers of states may differ.
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that both estimators take.
-        names, first_names, second_names
-            See the class.
-        ax : matplotlib Axes, default=None
-            See `plot`.
+        names, first_names, second_names, ax
+            See the class and `plot`.
 
         Returns
         -------
         display : AlignmentDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import AlignmentDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
-        >>> AlignmentDisplay.from_estimators(model, model, X).accuracy_
-        1.0
         """
-        check_has(first, "trans_probs_")
-        check_has(second, "trans_probs_")
+        _figures.check_has(first, "trans_probs_")
+        _figures.check_has(second, "trans_probs_")
         return cls.from_predictions(
             first.predict(X),
             second.predict(X),
@@ -160,38 +135,22 @@ class AlignmentDisplay:
         first, second : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
                 or list of arrays of shape (n_timesteps_i,)
             States; timesteps that are negative in either are ignored.
-        names, first_names, second_names
-            See the class.
-        ax : matplotlib Axes, default=None
-            See `plot`.
+        names, first_names, second_names, ax
+            See the class and `plot`.
 
         Returns
         -------
         display : AlignmentDisplay
-
-        Examples
-        --------
-        >>> from hhmm.plotting import AlignmentDisplay
-        >>> display = AlignmentDisplay.from_predictions([0, 0, 0, 1, 1], [2, 2, 0, 1, 1])
-        >>> display.counts
-        array([[1, 0, 2],
-               [0, 2, 0]])
-        >>> display.mapping
-        array([2, 1, 0])
         """
         mapping = match_states(first, second)
-        n_labels = int(mapping.max()) + 1
-        check_few_states(max(mapping.size, n_labels))  # before they are counted
-        confusion = matched_confusion_matrix(first, second)
-        n_labels = max(len(confusion), n_labels)
-        confusion = np.pad(confusion, (0, n_labels - len(confusion)))
-        n_first = int(np.flatnonzero(confusion.any(axis=1)).max()) + 1
+        _states.check_few_states(int(mapping.max()) + 1)  # before they are counted
+        counts = matched_confusion_matrix(first, second)
+        n_first = int(np.flatnonzero(counts.any(axis=1)).max()) + 1
+        # states that never occur together with a state of the first fit have no column yet
+        counts = np.pad(counts, (0, max(0, int(mapping.max()) + 1 - len(counts))))
+        counts = counts[:n_first, mapping]
         return cls(
-            confusion[:n_first, mapping],
-            mapping,
-            names=names,
-            first_names=first_names,
-            second_names=second_names,
+            counts, mapping, names=names, first_names=first_names, second_names=second_names
         ).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
@@ -206,88 +165,67 @@ class AlignmentDisplay:
         -------
         self : AlignmentDisplay
         """
-        counts, mapping = np.asarray(self.counts, dtype=float), np.asarray(self.mapping)
-        if counts.ndim != 2 or not counts.any():
-            raise ValueError(
-                "counts must be numbers of timesteps of shape (n_first, n_second), not all of them "
-                f"0, got shape {counts.shape}."
-            )
-        if mapping.shape != counts.shape[1:] or np.unique(mapping).size != mapping.size:
-            raise ValueError(
-                f"mapping must hold {counts.shape[1]} different states, got {shorten(mapping)}."
-            )
+        counts, mapping = np.asarray(self.counts), np.asarray(self.mapping)
         n_first, n_second = counts.shape
         n_colors = max(n_first, int(mapping.max()) + 1)
-        check_few_states(n_colors)
-        names = check_names(self.names, 2, "names")
-        first_names = check_state_names(self.first_names, n_first, "first_names", default="{}")
-        second_names = check_state_names(self.second_names, n_second, "second_names", default="{}")
+        _states.check_few_states(n_colors)
+        names = _states.check_names(self.names, 2, "names")
+        first_names = _states.check_names(self.first_names, n_first, "first_names")
+        second_names = _states.check_names(self.second_names, n_second, "second_names")
         matched = mapping[np.newaxis] == np.arange(n_first)[:, np.newaxis]
         fractions = counts / counts.sum()
         self.accuracy_ = float(counts[matched].sum() / counts.sum())
 
-        height = min(7.0, 1.0 + 0.4 * max(n_first, n_second))
-        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, max(2.4, height)))
-        of_first, of_second = fractions.sum(axis=1), fractions.sum(axis=0)
-        by_color = np.zeros((2, n_colors))
-        by_color[0, :n_first] = of_first
-        by_color[1, mapping] = of_second
-        colors, colors_second = (state_colors(n_colors, usage) for usage in by_color)
-        order = np.argsort(mapping, kind="stable")
-        tops_first, tops_second = _tops(of_first, np.arange(n_first)), _tops(of_second, order)
-        self.bars_ = (
-            self._bars(-_BAR, tops_first, of_first, colors),
-            self._bars(1.0, tops_second, of_second, [colors_second[k] for k in mapping]),
-        )
-        self.bands_ = {}
-        left, right = tops_first.copy(), tops_second.copy()
-        for i in range(n_first):
-            for j in order:
-                if counts[i, j]:
-                    band = _band(left[i], right[j], fractions[i, j])
-                    band.set(facecolor=colors[i], alpha=0.65 if matched[i, j] else 0.35)
-                    self.bands_[i, int(j)] = self.ax_.add_patch(band)
-                left[i] += fractions[i, j]
-                right[j] += fractions[i, j]
-
+        height = min(7.0, max(2.4, 1.0 + 0.4 * max(n_first, n_second)))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (3.4, height))
         bottom = 1 + _GAP * (max(n_first, n_second) - 1)
         self.ax_.set(xlim=(-_BAR - 0.01, 1 + _BAR + 0.01), ylim=(bottom, 0.0))
-        self._label(-_BAR - 0.03, "right", tops_first, of_first, first_names)
-        self._label(1 + _BAR + 0.03, "left", tops_second, of_second, second_names)
-        name_ticks(self.ax_, "x", [-_BAR / 2, 1 + _BAR / 2], names)
+        first, second = fractions.sum(axis=1), fractions.sum(axis=0)
+        self.bars_ = (
+            self._stack(first, np.arange(n_first), n_colors, first_names, "right"),
+            self._stack(second, mapping, n_colors, second_names, "left"),
+        )
+        self.bands_ = {}
+        left, right = ([bar.get_y() for bar in bars] for bars in self.bars_)
+        for i, bar in enumerate(self.bars_[0]):
+            for j in np.argsort(mapping).tolist():
+                if counts[i, j]:
+                    band = _band(left[i], right[j], fractions[i, j])
+                    alpha = 0.65 if matched[i, j] else 0.35
+                    band.set(facecolor=bar.get_facecolor(), alpha=alpha)
+                    self.bands_[i, j] = self.ax_.add_patch(band)
+                left[i] += fractions[i, j]
+                right[j] += fractions[i, j]
+        _figures.name_ticks(self.ax_, "x", [-_BAR / 2, 1 + _BAR / 2], names)
         self.ax_.set_yticks([])
         self.ax_.tick_params(length=0)
         self.ax_.spines[:].set_visible(False)
         self.ax_.set_title(f"matched accuracy {self.accuracy_:.3f}", fontsize="medium")
         return self
 
-    def _bars(self, x, tops, heights, colors):
+    def _stack(self, heights, labels, n_colors, names, side):
+        """Draw bars of states from top to bottom by their labels, and names beside them."""
         from matplotlib.patches import Rectangle
 
-        return [
-            self.ax_.add_patch(Rectangle((x, top), _BAR, height, facecolor=color, linewidth=0))
-            for top, height, color in zip(tops, heights, colors, strict=False)
-        ]
-
-    def _label(self, x, ha, tops, heights, names):
-        """Write names beside the bars, from top to bottom, as many as there is room for."""
+        usage = np.zeros(n_colors)
+        usage[labels] = heights
+        colors = _figures.state_colors(n_colors, usage)
+        x, text_x = (-_BAR, -_BAR - 0.03) if side == "right" else (1.0, 1 + _BAR + 0.03)
+        bars = [None] * len(labels)
         inches = self.ax_.get_window_extent().height / self.figure_.dpi
-        spacing = _LABEL_INCHES * self.ax_.get_ylim()[0] / inches
-        last = -np.inf
-        for state in np.argsort(tops, kind="stable"):
-            center = tops[state] + heights[state] / 2
-            if heights[state] > 0 and center - last >= spacing:
-                self.ax_.text(
-                    x, center, names[state], ha=ha, va="center", fontsize="small", **LITERAL
-                )
+        spacing = 0.14 * self.ax_.get_ylim()[0] / inches
+        top, last = 0.0, -np.inf
+        for state in np.argsort(labels):
+            height = heights[state]
+            style = {"facecolor": colors[labels[state]], "linewidth": 0}
+            bars[state] = self.ax_.add_patch(Rectangle((x, top), _BAR, height, **style))
+            center = top + height / 2
+            if height > 0 and center - last >= spacing:  # there is room for the name
+                style = {"ha": side, "va": "center", "fontsize": "small", **_figures.LITERAL}
+                self.ax_.text(text_x, center, names[state], **style)
                 last = center
-
-
-def _tops(heights, order):
-    """Return the upper ends of bars stacked in `order` from the top, with gaps between them."""
-    tops = np.empty(len(heights))
-    tops[order] = np.cumsum(heights[order]) - heights[order] + _GAP * np.arange(len(heights))
-    return tops
+            top += height + _GAP
+        return bars
 
 
 def _band(left, right, height):

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import matched_accuracy, matched_confusion_matrix
-from hhmm.plotting._figures import MISSING_COLOR, check_has, colormap, figure_and_axes
-from hhmm.plotting._heat_maps import as_matrix, draw_state_matrix, format_probability
-from hhmm.plotting._states import check_usage
+from hhmm.plotting import _figures, _heat_maps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-    from hhmm.estimator import EfficientHHMM
 
-
+@dataclass(eq=False, repr=False)
 class MatchedConfusionDisplay:
     """Confusion matrix of states after the best one-to-one relabelling.
 
@@ -40,12 +39,10 @@ class MatchedConfusionDisplay:
     text_ : ndarray of shape (n_labels, n_labels) of matplotlib Text, or None
         The numbers in the cells; None if they are left out.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
-    hhmm.metrics.matched_confusion_matrix : The matrix as numbers, with
-        ``normalize="true"``.
+    hhmm.metrics.matched_confusion_matrix : The matrix as numbers, with ``normalize="true"``.
 
     Examples
     --------
@@ -55,18 +52,11 @@ class MatchedConfusionDisplay:
     ['.90', '.10', '0', '1']
     """
 
-    def __init__(
-        self,
-        confusion_matrix: ArrayLike,
-        *,
-        accuracy: float | None = None,
-        true_usage: ArrayLike | None = None,
-        inferred_usage: ArrayLike | None = None,
-    ) -> None:
-        self.confusion_matrix = confusion_matrix
-        self.accuracy = accuracy
-        self.true_usage = true_usage
-        self.inferred_usage = inferred_usage
+    confusion_matrix: ArrayLike
+    _: KW_ONLY
+    accuracy: float | None = None
+    true_usage: ArrayLike | None = None
+    inferred_usage: ArrayLike | None = None
 
     @classmethod
     def from_estimator(
@@ -83,8 +73,7 @@ class MatchedConfusionDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
         y_true : array of shape (n_sequences, n_timesteps) or list of arrays
@@ -95,18 +84,8 @@ class MatchedConfusionDisplay:
         Returns
         -------
         display : MatchedConfusionDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import MatchedConfusionDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
-        >>> display = MatchedConfusionDisplay.from_estimator(model, X, X)
-        >>> display.ax_.get_ylabel()
-        'true state'
         """
-        check_has(estimator, "trans_probs_")
+        _figures.check_has(estimator, "trans_probs_")
         return cls.from_predictions(
             y_true, estimator.predict(X), ax=ax, cmap=cmap, include_values=include_values
         )
@@ -134,13 +113,6 @@ class MatchedConfusionDisplay:
         Returns
         -------
         display : MatchedConfusionDisplay
-
-        Examples
-        --------
-        >>> from hhmm.plotting import MatchedConfusionDisplay
-        >>> display = MatchedConfusionDisplay.from_predictions([0, 0, 1, 1], [1, 1, 0, 1])
-        >>> display.ax_.get_title()
-        'matched accuracy 0.750'
         """
         counts = matched_confusion_matrix(y_true, y_pred)
         display = cls(
@@ -173,36 +145,23 @@ class MatchedConfusionDisplay:
         -------
         self : MatchedConfusionDisplay
         """
-        confusion = as_matrix(self.confusion_matrix, "confusion_matrix")
-        if confusion.max() > 1 or confusion.min() < 0:
-            raise ValueError(
-                "confusion_matrix must hold fractions of the true states, got values from "
-                f"{confusion.min():g} to {confusion.max():g}. "
-                'Use matched_confusion_matrix(..., normalize="true").'
-            )
-        n_labels = len(confusion)
-        true_usage = check_usage(self.true_usage, n_labels, "true_usage")
-        inferred_usage = check_usage(self.inferred_usage, n_labels, "inferred_usage")
-        colors = colormap(cmap).with_extremes(bad=MISSING_COLOR)
+        _figures.import_pyplot()
         from matplotlib.colors import Normalize
 
-        side = min(12.0, max(2.4, 0.48 * n_labels))
-        self.figure_, self.ax_ = figure_and_axes(ax, (side + 1.7, side + 0.8))
+        confusion = np.asarray(self.confusion_matrix, dtype=float)
+        side = min(12.0, max(2.4, 0.48 * len(confusion)))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (side + 1.7, side + 0.8))
         self.ax_.set(xlabel="inferred state, matched", ylabel="true state")
         if self.accuracy is not None:
             self.ax_.set_title(f"matched accuracy {self.accuracy:.3f}")
-        occurs = np.any(confusion, axis=1)
-        texts = [
-            [format_probability(fraction, 2) if occurs[i] else "" for fraction in row]
-            for i, row in enumerate(confusion)
-        ]
-        self.image_, self.text_ = draw_state_matrix(
+        never = np.broadcast_to(~confusion.any(axis=1, keepdims=True), confusion.shape)
+        self.image_, self.text_ = _heat_maps.draw_state_matrix(
             self.ax_,
-            np.ma.masked_array(confusion, np.tile(~occurs, (n_labels, 1)).T),
-            texts,
-            cmap=colors,
+            np.ma.masked_array(confusion, never),
+            decimals=2,
+            cmap=cmap,
             norm=Normalize(0.0, 1.0),
-            usages=(true_usage, inferred_usage),
+            usages=(self.true_usage, self.inferred_usage),
             bar={"label": "fraction of true state"},
             include_values=include_values,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,25 +11,17 @@ from numpy.typing import ArrayLike
 
 from hhmm._sequences.read import check_n_states, read_states
 from hhmm._validation import check_option
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
-from hhmm.plotting._figures import (
-    check_has,
-    figure_and_axes,
-    legend_above,
-    plain_numbers,
-    state_colors,
-)
-from hhmm.plotting._heat_maps import check_probabilities
-from hhmm.plotting._states import check_state_names, check_usage, time_unit
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hhmm.estimator import EfficientHHMM
-
 _DASHED: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 1.0}
 
 
+@dataclass(eq=False, repr=False)
 class DurationDisplay:
     """Survival curves of state durations: the fraction of bouts that last at least so long.
 
@@ -66,7 +59,6 @@ class DurationDisplay:
     legend_ : matplotlib Legend
         The colours of the states.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
@@ -81,29 +73,23 @@ class DurationDisplay:
     Examples
     --------
     >>> from hhmm.plotting import DurationDisplay
-    >>> display = DurationDisplay([[1, 3, 3, 8], [2, 5]]).plot()
+    >>> display = DurationDisplay.from_predictions([0, 1, 1, 0, 0, 0, 1, 0, 1])
+    >>> display.durations
+    [array([3, 1]), array([2, 1, 1])]
+    >>> display.ended
+    [array([ True,  True]), array([ True,  True, False])]
     >>> display.lines_[0].get_xydata()[1:]
-    array([[1.  , 1.  ],
-           [3.  , 0.75],
-           [8.  , 0.25]])
+    array([[1. , 1. ],
+           [3. , 0.5]])
     """
 
-    def __init__(
-        self,
-        durations: Sequence[ArrayLike],
-        *,
-        ended: Sequence[ArrayLike] | None = None,
-        trans_probs: ArrayLike | None = None,
-        state_names: Sequence[str] | None = None,
-        frame_rate: float | None = None,
-        usage: ArrayLike | None = None,
-    ) -> None:
-        self.durations = durations
-        self.ended = ended
-        self.trans_probs = trans_probs
-        self.state_names = state_names
-        self.frame_rate = frame_rate
-        self.usage = usage
+    durations: Sequence[ArrayLike]
+    _: KW_ONLY
+    ended: Sequence[ArrayLike] | None = None
+    trans_probs: ArrayLike | None = None
+    state_names: Sequence[str] | None = None
+    frame_rate: float | None = None
+    usage: ArrayLike | None = None
 
     @classmethod
     def from_estimator(
@@ -121,8 +107,7 @@ class DurationDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
         kind : {"sampled", "viterbi"}, default="sampled"
@@ -139,18 +124,8 @@ class DurationDisplay:
         Returns
         -------
         display : DurationDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import DurationDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> X = [[0, 0, 1, 1] * 10]
-        >>> display = DurationDisplay.from_estimator(model, 20 * X, random_state=0)
-        >>> display.ax_.get_xlabel()
-        'duration (timesteps)'
         """
-        check_has(estimator, "trans_probs_")
+        _figures.check_has(estimator, "trans_probs_")
         check_option(kind, "kind", ("sampled", "viterbi"))
         if kind == "sampled":
             states = estimator.sample_states(X, random_state=random_state)
@@ -183,32 +158,25 @@ class DurationDisplay:
         states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
                 or list of arrays of shape (n_timesteps_i,)
             States, integers. A negative timestep cuts a bout: its end was not observed.
-        trans_probs, state_names, frame_rate
-            See the class.
         n_states : int, default=None
             Number of states; the largest label plus one if None.
-        ax : matplotlib Axes, default=None
-            See `plot`.
+        trans_probs, state_names, frame_rate, ax
+            See the class and `plot`.
 
         Returns
         -------
         display : DurationDisplay
-
-        Examples
-        --------
-        >>> from hhmm.plotting import DurationDisplay
-        >>> display = DurationDisplay.from_predictions([0, 1, 1, 0, 0, 0, 1])
-        >>> display.durations
-        [array([3]), array([2, 1])]
-        >>> display.ended
-        [array([ True]), array([ True, False])]
         """
         sequences = read_states(states, "states")
         n_states = check_n_states(n_states, sequences)
-        durations, ended = _bouts_from_their_beginning(sequences, n_states)
+        bouts = sequences.find_bouts()
+        kept = bouts.is_observed & bouts.has_begin
+        if not kept.any():
+            raise ValueError("states must hold a bout, got none. Bouts need an observed beginning.")
+        by_state = [kept & (bouts.values == state) for state in range(n_states)]
         return cls(
-            durations,
-            ended=ended,
+            [bouts.n_timesteps[which] for which in by_state],
+            ended=[bouts.has_end[which] for which in by_state],
             trans_probs=trans_probs,
             state_names=state_names,
             frame_rate=frame_rate,
@@ -227,20 +195,23 @@ class DurationDisplay:
         -------
         self : DurationDisplay
         """
-        durations, ended, trans_probs = self._checked()
+        durations = [np.asarray(part) for part in self.durations]
+        ended = self.ended
+        if ended is None:
+            ended = [np.ones(part.shape, dtype=bool) for part in durations]
         n_states = len(durations)
-        usage = np.array([part.sum() for part in durations])
-        if self.usage is not None:
-            usage = check_usage(self.usage, n_states)
-        names = check_state_names(self.state_names, n_states, default="state {}")
+        usage = self.usage
+        if usage is None:
+            usage = np.array([part.sum() for part in durations])
+        names = _states.check_state_names(self.state_names, n_states, default="state {}")
         longest = max(int(part.max()) for part in durations if part.size)
-        unit, unit_name = time_unit(longest, self.frame_rate)
+        unit, unit_name = _states.time_unit(longest, self.frame_rate)
 
-        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, 3.0))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (3.4, 3.0))
         smallest = 1.0
         self.lines_: list[Any] = []
-        self.expected_lines_: list[Any] | None = None if trans_probs is None else []
-        for state, color in enumerate(state_colors(n_states, usage)):
+        self.expected_lines_: list[Any] | None = None if self.trans_probs is None else []
+        for state, color in enumerate(_figures.state_colors(n_states, usage)):
             self.lines_.append(None)
             if durations[state].size:
                 x, survival = _survival(durations[state], ended[state])
@@ -251,79 +222,28 @@ class DurationDisplay:
                 self.lines_[-1].set_label(names[state])  # `plot` would replace an empty name
             if self.expected_lines_ is not None:
                 x = np.geomspace(1, longest, 200)
-                expected = trans_probs[state, state] ** (x - 1)
+                expected = np.asarray(self.trans_probs)[state, state] ** (x - 1)
                 self.expected_lines_ += self.ax_.plot(unit * x, expected, color=color, **_DASHED)
         # a curve falls by one bout at a time: below half of the last one there is nothing
         self.ax_.set(xscale="log", yscale="log", ylim=(0.5 * smallest, 1.25))
         self.ax_.set(xlim=(unit * 0.9, unit * longest * 1.15))
         self.ax_.set(xlabel=f"duration ({unit_name})", ylabel="fraction at least as long")
-        plain_numbers(self.ax_.xaxis)
-        plain_numbers(self.ax_.yaxis)
-        self.ax_.spines[["right", "top"]].set_visible(False)
+        _figures.finish_log_axes(self.ax_)
         handles = [line for line in self.lines_ if line is not None]
         if self.expected_lines_ is not None:
             handles += self.ax_.plot([], [], color="0.3", label="geometric", **_DASHED)
-        self.legend_ = legend_above(self.ax_, handles)
+        self.legend_ = _figures.legend_above(self.ax_, handles)
         return self
-
-    def _checked(self):
-        """Return `durations` and `ended`, lists of n_states arrays, and `trans_probs`."""
-        durations = [np.asarray(part, dtype=float) for part in self.durations]
-        ended = [np.ones(part.shape, dtype=bool) for part in durations]
-        if self.ended is not None:
-            ended = [np.asarray(part, dtype=bool) for part in self.ended]
-        shapes, shapes_ended = ([part.shape for part in parts] for parts in (durations, ended))
-        if shapes != shapes_ended:
-            raise ValueError(
-                f"ended must have an entry for each of durations, got shapes {shapes_ended} and "
-                f"{shapes}."
-            )
-        if not any(part.size for part in durations):
-            raise ValueError(
-                "durations must hold a bout, got none. Bouts need an observed beginning."
-            )
-        for state, part in enumerate(durations):
-            if part.ndim != 1 or not (part >= 1).all():
-                raise ValueError(
-                    f"durations must be 1-D arrays of timesteps >= 1, which those of state {state} "
-                    "are not."
-                )
-        if self.trans_probs is None:
-            return durations, ended, None
-        trans_probs = np.asarray(self.trans_probs, dtype=float)
-        n_states = len(durations)
-        if trans_probs.shape != (n_states, n_states):
-            raise ValueError(
-                f"trans_probs must have shape ({n_states}, {n_states}), as there are states, got "
-                f"{trans_probs.shape}."
-            )
-        check_probabilities(trans_probs, "trans_probs")
-        return durations, ended, trans_probs
-
-
-def _bouts_from_their_beginning(sequences, n_states):
-    """Return durations of bouts whose beginning was observed, and if their end was, by state."""
-    bouts = sequences.find_bouts()
-    kept = bouts.is_observed & bouts.has_begin
-    by_state = [kept & (bouts.values == state) for state in range(n_states)]
-    return (
-        [bouts.n_timesteps[which] for which in by_state],
-        [bouts.has_end[which] for which in by_state],
-    )
 
 
 def _survival(durations, ended):
-    """Return the Kaplan-Meier estimate of the fraction of bouts of at least each duration.
+    """Return 0 and the durations that occur, increasing, and the fractions at least as long.
 
-    Returns
-    -------
-    durations : ndarray of shape (n_distinct + 1,)
-        0, and the durations that occur, increasing.
-    survival : ndarray of shape (n_distinct + 1,)
+    The fractions are the Kaplan-Meier estimate. Both are of shape (n_distinct + 1,).
     """
     from scipy.stats import CensoredData, ecdf
 
-    function = ecdf(CensoredData.right_censored(durations, ~ended)).sf
+    function = ecdf(CensoredData.right_censored(durations, np.logical_not(ended))).sf
     # scipy's is the fraction that lasts longer, so that of at least the next duration
     survival = np.concatenate([[1.0, 1.0], function.probabilities[:-1]])
     return np.append(0.0, function.quantiles), survival

@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hhmm._sequences.read import check_n_states, read_states
-from hhmm.plotting._figures import (
-    LITERAL,
-    MISSING_COLOR,
-    POINTS_PER_INCH,
-    check_has,
-    figure_and_axes,
-    import_pyplot,
-    lay_out,
-    legend_above,
-    name_ticks,
-    state_colors,
-)
-from hhmm.plotting._states import check_groups, check_names, check_state_names, time_unit
+from hhmm.estimator import EfficientHHMM
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hhmm.estimator import EfficientHHMM
-
 # Columns of the picture: more than a page has room for, few enough to be drawn at once.
 _MAX_COLUMNS = 2000
-_HEADER_INCHES = 0.22
 _SMALLEST_FONT, _LARGEST_FONT = 5.0, 9.0
-_LONGEST_NAME = 20
 
 
+@dataclass(eq=False, repr=False)
 class EthogramDisplay:
     """States of many recordings over time, one row of colours per recording.
 
@@ -73,7 +60,6 @@ class EthogramDisplay:
     legend_ : matplotlib Legend
         The colours of the states.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
@@ -89,22 +75,13 @@ class EthogramDisplay:
     array([0, 2, 1])
     """
 
-    def __init__(
-        self,
-        states: ArrayLike,
-        *,
-        names: Sequence[str] | None = None,
-        groups: Sequence[str] | None = None,
-        n_states: int | None = None,
-        state_names: Sequence[str] | None = None,
-        frame_rate: float | None = None,
-    ) -> None:
-        self.states = states
-        self.names = names
-        self.groups = groups
-        self.n_states = n_states
-        self.state_names = state_names
-        self.frame_rate = frame_rate
+    states: ArrayLike
+    _: KW_ONLY
+    names: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+    n_states: int | None = None
+    state_names: Sequence[str] | None = None
+    frame_rate: float | None = None
 
     @classmethod
     def from_estimator(
@@ -122,30 +99,17 @@ class EthogramDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
-        names, groups, state_names, frame_rate
-            See the class.
-        ax : matplotlib Axes, default=None
-            See `plot`.
+        names, groups, state_names, frame_rate, ax
+            See the class and `plot`.
 
         Returns
         -------
         display : EthogramDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import EthogramDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
-        >>> display = EthogramDisplay.from_estimator(model, X, frame_rate=30)
-        >>> display.ax_.get_xlabel()
-        'time (s)'
         """
-        check_has(estimator, "trans_probs_")
+        _figures.check_has(estimator, "trans_probs_")
         return cls.from_predictions(
             estimator.predict(X),
             names=names,
@@ -172,26 +136,12 @@ class EthogramDisplay:
 
         Parameters
         ----------
-        states, names, groups, n_states, state_names, frame_rate
-            See the class.
-        ax : matplotlib Axes, default=None
-            See `plot`.
+        states, names, groups, n_states, state_names, frame_rate, ax
+            See the class and `plot`.
 
         Returns
         -------
         display : EthogramDisplay
-
-        Examples
-        --------
-        >>> from hhmm.plotting import EthogramDisplay
-        >>> display = EthogramDisplay.from_predictions([[0, 0, 1], [1, 1]])
-        >>> display.images_[0].get_array()
-        masked_array(
-          data=[[0, 0, 1],
-                [1, 1, --]],
-          mask=[[False, False, False],
-                [False, False,  True]],
-          fill_value=999999)
         """
         return cls(
             states,
@@ -214,130 +164,94 @@ class EthogramDisplay:
         -------
         self : EthogramDisplay
         """
-        import_pyplot()
+        _figures.import_pyplot()
         from matplotlib.colors import ListedColormap
-        from matplotlib.patches import Patch
 
         sequences = read_states(self.states, "states")
         n_states = check_n_states(self.n_states, sequences)
+        sequences = sequences.cut(sequences.n_used)
         n_rows = sequences.lengths.size
-        names = check_names(self.names, n_rows, "names")
-        state_names = check_state_names(self.state_names, n_states, default="state {}")
-        group_names, members = check_groups(self.groups, n_rows)
+        names = _states.check_names(self.names, n_rows, "names")
+        state_names = _states.check_state_names(self.state_names, n_states, default="state {}")
+        group_names, members = _states.check_groups(self.groups, n_rows)
         self.order_ = np.concatenate(members)
-        names = [_shorten(names[i]) for i in self.order_]
-        n_timesteps = max(int(_ends(sequences).max()), 1)
-        unit, unit_name = time_unit(n_timesteps, self.frame_rate)
-        rows, width = _most_frequent_states(sequences, n_states)
+        names = [_abbreviate(names[i]) for i in self.order_]
+        n_timesteps = max(int(sequences.lengths.max()), 1)
+        unit, unit_name = _states.time_unit(n_timesteps, self.frame_rate)
+        width = math.ceil(n_timesteps / _MAX_COLUMNS)  # timesteps per column
+        rows = _most_frequent_states(sequences.sequences, width, n_timesteps, n_states)
 
-        headers = None if self.groups is None else group_names
-        height = min(9.0, 1.1 + 0.17 * n_rows + _HEADER_INCHES * len(headers or ()))
-        self.figure_, self.ax_ = figure_and_axes(ax, (7.0, height))
+        header = 0.0 if self.groups is None else 0.22  # inches
+        headers = header * len(members)
+        size = (7.0, min(9.0, 1.1 + 0.17 * n_rows + headers))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, size)
         self.ax_.set_xlim(0.0, n_timesteps * unit)
         self.ax_.set_xlabel("timestep" if self.frame_rate is None else f"time ({unit_name})")
         if self.names is None:
             self.ax_.set_ylabel("recording")
         # the layout makes room for names, the legend needs the layout, and the rows their height
-        name_ticks(self.ax_, "y", np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
-        usage = np.bincount(sequences.values[sequences.values >= 0], minlength=n_states)
-        colors = state_colors(n_states, usage)
-        patches = [
-            Patch(color=color, label=name) for color, name in zip(colors, state_names, strict=True)
-        ]
-        if (rows == n_states).any():
-            patches.append(Patch(color=MISSING_COLOR, label="missing"))
-        self.legend_ = legend_above(self.ax_, patches)
-        inches = lay_out(self.ax_)
-        row_inches = max(inches - _HEADER_INCHES * len(headers or ()), 0.3 * inches) / n_rows
+        _figures.name_ticks(self.ax_, "y", np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
+        usage = np.bincount(sequences.values[sequences.is_observed], minlength=n_states)
+        colors = [*_figures.state_colors(n_states, usage), _figures.MISSING_COLOR]
+        patches = _figures.color_patches(colors, [*state_names, "missing"])
+        if not (rows == n_states).any():
+            patches.pop()
+        self.legend_ = _figures.legend_above(self.ax_, patches)
+        inches = _figures.lay_out(self.ax_)
+        row_inches = max(inches - headers, 0.3 * inches) / n_rows
 
         blocks = [rows[which] for which in members]
-        gap = _HEADER_INCHES / row_inches if headers else 0.0
         sizes = np.array([len(block) for block in blocks])
-        tops = np.cumsum(sizes) - sizes + gap * np.arange(1, len(blocks) + 1)
-        cmap = ListedColormap([*colors, MISSING_COLOR]).with_extremes(bad="none")
+        gaps = header / row_inches * np.arange(1, len(blocks) + 1)
+        tops = np.cumsum(sizes) - sizes + gaps
+        cmap = ListedColormap(colors).with_extremes(bad="none")
         right = rows.shape[1] * width * unit
         self.images_ = []
         for block, top in zip(blocks, tops, strict=True):
-            self.images_.append(
-                self.ax_.imshow(
-                    block,
-                    cmap=cmap,
-                    vmin=-0.5,
-                    vmax=n_states + 0.5,
-                    extent=(0.0, right, top + len(block), top),
-                    aspect="auto",
-                    interpolation="nearest",
-                )
+            image = self.ax_.imshow(
+                block,
+                cmap=cmap,
+                vmin=-0.5,
+                vmax=n_states + 0.5,
+                extent=(0.0, right, top + len(block), top),
+                aspect="auto",
+                interpolation="nearest",
             )
-            if row_inches > _SMALLEST_FONT / POINTS_PER_INCH:
+            self.images_.append(image)
+            if row_inches > _SMALLEST_FONT / _figures.POINTS_PER_INCH:
                 between = np.arange(top + 1, top + len(block))
                 self.ax_.hlines(between, 0.0, right, color="white", linewidth=0.8)
         self.ax_.set(xlim=(0.0, n_timesteps * unit), ylim=(tops[-1] + sizes[-1], 0.0))
-        self._label(names, tops, sizes, row_inches, headers)
-        return self
-
-    def _label(self, names, tops, sizes, row_inches, headers):
-        """Write the names of groups, and as many names of recordings as there is room for."""
-        centers = np.concatenate(
-            [top + 0.5 + np.arange(size) for top, size in zip(tops, sizes, strict=True)]
-        )
-        font_size = min(_LARGEST_FONT, 0.85 * POINTS_PER_INCH * row_inches)
-        every = max(1, math.ceil(_SMALLEST_FONT / font_size))
-        font_size = max(font_size, _SMALLEST_FONT)
-        name_ticks(self.ax_, "y", centers[::every], names[::every], fontsize=font_size)
         self.ax_.tick_params(axis="y", length=0)
         self.ax_.spines[["left", "right", "top"]].set_visible(False)
-        for name, top in zip(headers or (), tops, strict=False):
-            self.ax_.annotate(
-                name,
-                (0.0, top),
-                xytext=(0.0, 1.5),
-                textcoords="offset points",
-                va="bottom",
-                fontsize="small",
-                fontweight="bold",
-                **LITERAL,
-            )
+
+        # as many names as there is room for
+        centers = np.repeat(gaps, sizes) + 0.5 + np.arange(n_rows)
+        font_size = min(_LARGEST_FONT, 0.85 * _figures.POINTS_PER_INCH * row_inches)
+        every = max(1, math.ceil(_SMALLEST_FONT / font_size))
+        font_size = max(font_size, _SMALLEST_FONT)
+        _figures.name_ticks(self.ax_, "y", centers[::every], names[::every], fontsize=font_size)
+        style = {"va": "bottom", "fontsize": "small", "fontweight": "bold", **_figures.LITERAL}
+        if self.groups is not None:
+            for name, top in zip(group_names, tops, strict=True):
+                self.ax_.annotate(
+                    name, (0.0, top), xytext=(0.0, 1.5), textcoords="offset points", **style
+                )
+        return self
 
 
-def _ends(sequences):
-    """Return the timesteps of each sequence up to its last state, (n_sequences,)."""
-    ends = np.cumsum(sequences.lengths)
-    last = np.where(sequences.values >= 0, np.arange(sequences.values.size), -1)
-    used = np.zeros(ends.size, dtype=np.int64)
-    filled = sequences.lengths > 0
-    starts = (ends - sequences.lengths)[filled]
-    if starts.size:
-        used[filled] = np.maximum(np.maximum.reduceat(last, starts) + 1 - starts, 0)
-    return used
+def _most_frequent_states(sequences, width, n_timesteps, n_states):
+    """Return the most frequent state of each column of `width` timesteps of the picture.
 
-
-def _most_frequent_states(sequences, n_states):
-    """Return the most frequent state of each column of the picture.
-
-    Returns
-    -------
-    rows : masked array of shape (n_sequences, n_columns), int
-        `n_states` if most timesteps have no state; masked after the end.
-    width : int
-        Timesteps per column.
+    They are a masked array (n_sequences, n_columns): `n_states` if most timesteps have no state,
+    masked after the end.
     """
-    used = _ends(sequences)
-    width = max(1, -(-int(used.max()) // _MAX_COLUMNS))
-    n_columns = max(1, -(-int(used.max()) // width))
-    sequence = np.repeat(np.arange(used.size), sequences.lengths)
-    start = np.repeat(np.cumsum(sequences.lengths) - sequences.lengths, sequences.lengths)
-    timestep = np.arange(sequences.values.size) - start
-    inside = timestep < used[sequence]
-    states = np.where(sequences.values >= 0, sequences.values, n_states)[inside]
-    cells = (sequence[inside] * n_columns + timestep[inside] // width) * (n_states + 1) + states
-    shape = used.size, n_columns, n_states + 1
-    counts = np.bincount(cells, minlength=np.prod(shape)).reshape(shape)
-    return np.ma.masked_array(counts.argmax(axis=-1), ~counts.any(axis=-1)), width
+    counts = np.zeros((len(sequences), math.ceil(n_timesteps / width), n_states + 1), dtype=int)
+    for row, states in zip(counts, sequences, strict=True):
+        columns = np.arange(states.size) // width
+        np.add.at(row, (columns, np.where(states >= 0, states, n_states)), 1)
+    return np.ma.masked_array(counts.argmax(axis=-1), ~counts.any(axis=-1))
 
 
-def _shorten(name):
-    if len(name) <= _LONGEST_NAME:
-        return name
-    half = (_LONGEST_NAME - 1) // 2
-    return f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
+def _abbreviate(name):
+    return name if len(name) <= 20 else f"{name[:9]}\N{HORIZONTAL ELLIPSIS}{name[-9:]}"

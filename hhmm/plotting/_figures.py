@@ -4,10 +4,7 @@ The palettes are described in `hhmm.plotting`. Names that users give are drawn w
 properties `LITERAL`.
 """
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -16,26 +13,9 @@ from hhmm._optional.extras import import_extra
 from hhmm._sequences.read import find_unused
 from hhmm._validation import shorten
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure, SubFigure
-    from matplotlib.legend import Legend
-
 POINTS_PER_INCH = 72
-OKABE_ITO = (
-    "#0072B2",  # blue
-    "#E69F00",  # orange
-    "#009E73",  # bluish green
-    "#CC79A7",  # reddish purple
-    "#56B4E9",  # sky blue
-    "#D55E00",  # vermillion
-    "#F0E442",  # yellow
-    "#000000",  # black
-)
+# blue, orange, bluish green, reddish purple, sky blue, vermillion, yellow, black
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 # Of P. Tol, "Colour schemes" (SRON technical note 2021): none of them is a colour of a state.
 MUTED = (
     "#332288",  # indigo
@@ -51,25 +31,24 @@ MUTED = (
 MARKERS = "osD^vP*X"
 MISSING_COLOR = "0.85"
 UNUSED_COLOR = "0.55"  # of states that take less than 1% of the time
-LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}  # "$" in a name starts no formula
+LITERAL = {"parse_math": False, "usetex": False}  # "$" in a name starts no formula
 
 
-def import_pyplot() -> Any:
+def import_pyplot():
     """Import matplotlib.pyplot; the error names the extra that has it."""
     return import_extra("matplotlib.pyplot", "hhmm.plotting")
 
 
-def check_has(estimator: object, attribute: str) -> None:
+def check_has(estimator, attribute):
     """Check that `estimator` is fitted and has `attribute`, and that matplotlib is installed.
 
     Displays call this before they infer anything, which may take long.
     """
-    for holder, model in (("steps", "pipeline[-1]"), ("best_estimator_", "search.best_estimator_")):
-        if hasattr(estimator, holder):
-            raise TypeError(
-                f"estimator must be an EfficientHHMM, got {type(estimator).__name__}. Give the "
-                f"model in it, {model}."
-            )
+    if hasattr(estimator, "steps") or hasattr(estimator, "best_estimator_"):
+        raise TypeError(
+            f"estimator must be an EfficientHHMM, got {type(estimator).__name__}. Give the model "
+            "in it, pipeline[-1] or search.best_estimator_."
+        )
     if not hasattr(estimator, "fit"):
         raise TypeError(f"estimator must be an EfficientHHMM, got {shorten(estimator)}.")
     message = f"This %(name)s has no {attribute}. Call 'fit' before plotting it."
@@ -77,7 +56,7 @@ def check_has(estimator: object, attribute: str) -> None:
     import_pyplot()
 
 
-def figure_and_axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure | SubFigure, Axes]:
+def figure_and_axes(ax, size):
     """Return the figure of `ax`, and `ax`; new ones of `size` in inches if None."""
     if ax is None:
         return import_pyplot().subplots(figsize=size, layout="constrained")
@@ -85,22 +64,14 @@ def figure_and_axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure 
     return ax.figure, ax
 
 
-def figure_and_panels(
-    ax: Any, n_panels: int, n_columns: int, panel_size: float
-) -> tuple[Figure | SubFigure, np.ndarray]:
+def figure_and_panels(ax, n_panels, n_columns, size):
     """Return a figure and an array of `n_panels` axes in it.
 
-    Parameters
-    ----------
-    ax : matplotlib Axes or array of n_panels matplotlib Axes or None
-        A single axes is divided into panels. None makes a figure.
-    n_panels, n_columns : int
-    panel_size : float
-        Inches; the side of a panel of a new figure.
+    A single `ax` is divided into panels, and an array of axes is kept. If None, make a figure of
+    `size` in inches.
     """
-    n_rows = -(-n_panels // n_columns)
     if is_array_of_axes(ax):
-        panels = np.asarray(ax, dtype=object).ravel()
+        panels = np.ravel(ax)
         if panels.size != n_panels:
             raise ValueError(
                 f"ax must be one axes, or one for each of {n_panels} states, got {panels.size}."
@@ -108,8 +79,8 @@ def figure_and_panels(
         for panel in panels:
             check_axes(panel, "each of ax")
         return panels[0].figure, panels
+    n_rows = -(-n_panels // n_columns)
     if ax is None:
-        size = (panel_size * n_columns + 1.6, (panel_size + 0.3) * n_rows + 0.6)
         figure = import_pyplot().figure(figsize=size, layout="constrained")
         grid = figure.add_gridspec(n_rows, n_columns)
     else:
@@ -122,72 +93,59 @@ def figure_and_panels(
             grid = figure.add_gridspec(n_rows, n_columns, **sides)
         else:
             grid = ax.get_subplotspec().subgridspec(n_rows, n_columns)
-    panels = np.empty(n_panels, dtype=object)
-    for i in range(n_panels):
-        panels[i] = figure.add_subplot(grid[i // n_columns, i % n_columns])
-    return figure, panels
+    return figure, np.array([figure.add_subplot(grid[i]) for i in range(n_panels)])
 
 
-def is_array_of_axes(ax: object) -> bool:
-    return isinstance(ax, np.ndarray | list | tuple)
+def is_array_of_axes(ax):
+    return np.ndim(ax) > 0
 
 
-def check_axes(ax: object, name: str) -> None:
+def check_axes(ax, name):
     from matplotlib.axes import Axes
 
     if not isinstance(ax, Axes):
         raise TypeError(f"{name} must be matplotlib Axes, got {shorten(ax)}.")
 
 
-def lay_out(ax: Axes) -> float:
+def lay_out(ax):
     """Lay out the figure of `ax`; return the height of `ax` in inches."""
-    figure: Any = ax.figure.canvas.figure
+    figure = ax.figure.canvas.figure
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
     return ax.get_window_extent().height / figure.dpi
 
 
-def state_colors(n_colors: int, usage: np.ndarray | None = None) -> list:
+def state_colors(n_colors, usage=None):
     """Return a colour for each state, as different as possible; grey for unused states.
 
-    Parameters
-    ----------
-    n_colors : int
-        Number of states.
-    usage : ndarray of shape (n_colors,), default=None
-        Time in each state, in any unit. If None, no state is treated as unused.
-
-    Returns
-    -------
-    colors : list of n_colors matplotlib colours
-        The colour of a used state does not depend on `usage`.
+    The time in each state, `usage` (n_colors,), does not change the colours of used states. If it
+    is None, all are used.
     """
     from matplotlib import colormaps
 
-    colors: list[Any]
     if n_colors <= len(OKABE_ITO):
         colors = list(OKABE_ITO[:n_colors])
     elif n_colors <= 20:
-        pairs = list(colormaps["tab20"].colors)  # type: ignore[attr-defined]
+        pairs = list(colormaps["tab20"].colors)
         pairs[14:16] = OKABE_ITO[:-3:-1]  # both are grey, the colour of unused states
         colors = [*pairs[::2], *pairs[1::2]][:n_colors]
     else:
         colors = list(colormaps["turbo"](np.linspace(0.0, 1.0, n_colors)))
     if usage is not None:
-        for state in np.flatnonzero(find_unused(usage)):
+        for state in np.flatnonzero(find_unused(np.asarray(usage))):
             colors[state] = UNUSED_COLOR
     return colors
 
 
-def group_colors(n_groups: int) -> list:
+def group_colors(n_groups):
     """Return a colour for each group; black if there is one group."""
     if n_groups == 1:
         return [OKABE_ITO[-1]]
     return list(MUTED[:n_groups]) if n_groups <= len(MUTED) else state_colors(n_groups)
 
 
-def text_color(rgb: Any) -> Any:
+def text_color(rgb):
     """Return "black" or "white" for text on backgrounds (..., 3), whichever contrasts more."""
     # relative luminance of sRGB colours; black and white contrast equally with 0.179
     rgb = np.asarray(rgb)
@@ -195,36 +153,30 @@ def text_color(rgb: Any) -> Any:
     return np.where(linear @ [0.2126, 0.7152, 0.0722] > 0.179, "black", "white")[()]
 
 
-def colormap(cmap: str | Colormap) -> Colormap:
-    """Return the matplotlib Colormap of that name, or `cmap` itself."""
-    return import_pyplot().get_cmap(cmap)
+def gray_ticks(axis, usage):
+    """Write the labels of unused states in grey, by the time in each, `usage` (n_states,).
 
-
-def gray_ticks(axis: Axis, usage: np.ndarray) -> None:
-    """Write the labels of unused states in grey.
-
-    Parameters
-    ----------
-    axis : matplotlib Axis
-        Its ticks must be some of 0, ..., n_states - 1.
-    usage : ndarray of shape (n_states,)
-        Time in each state, in any unit.
+    The ticks of the axis must be some of 0, ..., n_states - 1. If `usage` is None, none is grey.
     """
-    unused = find_unused(usage)
+    if usage is None:
+        return
+    unused = find_unused(np.asarray(usage))
     for location, tick in zip(axis.get_majorticklocs(), axis.get_major_ticks(), strict=True):
         if unused[int(location)]:
             tick.label1.set_color(UNUSED_COLOR)
 
 
-def plain_numbers(axis: Axis) -> None:
-    """Write the ticks of a logarithmic axis as 0.01 and 100 instead of powers of ten."""
-    low, high = axis.get_view_interval()
-    if math.log10(high / low) < 6:
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(lambda value, _: "")
+def finish_log_axes(ax):
+    """Write ticks as 0.01 and 100 instead of powers of ten, and remove two sides of the frame."""
+    ax.spines[["right", "top"]].set_visible(False)
+    for axis in (ax.xaxis, ax.yaxis):
+        low, high = axis.get_view_interval()
+        if math.log10(high / low) < 6:
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_formatter(lambda value, _: "")
 
 
-def name_ticks(ax: Axes, axis: str, ticks: Any, names: Sequence[str], **properties: Any) -> None:
+def name_ticks(ax, axis, ticks, names, **properties):
     """Label ticks of the `axis` "x" or "y" with names as they are.
 
     Axes that share the axis show the same names, so their labels are set as well.
@@ -233,28 +185,15 @@ def name_ticks(ax: Axes, axis: str, ticks: Any, names: Sequence[str], **properti
         getattr(sharing, f"set_{axis}ticks")(ticks, names, **LITERAL, **properties)
 
 
-def legend_above(ax: Axes, handles: Sequence | None = None, *, title: str | None = None) -> Legend:
-    """Add a small legend above the axes, in as many columns as fit.
+def legend_above(ax, handles, *, title=None):
+    """Add a small legend of artists with labels above the axes, in as many columns as fit.
 
-    A legend wider than the axes extends to the left, over the labels of the y axis.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes
-        All its labels must be set, because the layout of the figure makes room for them first.
-    handles : list of artists with labels, default=None
-        All artists in the axes if None.
-    title : str, default=None
-
-    Returns
-    -------
-    legend : matplotlib Legend
+    A legend wider than the axes extends to the left, over the labels of the y axis. All labels of
+    the axes must be set, because the layout of the figure makes room for them first.
     """
-    if handles is None:
-        handles, _ = ax.get_legend_handles_labels()
     lay_out(ax)
     axes_width = ax.get_window_extent().width
-    whole_width = ax.get_window_extent().x1 - ax.get_tightbbox().x0  # type: ignore[union-attr]
+    whole_width = ax.get_window_extent().x1 - ax.get_tightbbox().x0
     n_columns, too_many = 1, len(handles) + 1
     while too_many - n_columns > 1:  # bisect, because each try lays the legend out
         tried = (n_columns + too_many) // 2
@@ -268,7 +207,14 @@ def legend_above(ax: Axes, handles: Sequence | None = None, *, title: str | None
     return legend
 
 
-def literal_legend(parent: Any, handles: Sequence, **properties: Any) -> Legend:
+def color_patches(colors, names):
+    """Return a patch of each colour, labelled with its name, for a legend."""
+    from matplotlib.patches import Patch
+
+    return [Patch(color=color, label=name) for color, name in zip(colors, names, strict=True)]
+
+
+def literal_legend(parent, handles, **properties):
     """Add a legend to axes or a figure that shows the labels of `handles` as they are.
 
     The texts are set afterwards, because matplotlib before 3.10 leaves out labels that begin

@@ -4,88 +4,33 @@ The numbers in the cells are short. They are left out where there is no room to 
 are black or white, whichever contrasts more with the colour of the cell.
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from hhmm._validation import check_flag
-from hhmm.plotting._figures import POINTS_PER_INCH, gray_ticks, text_color
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap, Normalize
-    from matplotlib.image import AxesImage
+from hhmm.plotting import _figures
 
 
-def as_matrix(values: ArrayLike, name: str) -> np.ndarray:
-    """Return `values` as a square matrix of finite floats."""
-    matrix = np.asarray(values, dtype=float)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
-        raise ValueError(f"{name} must be a square matrix, got shape {matrix.shape}.")
-    if not np.isfinite(matrix).all():
-        raise ValueError(f"{name} must hold finite numbers, got NaN or infinity.")
-    return matrix
+def draw_state_matrix(ax, probs, *, decimals, cmap, norm, usages, bar, include_values):
+    """Draw a heat map of `probs` (n_states, n_states), with a colour bar and numbers in the cells.
 
-
-def check_probabilities(probs: np.ndarray, name: str) -> None:
-    """Raise ValueError if `probs` are not all in [0, 1], or all are 0."""
-    rounded = 1 + 1e-6  # sums of float32
-    if not ((probs >= 0) & (probs <= rounded)).all() or not probs.any():
-        raise ValueError(
-            f"{name} must hold probabilities, not all of them 0, got values from {probs.min():g} "
-            f"to {probs.max():g}."
-        )
-
-
-def draw_state_matrix(
-    ax: Axes,
-    values: np.ndarray,
-    texts: Sequence[Sequence[str]],
-    *,
-    cmap: Colormap,
-    norm: Normalize,
-    usages: tuple[np.ndarray, np.ndarray],
-    bar: dict[str, Any],
-    include_values: bool | None,
-) -> tuple[AxesImage, np.ndarray | None]:
-    """Draw a heat map of states by states, with a colour bar and texts in the cells.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes
-    values : array of shape (n_states, n_states)
-    texts : list of n_states lists of n_states str
-        What is written into the cells.
-    cmap, norm
-        Colours of the values.
-    usages : tuple of two arrays of shape (n_states,)
-        Time in the states of the rows and of the columns.
-    bar : dict
-        Properties of the colour bar.
-    include_values : bool or None
-        Whether to write the texts; None writes them if they can be read.
-
-    Returns
-    -------
-    image : matplotlib AxesImage
-    written : ndarray of matplotlib Text, or None
+    `usages` are the times in the states of the rows and of the columns, each (n_states,) or None,
+    and `bar` has the properties of the colour bar. If `include_values` is None, numbers are
+    written if they can be read. Return the image, and an array of matplotlib Text or None.
     """
     if include_values is not None:
         check_flag(include_values, "include_values")
-    image = ax.imshow(values, cmap=cmap, norm=norm, interpolation="nearest")
-    label_cells(ax, len(values))
-    gray_ticks(ax.yaxis, usages[0])
-    gray_ticks(ax.xaxis, usages[1])
+    cmap = _figures.import_pyplot().get_cmap(cmap).with_extremes(bad=_figures.MISSING_COLOR)
+    image = ax.imshow(probs, cmap=cmap, norm=norm, interpolation="nearest")
+    label_cells(ax, len(probs))
+    _figures.gray_ticks(ax.yaxis, usages[0])
+    _figures.gray_ticks(ax.xaxis, usages[1])
     ax.figure.colorbar(image, ax=ax, aspect=25, **bar)
-    return image, _write_cells(image, texts, include_values)
+    return image, _write_cells(image, decimals, include_values)
 
 
-def label_cells(ax: Axes, n_cells: int, max_labels: int = 25) -> None:
+def label_cells(ax, n_cells, max_labels=25):
     """Number the rows and columns of a heat map, in round steps if there are many."""
     rough = n_cells / max_labels
     decade = 10 ** max(0, math.floor(math.log10(rough)))
@@ -95,8 +40,10 @@ def label_cells(ax: Axes, n_cells: int, max_labels: int = 25) -> None:
     ax.set_yticks(ticks, ticks)
 
 
-def format_probability(probability: float, decimals: int) -> str:
-    """Return a probability in few characters: 0, <.01, .50, >.99, 1."""
+def _format_probability(probability, decimals):
+    """Return a probability in few characters: 0, <.01, .50, >.99, 1; nothing if it is masked."""
+    if probability is np.ma.masked:
+        return ""
     if probability in (0.0, 1.0):
         return f"{probability:.0f}"
     rounded = f"{probability:.{decimals}f}"
@@ -107,23 +54,24 @@ def format_probability(probability: float, decimals: int) -> str:
     return rounded.lstrip("0")
 
 
-def _write_cells(image, texts, include_values):
-    """Write `texts` (n_rows, n_columns) into the cells; return None if they do not fit."""
-    ax = image.axes
-    n_rows, n_columns = image.get_array().shape
+def _write_cells(image, decimals, include_values):
+    """Write the probabilities into the cells; return None if they do not fit."""
+    ax, probs = image.axes, image.get_array()
+    n_rows, n_columns = probs.shape
     box = ax.get_window_extent()
     # The layout may still shrink the axes, by about a tenth.
     cell = 0.9 * min(box.width / n_columns, box.height / n_rows)
-    cell *= POINTS_PER_INCH / ax.figure.dpi
-    n_characters = max(len(text) for row in texts for text in row)
+    cell *= _figures.POINTS_PER_INCH / ax.figure.dpi
+    texts = {ij: _format_probability(probs[ij], decimals) for ij in np.ndindex(probs.shape)}
+    n_characters = max(map(len, texts.values()))
     font_size = min(10.0, 0.5 * cell, 0.9 * cell / (0.62 * n_characters))
     if include_values is None:
         include_values = font_size >= 5.0
     if not include_values:
         return None
-    colors = text_color(image.to_rgba(image.get_array())[..., :3])
+    colors = _figures.text_color(image.to_rgba(probs)[..., :3])
     style = {"ha": "center", "va": "center", "fontsize": max(font_size, 4.0)}
-    written = np.empty((n_rows, n_columns), dtype=object)
-    for i, j in np.ndindex(n_rows, n_columns):
-        written[i, j] = ax.text(j, i, texts[i][j], color=colors[i, j], **style)
+    written = np.empty(probs.shape, dtype=object)
+    for (i, j), text in texts.items():
+        written[i, j] = ax.text(j, i, text, color=colors[i, j], **style)
     return written

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hhmm._validation import shorten
 from hhmm.metrics import LaggedInformation, lagged_mutual_information
-from hhmm.plotting._figures import (
-    OKABE_ITO,
-    figure_and_axes,
-    import_pyplot,
-    legend_above,
-    plain_numbers,
-)
-from hhmm.plotting._states import time_unit
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@dataclass(eq=False, repr=False)
 class LaggedInformationDisplay:
     """Mutual information of syllables a lag apart.
 
@@ -45,7 +39,6 @@ class LaggedInformationDisplay:
     legend_ : matplotlib Legend
         The names of the line and the bands.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
@@ -68,9 +61,9 @@ class LaggedInformationDisplay:
     ['data', 'Markov surrogates', 'shuffled pairs']
     """
 
-    def __init__(self, information: LaggedInformation, *, frame_rate: float | None = None) -> None:
-        self.information = information
-        self.frame_rate = frame_rate
+    information: LaggedInformation
+    _: KW_ONLY
+    frame_rate: float | None = None
 
     @classmethod
     def from_sequences(
@@ -91,25 +84,14 @@ class LaggedInformationDisplay:
         ----------
         X, lags, n_syllables, n_surrogates, correction, random_state
             See `hhmm.metrics.lagged_mutual_information`.
-        frame_rate
-            See the class.
-        ax : matplotlib Axes, default=None
-            See `plot`.
+        frame_rate, ax
+            See the class and `plot`.
 
         Returns
         -------
         display : LaggedInformationDisplay
-
-        Examples
-        --------
-        >>> from hhmm.datasets import load_bengalese_finch
-        >>> from hhmm.plotting import LaggedInformationDisplay
-        >>> song = load_bengalese_finch()
-        >>> display = LaggedInformationDisplay.from_sequences(song.sequences, range(1, 9))
-        >>> display.ax_.get_xlabel()
-        'lag (timesteps)'
         """
-        import_pyplot()
+        _figures.import_pyplot()
         information = lagged_mutual_information(
             X,
             lags,
@@ -132,20 +114,15 @@ class LaggedInformationDisplay:
         -------
         self : LaggedInformationDisplay
         """
-        if not isinstance(self.information, LaggedInformation):
-            raise TypeError(
-                f"information must be a LaggedInformation, got {shorten(self.information)}. Use "
-                "hhmm.metrics.lagged_mutual_information."
-            )
         lags, data, markov, shuffled, _ = self.information
         order = np.argsort(lags)
-        unit, unit_name = time_unit(int(lags.max()), self.frame_rate)
+        unit, unit_name = _states.time_unit(int(lags.max()), self.frame_rate)
         highest = [data, *(part.max(axis=0) for part in (markov, shuffled) if len(part))]
         shown = np.concatenate([curve[curve > 0] for curve in highest])
         if not shown.size:
             raise ValueError("information must hold a positive value, got none.")
 
-        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, 3.0))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (3.4, 3.0))
         x = unit * lags[order]
         (self.line_,) = self.ax_.plot(
             x,
@@ -159,27 +136,18 @@ class LaggedInformationDisplay:
         floor = 0.6 * shown.min()
         self.bands_ = []
         for surrogates, color, label, hatch in (
-            (markov, OKABE_ITO[0], "Markov surrogates", None),
-            (shuffled, OKABE_ITO[1], "shuffled pairs", "////"),
+            (markov, _figures.OKABE_ITO[0], "Markov surrogates", None),
+            (shuffled, _figures.OKABE_ITO[1], "shuffled pairs", "////"),
         ):
             if len(surrogates):
                 low, high = surrogates.min(axis=0)[order], surrogates.max(axis=0)[order]
                 band = self.ax_.fill_between(
-                    x,
-                    np.maximum(low, floor),
-                    np.maximum(high, floor),
-                    facecolor=color,
-                    edgecolor=color,
-                    alpha=0.55,
-                    hatch=hatch,
-                    linewidth=1.0,
-                    label=label,
+                    x, np.maximum(low, floor), np.maximum(high, floor), color=color
                 )
+                band.set(alpha=0.55, hatch=hatch, linewidth=1.0, label=label)
                 self.bands_.append(band)
         self.ax_.set(xscale="log", yscale="log", ylim=(floor, 1.5 * shown.max()))
         self.ax_.set(xlabel=f"lag ({unit_name})", ylabel="mutual information (nats)")
-        plain_numbers(self.ax_.xaxis)
-        plain_numbers(self.ax_.yaxis)
-        self.ax_.spines[["right", "top"]].set_visible(False)
-        self.legend_ = legend_above(self.ax_, [self.line_, *self.bands_])
+        _figures.finish_log_axes(self.ax_)
+        self.legend_ = _figures.legend_above(self.ax_, [self.line_, *self.bands_])
         return self

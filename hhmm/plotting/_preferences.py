@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,36 +14,17 @@ from sklearn.utils import check_scalar
 
 from hhmm._sequences.read import find_unused
 from hhmm._validation import check_option
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import syllable_preferences
-from hhmm.plotting._figures import (
-    LITERAL,
-    OKABE_ITO,
-    UNUSED_COLOR,
-    check_axes,
-    check_has,
-    figure_and_panels,
-    import_pyplot,
-    is_array_of_axes,
-    name_ticks,
-)
-from hhmm.plotting._states import (
-    check_names,
-    check_state_names,
-    check_usage,
-    drawn_states,
-    left_out_note,
-    usage_of,
-)
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hhmm.estimator import EfficientHHMM
-
-_PROMOTED, _SUPPRESSED = OKABE_ITO[0], OKABE_ITO[5]
 _LABELS = {"usage_change": ("change in usage", ""), "bias": ("bias", " (log odds)")}
 
 
+@dataclass(eq=False, repr=False)
 class SyllablePreferenceDisplay:
     """Syllables that each state promotes and suppresses, one panel per state.
 
@@ -99,22 +81,13 @@ class SyllablePreferenceDisplay:
     [['run', 'rear'], ['rear', 'run']]
     """
 
-    def __init__(
-        self,
-        values: ArrayLike,
-        *,
-        kind: str = "usage_change",
-        standard_deviations: ArrayLike | None = None,
-        syllable_names: Sequence[str] | None = None,
-        state_names: Sequence[str] | None = None,
-        usage: ArrayLike | None = None,
-    ) -> None:
-        self.values = values
-        self.kind = kind
-        self.standard_deviations = standard_deviations
-        self.syllable_names = syllable_names
-        self.state_names = state_names
-        self.usage = usage
+    values: ArrayLike
+    _: KW_ONLY
+    kind: str = "usage_change"
+    standard_deviations: ArrayLike | None = None
+    syllable_names: Sequence[str] | None = None
+    state_names: Sequence[str] | None = None
+    usage: ArrayLike | None = None
 
     @classmethod
     def from_estimator(
@@ -133,8 +106,7 @@ class SyllablePreferenceDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
             Syllables on which changes in usage and the time in each state are measured, with
             ``estimator.predict(X)``. If None, changes are those in the long run, and the time in
@@ -142,26 +114,14 @@ class SyllablePreferenceDisplay:
             the stationary distribution. Changes that are measured have no standard deviations.
         kind : {"usage_change", "bias"}, default="usage_change"
             Plot changes in usage, or biases.
-        syllable_names, state_names
-            See the class.
-        ax, n_top, unused_states
-            See `plot`.
+        syllable_names, state_names, ax, n_top, unused_states
+            See the class and `plot`.
 
         Returns
         -------
         display : SyllablePreferenceDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import SyllablePreferenceDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> display = SyllablePreferenceDisplay.from_estimator(model)
-        >>> [len(shown) for shown in display.shown_]
-        [2, 2]
         """
-        check_has(estimator, "emission_biases_")
-        check_option(kind, "kind", tuple(_LABELS))
+        _figures.check_has(estimator, "emission_biases_")
         preferences = syllable_preferences(estimator, X)
         values, standard_deviations = preferences.usage_changes, preferences.usage_change_deviations
         if kind == "bias":
@@ -172,7 +132,7 @@ class SyllablePreferenceDisplay:
             standard_deviations=standard_deviations,
             syllable_names=syllable_names,
             state_names=state_names,
-            usage=usage_of(estimator, X),
+            usage=_states.usage_of(estimator, X),
         ).plot(ax, n_top=n_top, unused_states=unused_states)
 
     def plot(
@@ -200,25 +160,32 @@ class SyllablePreferenceDisplay:
         -------
         self : SyllablePreferenceDisplay
         """
-        values, errors, usage = self._checked()
+        check_option(self.kind, "kind", tuple(_LABELS))
         check_scalar(n_top, "n_top", Integral, min_val=1)
+        values = np.asarray(self.values, dtype=float)
+        errors = np.full(values.shape, np.nan)
+        if self.standard_deviations is not None:
+            errors = np.asarray(self.standard_deviations, dtype=float)
         n_states, n_syllables = values.shape
-        syllable_names = check_names(self.syllable_names, n_syllables, "syllable_names")
-        state_names = check_state_names(self.state_names, n_states, default="state {}")
+        usage = _states.usage_or_equal(self.usage, n_states)
+        syllable_names = _states.check_names(self.syllable_names, n_syllables, "syllable_names")
+        state_names = _states.check_state_names(self.state_names, n_states, default="state {}")
         unused = find_unused(usage)
-        self.states_ = drawn_states(usage, unused_states)
+        self.states_ = _states.drawn_states(usage, unused_states)
         n_panels = self.states_.size
         ranking = np.argsort(-values[self.states_], axis=1, kind="stable")
         if n_syllables > 2 * n_top:
             ranking = np.hstack([ranking[:, :n_top], ranking[:, -n_top:]])
         self.shown_ = list(ranking)
 
-        n_columns = min(n_panels, 2 if max(map(len, syllable_names)) > 4 or n_panels < 3 else 3)
-        if ax is None:
-            self.figure_, self.axes_ = _column_of_panels(n_panels, n_columns, ranking.shape[1])
-        else:
-            axes = self._panels_of_drawn(ax, n_states)
-            self.figure_, self.axes_ = figure_and_panels(axes, n_panels, n_columns, panel_size=1.2)
+        n_columns = min(n_panels, 2 if max(map(len, syllable_names)) > 4 else 3)
+        size = (3.4, 0.7 + math.ceil(n_panels / n_columns) * (0.4 + 0.14 * ranking.shape[1]))
+        axes: Any = ax
+        if _figures.is_array_of_axes(axes) and np.size(axes) == n_states:
+            for left_out in np.delete(np.ravel(axes), self.states_):
+                left_out.set_axis_off()
+            axes = np.ravel(axes)[self.states_]
+        self.figure_, self.axes_ = _figures.figure_and_panels(axes, n_panels, n_columns, size)
         self.ax_ = self.axes_[0]
 
         reach = np.abs(values[self.states_]) + np.nan_to_num(errors[self.states_])
@@ -226,28 +193,29 @@ class SyllablePreferenceDisplay:
         tick = _round_down(reach)
         what, unit = _LABELS[self.kind]
         label = what + ("" if np.isnan(errors).all() else " ± posterior s.d.") + unit
-        note = left_out_note(n_states - n_panels)
+        note = _states.left_out_note(n_states - n_panels)
         if ax is None:
             self.figure_.supxlabel("\n".join(filter(None, (label, note))), fontsize="small")
         self.bars_ = []
         for position, (state, panel) in enumerate(zip(self.states_, self.axes_, strict=True)):
             shown = self.shown_[position]
             widths, spread = values[state, shown], errors[state, shown]
-            colors = [_PROMOTED if width > 0 else _SUPPRESSED for width in widths]
+            colors = [_figures.OKABE_ITO[0 if width > 0 else 5] for width in widths]
             bars = panel.barh(
                 np.arange(shown.size),
                 widths,
                 xerr=None if np.isnan(spread).all() else spread,
-                color=UNUSED_COLOR if unused[state] else colors,
+                color=_figures.UNUSED_COLOR if unused[state] else colors,
                 error_kw={"elinewidth": 0.9, "ecolor": "0.35"},
             )
             self.bars_.append(bars)
             panel.axvline(0.0, color="0.3", linewidth=0.8)
             if n_syllables > 2 * n_top:
                 panel.axhline(n_top - 0.5, color="0.6", linewidth=0.8, linestyle=":")
-            name_ticks(panel, "y", np.arange(shown.size), [syllable_names[j] for j in shown])
+            names = [syllable_names[j] for j in shown]
+            _figures.name_ticks(panel, "y", np.arange(shown.size), names)
             panel.set(xlim=(-reach, reach), ylim=(shown.size - 0.5, -0.5))
-            panel.set_title(state_names[state], fontsize="small", **LITERAL)
+            panel.set_title(state_names[state], fontsize="small", **_figures.LITERAL)
             panel.tick_params(labelsize="x-small")
             panel.tick_params(axis="y", length=0)
             panel.set_xticks([-tick, 0, tick], [f"\N{MINUS SIGN}{tick:g}", "0", f"{tick:g}"])
@@ -258,50 +226,6 @@ class SyllablePreferenceDisplay:
             if self.syllable_names is None and position % n_columns == 0:
                 panel.set_ylabel("syllable", fontsize="small")
         return self
-
-    def _panels_of_drawn(self, ax: Any, n_states: int) -> Any:
-        """Return `ax`, without the axes of states that are left out if it has one for each."""
-        if not is_array_of_axes(ax) or np.size(ax) != n_states:
-            return ax
-        panels = np.asarray(ax, dtype=object).ravel()
-        for panel in np.delete(panels, self.states_):
-            check_axes(panel, "each of ax")
-            panel.set_axis_off()
-        return panels[self.states_]
-
-    def _checked(self):
-        """Return values and standard deviations (n_states, n_syllables), and usage (n_states,).
-
-        Standard deviations are NaN if there are none.
-        """
-        check_option(self.kind, "kind", tuple(_LABELS))
-        values = np.asarray(self.values, dtype=float)
-        if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
-            raise ValueError(
-                "values must be finite and have shape (n_states, n_syllables), got shape "
-                f"{values.shape}."
-            )
-        usage = check_usage(self.usage, len(values))
-        if self.standard_deviations is None:
-            return values, np.full(values.shape, np.nan), usage
-        errors = np.asarray(self.standard_deviations, dtype=float)
-        if errors.shape != values.shape or (errors < 0).any():
-            raise ValueError(
-                f"standard_deviations must be >= 0 and have shape {values.shape}, got shape "
-                f"{errors.shape}."
-            )
-        return values, errors, usage
-
-
-def _column_of_panels(n_panels, n_columns, n_bars):
-    """Return a new figure as wide as a column of text, and its panels."""
-    n_rows = -(-n_panels // n_columns)
-    size = (3.4, 0.7 + n_rows * (0.4 + 0.14 * n_bars))
-    figure = import_pyplot().figure(figsize=size, layout="constrained")
-    grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    for panel in grid[n_panels:]:
-        panel.set_axis_off()
-    return figure, grid[:n_panels]
 
 
 def _round_down(value):

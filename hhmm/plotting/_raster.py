@@ -5,37 +5,24 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from numbers import Integral
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
 
-from hhmm._sequences.read import MAX_SYLLABLES, check_sequences, read_states
+from hhmm._sequences.read import check_sequences, read_states
 from hhmm._validation import check_option
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import match_states, state_usage
-from hhmm.plotting._figures import (
-    MISSING_COLOR,
-    check_has,
-    colormap,
-    figure_and_axes,
-    import_pyplot,
-    legend_above,
-    name_ticks,
-    state_colors,
-)
-from hhmm.plotting._states import as_text, check_few_states, check_usage
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-    from hhmm.estimator import EfficientHHMM
 
-_LAST = 2**53  # positions are float64, which holds the integers up to this one
-
-
+@dataclass(eq=False, repr=False)
 class RasterDisplay:
     """One recording over time: its syllables, and rows of its states below.
 
@@ -69,33 +56,27 @@ class RasterDisplay:
     legend_ : matplotlib Legend or None
         The colours of the states; None without rows.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     Examples
     --------
+    >>> from hhmm import EfficientHHMM
     >>> from hhmm.plotting import RasterDisplay
-    >>> rows = [("true", [0, 0, 1, 1]), ("Viterbi", [0, 1, 1, 1])]
-    >>> display = RasterDisplay([2, 0, 1, 1], rows).plot()
+    >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
+    >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
+    >>> display = RasterDisplay.from_estimator(
+    ...     model, X, index=1, y_true=X, kinds=["viterbi"], stop=3
+    ... )
     >>> [label.get_text() for label in display.ax_.get_yticklabels()]
     ['syllable', 'true', 'Viterbi']
     """
 
-    def __init__(
-        self,
-        syllables: ArrayLike,
-        rows: Sequence[tuple[str, ArrayLike]] = (),
-        *,
-        n_syllables: int | None = None,
-        state_labels: ArrayLike | None = None,
-        start: int = 0,
-        usage: ArrayLike | None = None,
-    ) -> None:
-        self.syllables = syllables
-        self.rows = rows
-        self.n_syllables = n_syllables
-        self.state_labels = state_labels
-        self.start = start
-        self.usage = usage
+    syllables: ArrayLike
+    rows: Sequence[tuple[str, ArrayLike]] = ()
+    _: KW_ONLY
+    n_syllables: int | None = None
+    state_labels: ArrayLike | None = None
+    start: int = 0
+    usage: ArrayLike | None = None
 
     @classmethod
     def from_estimator(
@@ -119,8 +100,7 @@ class RasterDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
         index : int, default=0
@@ -144,24 +124,12 @@ class RasterDisplay:
         Returns
         -------
         display : RasterDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import RasterDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
-        >>> display = RasterDisplay.from_estimator(
-        ...     model, X, index=1, y_true=X, kinds=["viterbi"], stop=3
-        ... )
-        >>> [label.get_text() for label in display.ax_.get_yticklabels()]
-        ['syllable', 'true', 'Viterbi']
         """
-        check_has(estimator, "trans_probs_")
+        _figures.check_has(estimator, "trans_probs_")
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
         for kind in kinds:
             check_option(kind, "each of kinds", ("viterbi", "marginal", "sampled"))
-        index = operator.index(index)
+        index, start = operator.index(index), operator.index(start)
         sequences = check_sequences(estimator, X, reset=False).sequences
         if not 0 <= index < len(sequences):
             raise ValueError(f"index must be from 0 to {len(sequences) - 1} in X, got {index}.")
@@ -169,10 +137,7 @@ class RasterDisplay:
         n_timesteps = syllables.size
         if not n_timesteps:
             raise ValueError(f"X must have an observed timestep in sequence {index}, got none.")
-        check_scalar(start, "start", Integral)
-        if stop is not None:
-            check_scalar(stop, "stop", Integral)
-        stop = n_timesteps if stop is None else min(stop, n_timesteps)
+        stop = n_timesteps if stop is None else min(operator.index(stop), n_timesteps)
         if not 0 <= start < stop:
             raise ValueError(
                 f"start and stop must be timesteps with 0 <= start < stop, got {start} and {stop} "
@@ -187,41 +152,38 @@ class RasterDisplay:
         predicted = estimator.predict(X)
         usage = state_usage(predicted, n_states=n_states)
         if y_true is not None:
-            mapping = _one_to_one(match_states(y_true, predicted), n_states)
+            mapping = match_states(y_true, predicted)
+            # states that are never inferred get labels that are free
+            free = np.setdiff1d(np.arange(n_states + mapping.size), mapping)
+            mapping = np.append(mapping, free[: n_states - mapping.size])
             true_usage = state_usage(y_true)
             labels = np.union1d(mapping, np.flatnonzero(true_usage))
-            by_label = np.zeros((2, int(labels.max()) + 1))
-            by_label[0, mapping] = usage
-            by_label[1, : true_usage.size] = true_usage
-            usage = by_label.mean(axis=0)[labels]
-            states, lengths, _ = read_states(y_true, "y_true")
-            true = np.split(states, np.cumsum(lengths)[:-1])[index]
-            known = np.full(n_timesteps, -1)
-            known[: true.size] = true[:n_timesteps]
-            rows.append(("true", known[shown]))
+            n_labels = int(labels.max()) + 1
+            true_usage = np.pad(true_usage, (0, n_labels - true_usage.size))
+            usage = (np.bincount(mapping, usage, n_labels) + true_usage)[labels] / 2
+            true = read_states(y_true, "y_true").sequences[index][:n_timesteps]
+            true = np.pad(true, (0, n_timesteps - true.size), constant_values=-1)
+            rows.append(("true", true[shown]))
         for kind in kinds:
             if kind == "marginal":
                 marginals = np.asarray(estimator.predict_proba([syllables])[0], dtype=float)[shown]
                 values = np.full((len(marginals), labels.size), np.nan)
                 values[:, np.searchsorted(labels, mapping)] = marginals
                 rows.append(("p(state {})", values))
-                continue
-            if kind == "sampled":
+            elif kind == "sampled":
                 states = estimator.sample_states([syllables], random_state=random_state)[0]
+                rows.append(("sampled", mapping[np.asarray(states)[shown]]))
             else:
-                states = predicted[index]
-            name = {"viterbi": "Viterbi", "sampled": "sampled"}[kind]
-            rows.append((name, mapping[np.asarray(states)[shown]]))
+                rows.append(("Viterbi", mapping[np.asarray(predicted[index])[shown]]))
 
-        display = cls(
+        return cls(
             syllables[shown],
             rows,
             n_syllables=estimator.n_syllables_,
             state_labels=labels,
             start=start,
             usage=usage,
-        )
-        return display.plot(ax, cmap=cmap)
+        ).plot(ax, cmap=cmap)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "viridis") -> Self:
         """Draw the rows.
@@ -240,81 +202,76 @@ class RasterDisplay:
         -------
         self : RasterDisplay
         """
-        import_pyplot()
+        plt = _figures.import_pyplot()
         from matplotlib.colors import ListedColormap
 
-        check_scalar(self.start, "start", Integral, min_val=0, max_val=_LAST)
-        syllables = _labels_of(self.syllables, "syllables")
+        syllables = np.asarray(self.syllables)
         n_syllables = self.n_syllables
         if n_syllables is None:
             n_syllables = int(syllables.max(initial=0)) + 1
-        check_scalar(n_syllables, "n_syllables", Integral, min_val=1, max_val=MAX_SYLLABLES)
-        rows = self._checked_rows(syllables.size)
-        labels = self._labels(rows)
-        if self.usage is None:
-            usage = _mean_usage(rows, labels)
+        rows = [(_states.as_text(name), np.asarray(values)) for name, values in self.rows]
+        if self.state_labels is None:
+            n_labels = [len(v.T) if v.ndim == 2 else v.max(initial=0) + 1 for _, v in rows]
+            labels = np.arange(max(n_labels, default=1))
         else:
-            usage = check_usage(self.usage, labels.size)
-        syllable_cmap = colormap(cmap).resampled(n_syllables)
-        syllable_cmap = syllable_cmap.with_extremes(bad=MISSING_COLOR)
+            labels = np.asarray(self.state_labels)
+        _states.check_few_states(labels.size)
+        usage = _mean_usage(rows, labels) if self.usage is None else self.usage
 
         heights = [1.0] + [1.0 if v.ndim == 1 else max(1.0, 0.55 * labels.size) for _, v in rows]
-        inches_per_height = min(0.4, 9.0 / sum(heights))
-        figure_height = 1.3 + inches_per_height * sum(heights) + 0.12 * len(heights)
-        self.figure_, self.ax_ = figure_and_axes(ax, (10.0, figure_height))
+        figure_height = 1.3 + min(0.4 * sum(heights), 9.0) + 0.12 * len(heights)
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (10.0, figure_height))
         tops = np.cumsum([0.0, *(height + 0.3 for height in heights[:-1])])
         bottom = tops[-1] + heights[-1]
-        label_every = _label_step(self.ax_, bottom, heights, labels.size)
+        # the smallest step at which the rows of a heat map of states can be labelled
+        inches = self.ax_.get_window_extent().height / self.figure_.dpi
+        row_inches = inches * max(heights) / bottom / labels.size
+        label_every = max(1, math.ceil(0.17 / row_inches))
 
-        colors = state_colors(labels.size, usage)
-        state_cmap = ListedColormap(colors).with_extremes(bad=MISSING_COLOR)
-        probability_cmap = colormap("Greys").with_extremes(bad=MISSING_COLOR)
-
+        colors = _figures.state_colors(labels.size, usage)
+        state_cmap = ListedColormap(colors)
+        syllable_cmap = plt.get_cmap(cmap).resampled(n_syllables)
         data = np.ma.masked_less(syllables, 0)[np.newaxis]
-        limits = (-0.5, n_syllables - 0.5)
-        self.images_ = [self._strip(data, tops[0], heights[0], syllable_cmap, limits)]
-        _small_colorbar(
-            self.images_[0], tops[0], heights[0], bottom, sorted({0, n_syllables - 1}), "syllable"
-        )
-        ticks, tick_labels = [tops[0] + heights[0] / 2], ["syllable"]
+        self.images_ = [self._strip(data, 0.0, 1.0, syllable_cmap, -0.5, n_syllables - 0.5)]
+        _small_colorbar(self.images_[0], 0.0, 1.0, bottom, sorted({0, n_syllables - 1}), "syllable")
+        ticks, tick_labels = [0.5], ["syllable"]
         for (name, values), top, height in zip(rows, tops[1:], heights[1:], strict=True):
             if values.ndim == 1:
                 positions = np.ma.masked_array(np.searchsorted(labels, values), values < 0)
-                limits = (-0.5, labels.size - 0.5)
-                image = self._strip(positions[np.newaxis], top, height, state_cmap, limits)
+                data = positions[np.newaxis]
+                image = self._strip(data, top, height, state_cmap, -0.5, labels.size - 0.5)
                 ticks.append(top + height / 2)
                 tick_labels.append(name)
             else:
                 data = np.ma.masked_invalid(values.T)
-                image = self._strip(data, top, height, probability_cmap, (0.0, 1.0))
+                image = self._strip(data, top, height, plt.get_cmap("Greys"), 0.0, 1.0)
                 for j in range(0, labels.size, label_every):
                     ticks.append(top + height * (j + 0.5) / labels.size)
                     tick_labels.append(name.replace("{}", str(labels[j])))
                 _small_colorbar(image, top, height, bottom, [0, 1], "probability")
             self.images_.append(image)
 
-        self.ax_.set(
-            xlim=(self.start - 0.5, self.start + syllables.size - 0.5),
-            ylim=(bottom, 0.0),
-            xlabel="timestep",
-        )
-        name_ticks(self.ax_, "y", ticks, tick_labels)
+        self.ax_.set(xlim=(self.start - 0.5, self.start + syllables.size - 0.5), ylim=(bottom, 0.0))
+        self.ax_.set_xlabel("timestep")
+        _figures.name_ticks(self.ax_, "y", ticks, tick_labels)
         self.ax_.tick_params(axis="y", length=0)
-        locator: Any = self.ax_.xaxis.get_major_locator()
-        locator.set_params(integer=True)
+        self.ax_.xaxis.get_major_locator().set_params(integer=True)
         self.ax_.spines[:].set_visible(False)
         self.ax_.spines["bottom"].set_visible(True)
-        self.legend_ = _state_legend(self.ax_, labels, colors) if rows else None
+        self.legend_ = None
+        if rows:
+            patches = _figures.color_patches(colors, [f"state {label}" for label in labels])
+            self.legend_ = _figures.legend_above(self.ax_, patches)
         return self
 
-    def _strip(self, data, top, height, cmap, limits):
+    def _strip(self, data, top, height, cmap, vmin, vmax):
         """Draw `data` (n_rows, n_timesteps) as a strip with a thin frame."""
         left, right = self.start - 0.5, self.start + data.shape[1] - 0.5
         image = self.ax_.imshow(
             data,
-            cmap=cmap,
-            vmin=limits[0],
-            vmax=limits[1],
+            cmap=cmap.with_extremes(bad=_figures.MISSING_COLOR),
+            vmin=vmin,
+            vmax=vmax,
             extent=(left, right, top + height, top),
             aspect="auto",
             interpolation="nearest",
@@ -323,51 +280,14 @@ class RasterDisplay:
         self.ax_.plot(frame_x, frame_y, color="0.5", linewidth=0.8, clip_on=False)
         return image
 
-    def _checked_rows(self, n_timesteps):
-        """Return the rows as pairs of a label and an array of `n_timesteps`."""
-        rows = []
-        for label, given in self.rows:
-            name = as_text(label)
-            values = np.asarray(given, dtype=float)
-            if values.ndim not in (1, 2) or len(values) != n_timesteps:
-                raise ValueError(
-                    f"rows must have the {n_timesteps} timesteps of syllables, got {name!r} of "
-                    f"shape {values.shape}."
-                )
-            rows.append((name, values if values.ndim == 2 else _labels_of(given, name)))
-        return rows
-
-    def _labels(self, rows):
-        """Return the labels of the states, increasing, (n_labels,)."""
-        n_labels = [
-            int(values.max(initial=0)) + 1 if values.ndim == 1 else values.shape[1]
-            for _, values in rows
-        ]
-        if self.state_labels is None:
-            check_few_states(max(n_labels, default=1))
-            return np.arange(max(n_labels, default=1))
-        labels = np.asarray(self.state_labels)
-        check_few_states(labels.size)
-        for name, values in rows:
-            if values.ndim == 2 and values.shape[1] != labels.size:
-                raise ValueError(
-                    f"rows must have a column for each of the {labels.size} state_labels, got "
-                    f"{name!r} of shape {values.shape}."
-                )
-            if values.ndim == 1 and not np.isin(values[values >= 0], labels).all():
-                raise ValueError(f"rows must hold states of state_labels, {name!r} has others.")
-        return labels
-
 
 def _mean_usage(rows, labels):
     """Return the sum over rows of the fraction of time in each state, (n_labels,)."""
     usage = np.zeros(labels.size)
     for _, values in rows:
         if values.ndim == 1:
-            counts = np.bincount(
-                np.searchsorted(labels, values[values >= 0]), minlength=labels.size
-            )
-            usage += counts / max(counts.sum(), 1)
+            positions = np.searchsorted(labels, values[values >= 0])
+            usage += np.bincount(positions, minlength=labels.size) / max(positions.size, 1)
         else:
             usage += np.nan_to_num(values).mean(axis=0)
     return usage
@@ -381,35 +301,3 @@ def _small_colorbar(image, top, height, bottom, ticks, label):
     bar.ax.minorticks_off()
     bar.ax.tick_params(labelsize="small", length=2)
     bar.ax.set_ylabel(label, rotation=0, ha="left", va="center")
-
-
-def _label_step(ax, bottom, heights, n_labels):
-    """Return the smallest step at which the rows of a heat map of states can be labelled."""
-    inches = ax.get_window_extent().height / ax.figure.dpi
-    row_inches = inches * max(heights) / bottom / n_labels
-    return max(1, math.ceil(0.17 / row_inches))
-
-
-def _state_legend(ax, labels, colors):
-    from matplotlib.patches import Patch
-
-    patches = [
-        Patch(color=color, label=f"state {label}")
-        for label, color in zip(labels, colors, strict=True)
-    ]
-    return legend_above(ax, patches)
-
-
-def _labels_of(values, name):
-    """Return labels (n_timesteps,) as integers, negative for missing timesteps."""
-    shape = np.shape(values)
-    if len(shape) != 1 or shape[0] == 0:
-        raise ValueError(f"{name} must be a 1-D array of at least one timestep, got shape {shape}.")
-    labels, _, _ = read_states(values, name)
-    return labels
-
-
-def _one_to_one(mapping, n_states):
-    """Extend `mapping` to `n_states` with labels that it does not use."""
-    free = np.setdiff1d(np.arange(n_states + mapping.size), mapping)
-    return np.append(mapping, free[: n_states - mapping.size])

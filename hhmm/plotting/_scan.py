@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hhmm._validation import shorten
-from hhmm.plotting._figures import MARKERS, OKABE_ITO, check_axes, import_pyplot, literal_legend
-from hhmm.plotting._states import as_text, check_frame_rate
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from hhmm.model_selection import ScanResult
 
-_MEASURED = ("test_score", "median_duration", "n_used_states", "adjusted_rand")
+_PANELS = {
+    "test_score": "held-out score\n(nats per transition)",
+    "median_duration": "median duration of states ({unit})",
+    "n_used_states": "states used",
+    "adjusted_rand": "agreement of seeds\n(adjusted Rand index)",
+}
 
 
+@dataclass(eq=False, repr=False)
 class ScanDisplay:
     """Results of a scan against the number of states, one line per stickiness.
 
@@ -74,11 +80,9 @@ class ScanDisplay:
     array([4., 3.])
     """
 
-    def __init__(
-        self, summary: Mapping[str, ArrayLike], *, frame_rate: float | None = None
-    ) -> None:
-        self.summary = summary
-        self.frame_rate = frame_rate
+    summary: Mapping[str, ArrayLike]
+    _: KW_ONLY
+    frame_rate: float | None = None
 
     @classmethod
     def from_result(
@@ -94,10 +98,8 @@ class ScanDisplay:
         ----------
         result : hhmm.model_selection.ScanResult
             Return value of `hhmm.model_selection.scan`.
-        frame_rate : float, default=None
-            Timesteps a second, to show durations in seconds; in timesteps if None.
-        axes
-            See `plot`.
+        frame_rate, axes
+            See the class and `plot`.
 
         Returns
         -------
@@ -121,48 +123,73 @@ class ScanDisplay:
         -------
         self : ScanDisplay
         """
-        if self.frame_rate is not None:
-            check_frame_rate(self.frame_rate)
         summary = {str(name): np.asarray(column) for name, column in self.summary.items()}
-        plt = import_pyplot()
+        unit = "timesteps"
+        if self.frame_rate is not None:
+            unit = "s"
+            for name in ("mean_median_duration", "se_median_duration"):
+                summary[name] = summary[name] / _states.check_frame_rate(self.frame_rate)
+        plt = _figures.import_pyplot()
+        panels: Any = axes
         if axes is None:
-            _, self.axes_ = plt.subplots(
-                2, 2, figsize=(8.4, 6.4), sharex=True, layout="constrained"
-            )
-        else:
-            self.axes_ = np.asarray(axes, dtype=object)
-            if self.axes_.size != 4:
-                raise ValueError(f"axes must be 4 matplotlib Axes, got {self.axes_.size}.")
-            for ax in self.axes_.flat:
-                check_axes(ax, "each of axes")
-        self.axes_ = self.axes_.reshape(2, 2)
+            style = {"figsize": (8.4, 6.4), "sharex": True, "layout": "constrained"}
+            panels = plt.subplots(2, 2, **style)[1]
+        elif np.size(panels) != 4:
+            raise ValueError(f"axes must be 4 matplotlib Axes, got {np.size(panels)}.")
+        self.axes_ = np.reshape(panels, (2, 2))
         self.figure_ = self.axes_[0, 0].figure
-        per_second = self.frame_rate or 1.0
-        unit = "timesteps" if self.frame_rate is None else "s"
-        panels = [
-            (1.0, "held-out score\n(nats per transition)"),
-            (per_second, f"median duration of states ({unit})"),
-            (1.0, "states used"),
-            (1.0, "agreement of seeds\n(adjusted Rand index)"),
-        ]
-        groups = self._groups(summary)
-        self.lines_ = [
-            [
-                self._line(summary, ax, name, scale, *group, number=number, n_lines=len(groups))
-                for number, group in enumerate(groups)
-            ]
-            for ax, name, (scale, _) in zip(self.axes_.flat, _MEASURED, panels, strict=True)
-        ]
-        for ax, (_, label) in zip(self.axes_.flat, panels, strict=True):
-            ax.set_ylabel(label)
+
+        labels, members = self._groups(summary)
+        n_lines = len(labels)
+        colors = _figures.OKABE_ITO
+        if n_lines > len(_figures.OKABE_ITO):
+            colors = plt.get_cmap("viridis")(np.linspace(0.0, 0.9, n_lines))
+        x = summary["n_states"].astype(float)
+        if n_lines > 1:  # lines side by side, so that no bar hides another
+            for shift, points in zip(np.linspace(-0.12, 0.12, n_lines), members, strict=True):
+                x[points] += shift
+        self.lines_: list[list[Any]] = []
+        for ax, (name, title) in zip(self.axes_.flat, _PANELS.items(), strict=True):
+            self.lines_.append([])
+            for number, points in enumerate(members):
+                line, _, _ = ax.errorbar(
+                    x[points],
+                    summary[f"mean_{name}"][points],
+                    yerr=summary[f"se_{name}"][points],
+                    color=colors[number],
+                    marker=_figures.MARKERS[number % len(_figures.MARKERS)],
+                    markersize=5,
+                    linewidth=1.4,
+                    capsize=2.5,
+                )
+                line.set_label(labels[number])  # errorbar would label line and bars together
+                self.lines_[-1].append(line)
+            ax.set_ylabel(title.format(unit=unit))
             ax.spines[["top", "right"]].set_visible(False)
-        ring = self._mark_best(summary, groups)
+        best = np.argmax(summary["mean_test_score"])
+        (ring,) = self.axes_[0, 0].plot(
+            x[best],
+            summary["mean_test_score"][best],
+            marker="o",
+            markersize=12,
+            markerfacecolor="none",
+            markeredgecolor="0.25",
+            linestyle="none",
+            label="best score",
+        )
         self._arrange_axes(summary)
-        self._add_legend(ring, own_figure=axes is None)
+        handles = [*(line for line in self.lines_[0] if line.get_label()), ring]
+        if axes is None:
+            longest = max(len(handle.get_label()) for handle in handles)
+            n_columns = min(max(int(8.0 / (0.5 + 0.085 * longest)), 1), len(handles))
+            style = {"loc": "outside upper left", "ncols": n_columns}
+            _figures.literal_legend(self.figure_, handles, frameon=False, **style)
+        else:
+            _figures.literal_legend(self.axes_[0, 0], handles, frameon=False)
         return self
 
     def _groups(self, summary):
-        """Return label and grid points of each line, by increasing number of states."""
+        """Return labels of the lines, and their grid points by increasing number of states."""
         n_states = summary["n_states"]
         names = [
             name
@@ -179,10 +206,9 @@ class ScanDisplay:
         for i in np.argsort(n_states, kind="stable"):
             groups.setdefault(tuple(columns[name][i] for name in varied), []).append(i)
         by_duration = columns["trans_kappa"] is durations
-        return [
-            (self._label(varied, values, by_duration), np.array(groups[values]))
-            for values in sorted(groups, key=_sort_key)
-        ]
+        ordered = sorted(groups, key=_sort_key)
+        labels = [self._label(varied, values, by_duration) for values in ordered]
+        return labels, [groups[values] for values in ordered]
 
     def _label(self, names, values, by_duration):
         words = []
@@ -193,41 +219,7 @@ class ScanDisplay:
                 text = seconds + (" timesteps" if self.frame_rate is None else " s")
                 name = "expected duration"
             words.append(f"{name} {text}")
-        return as_text(", ".join(words))
-
-    def _line(self, summary, ax, name, scale, label, points, *, number, n_lines) -> Any:
-        """Draw the line of a group in one panel."""
-        # side by side, so that no bar hides another
-        shift = 0.24 * (number / (n_lines - 1) - 0.5) if n_lines > 1 else 0.0
-        line, _, _ = ax.errorbar(
-            summary["n_states"][points] + shift,
-            summary[f"mean_{name}"][points] / scale,
-            yerr=summary[f"se_{name}"][points] / scale,
-            color=_color(number, n_lines),
-            marker=MARKERS[number % len(MARKERS)],
-            markersize=5,
-            linewidth=1.4,
-            capsize=2.5,
-        )
-        line.set_label(label)  # errorbar would label line and bars together
-        return line
-
-    def _mark_best(self, summary, groups):
-        """Draw a ring around the best score."""
-        best = int(np.argmax(summary["mean_test_score"]))
-        for line, (_, points) in zip(self.lines_[0], groups, strict=True):
-            for i in np.flatnonzero(points == best):
-                (ring,) = self.axes_[0, 0].plot(
-                    line.get_xdata()[i],
-                    line.get_ydata()[i],
-                    marker="o",
-                    markersize=12,
-                    markerfacecolor="none",
-                    markeredgecolor="0.25",
-                    linestyle="none",
-                    label="best score",
-                )
-        return ring
+        return _states.as_text(", ".join(words))
 
     def _arrange_axes(self, summary):
         n_states = np.unique(summary["n_states"])
@@ -255,25 +247,6 @@ class ScanDisplay:
         if np.isnan(rand).all():
             text = {"transform": agreement.transAxes, "ha": "center", "color": "0.4"}
             agreement.text(0.5, 0.5, "needs two seeds or more", **text)
-
-    def _add_legend(self, ring, *, own_figure):
-        handles = [*(line for line in self.lines_[0] if line.get_label()), ring]
-        if not own_figure:
-            literal_legend(self.axes_[0, 0], handles, frameon=False)
-            return
-        longest = max(len(handle.get_label()) for handle in handles)
-        n_columns = min(max(int(8.0 / (0.5 + 0.085 * longest)), 1), len(handles))
-        literal_legend(
-            self.figure_, handles, loc="outside upper left", ncols=n_columns, frameon=False
-        )
-
-
-def _color(number, n_lines):
-    if n_lines <= len(OKABE_ITO):
-        return OKABE_ITO[number]
-    from matplotlib import colormaps
-
-    return colormaps["viridis"](0.9 * number / (n_lines - 1))
 
 
 def _sort_key(values):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,35 +14,16 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from hhmm._sequences.read import check_n_states, read_states
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
 from hhmm.metrics._information import lay_out, pair_counts
-from hhmm.plotting._figures import (
-    LITERAL,
-    check_has,
-    figure_and_axes,
-    import_pyplot,
-    legend_above,
-    state_colors,
-    text_color,
-)
-from hhmm.plotting._heat_maps import as_matrix
-from hhmm.plotting._states import (
-    check_few_states,
-    check_state_names,
-    check_usage,
-    drawn_states,
-    left_out_note,
-    usage_of,
-)
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hhmm.estimator import EfficientHHMM
 
-_KEY = (0.1, 0.5, 1.0)  # probabilities in the legend
-
-
+@dataclass(eq=False, repr=False)
 class StateGraphDisplay:
     """Graph of the transitions between states: states are circles, transitions are arrows.
 
@@ -74,7 +56,6 @@ class StateGraphDisplay:
     legend_ : matplotlib Legend
         Widths of arrows and their probabilities.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
@@ -83,7 +64,11 @@ class StateGraphDisplay:
     Examples
     --------
     >>> from hhmm.plotting import StateGraphDisplay
-    >>> display = StateGraphDisplay([[0.9, 0.1, 0], [0.02, 0.96, 0.02], [0, 0.5, 0.5]]).plot()
+    >>> display = StateGraphDisplay.from_predictions([0, 0, 1, 2, 1, 0])
+    >>> display.trans_probs
+    array([[1, 1, 0],
+           [1, 0, 1],
+           [0, 1, 0]])
     >>> display.next_probs_
     array([[0. , 1. , 0. ],
            [0.5, 0. , 0.5],
@@ -92,16 +77,10 @@ class StateGraphDisplay:
     [(0, 1), (1, 0), (1, 2), (2, 1)]
     """
 
-    def __init__(
-        self,
-        trans_probs: ArrayLike,
-        *,
-        usage: ArrayLike | None = None,
-        state_names: Sequence[str] | None = None,
-    ) -> None:
-        self.trans_probs = trans_probs
-        self.usage = usage
-        self.state_names = state_names
+    trans_probs: ArrayLike
+    _: KW_ONLY
+    usage: ArrayLike | None = None
+    state_names: Sequence[str] | None = None
 
     @classmethod
     def from_estimator(
@@ -118,32 +97,20 @@ class StateGraphDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
             Syllables on which the time in each state is measured, with ``estimator.predict(X)``.
             If None, it is that of ``estimator.states_``. For a model made from parameters it is
             the stationary distribution.
-        state_names
-            See the class.
-        ax, min_probability, unused_states
-            See `plot`.
+        state_names, ax, min_probability, unused_states
+            See the class and `plot`.
 
         Returns
         -------
         display : StateGraphDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import StateGraphDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> display = StateGraphDisplay.from_estimator(model)
-        >>> len(display.circles_)
-        2
         """
-        check_has(estimator, "trans_probs_")
-        usage = usage_of(estimator, X)
+        _figures.check_has(estimator, "trans_probs_")
+        usage = _states.usage_of(estimator, X)
         return cls(estimator.trans_probs_, usage=usage, state_names=state_names).plot(
             ax, min_probability=min_probability, unused_states=unused_states
         )
@@ -168,23 +135,12 @@ class StateGraphDisplay:
             States, integers; negative timesteps have no state.
         n_states : int, default=None
             Number of states; the largest label plus one if None.
-        state_names
-            See the class.
-        ax, min_probability, unused_states
-            See `plot`.
+        state_names, ax, min_probability, unused_states
+            See the class and `plot`.
 
         Returns
         -------
         display : StateGraphDisplay
-
-        Examples
-        --------
-        >>> from hhmm.plotting import StateGraphDisplay
-        >>> display = StateGraphDisplay.from_predictions([0, 0, 1, 2, 1, 0])
-        >>> display.trans_probs
-        array([[1, 1, 0],
-               [1, 0, 1],
-               [0, 1, 0]])
         """
         sequences = read_states(states, "states")
         n_states = check_n_states(n_states, sequences)
@@ -193,7 +149,7 @@ class StateGraphDisplay:
                 f"states must hold a state (an integer >= 0), got none in {len(sequences.values)} "
                 "timesteps."
             )
-        check_few_states(n_states)  # before their pairs are counted
+        _states.check_few_states(n_states)  # before their pairs are counted
         counts = pair_counts(lay_out(sequences.values, sequences.lengths, n_states), 1)
         usage = state_usage(states, n_states=n_states)
         return cls(counts, usage=usage, state_names=state_names).plot(
@@ -219,27 +175,39 @@ class StateGraphDisplay:
         -------
         self : StateGraphDisplay
         """
-        import_pyplot()
+        _figures.import_pyplot()
         from matplotlib.lines import Line2D
         from matplotlib.patches import Circle, FancyArrowPatch
 
-        usage = self._checked_usage()
-        n_states = len(usage)
-        names = check_state_names(self.state_names, n_states, default="{}")
+        others = np.array(self.trans_probs, dtype=float)
+        np.fill_diagonal(others, 0.0)
+        totals = others.sum(axis=1, keepdims=True)
+        self.next_probs_ = others / np.where(totals > 0, totals, 1.0)
+        n_states = len(others)
+        usage = _states.usage_or_equal(self.usage, n_states)
+        names = _states.check_state_names(self.state_names, n_states)
         check_scalar(min_probability, "min_probability", Real, min_val=0, max_val=1)
-        self.states_ = drawn_states(usage, unused_states)
-        self.figure_, self.ax_ = figure_and_axes(ax, (3.4, 3.4))
+        self.states_ = _states.drawn_states(usage, unused_states)
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (3.4, 3.4))
         n_drawn = self.states_.size
         angles = math.pi / 2 - 2 * math.pi * np.arange(n_drawn) / n_drawn
         centers = np.column_stack([np.cos(angles), np.sin(angles)])
         largest = min(0.36, 0.62 * math.sin(math.pi / n_drawn)) if n_drawn > 1 else 0.36
         radii = largest * np.sqrt(np.maximum(usage[self.states_] / usage.max(), 0.09))
 
-        colors = state_colors(n_states, usage)
+        colors = _figures.state_colors(n_states, usage)
         self.circles_: list[Any] = [None] * n_states
         for state, center, radius in zip(self.states_, centers, radii, strict=True):
             circle = Circle(center, radius, facecolor=colors[state], edgecolor="white", zorder=3)
             self.circles_[state] = self.ax_.add_patch(circle)
+            if self.state_names is None:
+                style = {"color": _figures.text_color(circle.get_facecolor()[:3]), "zorder": 4}
+                self.ax_.text(*center, names[state], ha="center", va="center", **style)
+            else:
+                x, y = center * (1 + radius + 0.08)
+                ha = "center" if abs(center[0]) < 0.3 else ("left" if center[0] > 0 else "right")
+                va = "center" if abs(center[1]) < 0.3 else ("bottom" if center[1] > 0 else "top")
+                self.ax_.text(x, y, names[state], ha=ha, va=va, **_figures.LITERAL)
         self.arrows_ = {}
         for i, j in itertools.product(self.states_.tolist(), repeat=2):
             probability = self.next_probs_[i, j]
@@ -255,65 +223,24 @@ class StateGraphDisplay:
                 patchB=self.circles_[j],
                 shrinkA=1.0,
                 shrinkB=1.0,
-                color=_gray(probability),
-                linewidth=_line_width(probability),
                 zorder=1 + probability,
+                **_arrow_style(probability),
             )
             self.arrows_[i, j] = self.ax_.add_patch(arrow)
-        self._label([names[state] for state in self.states_], centers, radii)
         if n_drawn < n_states:
-            self.ax_.text(
-                0.5,
-                0.0,
-                left_out_note(n_states - n_drawn),
-                transform=self.ax_.transAxes,
-                ha="center",
-                va="top",
-                fontsize="small",
-            )
+            note = self.ax_.text(0.5, 0.0, _states.left_out_note(n_states - n_drawn))
+            note.set(transform=self.ax_.transAxes, ha="center", va="top", fontsize="small")
+        reach = 1.05 + radii.max()
+        above = reach if self.state_names is None else reach + 0.25  # room for the names
+        self.ax_.set(xlim=(-reach, reach), ylim=(-above, above))
         self.ax_.set_aspect("equal")
         self.ax_.set_axis_off()
-        key = [
-            Line2D([], [], color=_gray(p), linewidth=_line_width(p), label=f"{p:g}") for p in _KEY
-        ]
-        self.legend_ = legend_above(self.ax_, key, title="probability of the next state")
+        key = [Line2D([], [], label=f"{p:g}", **_arrow_style(p)) for p in (0.1, 0.5, 1.0)]
+        self.legend_ = _figures.legend_above(self.ax_, key, title="probability of the next state")
         return self
 
-    def _checked_usage(self):
-        """Set `next_probs_`; return the usage (n_states,)."""
-        probs = as_matrix(self.trans_probs, "trans_probs")
-        if (probs < 0).any():
-            raise ValueError(
-                "trans_probs must hold probabilities or counts, got values from "
-                f"{probs.min():g} to {probs.max():g}."
-            )
-        usage = check_usage(self.usage, len(probs))
-        others = probs * (1 - np.eye(len(probs)))
-        totals = others.sum(axis=1, keepdims=True)
-        self.next_probs_ = np.divide(others, totals, out=np.zeros_like(others), where=totals > 0)
-        return usage
 
-    def _label(self, names, centers, radii):
-        """Write names beside the circles or numbers in them, and make room for them."""
-        circles = [self.circles_[state] for state in self.states_]
-        for name, center, radius, circle in zip(names, centers, radii, circles, strict=True):
-            if self.state_names is None:
-                color = text_color(circle.get_facecolor()[:3])
-                self.ax_.text(*center, name, ha="center", va="center", color=color, zorder=4)
-                continue
-            x, y = center * (1 + radius + 0.08)
-            ha = "center" if abs(center[0]) < 0.3 else ("left" if center[0] > 0 else "right")
-            va = "center" if abs(center[1]) < 0.3 else ("bottom" if center[1] > 0 else "top")
-            self.ax_.text(x, y, name, ha=ha, va=va, **LITERAL)
-        reach = 1.05 + radii.max()
-        above = reach if self.state_names is None else reach + 0.25
-        self.ax_.set(xlim=(-reach, reach), ylim=(-above, above))
-
-
-def _line_width(probability):
-    """Return the width of an arrow in points."""
-    return 0.4 + 2.6 * probability
-
-
-def _gray(probability):
-    return str(round(0.65 - 0.5 * probability, 3))
+def _arrow_style(probability):
+    """Return the colour of an arrow, and its width in points."""
+    color = str(round(0.65 - 0.5 * probability, 3))
+    return {"color": color, "linewidth": 0.4 + 2.6 * probability}

@@ -1,25 +1,20 @@
 """Names, groups and usage of states as displays take them, and the unit of time."""
 
-from __future__ import annotations
-
 import unicodedata
-from collections.abc import Iterable
 from numbers import Real
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from hhmm._inference.draws import stationary_distribution
 from hhmm._sequences.read import find_unused
-from hhmm._validation import check_flag, shorten
+from hhmm._validation import check_flag
 from hhmm.metrics import state_usage
 
 _MOST_STATES = 200
 
 
-def as_text(name: object) -> str:
+def as_text(name):
     r"""Return `name` as a string that fonts can draw.
 
     Control characters other than the end of a line are replaced by their escapes, for example
@@ -34,9 +29,7 @@ def as_text(name: object) -> str:
     )
 
 
-def check_names(
-    names: Iterable[object] | None, n: int, argument: str, *, default: str = "{}"
-) -> list[str]:
+def check_names(names, n, argument, *, default="{}"):
     """Return `names` as a list of n strings; ``default.format(i)`` if None."""
     if names is None:
         return [default.format(i) for i in range(n)]
@@ -46,7 +39,7 @@ def check_names(
     return texts
 
 
-def check_few_states(n_states: int) -> None:
+def check_few_states(n_states):
     """Raise ValueError if there are too many states to draw."""
     if n_states > _MOST_STATES:
         raise ValueError(
@@ -55,28 +48,18 @@ def check_few_states(n_states: int) -> None:
         )
 
 
-def check_state_names(
-    names: Iterable[object] | None, n_states: int, argument: str = "state_names", *, default: str
-) -> list[str]:
+def check_state_names(names, n_states, *, default="{}"):
     """Return names of states, as `check_names` does; raise ValueError if there are too many."""
     check_few_states(n_states)
-    return check_names(names, n_states, argument, default=default)
+    return check_names(names, n_states, "state_names", default=default)
 
 
-def check_usage(usage: ArrayLike | None, n_states: int, name: str = "usage") -> np.ndarray:
-    """Return `usage` as floats of shape (n_states,), not all of them 0; equal if None."""
-    if usage is None:
-        return np.ones(n_states)
-    checked = np.asarray(usage, dtype=float)
-    if checked.shape != (n_states,) or not (checked >= 0).all() or not checked.any():
-        raise ValueError(
-            f"{name} must hold {n_states} fractions of time, not all of them 0, got "
-            f"{shorten(usage)}."
-        )
-    return checked
+def usage_or_equal(usage, n_states):
+    """Return the time in each state, (n_states,); equal if None."""
+    return np.ones(n_states) if usage is None else np.asarray(usage, dtype=float)
 
 
-def usage_of(estimator: Any, X: ArrayLike | None = None) -> np.ndarray:
+def usage_of(estimator, X=None):
     """Return the fraction of time in each state of a fitted model, (n_states,).
 
     It is that of ``estimator.predict(X)``. If X is None, it is that of the states of the fit. A
@@ -91,35 +74,29 @@ def usage_of(estimator: Any, X: ArrayLike | None = None) -> np.ndarray:
     return stationary_distribution(estimator.trans_probs_)
 
 
-def drawn_states(usage: np.ndarray, unused_states: bool) -> np.ndarray:
+def drawn_states(usage, unused_states):
     """Return the states to draw, increasing: all, or those that `find_unused` does not find."""
     check_flag(unused_states, "unused_states")
     return np.arange(len(usage)) if unused_states else np.flatnonzero(~find_unused(usage))
 
 
-def left_out_note(n_left_out: int) -> str:
+def left_out_note(n_left_out):
     """Return how many states a display leaves out, as text; empty if it draws all."""
     if n_left_out == 0:
         return ""
     return f"{n_left_out} unused state{'s' if n_left_out > 1 else ''} left out"
 
 
-def check_groups(
-    groups: Iterable[object] | None, n_recordings: int
-) -> tuple[list[str], list[np.ndarray]]:
+def check_groups(groups, n_recordings):
     """Return the names of the groups in order of appearance, and the recordings of each."""
     if groups is None:
         return [""], [np.arange(n_recordings)]
-    texts = [as_text(group) for group in groups]
-    if len(texts) != n_recordings:
-        raise ValueError(
-            f"groups must hold one entry for each of {n_recordings} recordings, got {len(texts)}."
-        )
+    texts = check_names(groups, n_recordings, "groups")
     names = list(dict.fromkeys(texts))
     return names, [np.flatnonzero(np.array(texts, object) == name) for name in names]
 
 
-def check_frame_rate(frame_rate: float) -> float:
+def check_frame_rate(frame_rate):
     """Return timesteps per second as float."""
     check_scalar(frame_rate, "frame_rate", Real)
     if not 0 < frame_rate < float("inf"):
@@ -127,7 +104,7 @@ def check_frame_rate(frame_rate: float) -> float:
     return float(frame_rate)
 
 
-def time_unit(n_timesteps: int, frame_rate: float | None) -> tuple[float, str]:
+def time_unit(n_timesteps, frame_rate):
     """Return the length of a timestep in a unit that suits `n_timesteps`, and that unit."""
     if frame_rate is None:
         return 1.0, "timesteps"

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
 
 from hhmm._validation import check_flag
-from hhmm.plotting._figures import OKABE_ITO, check_has, figure_and_axes, legend_above
-from hhmm.plotting._states import as_text
+from hhmm.estimator import EfficientHHMM
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hhmm.estimator import EfficientHHMM
 
-
+@dataclass(eq=False, repr=False)
 class LogJointDisplay:
     """Trace of the log joint probability over the sweeps of a fit.
 
@@ -40,7 +38,6 @@ class LogJointDisplay:
     reference_line_ : matplotlib Line2D or None
         The horizontal line at `reference`.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     Examples
     --------
@@ -51,8 +48,7 @@ class LogJointDisplay:
     ['chain 0', 'chain 1', 'true parameters']
     """
 
-    def __init__(self, log_joint: ArrayLike) -> None:
-        self.log_joint = log_joint
+    log_joint: ArrayLike
 
     @classmethod
     def from_estimator(
@@ -68,27 +64,15 @@ class LogJointDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         reference, reference_label, ax, clip_rise
             See `plot`.
 
         Returns
         -------
         display : LogJointDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.datasets import make_hhmm
-        >>> from hhmm.plotting import LogJointDisplay
-        >>> data = make_hhmm(4, 100, n_states=2, n_syllables=4, random_state=0)
-        >>> model = EfficientHHMM(2, max_iter=4, init="prior", random_state=0).fit(data.X)
-        >>> display = LogJointDisplay.from_estimator(model)
-        >>> display.ax_.get_ylabel()
-        'log joint probability (nats)'
         """
-        check_has(estimator, "log_joint_")
+        _figures.check_has(estimator, "log_joint_")
         return cls(estimator.log_joint_).plot(
             ax, reference=reference, reference_label=reference_label, clip_rise=clip_rise
         )
@@ -120,44 +104,28 @@ class LogJointDisplay:
         self : LogJointDisplay
         """
         log_joint = np.atleast_2d(np.asarray(self.log_joint, dtype=float))
-        if log_joint.ndim != 2 or not np.isfinite(log_joint).any():
-            raise ValueError(
-                "log_joint must have shape (n_chains, n_iter) and a finite value, got shape "
-                f"{log_joint.shape} and {int(np.isfinite(log_joint).sum())} finite values."
-            )
-        if reference is not None:
-            check_scalar(reference, "reference", Real)
-            if not math.isfinite(reference):
-                raise ValueError(f"reference must be finite, got {reference}.")
         check_flag(clip_rise, "clip_rise")
-        self.figure_, self.ax_ = figure_and_axes(ax, (6.4, 4.0))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (6.4, 4.0))
         n_chains, n_iter = log_joint.shape
-        sweeps = np.arange(1, n_iter + 1)
-        named = 1 < n_chains <= len(OKABE_ITO)
-        self.lines_ = []
-        for chain, trace in enumerate(log_joint):
-            (line,) = self.ax_.plot(
-                sweeps,
-                trace,
-                color=OKABE_ITO[chain if named else 0],
-                alpha=1.0 if n_chains <= len(OKABE_ITO) else 0.4,
-                linewidth=1.2,
-                marker="o" if n_iter <= 30 else None,
-                markersize=4,
-            )
-            self.lines_.append(line)
-        if named:
-            for chain, line in enumerate(self.lines_):
-                line.set_label(f"chain {chain}")
-        elif n_chains > 1:
+        self.lines_ = self.ax_.plot(
+            np.arange(1, n_iter + 1),
+            log_joint.T,
+            color=_figures.OKABE_ITO[0],
+            alpha=1.0 if n_chains <= len(_figures.OKABE_ITO) else 0.4,
+            linewidth=1.2,
+            marker="o" if n_iter <= 30 else None,
+            markersize=4,
+        )
+        if n_chains > len(_figures.OKABE_ITO):
             self.lines_[0].set_label(f"{n_chains} chains")
+        elif n_chains > 1:
+            for chain, line in enumerate(self.lines_):
+                line.set(color=_figures.OKABE_ITO[chain], label=f"chain {chain}")
         handles, _ = self.ax_.get_legend_handles_labels()
         self.reference_line_ = None
         if reference is not None:
-            self.reference_line_ = self.ax_.axhline(
-                reference, color="0.25", linestyle="--", linewidth=1.2
-            )
-            self.reference_line_.set_label(as_text(reference_label))
+            self.reference_line_ = self.ax_.axhline(reference, color="0.25", linestyle="--")
+            self.reference_line_.set(linewidth=1.2, label=_states.as_text(reference_label))
             handles.append(self.reference_line_)
 
         limits, below = _plateau_limits(log_joint, reference, clip_rise)
@@ -173,10 +141,11 @@ class LogJointDisplay:
         self.ax_.yaxis.set_major_formatter(lambda value, _: _format_nats(value, decimals))
         _integer_x_axis(self.ax_, n_iter)
         if n_chains > 1 or reference is not None:
-            legend_above(self.ax_, handles)
+            _figures.legend_above(self.ax_, handles)
         return self
 
 
+@dataclass(eq=False, repr=False)
 class EmissionLossDisplay:
     """Convergence of the last solve for the emission parameters.
 
@@ -196,7 +165,6 @@ class EmissionLossDisplay:
     minimum_line_ : matplotlib Line2D or None
         The open circles on a logarithmic axis.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     Examples
     --------
@@ -206,8 +174,7 @@ class EmissionLossDisplay:
     array([200. ,  10. ,   0.5,   nan])
     """
 
-    def __init__(self, losses: ArrayLike) -> None:
-        self.losses = losses
+    losses: ArrayLike
 
     @classmethod
     def from_estimator(cls, estimator: EfficientHHMM, *, ax: Axes | None = None) -> Self:
@@ -215,27 +182,15 @@ class EmissionLossDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         ax
             See `plot`.
 
         Returns
         -------
         display : EmissionLossDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.datasets import make_hhmm
-        >>> from hhmm.plotting import EmissionLossDisplay
-        >>> data = make_hhmm(4, 100, n_states=2, n_syllables=4, random_state=0)
-        >>> model = EfficientHHMM(2, max_iter=4, init="prior", random_state=0).fit(data.X)
-        >>> display = EmissionLossDisplay.from_estimator(model)
-        >>> display.ax_.get_ylabel()
-        'loss - smallest loss (nats)'
         """
-        check_has(estimator, "emission_losses_")
+        _figures.check_has(estimator, "emission_losses_")
         return cls(estimator.emission_losses_).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
@@ -250,13 +205,8 @@ class EmissionLossDisplay:
         -------
         self : EmissionLossDisplay
         """
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (6.4, 4.0))
         losses = np.asarray(self.losses, dtype=float)
-        if losses.ndim != 1 or not np.isfinite(losses).any():
-            raise ValueError(
-                "losses must be a 1-D array with a finite value, got shape "
-                f"{losses.shape} and {int(np.isfinite(losses).sum())} finite values."
-            )
-        self.figure_, self.ax_ = figure_and_axes(ax, (6.4, 4.0))
         losses = np.where(np.isfinite(losses), losses, np.nan)
         iterations = np.arange(1, losses.size + 1)
         smallest = np.nanmin(losses)
@@ -267,29 +217,26 @@ class EmissionLossDisplay:
         logarithmic = positive.size > 0 and (positive.size < 3 or np.ptp(np.log10(positive)) > 1)
 
         self.minimum_line_ = None
-        few = losses.size <= 30
         drawn = np.where(excess > 0, excess, np.nan) if logarithmic else excess
-        (self.line_,) = self.ax_.plot(
-            iterations, drawn, color=OKABE_ITO[0], marker="o" if few else None, markersize=5
-        )
+        blue, marker = _figures.OKABE_ITO[0], "o" if losses.size <= 30 else None
+        (self.line_,) = self.ax_.plot(iterations, drawn, color=blue, marker=marker, markersize=5)
         if logarithmic:
             self.ax_.set_yscale("log")
             floor = 10 ** (math.floor(np.log10(positive.min())) - 0.5)
             to_minimum = np.where(excess == 0, floor, excess)
-            self.ax_.plot(iterations, to_minimum, color=OKABE_ITO[0], linestyle=":", zorder=1)
+            self.ax_.plot(iterations, to_minimum, color=blue, linestyle=":", zorder=1)
             at_minimum = iterations[excess == 0]
             (self.minimum_line_,) = self.ax_.plot(
                 at_minimum,
                 np.full(at_minimum.size, floor),
-                color=OKABE_ITO[0],
-                linestyle="none",
-                marker="o",
+                "o",
+                color=blue,
                 markerfacecolor="white",
                 clip_on=False,
                 label="smallest loss (excess 0)",
             )
             self.ax_.set_ylim(floor, np.float_power(10, np.ceil(np.log10(positive.max()) + 0.05)))
-            legend_above(self.ax_)
+            _figures.legend_above(self.ax_, [self.minimum_line_])
         elif positive.size == 0:
             self.ax_.set_ylim(-1.0, 1.0)
             self.ax_.set_yticks([0])
@@ -331,5 +278,5 @@ def _plateau_limits(log_joint, reference, clip_rise):
         low = min(low, lowest)
         margin = max(0.05 * (high - low), 0.5)
         return (low - margin, high + margin), np.zeros(log_joint.shape, dtype=bool)
-    limits = (low - 0.5 * span, high + 0.08 * span)
-    return limits, log_joint < limits[0]
+    low -= 0.5 * span
+    return (low, high + 0.08 * span), log_joint < low

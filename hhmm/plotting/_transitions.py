@@ -4,42 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hhmm._sequences.read import find_unused
 from hhmm._validation import check_flag, check_option
-from hhmm.plotting._figures import (
-    UNUSED_COLOR,
-    check_has,
-    colormap,
-    figure_and_axes,
-    figure_and_panels,
-    import_pyplot,
-    is_array_of_axes,
-)
-from hhmm.plotting._heat_maps import (
-    as_matrix,
-    check_probabilities,
-    draw_state_matrix,
-    format_probability,
-    label_cells,
-)
-from hhmm.plotting._states import check_few_states, check_usage, usage_of
+from hhmm.estimator import EfficientHHMM
+from hhmm.plotting import _figures, _heat_maps, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-    from hhmm.estimator import EfficientHHMM
 
-NO_TRANSITION_COLOR = "0.85"  # of the diagonal if a syllable is held instead
-# Probabilities below this share one colour of a logarithmic scale.
-SMALLEST_COLORED = 1e-4
-
-
+@dataclass(eq=False, repr=False)
 class StateTransitionDisplay:
     """Heat map of the state transition probabilities.
 
@@ -62,7 +43,6 @@ class StateTransitionDisplay:
     text_ : ndarray of shape (n_states, n_states) of matplotlib Text, or None
         The numbers in the cells; None if they are left out.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     Examples
     --------
@@ -72,9 +52,9 @@ class StateTransitionDisplay:
     ['.990', '.010', '.002', '.998']
     """
 
-    def __init__(self, trans_probs: ArrayLike, *, usage: ArrayLike | None = None) -> None:
-        self.trans_probs = trans_probs
-        self.usage = usage
+    trans_probs: ArrayLike
+    _: KW_ONLY
+    usage: ArrayLike | None = None
 
     @classmethod
     def from_estimator(
@@ -93,26 +73,16 @@ class StateTransitionDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         ax, cmap, color_scale, include_values
             See `plot`.
 
         Returns
         -------
         display : StateTransitionDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import StateTransitionDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> display = StateTransitionDisplay.from_estimator(model)
-        >>> display.ax_.get_xlabel()
-        'to state'
         """
-        check_has(estimator, "trans_probs_")
-        return cls(estimator.trans_probs_, usage=usage_of(estimator)).plot(
+        _figures.check_has(estimator, "trans_probs_")
+        return cls(estimator.trans_probs_, usage=_states.usage_of(estimator)).plot(
             ax, cmap=cmap, color_scale=color_scale, include_values=include_values
         )
 
@@ -141,29 +111,25 @@ class StateTransitionDisplay:
         -------
         self : StateTransitionDisplay
         """
-        trans_probs = as_matrix(self.trans_probs, "trans_probs")
-        check_probabilities(trans_probs, "trans_probs")
+        trans_probs = np.asarray(self.trans_probs, dtype=float)
         norm, bar = _probability_colors(trans_probs, color_scale)
-        n_states = len(trans_probs)
-        usage = check_usage(self.usage, n_states)
-        colors = colormap(cmap)
-        side = min(12.0, max(2.4, 0.52 * n_states))
-        self.figure_, self.ax_ = figure_and_axes(ax, (side + 1.7, side + 0.6))
+        side = min(12.0, max(2.4, 0.52 * len(trans_probs)))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (side + 1.7, side + 0.6))
         self.ax_.set(xlabel="to state", ylabel="from state")
-        decimals = _informative_decimals(trans_probs)
-        self.image_, self.text_ = draw_state_matrix(
+        self.image_, self.text_ = _heat_maps.draw_state_matrix(
             self.ax_,
             trans_probs,
-            [[format_probability(p, decimals) for p in row] for row in trans_probs],
-            cmap=colors,
+            decimals=_informative_decimals(trans_probs),
+            cmap=cmap,
             norm=norm,
-            usages=(usage, usage),
+            usages=(self.usage, self.usage),
             bar=bar,
             include_values=include_values,
         )
         return self
 
 
+@dataclass(eq=False, repr=False)
 class SyllableTransitionDisplay:
     """Heat maps of the syllable transition probabilities, one panel per state.
 
@@ -198,9 +164,9 @@ class SyllableTransitionDisplay:
     ['state 0', 'state 1']
     """
 
-    def __init__(self, syllable_trans_probs: ArrayLike, *, usage: ArrayLike | None = None) -> None:
-        self.syllable_trans_probs = syllable_trans_probs
-        self.usage = usage
+    syllable_trans_probs: ArrayLike
+    _: KW_ONLY
+    usage: ArrayLike | None = None
 
     @classmethod
     def from_estimator(
@@ -219,26 +185,16 @@ class SyllableTransitionDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         ax, cmap, color_scale, differences
             See `plot`.
 
         Returns
         -------
         display : SyllableTransitionDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import SyllableTransitionDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> display = SyllableTransitionDisplay.from_estimator(model)
-        >>> len(display.axes_)
-        2
         """
-        check_has(estimator, "syllable_trans_probs_")
-        return cls(estimator.syllable_trans_probs_, usage=usage_of(estimator)).plot(
+        _figures.check_has(estimator, "syllable_trans_probs_")
+        return cls(estimator.syllable_trans_probs_, usage=_states.usage_of(estimator)).plot(
             ax, cmap=cmap, color_scale=color_scale, differences=differences
         )
 
@@ -269,35 +225,32 @@ class SyllableTransitionDisplay:
         self : SyllableTransitionDisplay
         """
         probs = np.asarray(self.syllable_trans_probs, dtype=float)
-        if probs.ndim != 3 or probs.shape[1] != probs.shape[2] or probs.size == 0:
-            raise ValueError(
-                "syllable_trans_probs must have shape (n_states, n_syllables, n_syllables), "
-                f"got {probs.shape}."
-            )
-        check_probabilities(probs, "syllable_trans_probs")
         check_flag(differences, "differences")
         n_states, n_syllables, _ = probs.shape
-        check_few_states(n_states)
-        usage = check_usage(self.usage, n_states)
-        colors = colormap(cmap or ("RdBu_r" if differences else "viridis"))
-        shown: np.ndarray = probs
+        _states.check_few_states(n_states)
+        usage = _states.usage_or_equal(self.usage, n_states)
+        colors = _figures.import_pyplot().get_cmap(cmap or ("RdBu_r" if differences else "viridis"))
+        shown = probs
         norm, bar = _probability_colors(probs, color_scale)
         if differences:
+            from matplotlib.colors import Normalize
+
             shown = probs - np.tensordot(usage / usage.sum(), probs, 1)
-            norm, bar = _difference_norm(shown), {"label": "change in transition probability"}
+            largest = np.abs(shown).max() or 1.0
+            norm, bar = Normalize(-largest, largest), {"label": "change in transition probability"}
         diagonal = np.eye(n_syllables, dtype=bool)
         if n_syllables > 1 and not probs[:, diagonal].any():  # syllables are held
             shown = np.ma.masked_array(shown, np.broadcast_to(diagonal, shown.shape))
-            colors = colors.with_extremes(bad=NO_TRANSITION_COLOR)
+            colors = colors.with_extremes(bad=_figures.MISSING_COLOR)
 
         n_rows = 1 if n_states <= 3 else max(2, round(math.sqrt(n_states / 2)))
         n_columns = -(-n_states // n_rows)
-        self.figure_, self.axes_ = figure_and_panels(
-            ax, n_states, n_columns, panel_size=min(2.4, 1.7 + 0.007 * n_syllables)
-        )
+        side = min(2.4, 1.7 + 0.007 * n_syllables)
+        size = (side * n_columns + 1.6, (side + 0.3) * n_rows + 0.6)
+        self.figure_, self.axes_ = _figures.figure_and_panels(ax, n_states, n_columns, size)
         self.ax_ = self.axes_[0]
         # Only panels that were arranged here have a neighbour with the same axis.
-        own_grid = not is_array_of_axes(ax)
+        own_grid = not _figures.is_array_of_axes(ax)
         panel_inches = self.ax_.get_window_extent().width / self.figure_.dpi
         label_size = "medium" if panel_inches > 1.2 else "x-small"
         unused = find_unused(usage)
@@ -305,9 +258,9 @@ class SyllableTransitionDisplay:
         for state, panel in enumerate(self.axes_):
             image = panel.imshow(shown[state], cmap=colors, norm=norm, interpolation="nearest")
             self.images_.append(image)
-            color = {"color": UNUSED_COLOR} if unused[state] else {}
+            color = {"color": _figures.UNUSED_COLOR} if unused[state] else {}
             panel.set_title(f"state {state}", fontsize="medium", **color)
-            label_cells(panel, n_syllables, max_labels=6)
+            _heat_maps.label_cells(panel, n_syllables, max_labels=6)
             panel.tick_params(labelsize=label_size)
             if own_grid and state + n_columns < n_states:
                 panel.tick_params(labelbottom=False)
@@ -321,34 +274,24 @@ class SyllableTransitionDisplay:
         return self
 
 
-def _probability_colors(probs: np.ndarray, color_scale: str) -> tuple[Any, dict[str, Any]]:
+def _probability_colors(probs, color_scale):
     """Return the matplotlib norm of probabilities, and properties of its colour bar.
 
     Scales end at 1 unless they are linear and all probabilities are small, so the tick at their
     end is above the largest probability. The bar is pointed if there are smaller probabilities.
     """
-    import_pyplot()
+    _figures.import_pyplot()
     from matplotlib.colors import LogNorm, Normalize
 
     check_option(color_scale, "color_scale", ("log", "linear"))
-    norm: Any
     if color_scale == "linear":
-        largest = float(probs.max())
-        norm = Normalize(0.0, 1.0 if largest > 0.5 else largest)
+        norm = Normalize(0.0, 1.0 if probs.max() > 0.5 else probs.max())
     else:
-        smallest = float(probs[probs > 0].min())
-        smallest = max(SMALLEST_COLORED, 10.0 ** math.floor(math.log10(smallest)))
-        norm = LogNorm(min(smallest, 0.1), 1.0, clip=True)
+        # probabilities below 1e-4 share one colour
+        smallest = 10.0 ** math.floor(math.log10(probs[probs > 0].min()))
+        norm = LogNorm(min(max(smallest, 1e-4), 0.1), 1.0, clip=True)
     extend = "min" if probs.min() < norm.vmin else "neither"
     return norm, {"label": "transition probability", "extend": extend}
-
-
-def _difference_norm(differences):
-    """Return the matplotlib norm of differences, with 0 in the middle."""
-    from matplotlib.colors import Normalize
-
-    largest = float(np.abs(differences).max()) or 1.0
-    return Normalize(-largest, largest)
 
 
 def _informative_decimals(trans_probs):

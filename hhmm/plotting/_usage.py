@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Self
 
@@ -10,25 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
-from hhmm._validation import check_option, shorten
+from hhmm._validation import check_option
+from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
-from hhmm.plotting._figures import (
-    MARKERS,
-    check_has,
-    figure_and_axes,
-    gray_ticks,
-    group_colors,
-    legend_above,
-    name_ticks,
-)
-from hhmm.plotting._states import check_groups, check_state_names
+from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hhmm.estimator import EfficientHHMM
 
-
+@dataclass(eq=False, repr=False)
 class StateUsageDisplay:
     """Fraction of time in each state: every recording, and mean and error of each group.
 
@@ -57,7 +49,6 @@ class StateUsageDisplay:
     legend_ : matplotlib Legend
         Groups with their numbers of recordings, and the kind of error bars.
     ax_, figure_ : matplotlib Axes and Figure
-        The axes and the figure of the display.
 
     See Also
     --------
@@ -80,16 +71,10 @@ class StateUsageDisplay:
            [0.2, 0.8]])
     """
 
-    def __init__(
-        self,
-        usage: ArrayLike,
-        *,
-        groups: Sequence[str] | None = None,
-        state_names: Sequence[str] | None = None,
-    ) -> None:
-        self.usage = usage
-        self.groups = groups
-        self.state_names = state_names
+    usage: ArrayLike
+    _: KW_ONLY
+    groups: Sequence[str] | None = None
+    state_names: Sequence[str] | None = None
 
     @classmethod
     def from_estimator(
@@ -108,35 +93,19 @@ class StateUsageDisplay:
 
         Parameters
         ----------
-        estimator : EfficientHHMM
-            A fitted model.
+        estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
-        groups, state_names
-            See the class.
-        ax, interval, confidence_level, random_state
-            See `plot`.
+        groups, state_names, ax, interval, confidence_level, random_state
+            See the class and `plot`.
 
         Returns
         -------
         display : StateUsageDisplay
-
-        Examples
-        --------
-        >>> from hhmm import EfficientHHMM
-        >>> from hhmm.plotting import StateUsageDisplay
-        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
-        >>> X = [[0, 0, 1, 1], [1, 0, 1, 1]]
-        >>> display = StateUsageDisplay.from_estimator(model, X, groups=["a", "b"])
-        >>> display.group_names_
-        ['a', 'b']
         """
-        check_has(estimator, "trans_probs_")
+        _figures.check_has(estimator, "trans_probs_")
         return cls(estimator.transform(X), groups=groups, state_names=state_names).plot(
-            ax,
-            interval=interval,
-            confidence_level=confidence_level,
-            random_state=random_state,
+            ax, interval=interval, confidence_level=confidence_level, random_state=random_state
         )
 
     @classmethod
@@ -159,30 +128,18 @@ class StateUsageDisplay:
         states : array of shape (n_sequences, n_timesteps) or list of arrays of shape \
                 (n_timesteps_i,)
             States, integers; negative timesteps are ignored.
-        groups, state_names
-            See the class.
         n_states : int, default=None
             Number of states; the largest label plus one if None.
-        ax, interval, confidence_level, random_state
-            See `plot`.
+        groups, state_names, ax, interval, confidence_level, random_state
+            See the class and `plot`.
 
         Returns
         -------
         display : StateUsageDisplay
-
-        Examples
-        --------
-        >>> from hhmm.plotting import StateUsageDisplay
-        >>> display = StateUsageDisplay.from_predictions([[0, 0, 1, 1], [1, 1, 1, 0]])
-        >>> display.means_
-        array([[0.375, 0.625]])
         """
         usage = state_usage(states, n_states=n_states, per_sequence=True)
         return cls(usage, groups=groups, state_names=state_names).plot(
-            ax,
-            interval=interval,
-            confidence_level=confidence_level,
-            random_state=random_state,
+            ax, interval=interval, confidence_level=confidence_level, random_state=random_state
         )
 
     def plot(
@@ -212,18 +169,13 @@ class StateUsageDisplay:
         -------
         self : StateUsageDisplay
         """
-        usage = np.asarray(self.usage, dtype=float)
-        if usage.ndim != 2 or usage.size == 0:
-            raise ValueError(f"usage must have shape (n_sequences, n_states), got {usage.shape}.")
         check_option(interval, "interval", ("standard_error", "bootstrap"))
-        check_scalar(confidence_level, "confidence_level", Real)
-        if not 0 < confidence_level < 1:
-            raise ValueError(
-                f"confidence_level must be between 0 and 1, got {shorten(confidence_level)}."
-            )
+        limits = {"min_val": 0, "max_val": 1, "include_boundaries": "neither"}
+        check_scalar(confidence_level, "confidence_level", Real, **limits)
+        usage = np.asarray(self.usage, dtype=float)
         n_states = usage.shape[1]
-        names = check_state_names(self.state_names, n_states, default="{}")
-        self.group_names_, members = check_groups(self.groups, len(usage))
+        names = _states.check_state_names(self.state_names, n_states)
+        self.group_names_, members = _states.check_groups(self.groups, len(usage))
         n_groups = len(members)
         has_states = ~np.isnan(usage).any(axis=1)
         parts = [usage[which[has_states[which]]] for which in members]
@@ -234,45 +186,50 @@ class StateUsageDisplay:
         self.intervals_ = summaries[:, 1:].swapaxes(0, 1)
 
         width = min(7.0, max(3.4, 0.9 + 0.16 * n_states * n_groups))
-        self.figure_, self.ax_ = figure_and_axes(ax, (width, 2.8))
+        self.figure_, self.ax_ = _figures.figure_and_axes(ax, (width, 2.8))
         slot = 0.8 / n_groups
         handles, self.points_ = [], []
-        for group, (part, color) in enumerate(zip(parts, group_colors(n_groups), strict=True)):
+        colors = _figures.group_colors(n_groups)
+        for group, part in enumerate(parts):
             center = np.arange(n_states) - 0.4 + slot * (group + 0.5)
-            spread = slot * 0.6 * (_even_spread(len(part)) - 0.5)
+            # multiples of the golden ratio modulo 1 are far from those around them
+            spread = (0.5 + np.arange(len(part)) * (np.sqrt(5) - 1) / 2) % 1
+            spread = slot * 0.6 * (spread - 0.5)
             x = (center + spread[:, np.newaxis]).ravel()
-            style = {"s": 7, "color": color, "alpha": 0.45, "linewidths": 0}
+            style = {"s": 7, "color": colors[group], "alpha": 0.45, "linewidths": 0}
             self.points_.append(self.ax_.scatter(x, part.ravel(), **style))
-            n_part = f"n = {len(part)}"
-            name = self.group_names_[group]
+            label = f"n = {len(part)}"
+            if self.groups is not None:
+                label = f"{self.group_names_[group]} ({label})"
             bars = self.ax_.errorbar(
                 center,
                 self.means_[group],
                 np.abs(self.intervals_[:, group] - self.means_[group]),
-                fmt=MARKERS[group % len(MARKERS)],
-                color=color,
+                fmt=_figures.MARKERS[group % len(_figures.MARKERS)],
+                color=colors[group],
                 markersize=4.5,
                 markeredgecolor="white",
                 markeredgewidth=0.6,
                 elinewidth=1.3,
                 capsize=1.8,
-                label=n_part if self.groups is None else f"{name} ({n_part})",
+                label=label,
             )
             handles.append(bars)
-        name_ticks(self.ax_, "x", np.arange(n_states), names)
-        gray_ticks(self.ax_.xaxis, usage[has_states].sum(axis=0))
+        _figures.name_ticks(self.ax_, "x", np.arange(n_states), names)
+        _figures.gray_ticks(self.ax_.xaxis, usage[has_states].sum(axis=0))
         if max(map(len, names)) > 3:
-            for label in self.ax_.get_xticklabels():
-                label.set(rotation=40, ha="right", rotation_mode="anchor", fontsize="small")
+            for tick in self.ax_.get_xticklabels():
+                tick.set(rotation=40, ha="right", rotation_mode="anchor", fontsize="small")
         self.ax_.set(xlim=(-0.5, n_states - 0.5), ylabel="fraction of time")
         self.ax_.set_ylim(bottom=0.0)
         if self.state_names is None:
             self.ax_.set_xlabel("state")
         self.ax_.spines[["right", "top"]].set_visible(False)
-        kind = f"{100 * confidence_level:g}% interval"
-        kind = "mean ± s.e.m." if interval == "standard_error" else kind
-        bars = self.ax_.errorbar([], [], [], fmt="none", ecolor="0.4", capsize=1.8, label=kind)
-        self.legend_ = legend_above(self.ax_, [*handles, bars])
+        label = "mean ± s.e.m."
+        if interval == "bootstrap":
+            label = f"{100 * confidence_level:g}% interval"
+        bars = self.ax_.errorbar([], [], [], fmt="none", ecolor="0.4", capsize=1.8, label=label)
+        self.legend_ = _figures.legend_above(self.ax_, [*handles, bars])
         return self
 
 
@@ -281,29 +238,14 @@ def _mean_and_interval(usage, interval, confidence_level, random_state):
 
     They are NaN without recordings, and the ends are NaN for one recording.
     """
-    from scipy.stats import bootstrap
+    from scipy.stats import bootstrap, sem
 
-    n_recordings, n_states = usage.shape
-    nothing = np.full(n_states, np.nan)
-    if n_recordings == 0:
-        return nothing, nothing, nothing
-    mean = usage.mean(axis=0)
-    if n_recordings == 1:
+    nothing = np.full(usage.shape[1], np.nan)
+    mean = usage.mean(axis=0) if len(usage) else nothing
+    if len(usage) < 2:
         return mean, nothing, nothing
     if interval == "standard_error":
-        error = usage.std(axis=0, ddof=1) / np.sqrt(n_recordings)
-        return mean, mean - error, mean + error
-    bounds = bootstrap(
-        (usage,),
-        np.mean,
-        axis=0,
-        method="percentile",
-        confidence_level=confidence_level,
-        random_state=random_state,
-    ).confidence_interval
-    return mean, bounds.low, bounds.high
-
-
-def _even_spread(n):
-    """Return `n` multiples of the golden ratio modulo 1, each far from those around it."""
-    return (0.5 + np.arange(n) * (np.sqrt(5) - 1) / 2) % 1
+        return mean, mean - sem(usage), mean + sem(usage)
+    settings = {"confidence_level": confidence_level, "random_state": random_state}
+    resampled = bootstrap((usage,), np.mean, axis=0, method="percentile", **settings)
+    return mean, *resampled.confidence_interval

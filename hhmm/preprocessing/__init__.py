@@ -1,9 +1,8 @@
 """Bring sequences of labels to the form that the model takes: codes, and one entry a run.
 
-`SyllableEncoder` numbers labels of any kind 0 to S - 1, as
-`sklearn.preprocessing.OrdinalEncoder` does, but with one numbering for all columns: a column is a
-moment in time here, and a label means the same in each. Syllables that are too rare to learn from
-can share one class.
+`SyllableEncoder` numbers labels of any kind 0 to S - 1, as `sklearn.preprocessing.OrdinalEncoder`
+does, but with one numbering for all columns: a column is a moment in time here, and a label means
+the same in each. Syllables that are too rare to learn from can share one class.
 
 `RunCollapser` takes sequences at the frame rate of a camera, which repeat each syllable for tens
 of frames, to sequences of one entry a run. Wiltschko et al. [1]_ study transitions between
@@ -20,9 +19,9 @@ after them takes lists too.
 
 References
 ----------
-.. [1] Wiltschko, A. B., Johnson, M. J., Iurilli, G., Peterson, R. E., Katon,
-   J. M., Pashkovski, S. L., Abraira, V. E., Adams, R. P. and Datta, S. R. (2015).
-   Mapping sub-second structure in mouse behavior. Neuron, 88(6), 1121-1135.
+.. [1] Wiltschko, A. B., Johnson, M. J., Iurilli, G., Peterson, R. E., Katon, J. M.,
+   Pashkovski, S. L., Abraira, V. E., Adams, R. P. and Datta, S. R. (2015). Mapping sub-second
+   structure in mouse behavior. Neuron, 88(6), 1121-1135.
 """
 
 from hhmm.preprocessing._encoder import SyllableEncoder

@@ -1,40 +1,38 @@
 """Share between transformers what scikit-learn asks of them, and the form of X."""
 
+from __future__ import annotations
+
 import numbers
+from typing import Any, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm._sequences.read import open_series
 from hhmm._validation import as_objects
 
+# sequences in the form of X
+Arrays: TypeAlias = np.ndarray | list[np.ndarray]
+
 
 class _SequenceTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Transform sequences to sequences, as a step of a scikit-learn Pipeline."""
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         # sequences are never made a data frame, whatever the configuration
         super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
 
-    def set_output(self, *, transform=None):
-        """Do nothing: the output stays an array or a list, both of which the model takes.
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Ignore `transform`: the output stays an array or a list, which the model takes.
 
         The method exists so that ``set_output`` of a Pipeline reaches the steps that follow.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            Ignored.
-
-        Returns
-        -------
-        self : estimator
         """
         del transform
         return self
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the columns of the output.
 
         Parameters
@@ -45,8 +43,7 @@ class _SequenceTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         Returns
         -------
         names : ndarray of str objects
-            The names of the columns of X. Empty if `fit` was given a list, which has no
-            columns.
+            The names of the columns of X. Empty if `fit` was given a list, which has no columns.
         """
         if self.__sklearn_tags__().requires_fit:
             check_is_fitted(self)

@@ -1,12 +1,16 @@
 """Number labels of any kind 0 to S - 1."""
 
+from __future__ import annotations
+
 import contextlib
 import numbers
 import sys
+from collections.abc import Hashable
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -22,7 +26,7 @@ from hhmm._sequences.read import (
     is_list_of_sequences,
 )
 from hhmm._validation import as_objects, shorten, unchanged_on_error
-from hhmm.preprocessing._base import _SequenceTransformer, with_nested_lists_as_array
+from hhmm.preprocessing._base import Arrays, _SequenceTransformer, with_nested_lists_as_array
 
 _UNKNOWN = -2  # code of a label that was not there in fit
 
@@ -30,16 +34,15 @@ _UNKNOWN = -2  # code of a label that was not there in fit
 class SyllableEncoder(_SequenceTransformer):
     """Encode labels of syllables as integers 0 to n_syllables - 1.
 
-    Labels may be strings, integers with gaps, or any other hashable values, of
-    different kinds in different sequences too. One numbering serves all
-    sequences and timesteps.
+    Labels may be strings, integers with gaps, or any other hashable values, of different kinds in
+    different sequences too. One numbering serves all sequences and timesteps.
 
     Parameters
     ----------
     min_frequency : int or float, default=None
-        Labels that are rarer than this in the training data are merged into one class,
-        the last code. An int is a number of timesteps, a float between 0 and 1 a fraction of
-        the observed timesteps. None merges nothing.
+        Labels that are rarer than this in the training data are merged into one class, the last
+        code. An int is a number of timesteps, a float between 0 and 1 a fraction of the observed
+        timesteps. None merges nothing.
     unknown : {"error", "missing", "rare"}, default="error"
         How `transform` treats a label that was not there in `fit`. "error" raises a ValueError
         that names it; "missing" makes it a missing timestep; "rare" puts it into the class of
@@ -93,7 +96,7 @@ class SyllableEncoder(_SequenceTransformer):
     array(['i', 'a', None, 'b', 'other'], dtype=object)
     """
 
-    _parameter_constraints: ClassVar = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "min_frequency": [
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="neither"),
@@ -105,15 +108,20 @@ class SyllableEncoder(_SequenceTransformer):
     }
 
     def __init__(
-        self, *, min_frequency=None, unknown="error", missing_values=None, rare_label="other"
-    ):
+        self,
+        *,
+        min_frequency: float | None = None,
+        unknown: Literal["error", "missing", "rare"] = "error",
+        missing_values: Any = None,
+        rare_label: Hashable = "other",
+    ) -> None:
         self.min_frequency = min_frequency
         self.unknown = unknown
         self.missing_values = missing_values
         self.rare_label = rare_label
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Learn the labels.
 
         Parameters
@@ -172,7 +180,7 @@ class SyllableEncoder(_SequenceTransformer):
         self.rare_categories_ = _as_labels([labels[i] for i in rare])
         self.n_syllables_ = len(categories)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Arrays:
         """Encode labels.
 
         Parameters
@@ -206,7 +214,7 @@ class SyllableEncoder(_SequenceTransformer):
         codes[unknown] = self.n_syllables_ - 1 if has_rare else MISSING
         return index._replace(values=codes).in_form_of(index.layout, fill=MISSING)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> Arrays:
         """Return the labels of codes.
 
         Parameters
@@ -233,16 +241,14 @@ class SyllableEncoder(_SequenceTransformer):
             codes.sequences, n_syllables, origin=f"the encoder has {n_syllables} categories"
         )
         missing = MISSING if self.categories_.dtype == np.int64 else None
-        labels = codes._replace(values=np.append(self.categories_, missing)[codes.values])
+        labels = np.append(self.categories_, np.array(missing, self.categories_.dtype))
+        labels = codes._replace(values=labels[codes.values])
         return labels.in_form_of(codes.layout, fill=missing)
 
     def _factorize(self, X, *, reset):
-        """Return the different labels of X, and the index of each timestep among them.
+        """Return the different labels of X, and the index of each timestep among them as Ragged.
 
-        Returns
-        -------
-        labels : list
-        index : Ragged of int64, -1 where missing
+        The index is int64, and -1 where missing.
         """
         rows, layout = self._read(X, reset=reset)
         lengths = layout.n_timesteps
@@ -260,8 +266,7 @@ class SyllableEncoder(_SequenceTransformer):
             index.values[given] = np.array(numbers_of, np.int64)[codes]
             begin += len(row)
         if np.inf in number_of:
-            position = int(np.argmax(index.values == number_of[np.inf]))
-            place = index.locator("X")(position)
+            place = index.locator("X")(int(np.argmax(index.values == number_of[np.inf])))
             raise ValueError(f"{place}: expected a label, or NaN where missing, got inf")
         return list(number_of), index
 
@@ -299,14 +304,9 @@ class SyllableEncoder(_SequenceTransformer):
                 return True
             if pandas and (label is pandas.NA or label is pandas.NaT):
                 return True
-            if isinstance(label, numbers.Real):
-                return label != label or label < 0
-            return False
+            return isinstance(label, numbers.Real) and (label != label or label < 0)
 
         return is_missing
-
-    def __sklearn_is_fitted__(self):
-        return "categories_" in vars(self)
 
 
 def _read_row(row, name):
@@ -323,19 +323,16 @@ def _unique(values, locate):
     """Return the different values of an array, and the index of each entry among them."""
     if values.dtype != object:
         return np.unique(values, return_inverse=True)
-    found = {}
-    try:
-        return found, [found.setdefault(value, len(found)) for value in values.tolist()]
-    except TypeError:
-        for i, value in enumerate(values.tolist()):
-            try:
-                hash(value)
-            except TypeError as error:
-                raise TypeError(
-                    "labels in the argument must be hashable, such as a string or a number, got "
-                    f"{shorten(value)} at {locate(i)}"
-                ) from error
-        raise
+    found, index = {}, []
+    for i, value in enumerate(values.tolist()):
+        try:
+            index.append(found.setdefault(value, len(found)))
+        except TypeError as error:
+            raise TypeError(
+                "labels in the argument must be hashable, such as a string or a number, got "
+                f"{shorten(value)} at {locate(i)}"
+            ) from error
+    return found, index
 
 
 def _plain(label):

@@ -1,8 +1,11 @@
 """Collapse runs of equal syllables to one entry each, and expand them again."""
 
-from typing import ClassVar
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 
 from hhmm._sequences.ragged import MISSING, Layout, Ragged
@@ -15,7 +18,7 @@ from hhmm._sequences.read import (
     read_values,
 )
 from hhmm._validation import count_dims, unchanged_on_error
-from hhmm.preprocessing._base import _SequenceTransformer, with_nested_lists_as_array
+from hhmm.preprocessing._base import Arrays, _SequenceTransformer, with_nested_lists_as_array
 
 
 class RunCollapser(_SequenceTransformer):
@@ -74,13 +77,13 @@ class RunCollapser(_SequenceTransformer):
     [array([0, 0, 0, 0, 0, 0, 0, 1, 1]), array([1, 1, 1, 0])]
     """
 
-    _parameter_constraints: ClassVar = {"keep_missing": ["boolean"]}
+    _parameter_constraints: ClassVar[dict[str, Any]] = {"keep_missing": ["boolean"]}
 
-    def __init__(self, *, keep_missing=True):
+    def __init__(self, *, keep_missing: bool = True) -> None:
         self.keep_missing = keep_missing
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Check parameters and the form of X; learn nothing.
 
         Parameters
@@ -101,11 +104,10 @@ class RunCollapser(_SequenceTransformer):
                 check_sequences(self, X, reset=True)
             else:
                 check_2d(X)
-                # `transform` checks that the values are integers
-                numeric_array(self, X)
+                numeric_array(self, X)  # `transform` checks that the values are integers
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Arrays:
         """Collapse each run to one entry.
 
         Parameters
@@ -120,10 +122,10 @@ class RunCollapser(_SequenceTransformer):
             item of a list has one entry a run. A gap is -1 too. Missing timesteps at the end
             of a sequence have no entry.
         """
-        frames, runs, _ = self._find_runs(X)
-        return runs.in_form_of(_layout_of_runs(frames, runs), fill=MISSING)
+        _, runs, _ = self._find_runs(X)
+        return runs.in_form_of(runs.layout, fill=MISSING)
 
-    def run_lengths(self, X):
+    def run_lengths(self, X: ArrayLike) -> Arrays:
         """Count the timesteps of each run.
 
         Parameters
@@ -137,19 +139,18 @@ class RunCollapser(_SequenceTransformer):
             In the form of what `transform` returns; 0 after the runs of a row. Gaps that are
             left out do not count as part of the run around them.
         """
-        frames, runs, index = self._find_runs(X)
+        _, runs, index = self._find_runs(X)
         lengths = np.bincount(index[index >= 0], minlength=runs.values.size)
-        runs = runs._replace(values=lengths.astype(np.int64))
-        return runs.in_form_of(_layout_of_runs(frames, runs), fill=0)
+        return runs._replace(values=lengths.astype(np.int64)).in_form_of(runs.layout, fill=0)
 
-    def expand(self, states, X):
+    def expand(self, states: ArrayLike, X: ArrayLike) -> Arrays:
         """Repeat what was inferred of each run for all of its timesteps.
 
         Parameters
         ----------
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays
-            One state a run, as `predict` gives them for ``transform(X)``; or with one more
-            axis the probabilities of states, as `predict_proba` gives them.
+            One state a run, as `predict` gives them for ``transform(X)``; or with one more axis the
+            probabilities of states, as `predict_proba` gives them.
         X
             What `transform` was given.
 
@@ -157,8 +158,8 @@ class RunCollapser(_SequenceTransformer):
         -------
         expanded : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays
             In the form of X and of the type of `states`, with the last axis of probabilities. A
-            gap has the state of its entry. Missing timesteps without an entry are -1, or NaN
-            in probabilities.
+            gap has the state of its entry. Missing timesteps without an entry are -1, or NaN in
+            probabilities.
 
         Raises
         ------
@@ -166,11 +167,12 @@ class RunCollapser(_SequenceTransformer):
             If a sequence does not have one state a run. Padding after the last run is ignored.
         """
         frames, runs, index = self._find_runs(X)
-        if not isinstance(states, list | tuple) and not hasattr(states, "__array__"):
-            raise TypeError(
-                f"states must be an array or a list of arrays, got {type(states).__name__}"
-            )
-        states = states.to_numpy() if hasattr(states, "to_numpy") else states
+        if not isinstance(states, list | tuple):
+            if not hasattr(states, "__array__"):
+                raise TypeError(
+                    f"states must be an array or a list of arrays, got {type(states).__name__}"
+                )
+            states = np.asanyarray(states)
         n_axes = max(count_dims(states[0]), 1) if len(states) else 1
         given = read_values(states, "states", n_axes=n_axes)
         given = given._replace(layout=Layout(True, given.lengths))  # lists may be padded too
@@ -183,12 +185,9 @@ class RunCollapser(_SequenceTransformer):
         return expanded.in_form_of(frames.layout, fill=fill)
 
     def _find_runs(self, X):
-        """Return the frames and the runs of X, and the run of each frame, -1 for none.
+        """Return frames and runs of X as Ragged, and the run of each frame, -1 for none.
 
-        Returns
-        -------
-        frames, runs : Ragged
-        index : ndarray of shape (n_total_timesteps,)
+        The layout of the runs is the form of what `transform` returns.
         """
         self._validate_params()
         frames = check_sequences(self, with_nested_lists_as_array(X), reset=False)
@@ -198,20 +197,15 @@ class RunCollapser(_SequenceTransformer):
         bouts = Ragged(frames.values[kept], lengths, frames.layout).find_bouts()
         index = np.full(len(kept), -1)
         index[kept] = np.repeat(np.arange(len(bouts.values)), bouts.n_timesteps)
-        return frames, Ragged(bouts.values, bouts.n_in_sequence, frames.layout), index
+        # as many columns as X, or as long as the runs
+        n_runs = bouts.n_in_sequence
+        layout = frames.layout if frames.layout.is_array else Layout(False, n_runs)
+        return frames, Ragged(bouts.values, n_runs, layout), index
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the columns of the output: ``run0``, ``run1``, ...
 
-        Parameters
-        ----------
-        input_features : array-like of str, optional
-            Names of the columns of X; checked, and not used.
-
-        Returns
-        -------
-        names : ndarray of str objects
-            Empty if `fit` was given a list, which has no columns.
+        There is none if `fit` was given a list. `input_features` are checked and not used.
         """
         n_columns = len(super().get_feature_names_out(input_features))
         return np.array([f"run{i}" for i in range(n_columns)], dtype=object)
@@ -220,8 +214,3 @@ class RunCollapser(_SequenceTransformer):
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         return tags
-
-
-def _layout_of_runs(frames, runs):
-    """Return the form of what `transform` returns: as many columns as X, or as long as the runs."""
-    return frames.layout if frames.layout.is_array else Layout(False, runs.lengths)

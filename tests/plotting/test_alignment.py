@@ -107,13 +107,6 @@ def test_alignment_can_be_read_in_a_column(n_states):
 
 
 def test_alignment_arguments_are_checked():
-    with pytest.raises(ValueError, match=r"counts must be numbers .* got shape \(2,\)"):
-        AlignmentDisplay([1, 2], [0, 1]).plot()
-    with pytest.raises(ValueError, match="not all of them 0"):
-        AlignmentDisplay([[0, 0]], [0, 1]).plot()
-    for mapping in ([0], [0, 0]):
-        with pytest.raises(ValueError, match=r"mapping must hold 2 different states, got \[0"):
-            AlignmentDisplay([[1, 2]], mapping).plot()
     with pytest.raises(ValueError, match="names must hold 2 names, got 1"):
         AlignmentDisplay([[1]], [0], names=("a",)).plot()
     with pytest.raises(ValueError, match="first_names must hold 1 names, got 2"):

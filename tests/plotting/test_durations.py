@@ -140,11 +140,5 @@ def test_durations_can_be_read_in_a_column(n_states, frame_rate):
 def test_duration_arguments_are_checked():
     with pytest.raises(ValueError, match="must hold a bout, got none"):
         DurationDisplay.from_predictions([[0, 0, 0], [1]])
-    with pytest.raises(ValueError, match=r"ended must have an entry .* \[\(1,\)\] and \[\(2,\)\]"):
-        DurationDisplay([[1, 2]], ended=[[True]]).plot()
-    with pytest.raises(ValueError, match="timesteps >= 1, which those of state 1"):
-        DurationDisplay([[1], [0, 2]]).plot()
-    with pytest.raises(ValueError, match=r"trans_probs must have shape \(2, 2\), .* got \(1, 1\)"):
-        DurationDisplay([[1], [2]], trans_probs=[[1.0]]).plot()
     with pytest.raises(ValueError, match="kind must be 'sampled' or 'viterbi', got 'smoothed'"):
         DurationDisplay.from_estimator(Model().fit(), [[0]], kind="smoothed")

@@ -159,7 +159,7 @@ def test_ethogram_arguments_are_checked():
         EthogramDisplay([[0], [1]], names=["a"]).plot()
     with pytest.raises(ValueError, match="state_names must hold 2 names, got 3"):
         EthogramDisplay([[0], [1]], state_names=list("abc")).plot()
-    with pytest.raises(ValueError, match="one entry for each of 2 recordings, got 1"):
+    with pytest.raises(ValueError, match="groups must hold 2 names, got 1"):
         EthogramDisplay([[0], [1]], groups=["a"]).plot()
     with pytest.raises(ValueError, match="sequence 1, timestep 0: expected a state below n_s"):
         EthogramDisplay([[0], [1]], n_states=1).plot()

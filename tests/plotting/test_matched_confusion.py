@@ -74,8 +74,3 @@ def test_confusion_from_estimator():
 
 def test_confusion_without_accuracy_has_no_title():
     assert MatchedConfusionDisplay([[1.0]]).plot().ax_.get_title() == ""
-
-
-def test_confusion_of_counts_is_refused():
-    with pytest.raises(ValueError, match=r"fractions of the true states, got values from 0 to 7"):
-        MatchedConfusionDisplay([[7, 0], [1, 3]]).plot()

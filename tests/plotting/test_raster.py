@@ -236,14 +236,3 @@ def test_raster_arguments_are_checked():
             RasterDisplay.from_estimator(model, X, start=start, stop=stop)
     with pytest.raises(ValueError, match=r"y_pred has 3 sequence.s., but y_true has 1 sequence"):
         RasterDisplay.from_estimator(model, X, y_true=[[0]])
-
-
-def test_raster_rows_are_checked():
-    with pytest.raises(ValueError, match=r"syllables must be a 1-D .* got shape \(1, 2\)"):
-        RasterDisplay([[0, 1]]).plot()
-    with pytest.raises(ValueError, match=r"have the 2 timesteps .* got 'true' of shape \(3,\)"):
-        RasterDisplay([0, 1], [("true", [0, 1, 1])]).plot()
-    with pytest.raises(ValueError, match=r"each of the 3 state_labels, got 'p' of shape \(2, 2\)"):
-        RasterDisplay([0, 1], [("p", np.ones((2, 2)))], state_labels=[0, 1, 2]).plot()
-    with pytest.raises(ValueError, match="states of state_labels, 'true' has others"):
-        RasterDisplay([0, 1], [("true", [0, 5])], state_labels=[0, 1, 2]).plot()

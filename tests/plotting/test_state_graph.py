@@ -84,13 +84,6 @@ def test_graph_from_estimator():
 
 
 def test_graph_arguments_are_checked():
-    with pytest.raises(ValueError, match=r"square matrix, got shape \(1, 2\)"):
-        StateGraphDisplay([[0.5, 0.5]]).plot()
-    with pytest.raises(ValueError, match=r"probabilities or counts, got values from -0\.1 to 1\.1"):
-        StateGraphDisplay([[1.1, -0.1], [0, 1]]).plot()
-    for usage in ([1.0], [0, 0], [1, -1], [1, np.nan]):
-        with pytest.raises(ValueError, match="usage must hold 2 fractions of time, not all"):
-            StateGraphDisplay(np.eye(2), usage=usage).plot()
     with pytest.raises(ValueError, match="min_probability == 2, must be <= 1"):
         StateGraphDisplay(np.eye(2)).plot(min_probability=2)
     with pytest.raises(TypeError, match="min_probability must be an instance of"):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from hhmm.plotting import MatchedConfusionDisplay, StateTransitionDisplay
+from hhmm.plotting import StateTransitionDisplay
 from tests.plotting.readable import (
     DISPLAYS,
     FakeModel,
@@ -111,15 +111,6 @@ def test_state_transitions_from_estimator():
     np.testing.assert_array_equal(display.image_.get_array(), model.trans_probs_)
     assert (display.ax_, display.image_.cmap.name, display.text_) == (ax, "magma", None)
     assert display.image_.norm.vmin == 0.0
-
-
-@pytest.mark.parametrize("values", [[0.5, 0.5], [[0.5, 0.5]], np.empty((0, 0))])
-def test_matrices_must_be_square(values):
-    shape = str(np.shape(values)).replace("(", r"\(").replace(")", r"\)")
-    with pytest.raises(ValueError, match=f"trans_probs must be a square matrix, got shape {shape}"):
-        StateTransitionDisplay(values).plot()
-    with pytest.raises(ValueError, match=f"confusion_matrix must be a square .* got shape {shape}"):
-        MatchedConfusionDisplay(values).plot()
 
 
 @pytest.mark.parametrize("name", ["transitions", "syllables"])

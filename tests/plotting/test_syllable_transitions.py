@@ -110,8 +110,6 @@ def test_syllable_transitions_from_estimator():
 
 
 def test_syllable_transitions_are_checked():
-    with pytest.raises(ValueError, match=r"n_syllables, n_syllables\), got \(2, 3, 4\)"):
-        SyllableTransitionDisplay(np.ones((2, 3, 4))).plot()
     with pytest.raises(ValueError, match=r"one for each of 3 states, got 2"):
         SyllableTransitionDisplay(np.ones((3, 2, 2))).plot(plt.subplots(1, 2)[1])
 

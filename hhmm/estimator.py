@@ -585,7 +585,15 @@ class EfficientHHMM(
         rng = check_random_state(self.random_state)
         saved = contextlib.nullcontext()
         if path is not None:
-            described = checkpoints.describe(self, checked.sequences, n_syllables, init, rng)
+            described = checkpoints.describe(
+                self,
+                checked.sequences,
+                n_syllables,
+                init,
+                rng,
+                [factor.n_levels for factor in grouped.factors],
+                grouped.of_sequences,
+            )
             saved = checkpoints.opened(path, described, options.n_chains)
         with saved as checkpoint:
             pasts = [None] * options.n_chains if checkpoint is None else checkpoint.pasts

@@ -27,7 +27,7 @@ import numpy as np
 from hhmm._emission_solvers.objective import Tuning
 from hhmm._inference.compiled import Draws, Trace
 from hhmm._inference.loop import ChainEnd, ChainProgress
-from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, Terms
+from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, GROUP_TERMS, Factor, Terms
 from hhmm._runtime import files
 from hhmm._types import EmissionLogits, Priors
 from hhmm._validation import describe_differences
@@ -35,6 +35,8 @@ from hhmm._validation import describe_differences
 FORMAT = 2
 # format 1, of version 0.1, has no scales: they are those of the settings
 _FORMATS = (1, FORMAT)
+# what was added to the settings since
+_ADDED = ADDED_SETTINGS | {"n_levels": []}
 _FILE = "hhmm checkpoint"
 _HEADER = "header"
 _LEFT = "The file was not changed"
@@ -53,7 +55,7 @@ class Fit(NamedTuple):
     random_state_after: dict | None = None  # when the starts were drawn, and nothing is any more
 
 
-def describe(estimator, sequences, n_syllables, start, rng):
+def describe(estimator, sequences, n_syllables, start, rng, n_levels=(), groups=None):
     """Describe what fit this is.
 
     Parameters
@@ -65,6 +67,10 @@ def describe(estimator, sequences, n_syllables, start, rng):
         Where the fit starts: the name of an `init`, states, parameters, or the ends of chains.
     rng : numpy.random.RandomState
         Before its first number is drawn.
+    n_levels : sequence of int
+        Numbers of levels of the factors of groups.
+    groups : (n_sequences,) int32, default=None
+        The group of each sequence.
 
     Returns
     -------
@@ -76,6 +82,7 @@ def describe(estimator, sequences, n_syllables, start, rng):
         if name not in _NOT_SETTINGS
     }
     settings["n_syllables"] = n_syllables
+    settings["n_levels"] = list(n_levels)
     is_named = isinstance(start, str)
     settings["init"] = start if is_named else f"arrays {files.digest(*jax.tree.leaves(start))[:16]}"
     lengths = np.array([len(sequence) for sequence in sequences])
@@ -84,6 +91,8 @@ def describe(estimator, sequences, n_syllables, start, rng):
         "n_timesteps": int(lengths.sum()),
         "sha256": files.digest(lengths.astype("<i8"), *(x.astype("<i4") for x in sequences)),
     }
+    if groups is not None:
+        data["groups"] = files.digest(groups.astype("<i4"))
     is_seeded = estimator.random_state is not None
     return Fit(settings, data, int(estimator.max_iter), _state_of(rng), is_seeded)
 
@@ -246,7 +255,7 @@ def _read(path, fit, n_chains):
         raise ValueError(f"{path} is damaged: it holds {sorted(by_chain)}. {_LEFT}")
     for i, of_chain in enumerate(by_chain.values()):
         try:
-            pasts.append(_to_past(of_chain, ADDED_SETTINGS | fit.settings) if of_chain else None)
+            pasts.append(_to_past(of_chain, _ADDED | fit.settings) if of_chain else None)
         except _DAMAGED as error:
             raise ValueError(
                 f"{path} is damaged: what it holds of chain {i} does not fit. {_LEFT}"
@@ -318,7 +327,7 @@ def _to_array(data):
 
 def _check_same(path, header, fit):
     """Refuse a checkpoint of another fit, and say what is different."""
-    differences = describe_differences(ADDED_SETTINGS | header["settings"], fit.settings)
+    differences = describe_differences(_ADDED | header["settings"], fit.settings)
     if header["data"] != fit.data:
         differences.append(
             f"the data are others: {_of_data(header['data'])} there, {_of_data(fit.data)} here"
@@ -365,14 +374,22 @@ def _flatten(past):
 
 def _to_past(arrays, settings):
     """Build a `ChainProgress` from arrays by name; raise ValueError or KeyError if wrong."""
+    factors = tuple(Factor(n, (-1,)) for n in settings["n_levels"])
+    of_groups = GROUP_TERMS if factors else ()
+    names = [term.name for term in (*ALL_TERMS, *of_groups) if settings[term.sigma] != 0]
+    trans_by_group = "group_transitions" in names
     terms = Terms(
         settings["n_states"],
         settings["n_syllables"],
-        tuple(term.name for term in ALL_TERMS if settings[term.sigma] != 0),
+        tuple(name for name in names if name != "group_transitions"),
+        factors=factors,
+        trans_by_group=trans_by_group,
     )
-    zero = EmissionLogits(**dict.fromkeys(terms.names, 0))
+    nothing = (0,) * len(factors)
+    zero = EmissionLogits(**{name: nothing if name.startswith("group") else 0 for name in names})
     has_scales = any(name.startswith("end.priors") for name in arrays)
-    priors = Priors(*[0] * len(Priors._fields)) if has_scales else None
+    priors = Priors(**{name: nothing if name.startswith("group") else 0 for name in Priors._fields})
+    priors = priors if has_scales else None
     trace = Trace(*[0] * len(Trace._fields))
     if not has_scales:
         trace = trace._replace(log_likelihood=None)
@@ -393,7 +410,8 @@ def _to_past(arrays, settings):
     n_states = terms.n_states
     (n_kept,), (n_done,) = past.kept_sweeps.shape, past.trace.log_joint.shape
     if not has_scales:
-        priors = Priors(**{name: np.float64(settings[name]) for name in Priors._fields})
+        given = [name for name in Priors._fields if not name.startswith("group")]
+        priors = Priors(**{name: np.float64(settings[name]) for name in given})
         each = jax.tree.map(lambda value: np.full(n_kept, value), priors)
         past = past._replace(
             end=past.end._replace(priors=priors),
@@ -403,16 +421,18 @@ def _to_past(arrays, settings):
         )
     expected = [
         *(
-            (getattr(logits, term.name), (*leading, *terms.shape(term)))
-            for term in terms.present
+            (term.of(logits), (*leading, *own.shape(term)))
+            for own in ([terms, terms.of_transitions] if trans_by_group else [terms])
+            for term in own.present
+            if own is terms or term.factor is not None
             for logits, leading in [
                 (past.end.logits, ()),
                 (past.end.mode, ()),
                 (past.kept.logits, (n_kept,)),
             ]
         ),
-        *((value, ()) for value in past.end.priors),
-        *((values, (n_kept,)) for values in past.kept.priors),
+        *((value, ()) for value in jax.tree.leaves(past.end.priors)),
+        *((values, (n_kept,)) for values in jax.tree.leaves(past.kept.priors)),
         (past.end.trans_probs, (n_states, n_states)),
         (past.kept.trans_probs, (n_kept, n_states, n_states)),
         (past.kept.log_joint, (n_kept,)),

@@ -77,6 +77,9 @@ PUBLISHED_TERMS = ("base", "biases")
 ADDED_SETTINGS = {
     "emission_usage_sigma": 0.0,
     "emission_interactions_sigma": 0.0,
+    "group_emissions_sigma": "auto",
+    "group_states_sigma": 0.0,
+    "group_transitions_sigma": "auto",
     "self_transitions": True,
 }
 

@@ -209,3 +209,33 @@ def shorten(value):
     except ValueError:  # integers of thousands of digits
         text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def check_effects(effects, name, labels, n_states, n_syllables):
+    """Return effects of groups as arrays by factor, centred; an empty dict where there are none."""
+    if effects is None:
+        return {}
+    shape = {
+        "group_emissions": (n_syllables,),
+        "group_states": (n_states, n_syllables),
+        "group_transitions": (n_states, n_states),
+    }[name]
+    if set(effects) != set(labels):
+        raise ValueError(
+            f"{name} must have the factors of group_labels, {sorted(labels)}, got "
+            f"{sorted(effects)}."
+        )
+    checked = {}
+    for factor, known in labels.items():
+        values = np.asarray(effects[factor], dtype=float)
+        if values.shape != (len(known), *shape) or not np.isfinite(values).all():
+            raise ValueError(
+                f"{name} of {factor!r} must hold finite numbers of shape {(len(known), *shape)}, "
+                f"got shape {values.shape}."
+            )
+        values = values - values.mean(axis=0)
+        values = values - values.mean(axis=-1, keepdims=True)
+        if name == "group_states":
+            values = values - values.mean(axis=1, keepdims=True)
+        checked[factor] = values
+    return checked

@@ -9,11 +9,10 @@ from numbers import Integral, Real
 from os import PathLike
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
-import jax
 import numpy as np
 import sklearn
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -69,6 +68,8 @@ RandomState: TypeAlias = int | np.random.RandomState | None
 _STATE_VERSION = 2
 # terms that models of version 0.1 do not have
 _OPTIONAL_TERMS = [term for term in ALL_TERMS if term.name in ("usage", "interactions")]
+# effects of groups in Params, and as attributes
+_OF_GROUPS = ("group_emissions", "group_states", "group_transitions")
 # attributes that not every fit sets
 _OF_SOME_FITS = (
     "chain_weights_",
@@ -225,6 +226,17 @@ class EfficientHHMM(
         A, state transition probabilities, from row to column. Mean of the kept draws, or the mode.
     syllable_trans_probs_ : ndarray of shape (n_states, n_syllables, n_syllables)
         P, computed from the parameters of all terms. Its diagonal is 0 without self-transitions.
+    group_labels_ : dict of ndarray
+        The labels of each factor of the groups, sorted; empty after a fit without groups.
+    group_emissions_ : dict of ndarray of shape (n_levels, n_syllables)
+        E, by factor: what each level adds to the logits of syllables. Sums over levels and over
+        syllables are 0. Mean of the kept draws, or the mode; likewise the next two.
+    group_states_ : dict of ndarray of shape (n_levels, n_states, n_syllables)
+        H, by factor: what each level adds to the biases of each state.
+    group_transitions_ : dict of ndarray of shape (n_levels, n_states, n_states)
+        The effect of each level on the logits of state transitions.
+    group_trans_probs_ : dict of ndarray of shape (n_levels, n_states, n_states)
+        State transition probabilities of each level, effects of other factors 0.
     self_transitions_ : bool
         Whether a syllable that follows itself is an emission.
     sigmas_ : dict of float
@@ -606,8 +618,9 @@ class EfficientHHMM(
                 n_iter=options.n_iter,
                 callers_settings=callers_settings,
                 fitted_attributes=lambda chain: (
-                    _params_of(chain)
+                    _params_of(chain, grouped.levels)
                     | {"n_syllables_": n_syllables, "self_transitions_": self_transitions}
+                    | {"group_labels_": grouped.levels}
                     | {"sigmas_": _floats(named_scales(chain.priors))}
                 ),
             )
@@ -626,6 +639,9 @@ class EfficientHHMM(
             vars(self).pop(name, None)
         vars(self).update(fitted.attributes)
         self.group_labels_ = grouped.levels
+        for name in _OF_GROUPS:
+            effects = fitted.attributes[f"{name}_"]
+            setattr(self, f"{name}_", _effects_by_factor(effects, grouped.levels))
         self.sigmas_ = _by_factor(self.sigmas_, grouped.levels)
         if "posterior_" in fitted.attributes:
             named = _by_factor(self.posterior_.sigmas, grouped.levels)
@@ -956,6 +972,7 @@ class EfficientHHMM(
         n_timesteps: int = 100,
         random_state: RandomState = None,
         *,
+        groups: ArrayLike | None = None,
         holding_times: ArrayLike | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Simulate from the fitted model.
@@ -966,6 +983,8 @@ class EfficientHHMM(
         n_timesteps : int, default=100
         random_state : int, RandomState or None, default=None
             Seed of the simulation.
+        groups : array-like of shape (n_sequences,) or data frame, optional
+            The group of each sequence, as in `predict`.
         holding_times : array-like or list of array-like, optional
             For a model without self-transitions: how long syllables are held, in timesteps, all
             alike (1-D) or one array a syllable. A time is drawn from them for each syllable
@@ -989,6 +1008,7 @@ class EfficientHHMM(
         for name, value in [("n_sequences", n_sequences), ("n_timesteps", n_timesteps)]:
             check_scalar(value, name, Integral, min_val=1, max_val=_validation.MOST)
         params, table = self._params(), self._holding_table(holding_times)
+        grouped = self._find_groups(groups, int(n_sequences))
         memory.check_simulation_fits(
             n_timesteps=int(n_sequences) * int(n_timesteps),
             n_states=len(self.trans_probs_),
@@ -998,7 +1018,10 @@ class EfficientHHMM(
             key_from_random_state(random_state),
             params,
             table,
-            terms=terms_of(params, self_transitions=self.self_transitions_),
+            np.int32(0) if grouped.of_sequences is None else grouped.of_sequences,
+            terms=terms_of(
+                params, self_transitions=self.self_transitions_, factors=grouped.factors
+            ),
             n_sequences=int(n_sequences),
             n_timesteps=int(n_timesteps),
         )
@@ -1070,6 +1093,10 @@ class EfficientHHMM(
         *,
         emission_usage: ArrayLike | None = None,
         emission_interactions: ArrayLike | None = None,
+        group_labels: dict[str, ArrayLike] | None = None,
+        group_emissions: dict[str, ArrayLike] | None = None,
+        group_states: dict[str, ArrayLike] | None = None,
+        group_transitions: dict[str, ArrayLike] | None = None,
         **hyperparameters: Any,
     ) -> Self:
         """Make a fitted model with given parameters, for example published ones.
@@ -1087,6 +1114,11 @@ class EfficientHHMM(
         emission_interactions : array-like, optional
             d, in the Helmert bases, of shape (n_states - 1, n_syllables, n_syllables - 1).
             None is 0.
+        group_labels : dict of array-like of shape (n_levels,), optional
+            Labels of the groups by factor.
+        group_emissions, group_states, group_transitions : dict of array-like, optional
+            Effects by factor, of all factors of `group_labels`, in the form of the attributes of
+            these names. None is 0.
         **hyperparameters
             Constructor arguments other than n_states and n_syllables. A scale that is "auto", or 0
             although its term is given, is the root mean square of the entries of its term.
@@ -1129,10 +1161,22 @@ class EfficientHHMM(
         terms = terms_of(params, self_transitions=model.self_transitions_)
         for name, values in with_zeros(params)._asdict().items():
             setattr(model, f"{name}_", values)
+        model.group_labels_ = {name: np.asarray(x) for name, x in (group_labels or {}).items()}
+        effects = (group_emissions, group_states, group_transitions)
+        for name, given in zip(_OF_GROUPS, effects, strict=True):
+            checked = _validation.check_effects(
+                given, name, model.group_labels_, terms.n_states, terms.n_syllables
+            )
+            setattr(model, f"{name}_", checked)
         model.n_syllables_ = terms.n_syllables
         spread = {term.sigma: _spread(getattr(params, term.parameter)) for term in ALL_TERMS}
         scales = named_scales(model._priors(FIRST_GUESS | spread))
         scales |= {name: value for name, value in spread.items() if value and not scales[name]}
+        for name in _OF_GROUPS:
+            of_factors = getattr(model, f"{name}_")
+            for factor, values in of_factors.items():
+                key = f"{name}_sigma" + (f"[{factor}]" if len(of_factors) > 1 else "")
+                scales[key] = _spread(values)
         model.sigmas_ = _floats(scales)
         return model
 
@@ -1147,6 +1191,13 @@ class EfficientHHMM(
         params = self._params()
         terms = terms_of(params, self_transitions=self.self_transitions_)
         return np.asarray(decode.syllable_trans_probs(params, terms=terms))
+
+    @property
+    def group_trans_probs_(self) -> dict[str, np.ndarray]:
+        """State transition probabilities of each level, effects of other factors 0."""
+        log_trans = np.log(self.trans_probs_)
+        effects = self.group_transitions_
+        return {name: softmax(log_trans + x, axis=-1) for name, x in effects.items()}
 
     def __getstate__(self):
         state = super().__getstate__()
@@ -1197,9 +1248,13 @@ class EfficientHHMM(
 
     def _params(self):
         values = {
-            name: jax.tree.map(np.float64, getattr(self, f"{name}_", None))
+            name: np.asarray(getattr(self, f"{name}_"), np.float64)
             for name in Params._fields
+            if name not in _OF_GROUPS
         }
+        for name in _OF_GROUPS:
+            effects = getattr(self, f"{name}_", {})
+            values[name] = tuple(np.asarray(x, np.float64) for x in effects.values()) or None
         absent = [term for term in _OPTIONAL_TERMS if not values[term.parameter].any()]
         return Params(**values | {term.parameter: None for term in absent})
 
@@ -1383,6 +1438,11 @@ def _group(labels, levels):
     return _Grouped(levels, factors, groups.of_sequences)
 
 
+def _effects_by_factor(effects, levels):
+    """Return effects of groups, an array a factor or None, as a dict by factor."""
+    return {} if effects is None else dict(zip(levels, effects, strict=True))
+
+
 def _by_factor(scales, levels):
     """Name scales after factors, where several factors number them."""
     for i, name in enumerate(levels):
@@ -1438,7 +1498,10 @@ def _refuse_beyond_float32(is_bad):
 
 
 @double_precision  # called by hooks, under the caller's settings
-def _params_of(chain):
+def _params_of(chain, levels):
     """Return the parameters of a chain as fitted attributes."""
     params = with_zeros(all_params(chain.logits, chain.trans_probs))
-    return {f"{name}_": np.asarray(values) for name, values in params._asdict().items()}
+    return {
+        f"{name}_": _effects_by_factor(values, levels) if name in _OF_GROUPS else np.asarray(values)
+        for name, values in params._asdict().items()
+    }

@@ -16,7 +16,7 @@ from jax import lax
 
 from hhmm._model.emissions import logits_from_params, syllable_log_probs
 from hhmm._model.terms import ALL_TERMS, PUBLISHED_TERMS
-from hhmm._model.transitions import draw_trans_probs
+from hhmm._model.transitions import context_trans_probs, draw_trans_probs
 from hhmm._runtime.keys import normals, uniforms
 from hhmm._types import Params
 
@@ -41,7 +41,7 @@ def draw_params(key, priors, *, terms):
 
 
 @functools.partial(jax.jit, static_argnames=("terms", "n_sequences", "n_timesteps"))
-def simulate(key, params, holding_times=None, *, terms, n_sequences, n_timesteps):
+def simulate(key, params, holding_times=None, groups=0, *, terms, n_sequences, n_timesteps):
     """Draw states and syllables from the model.
 
     The first state is uniform over the states and emitted as the state of the
@@ -55,6 +55,8 @@ def simulate(key, params, holding_times=None, *, terms, n_sequences, n_timesteps
     holding_times : (n_syllables, n_quantiles) int32, or None
         How long a syllable is held, timesteps: any of its row with equal probability. For `terms`
         without self-transitions.
+    groups : (n_sequences,) int32
+        The group of each sequence, for `terms` with factors.
     terms : Terms, static
     n_sequences, n_timesteps : int, at least 1
 
@@ -65,7 +67,9 @@ def simulate(key, params, holding_times=None, *, terms, n_sequences, n_timesteps
     n_states, n_syllables = terms.n_states, terms.n_syllables
     probs = jnp.exp(syllable_log_probs(logits_from_params(params), terms))
     cumulative_emission = jnp.cumsum(probs, axis=-1)
-    cumulative_trans = jnp.cumsum(params.trans_probs, axis=-1)
+    trans_probs = context_trans_probs(params.trans_probs, params.group_transitions, terms)
+    cumulative_trans = jnp.cumsum(trans_probs, axis=-1)
+    first_context = n_states * groups
     is_held = not terms.self_transitions
     # one call makes the uniforms: [0] of states, [1] of syllables, [2] of holding times
     noise = uniforms(key, (n_timesteps, 3 if is_held else 2, n_sequences))
@@ -76,8 +80,8 @@ def simulate(key, params, holding_times=None, *, terms, n_sequences, n_timesteps
 
     def step(previous, uniform):
         state, syllable, left = previous
-        state = _inverse_cdf(cumulative_trans[state], uniform[0])
-        drawn = _inverse_cdf(cumulative_emission[state, syllable], uniform[1])
+        state = _inverse_cdf(cumulative_trans[first_context + state], uniform[0])
+        drawn = _inverse_cdf(cumulative_emission[first_context + state, syllable], uniform[1])
         if is_held:
             changes = left <= 1
             left = jnp.where(changes, holding_time(drawn, uniform[2]), left - 1)

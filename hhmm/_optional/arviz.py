@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from hhmm._model.emissions import logits_from_params
+from hhmm._model.terms import named_scales
 from hhmm._optional.extras import import_extra
 from hhmm._types import Params
 
@@ -31,7 +32,7 @@ def convert(posterior, *, acceptance, diverging, log_likelihood):
             "trans_probs": posterior.trans_probs,
             **{
                 name: values
-                for name, values in params._asdict().items()
+                for name, values in named_scales(params).items()
                 if name != "trans_probs" and values is not None
             },
             "emission_logits_bias": logits_from_params(params).biases,

@@ -181,8 +181,8 @@ class EfficientHHMM(
         timestep. "compressed" goes run by run, a run being a syllable and the timesteps
         that hold it: for data at the frame rate of a camera. "parallel" does either in
         logarithmically many steps: for accelerators. "auto" takes "compressed" where runs are
-        at least twelve timesteps long on average, else "sequential", and "parallel" where JAX
-        computes on an accelerator.
+        at least twelve timesteps long on average (six without self-transitions), else
+        "sequential", and "parallel" where JAX computes on an accelerator.
     init : {"windows", "prior", "random"}, array-like of states or model, default="windows"
         Where the fit starts. "windows" races starts by EM and takes the winner: states from
         slow directions of the syllable transitions, clustered over windows of several

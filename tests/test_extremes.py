@@ -44,7 +44,7 @@ N_SEQUENCES, N_TIMESTEPS = 4, 48
 BASE_AND_BIASES = ("emission_base_sigma", "emission_biases_sigma")
 ALGORITHMS = {
     "gibbs": {},
-    "compressed": {"message_passing": "compressed"},
+    "compressed": {"message_passing": "compressed", "emission_sampler": "laplace"},
     "hmc": {"emission_sampler": "hmc"},
     "em": {"algorithm": "em"},
     "learnt": dict.fromkeys(("emission_usage_sigma", *BASE_AND_BIASES), "auto"),
@@ -73,6 +73,7 @@ def _sequences(kind):
 
 def _fit(X, **given):
     arguments = {"init": "prior", "max_iter": 4, "n_draws": 2, "random_state": 0}
+    arguments["emission_sampler"] = "auto"
     arguments = PUBLISHED | arguments | given
     return EfficientHHMM(arguments.pop("n_states", N_STATES), N_SYLLABLES, **arguments).fit(X)
 

@@ -72,7 +72,8 @@ def test_a_simulation_that_cannot_be_is_refused_before_it_begins(arguments, deta
 
 
 def test_a_fitted_model_refuses_to_simulate_more_than_there_is_memory():
-    model = EfficientHHMM(2, init="prior", max_iter=1, random_state=0).fit([[0, 1, 0, 1]])
+    model = EfficientHHMM(2, algorithm="em", init="prior", max_iter=1, random_state=0)
+    model.fit([[0, 1, 0, 1]])
     with pytest.raises(MemoryError, match="for 1,000,000,000,000,000,000 timesteps in all"):
         model.sample(10**9, 10**9)
     with pytest.raises(ValueError, match=r"n_timesteps == .*, must be <= 2147483647"):

@@ -63,7 +63,7 @@ def test_fit(given):
 def test_columns_of_a_data_frame_keep_their_names():
     frame = pd.DataFrame(_with(pd.NA)).rename(columns="t{}".format)
     for typed in (frame, frame.astype("Int64"), frame.astype("string")):
-        fitted = EfficientHHMM(2, max_iter=1, init="prior", random_state=0).fit(typed)
+        fitted = EfficientHHMM(2, max_iter=1, init="prior", random_state=0, **PUBLISHED).fit(typed)
         assert fitted.feature_names_in_.tolist() == [f"t{i}" for i in range(6)]
 
 

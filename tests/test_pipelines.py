@@ -77,7 +77,9 @@ def test_groups_are_never_split(X):
 
 
 def test_learning_curve(ragged):
-    sizes, train, test = learning_curve(_model(), ragged, None, train_sizes=[0.5, 1.0], cv=2)
+    sizes, train, test = learning_curve(
+        _model(algorithm="em"), ragged, None, train_sizes=[0.5, 1.0], cv=2
+    )
     assert sizes.tolist() == [3, 6]
     assert np.isfinite(train).all()
     assert np.isfinite(test).all()
@@ -85,12 +87,13 @@ def test_learning_curve(ragged):
 
 def test_halving(ragged):
     grid = {"trans_kappa": [5.0, 20.0, 50.0]}
-    search = HalvingGridSearchCV(_model(), grid, cv=2, min_resources=6, random_state=0)
+    model = _model(algorithm="em")
+    search = HalvingGridSearchCV(model, grid, cv=2, min_resources=6, random_state=0)
     assert search.fit(ragged, None).best_params_["trans_kappa"] in grid["trans_kappa"]
 
 
 def test_two_workers_find_what_one_finds(ragged):
-    search = GridSearchCV(_model(), {"trans_kappa": [5.0, 50.0]}, cv=2)
+    search = GridSearchCV(_model(algorithm="em"), {"trans_kappa": [5.0, 50.0]}, cv=2)
     one = clone(search).fit(ragged)
     two = clone(search).set_params(n_jobs=2).fit(ragged)
     for name in ("split0_test_score", "split1_test_score"):

@@ -28,6 +28,7 @@ from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._types import EmissionLogits, Params, Priors, SufficientStats
 from tests import oracles
+from tests.marks import slow_unless
 
 pytestmark = pytest.mark.optimized
 
@@ -148,7 +149,7 @@ def test_newton_falls_at_every_iteration_from_far_away(problem):
     np.testing.assert_allclose(_theta(solution.mode), problem.mode, atol=1e-8)
 
 
-@pytest.mark.parametrize("solver", sorted(REACH))
+@pytest.mark.parametrize("solver", slow_unless(["newton"], sorted(REACH)))
 @double_precision
 def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
     """Whitened draws are standard normal: their covariance is tested entry by entry.

@@ -18,6 +18,7 @@ from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._types import Priors, SufficientStats
 from tests import oracles
+from tests.marks import slow_unless_rows
 
 # chance that a correct draw fails a test; the seed is fixed
 FALSE_ALARM = 1e-4
@@ -81,7 +82,7 @@ def _draw(joint, terms, sigmas=SIGMAS):
     return joint.thetas_of(np.asarray(step(keys, joint.counts, joint.points())))
 
 
-@pytest.mark.parametrize(("names", "self_transitions"), CASES)
+@pytest.mark.parametrize(("names", "self_transitions"), slow_unless_rows(CASES[:2], CASES))
 @double_precision
 def test_draws_of_entries_leave_the_posterior_as_it_is(names, self_transitions):
     """Each parameter by the test of Kolmogorov and Smirnov, and the log-likelihood of the counts.

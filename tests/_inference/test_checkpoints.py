@@ -259,7 +259,7 @@ def test_random_numbers_go_on_whatever_generator_makes_them(tmp_path, data, kind
 @pytest.mark.parametrize("algorithm", ["gibbs", "em", "gradient"])
 def test_a_larger_max_iter_goes_on(tmp_path, data, algorithm):
     # hmc would stay tuned to the first half of the shorter fit
-    model = _model(algorithm=algorithm, tol=0.0, max_iter=40, emission_sampler="laplace")
+    model = _model(algorithm=algorithm, tol=0.0, max_iter=40)
     expected = clone(model).fit(data.X)
     path = tmp_path / "fit.npz"
     clone(model).set_params(max_iter=24).fit(data.X, checkpoint=path)

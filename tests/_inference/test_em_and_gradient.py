@@ -122,7 +122,7 @@ def test_em_ends_at_a_stationary_point(data, trans_beta):
             assert moved.log_joint(data.X) < height + 1e-3
 
 
-@pytest.mark.parametrize("backend", slow_unless(["sequential", "compressed"], BACKENDS))
+@pytest.mark.parametrize("backend", slow_unless(["sequential"], BACKENDS))
 def test_gradient_finds_the_mode_of_em(data, backend):
     em = _model("em", init=data.states, message_passing=backend, max_iter=1000, tol=1e-6)
     em.fit(data.X)
@@ -186,6 +186,7 @@ def test_a_model_of_other_shapes_is_no_start(data):
         _model("em", init=init).fit(data.X)
 
 
+@pytest.mark.slow  # `test_smallest_sizes` has both modes of a state and two syllables
 def test_one_state_has_the_mode_of_a_markov_chain():
     X = make_hhmm(4, 50, 1, 4, random_state=0).X
     modes = [

@@ -12,6 +12,7 @@ from hhmm._inference.prepare import prepare
 from hhmm._model.terms import Terms
 from hhmm._runtime import memory
 from hhmm.datasets import make_hhmm
+from tests.published import PUBLISHED
 
 SIZE = r"[\d,]+\.\d GB"
 
@@ -72,7 +73,8 @@ def test_a_simulation_that_cannot_be_is_refused_before_it_begins(arguments, deta
 
 
 def test_a_fitted_model_refuses_to_simulate_more_than_there_is_memory():
-    model = EfficientHHMM(2, init="prior", max_iter=1, random_state=0).fit([[0, 1, 0, 1]])
+    model = EfficientHHMM(2, algorithm="em", init="prior", max_iter=1, random_state=0)
+    model.fit([[0, 1, 0, 1]])
     with pytest.raises(MemoryError, match="for 1,000,000,000,000,000,000 timesteps in all"):
         model.sample(10**9, 10**9)
     with pytest.raises(ValueError, match=r"n_timesteps == .*, must be <= 2147483647"):
@@ -180,5 +182,6 @@ def test_a_device_says_what_it_has_or_not(monkeypatch):
 
 
 def test_verbose_tells_the_estimate(capsys):
-    EfficientHHMM(2, init="prior", max_iter=1, verbose=1, random_state=0).fit([[0, 1, 0, 1]])
+    settings = PUBLISHED | {"init": "prior", "max_iter": 1, "verbose": 1}
+    EfficientHHMM(2, random_state=0, **settings).fit([[0, 1, 0, 1]])
     assert capsys.readouterr().out.startswith("about 0.3 GB of memory are needed\n")

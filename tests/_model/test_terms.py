@@ -537,6 +537,7 @@ def test_the_log_joint_of_a_fit_of_all_terms(data, algorithm):
 def test_a_scale_of_zero_leaves_a_term_out(data, name):
     """The term is 0, and its prior is no part of the log joint."""
     given = {f"emission_{other}_sigma": 1.0 for other in oracles.TERMS if other != name}
+    given["emission_sampler"] = "laplace"
     model = _estimator(**given, **{f"emission_{name}_sigma": 0}).fit(data.X)
     for other in oracles.TERMS:
         values = getattr(model, f"emission_{other}_")
@@ -580,7 +581,11 @@ def test_parameters_given_for_all_terms(data):
 def test_what_else_there_is_to_say_of_further_terms(data):
     """The summary of the draws, and what ArviZ gets, with a scale that is learnt."""
     model = _estimator(
-        emission_usage_sigma="auto", emission_interactions_sigma=0.5, n_chains=2, max_iter=30
+        emission_sampler="laplace",
+        emission_usage_sigma="auto",
+        emission_interactions_sigma=0.5,
+        n_chains=2,
+        max_iter=30,
     ).fit(data.X)
     drawn, summary = model.posterior_, posterior_summary(model)
     means = dict(zip(summary.name, summary.mean, strict=True))

@@ -56,9 +56,9 @@ def _everything():
     held = [np.repeat(x, 14) for x in X[:2]]
     results = [make_hhmm(2, 9, n_states=2, n_syllables=3, random_state=0).X]
     for settings, data in [
-        ({"n_chains": 2, "emission_sampler": "hmc"}, X),
-        (PUBLISHED | {"message_passing": "compressed", "init": "prior"}, held),
-        (PUBLISHED | {"message_passing": "parallel", "init": "prior"}, X),
+        (PUBLISHED | {"n_chains": 2, "emission_sampler": "hmc"}, X),
+        ({"algorithm": "em", "message_passing": "compressed", "init": "prior"}, held),
+        ({"algorithm": "em", "message_passing": "parallel", "init": "prior"}, X),
         (PUBLISHED | {"algorithm": "gradient", "init": "prior"}, X),
     ]:
         model = EfficientHHMM(2, max_iter=2, random_state=0, **settings).fit(data)
@@ -110,7 +110,7 @@ def test_settings_of_a_block_count_as_little():
 
 def test_model_checks_under_settings_of_the_user():
     X = _data()
-    model = EfficientHHMM(2, max_iter=2, init="prior", random_state=0).fit(X)
+    model = EfficientHHMM(2, max_iter=2, init="prior", random_state=0, **PUBLISHED).fit(X)
     expected = posterior_predictive_check(model, X, n_replicates=2, random_state=0)
     with jax.transfer_guard("disallow"), jax.numpy_dtype_promotion("strict"), jax.debug_nans(True):
         got = posterior_predictive_check(model, X, n_replicates=2, random_state=0)
@@ -128,7 +128,8 @@ def test_callbacks_run_under_the_settings_of_the_user():
         setup = teardown = on_fit_task_begin = on_fit_task_end = staticmethod(note)
 
     monitor = FitMonitor(_data(), every=1)
-    model = EfficientHHMM(2, max_iter=2, init="prior", n_chains=2, random_state=0)
+    settings = PUBLISHED | {"max_iter": 2, "init": "prior", "n_chains": 2}
+    model = EfficientHHMM(2, random_state=0, **settings)
     model.set_callbacks(Watcher(), monitor)
     with jax.numpy_rank_promotion("raise"), jax.debug_nans(True):
         users = current_settings()

@@ -92,7 +92,7 @@ def test_a_model_predicts_where_jax_sees_other_devices():
         "assert len(jax.devices()) == 3\n"
         "with jax.default_device(jax.devices()[2]):\n"
         "    np.testing.assert_array_equal(model.predict(expected['X']), expected['states'])\n"
-        "    model.fit(expected['X'])\n"
+        "    model.set_params(algorithm='em').fit(expected['X'])\n"
     )
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}
     subprocess.run(
@@ -175,7 +175,8 @@ def test_a_process_forked_before_anything_was_computed_works():
         "warnings.simplefilter('ignore')\n"
         "from hhmm import EfficientHHMM\n"
         "def fit(seed):\n"
-        "    model = EfficientHHMM(2, 3, max_iter=2, init='prior', random_state=seed)\n"
+        "    settings = {'algorithm': 'em', 'max_iter': 2, 'init': 'prior'}\n"
+        "    model = EfficientHHMM(2, 3, random_state=seed, **settings)\n"
         "    return model.fit([[0, 1, 2, 0, 1]]).n_iter_\n"
         "with multiprocessing.get_context('fork').Pool(2) as pool:\n"
         "    assert pool.map(fit, range(2)) == [2, 2]\n"

@@ -549,7 +549,7 @@ def pipeline_of_all():
     return make_pipeline(
         SyllableEncoder(unknown="missing"),
         RunCollapser(),
-        EfficientHHMM(2, 4, max_iter=4, init="prior", trans_kappa=20.0, random_state=0),
+        EfficientHHMM(2, 4, algorithm="em", init="prior", trans_kappa=20.0, random_state=0),
     )
 
 

@@ -580,6 +580,15 @@ class EfficientHHMM(
         if groups is not None:
             labels = read_labels(groups, len(checked.sequences))
             grouped = _group(labels, find_levels(labels))
+        if (
+            grouped.factors
+            and self.algorithm == "gradient"
+            and self._has("group_transitions_sigma")
+        ):
+            raise ValueError(
+                "algorithm='gradient' has no effects of groups on transitions. Set "
+                "group_transitions_sigma=0, or use algorithm='em'."
+            )
         n_syllables, empty = read.check_fit_data(checked, self.n_syllables, self.n_states)
         self_transitions = read.resolve_self_transitions(self.self_transitions, checked.sequences)
         for message in read.describe_doubtful_data(
@@ -593,7 +602,7 @@ class EfficientHHMM(
         terms = self._terms(n_syllables, self_transitions, grouped.factors)
         options = self._options(len(grouped.factors))
         memory.check_fits(estimate_memory(checked, options, terms))
-        init = self._checked_init(checked, n_syllables)
+        init = self._checked_init(checked, n_syllables, grouped)
         rng = check_random_state(self.random_state)
         saved = contextlib.nullcontext()
         if path is not None:
@@ -613,7 +622,7 @@ class EfficientHHMM(
                 self,
                 X,
                 y,
-                mask,
+                {"groups": groups, "mask": mask},
                 log_joints=[[] if past is None else [*past.trace.log_joint] for past in pasts],
                 n_iter=options.n_iter,
                 callers_settings=callers_settings,
@@ -1368,22 +1377,37 @@ class EfficientHHMM(
         priors = Priors(*map(value, Priors._fields))
         return priors if self.algorithm == "gibbs" else with_a_mode(priors)
 
-    def _checked_init(self, checked, n_syllables):
+    def _checked_init(self, checked, n_syllables, grouped):
         """Return where the fit starts: name of an `init`, states, parameters, or ends of chains."""
         n_states = int(self.n_states)
         if self.warm_start and hasattr(self, "_ends"):
             name = "what warm_start goes on from"
             _validation.check_same_shapes(self._params(), n_states, n_syllables, name=name)
+            if not self._has_labels(grouped):
+                raise ValueError(
+                    "groups must have the labels of the last fit where warm_start continues it. "
+                    "Give the same groups, or set warm_start=False."
+                )
             return self._ends
         init = getattr(self.init, "estimator", self.init)  # of a FrozenEstimator
         if isinstance(init, EfficientHHMM):
             check_is_fitted(init)
+            same = init._has_labels(grouped)
             init = init._params()
+            # effects of other groups are of no use here
+            init = init if same else init._replace(**dict.fromkeys(_OF_GROUPS))
             _validation.check_same_shapes(init, n_states, n_syllables, name="init")
         elif not isinstance(init, str):
             lengths = [len(sequence) for sequence in checked.sequences]
             init = read.check_states(init, checked.layout, lengths, n_states, name="init")
         return init
+
+    def _has_labels(self, grouped):
+        """Return whether the labels of the fit are those of `_Grouped` sequences."""
+        own = getattr(self, "group_labels_", {})
+        return own.keys() == grouped.levels.keys() and all(
+            np.array_equal(own[name], grouped.levels[name]) for name in own
+        )
 
     def _prepare(self, X, mask, groups=None, *, every_timestep=True):
         """Check X and lay it out for a fitted model: params, prepared, checked."""

@@ -42,8 +42,10 @@ class SweepTasks:
     Parameters
     ----------
     estimator : EfficientHHMM
-    X, y, mask
+    X, y
         As the user gave them.
+    metadata : dict
+        Other arguments of `fit` that are data, None where not given.
     log_joints : list of lists of float
         Log joints of the sweeps that each chain has done before.
     n_iter : int
@@ -54,11 +56,12 @@ class SweepTasks:
     """
 
     def __init__(
-        self, estimator, X, y, mask, *, log_joints, n_iter, callers_settings, fitted_attributes
+        self, estimator, X, y, metadata, *, log_joints, n_iter, callers_settings, fitted_attributes
     ):
         self._estimator = estimator
         self._params = estimator.get_params(deep=False)
-        self._data = {"X": X, "y": y, "metadata": {} if mask is None else {"mask": mask}}
+        metadata = {name: value for name, value in metadata.items() if value is not None}
+        self._data = {"X": X, "y": y, "metadata": metadata}
         self._callers_settings = callers_settings
         self._fitted_attributes = fitted_attributes
         self._lock = threading.Lock()

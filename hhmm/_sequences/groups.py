@@ -36,6 +36,7 @@ def read_labels(groups, n_sequences):
     """
     if hasattr(groups, "columns"):  # a data frame
         names = [str(name) for name in groups.columns]
+        _check_different(names)
         columns = [list(groups[name]) for name in groups.columns]
     else:
         name = getattr(groups, "name", None)  # of a pandas Series
@@ -53,8 +54,6 @@ def read_labels(groups, n_sequences):
         raise ValueError(
             f"groups must have a label for each of the {n_sequences} sequences of X, got {found}."
         )
-    if len(set(names)) < len(names):
-        raise ValueError(f"groups must have columns of different names, got {names}.")
     columns = ([None if _is_missing(x) else _plain(x) for x in column] for column in columns)
     return Labels(tuple(names), tuple(columns))
 
@@ -109,6 +108,11 @@ def find_groups(labels, levels):
         numbers.append([number.get(label, -1) for label in column])
     of_groups, of_sequences = np.unique(np.transpose(numbers), axis=0, return_inverse=True)
     return Groups(len(of_groups), of_sequences.reshape(-1).astype(np.int32)), of_groups
+
+
+def _check_different(names):
+    if len(set(names)) < len(names):
+        raise ValueError(f"groups must have columns of different names, got {names}.")
 
 
 def _is_missing(label):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import jax
 import numpy as np
@@ -112,7 +113,10 @@ def make_hhmm(
         "trans_beta": trans_beta,
         "trans_kappa": trans_kappa,
     }
-    priors = Priors(**{name: np.float64(to_float(value, name)) for name, value in scales.items()})
+    values: dict[str, Any] = {
+        name: np.float64(to_float(value, name)) for name, value in scales.items()
+    }
+    priors = Priors(**values)
     terms = Terms(
         n_states,
         n_syllables,

@@ -31,7 +31,7 @@ from hhmm.metrics._matching import (
     matched_confusion_matrix,
 )
 from hhmm.metrics._preferences import SyllablePreferences, syllable_preferences
-from hhmm.metrics._usage import state_durations, state_usage
+from hhmm.metrics._usage import state_durations, state_transitions, state_usage
 
 __all__ = [
     "LaggedInformation",
@@ -41,6 +41,7 @@ __all__ = [
     "matched_accuracy",
     "matched_confusion_matrix",
     "state_durations",
+    "state_transitions",
     "state_usage",
     "syllable_preferences",
 ]

@@ -72,7 +72,11 @@ QUANTITIES = ("usage", "dwell", "content", "shared_content", "transition", "syll
 _EFFECTS = {"dwell": "ratio", "content": "distance", "shared_content": "distance"}
 _FEWEST_FOR_INTERVAL = 4  # animals in each group: resamples of fewer are often all the same animal
 _FEWEST_FOR_TEST = 2
-_BLOCK = 1000  # permutations at a time, to bound the memory
+_MOST_RESAMPLES = 1_000_000
+# To bound the memory: columns and permutations at a time, and numbers in a block of them.
+_COLUMNS_AT_ONCE = 1000
+_PERMUTATIONS_AT_ONCE = 1000
+_NUMBERS_AT_ONCE = 10_000_000
 # Counts of syllables that are added to those of the data and of the model. Rare syllables, whose
 # counts are mostly noise, then differ little from the model.
 _PSEUDO_COUNT = 4.0
@@ -366,7 +370,7 @@ def compare_groups(
     n_states = check_n_states(n_states, sequences)
     n_sequences = sequences.lengths.size
     names = _check_state_names(state_names, n_states)
-    check_scalar(n_resamples, "n_resamples", Integral, min_val=1)
+    check_scalar(n_resamples, "n_resamples", Integral, min_val=1, max_val=_MOST_RESAMPLES)
     limits: dict[str, Any] = {"min_val": 0, "max_val": 1, "include_boundaries": "neither"}
     check_scalar(confidence_level, "confidence_level", Real, **limits)
     if frame_rate is not None:
@@ -671,16 +675,17 @@ def _compare_values(values, time, contrast, names, n_resamples, rng, confidence_
     patterns = np.concatenate(usable)[:, tested]
     _, pattern = np.unique(patterns, axis=1, return_inverse=True)
     for i in range(pattern.max(initial=-1) + 1):
-        columns = tested[np.ravel(pattern) == i]
-        parts = [
-            x[which[part[:, columns[0]]]][:, columns]
-            for which, part in zip(members, usable, strict=True)
-        ]
-        p_value[columns] = _test_means(parts, contrast.is_paired, n_resamples, rng)
-        if len(parts) == 2 and min(map(len, parts)) >= _FEWEST_FOR_INTERVAL:
-            lower[columns], upper[columns] = _bootstrap_t(
-                parts, contrast.is_paired, n_resamples, confidence_level, rng
-            )
+        same = tested[np.ravel(pattern) == i]
+        for columns in np.split(same, range(_COLUMNS_AT_ONCE, same.size, _COLUMNS_AT_ONCE)):
+            parts = [
+                x[which[part[:, columns[0]]]][:, columns]
+                for which, part in zip(members, usable, strict=True)
+            ]
+            p_value[columns] = _test_means(parts, contrast.is_paired, n_resamples, rng)
+            if len(parts) == 2 and min(map(len, parts)) >= _FEWEST_FOR_INTERVAL:
+                lower[columns], upper[columns] = _bootstrap_t(
+                    parts, contrast.is_paired, n_resamples, confidence_level, rng
+                )
     if len(members) == 2:
         status[(status == "tested") & np.isnan(lower)] = "tested, too few animals for an interval"
     is_log = values.quantity == "dwell"
@@ -757,7 +762,7 @@ def _rows(contrast, names, quantity, state, next_state, syllable):
     }
 
 
-def _permute(statistic, sizes, is_paired, n_resamples, rng):
+def _permute(statistic, sizes, is_paired, n_resamples, rng, *, n_numbers):
     """Permute the numbers of units over groups, by `scipy.stats.permutation_test`.
 
     Parameters
@@ -769,6 +774,10 @@ def _permute(statistic, sizes, is_paired, n_resamples, rng):
         Number of units of each group. Units are numbered group by group.
     is_paired : bool
         Whether to permute within animals only.
+    n_resamples, rng
+        See `compare_groups`.
+    n_numbers : int
+        Numbers that the statistic needs for a permutation.
 
     Returns
     -------
@@ -794,7 +803,7 @@ def _permute(statistic, sizes, is_paired, n_resamples, rng):
         permutation_type="samples" if is_paired else "independent",
         vectorized=True,
         n_resamples=n_resamples,
-        batch=_BLOCK,
+        batch=max(1, min(_PERMUTATIONS_AT_ONCE, _NUMBERS_AT_ONCE // n_numbers)),
         alternative="greater",
         random_state=rng,
     )
@@ -832,7 +841,8 @@ def _test_means(parts, is_paired, n_resamples, rng):
 
     # a variance of two or three animals says little
     statistic = between if is_paired or min(sizes) < _FEWEST_FOR_INTERVAL else welch
-    return _permute(statistic, sizes, is_paired, n_resamples, rng).pvalue
+    settings = (sizes, is_paired, n_resamples, rng)
+    return _permute(statistic, *settings, n_numbers=len(parts) * x.shape[1]).pvalue
 
 
 def _bootstrap_t(parts, is_paired, n_resamples, confidence_level, rng):
@@ -900,6 +910,7 @@ def _compare_content(counts, contrast, names, n_resamples, rng):
         result = _permute(
             lambda membership, y=deviations, has=tested: _own_change(membership, y, has),
             *(sizes, contrast.is_paired, n_resamples, rng),
+            n_numbers=len(members) * deviations[0].size,
         )
         p_value[remaining] = np.fmax(p_value[remaining], result.pvalue)
         null = result.null_distribution
@@ -915,6 +926,7 @@ def _compare_content(counts, contrast, names, n_resamples, rng):
         p_shared = _permute(
             lambda membership: _squared_differences(membership, y, everywhere),
             *(sizes, contrast.is_paired, n_resamples, rng),
+            n_numbers=len(members) * y[0].size,
         ).pvalue
 
     quantity = ["content"] * n_states + ["shared_content"]

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from hhmm import EfficientHHMM, datasets, comparisons, diagnostics, metrics, model_selection
+from hhmm import EfficientHHMM, comparisons, datasets, diagnostics, metrics, model_selection
 from hhmm.preprocessing import RunCollapser, SyllableEncoder
 from tests.published import PUBLISHED
 

@@ -15,7 +15,7 @@ the means of their logarithms.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import permutation_test
+from scipy.stats import bootstrap, permutation_test
 
 from benchmarks.figures import RULE, verdict
 from benchmarks.studies._study import run_study
@@ -176,18 +176,38 @@ def true_usage(drug, is_drugged, n_mice, rng):
     return usage / n_mice
 
 
+def plain_interval(comparison, quantity, method):
+    """Return an interval of `scipy.stats.bootstrap`, two arrays (n_states,)."""
+    is_dwell = quantity == "dwell"
+    values = np.log(comparison.dwell) if is_dwell else comparison.usage
+    interval = bootstrap(
+        [values[comparison.animal_groups == group] for group in (0, 1)],
+        lambda x, y, axis: np.mean(y, axis=axis) - np.mean(x, axis=axis),
+        axis=0,
+        confidence_level=comparison.confidence_level,
+        n_resamples=N_RESAMPLES,
+        method=method,
+        random_state=0,
+    ).confidence_interval
+    return np.exp(interval) if is_dwell else interval
+
+
 def measure_coverage(n_labs, n_mice):
-    """Return the share of 90 % intervals that hold the true difference, by quantity."""
+    """Return the share of 90 % intervals that hold the true difference, by method and quantity."""
     drug, rng = Drug(dwell=DWELL), np.random.default_rng(10**6)
     treated, untreated = (true_usage(drug, which, n_mice, rng) for which in (True, False))
     truth = {"usage": treated - untreated, "dwell": np.array(DWELL)}
-    covered = {name: [] for name in truth}
+    covered = {}
     for seed in range(n_labs):
         comparison = compare(simulate(10_000 + seed, drug))
         for name, value in truth.items():
             column = of(comparison, name)
-            covered[name].append((column("lower") <= value) & (value <= column("upper")))
-    return {name: float(np.mean(found)) for name, found in covered.items()}
+            intervals = {"": (column("lower"), column("upper"))}
+            for method in ("percentile", "BCa"):
+                intervals[method] = plain_interval(comparison, name, method)
+            for method, (low, high) in intervals.items():
+                covered.setdefault((name, method), []).append((low <= value) & (value <= high))
+    return {key: float(np.mean(found)) for key, found in covered.items()}
 
 
 def plain_p_values(comparison):
@@ -232,9 +252,10 @@ def measure(quick):
         lines.append(f"{name.replace('_', ' '):<52}{share:>8.3f}   {judged}")
     print("\n".join(lines), flush=True)
     lines += ["", f"share of 90 % intervals that hold the true difference, {n_labs} labs", RULE]
-    for name, share in measure_coverage(n_labs, n_mice).items():
-        judged = verdict(COVERAGES[0] <= share <= COVERAGES[1])
-        lines.append(f"{name:<52}{share:>8.3f}   {judged}")
+    for (name, method), share in measure_coverage(n_labs, n_mice).items():
+        judged = "" if method else f"   {verdict(COVERAGES[0] <= share <= COVERAGES[1])}"
+        what = f"    {method} intervals of scipy" if method else name
+        lines.append(f"{what:<52}{share:>8.3f}{judged}")
     lines += ["", f"share of differences that are found, {n_labs} labs", RULE]
     for dwell in (DWELL, WEAK_DWELL):
         here, plain = measure_dwell_power(n_labs, dwell)

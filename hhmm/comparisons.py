@@ -10,10 +10,10 @@ squared t of Welch for two groups. Being studentised, it also keeps the level ap
 groups differ in variance but not in mean [1]_ [2]_. If animals were recorded in several groups
 (before and after a treatment), labels are permuted within animals.
 
-Intervals are bootstrap-t intervals [3]_, which resample animals. With 12 animals in a group, their
-coverage is closer to the nominal level than that of percentile intervals
-(``benchmarks/studies/comparisons.py``). The q values control the false discovery rate within a
-quantity [4]_.
+Intervals are bootstrap-t intervals [3]_, which resample animals. With 12 animals in a group, 90%
+intervals of dwell times held the true ratio in 0.90 of simulated labs, and percentile and BCa
+intervals in 0.86 (``python -m benchmarks.studies.comparisons``). The q values control the false
+discovery rate within a quantity [4]_.
 
 The content of a state is the use of syllables in it. Groups may differ in their use of syllables
 in all states alike, for example because animals differ. That is no change of one state. Counts of
@@ -617,7 +617,10 @@ def _contrasts(units):
     sets = list(itertools.combinations(range(n_groups), 2))
     if n_groups > 2:
         sets.insert(0, tuple(range(n_groups)))
-    return [_contrast(units, groups) for groups in sets]
+    contrasts = []
+    for groups in sets:
+        contrasts.append(_contrast(units, groups))
+    return contrasts
 
 
 def _contrast(units, groups):
@@ -637,7 +640,7 @@ def _contrast(units, groups):
             "comparison is within these and leaves out the others. Check the labels, or leave out "
             "recordings to compare different animals.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     members = [np.array([part[animal] for animal in in_all]) for part in by_animal]
     return _Contrast(groups, members, True)

@@ -529,8 +529,11 @@ def test_animals_in_one_of_the_groups_are_left_out_with_a_warning():
     states = random_states(np.random.default_rng(0), 11)
     groups = ["before", "after"] * 5 + ["before"]
     animals = [*np.repeat(list("abcde"), 2), "f"]
-    with pytest.warns(UserWarning, match=r"5 of 6 animals are in all of the groups 'before' and"):
+    with pytest.warns(
+        UserWarning, match=r"5 of 6 animals are in all of the groups 'before' and"
+    ) as caught:
         comparison = compare_groups(states, groups=groups, animals=animals)
+    assert caught[0].filename == __file__
     assert comparison.is_paired.all()
     assert set(comparison.n_1) == {5}
 

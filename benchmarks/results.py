@@ -29,6 +29,7 @@ TITLES = {
     "posterior": "Posterior",
     "lab": "Simulated lab",
     "learnt": "Learnt scales",
+    "comparisons": "Comparisons of groups",
 }
 HERE = Path(__file__).resolve().parent
 _HEAD = """\

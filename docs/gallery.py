@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 
 from hhmm import EfficientHHMM, plotting
+from hhmm.comparisons import compare_groups
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import match_states
 from hhmm.model_selection import scan
@@ -97,6 +98,19 @@ def usage():
     )
 
 
+def group_comparison():
+    data, (model, state_names) = simulate(), fit()
+    comparison = compare_groups(
+        model.predict(data.X),
+        groups=data.groups,
+        animals=data.names,
+        frame_rate=FRAME_RATE,
+        state_names=state_names,
+        random_state=0,
+    )
+    return plotting.GroupComparisonDisplay.from_comparison(comparison)
+
+
 def durations():
     data, (model, state_names) = simulate(), fit()
     return plotting.DurationDisplay.from_estimator(
@@ -164,8 +178,8 @@ def scan_of_states():
 
 
 PICTURES = (
-    *(ethogram, preferences, usage, durations, state_graph, state_transitions),
-    *(syllable_transitions, raster, confusion, alignment, lagged_information),
+    *(ethogram, preferences, usage, group_comparison, durations, state_graph),
+    *(state_transitions, syllable_transitions, raster, confusion, alignment, lagged_information),
     *(log_joint, emission_losses, scan_of_states),
 )
 

@@ -12,6 +12,7 @@ from hhmm.estimator import EfficientHHMM
 
 _SUBMODULES = (
     "callbacks",
+    "comparisons",
     "datasets",
     "diagnostics",
     "guide",

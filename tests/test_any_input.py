@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from hhmm import EfficientHHMM, datasets, diagnostics, metrics, model_selection
+from hhmm import EfficientHHMM, comparisons, datasets, diagnostics, metrics, model_selection
 from hhmm.preprocessing import RunCollapser, SyllableEncoder
 from tests.published import PUBLISHED
 
@@ -85,6 +85,20 @@ FUNCTIONS = {
     metrics.matched_confusion_matrix: {"y_true": STATES, "y_pred": STATES, "normalize": None},
     metrics.state_usage: {"states": STATES, "n_states": None, "per_sequence": False},
     metrics.state_durations: {"states": STATES, "n_states": None, "include_censored": True},
+    metrics.state_transitions: {"states": STATES, "n_states": None, "per_sequence": True},
+    comparisons.compare_groups: {
+        "states": STATES,
+        "groups": ["x", "y"],
+        "animals": None,
+        "reference": None,
+        "frame_rate": 1.0,
+        "syllables": STATES,
+        "n_states": None,
+        "state_names": None,
+        "n_resamples": 9,
+        "confidence_level": 0.9,
+        "random_state": 0,
+    },
     metrics.lagged_mutual_information: {"X": X, "lags": [1, 2], "n_syllables": None},
     diagnostics.ess_bulk: {"draws": np.arange(16.0).reshape(2, 8)},
     model_selection.trans_kappa_from_duration: {"duration": 10.0, "n_states": 3, "frame_rate": 1.0},

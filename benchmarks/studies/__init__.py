@@ -14,5 +14,6 @@ Each study is a command that prints a table with a verdict and writes its sectio
 ``posterior``    whether draws agree with those of NUTS, and how well learnt scales mix
 ``lab``          whether the slow states of a realistic experiment are found, from every seed
 ``learnt``       whether learnt scales predict better than fixed ones, and how long they take
+``comparisons``  level, coverage and power of comparisons between groups of animals
 ===============  ==============================================================================
 """

@@ -75,6 +75,8 @@ a figure:
 >>> sorted(path.name for path in folder.glob("*.png"))
 ['ethogram.png', 'usage.png']
 
+To test differences between groups, see `hhmm.guide.groups`.
+
 To interpret a state, draw the syllables that it promotes and suppresses
 (`hhmm.plotting.SyllablePreferenceDisplay`), how long it lasts (`hhmm.plotting.DurationDisplay`) and
 which states follow it (`hhmm.plotting.StateGraphDisplay`).

@@ -27,6 +27,43 @@ of each recording in other lists.
 >>> bool(abs(difference) > 0.2)
 True
 
+Compare the groups. `hhmm.comparisons.compare_groups` pools the recordings of each animal, and tests
+the use of each state, how long it lasts, which state follows, and, if it gets the syllables, what
+animals do in it. Here each recording is an animal. Otherwise give ``animals``, a label for each
+recording:
+
+>>> from hhmm.comparisons import compare_groups
+>>> states = model.predict(sequences)
+>>> comparison = compare_groups(states, groups=groups, syllables=sequences, random_state=0)
+>>> table = comparison.to_frame().set_index(["quantity", "state"])
+>>> bool((table.loc["dwell", "q_value"] < 0.05).all())  # the drug changes how long both states last
+True
+>>> bool((table.loc["content", "p_value"] > 0.05).all())  # and not what animals do in them
+True
+
+``print(comparison)`` shows effects with intervals, p values, q values and numbers of animals.
+`hhmm.plotting.GroupComparisonDisplay` draws them:
+
+>>> import matplotlib
+>>> matplotlib.use("Agg")  # no window; not needed in a notebook
+>>> from hhmm.plotting import GroupComparisonDisplay
+>>> display = GroupComparisonDisplay.from_comparison(comparison, quantities=["usage", "dwell"])
+>>> [ax.get_ylabel() for ax in display.axes_]
+['fraction of time', 'dwell time (timesteps)']
+
+- The number of observations is the number of animals, and not of frames or recordings. Two groups
+  of three animals have 20 permutations, so no p value is below 0.1.
+- The p values of many states and transitions are some of many. The q values are corrected for their
+  number within a quantity: of the rows with q < 0.05, about 5% at most are false.
+- An animal may be in two groups, for example before and after a treatment. Groups are then compared
+  within animals, which removes differences between animals. Give equal labels in ``animals``.
+- With three groups or more, there is a test of all groups together, and one for each pair.
+- If animals of two groups differ in their use of syllables in all states, each state differs, but
+  no state has changed. Rows of "content" test each state for a change that the others do not have.
+  The row "shared_content" tests for a change in all states alike.
+- A state that occurs in one group only is reported (``status``) and not tested. Look at the
+  recordings: it may be a state of one animal.
+
 Because it has ``transform``, the model can be a pipeline step before a classifier.
 Cross-validation then fits the states without the recordings that are classified:
 
@@ -44,10 +81,7 @@ True
 
 - Recordings of one animal are similar. Hold out whole animals: ``cv=GroupKFold(5)`` with
   ``groups=animals``.
-- In a test of a difference between groups, the number of observations is the number of animals, and
-  not of frames. Average over the recordings of an animal first.
-- `hhmm.plotting.StateUsageDisplay` and `hhmm.plotting.EthogramDisplay` draw groups.
-- If groups differ in the syllables of a state, fit one model per group. Compare the models with
-  `hhmm.plotting.SyllablePreferenceDisplay`, and match their states with
-  `hhmm.metrics.match_states` on recordings that both models decode.
+- `hhmm.plotting.StateUsageDisplay` and `hhmm.plotting.EthogramDisplay` draw groups too.
+- Do not fit one model per group to find out if the content of a state differs: two fits differ by
+  chance, in every state. Fit one model to all animals, and compare the content of its states.
 """

@@ -24,7 +24,7 @@ References
 from hhmm.metrics._information import LaggedInformation, lagged_mutual_information
 from hhmm.metrics._matching import match_states, matched_accuracy, matched_confusion_matrix
 from hhmm.metrics._preferences import SyllablePreferences, syllable_preferences
-from hhmm.metrics._usage import state_durations, state_usage
+from hhmm.metrics._usage import state_durations, state_transitions, state_usage
 
 __all__ = [
     "LaggedInformation",
@@ -34,6 +34,7 @@ __all__ = [
     "matched_accuracy",
     "matched_confusion_matrix",
     "state_durations",
+    "state_transitions",
     "state_usage",
     "syllable_preferences",
 ]

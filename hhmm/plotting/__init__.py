@@ -27,6 +27,7 @@ from hhmm.plotting._alignment import AlignmentDisplay
 from hhmm.plotting._confusion import MatchedConfusionDisplay
 from hhmm.plotting._durations import DurationDisplay
 from hhmm.plotting._ethogram import EthogramDisplay
+from hhmm.plotting._group_comparison import GroupComparisonDisplay
 from hhmm.plotting._lagged_information import LaggedInformationDisplay
 from hhmm.plotting._preferences import SyllablePreferenceDisplay
 from hhmm.plotting._raster import RasterDisplay
@@ -41,6 +42,7 @@ __all__ = [
     "DurationDisplay",
     "EmissionLossDisplay",
     "EthogramDisplay",
+    "GroupComparisonDisplay",
     "LaggedInformationDisplay",
     "LogJointDisplay",
     "MatchedConfusionDisplay",

@@ -53,6 +53,7 @@ class StateUsageDisplay:
     See Also
     --------
     hhmm.metrics.state_usage : The fractions as numbers, with ``per_sequence=True``.
+    GroupComparisonDisplay : Animals instead of recordings, with tests of differences.
 
     Notes
     -----

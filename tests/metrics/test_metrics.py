@@ -15,13 +15,14 @@ from hhmm.metrics import (
     matched_accuracy,
     matched_confusion_matrix,
     state_durations,
+    state_transitions,
     state_usage,
 )
 
 PACKAGE = str(Path(hhmm.__file__).parent)
 
 TWO_SEQUENCE_FUNCTIONS = [match_states, matched_accuracy, matched_confusion_matrix]
-ONE_SEQUENCE_FUNCTIONS = [state_usage, state_durations]
+ONE_SEQUENCE_FUNCTIONS = [state_usage, state_durations, state_transitions]
 
 
 def random_states(rng, *, n_states, n_sequences=6, max_length=30, missing=0.2):
@@ -244,6 +245,52 @@ def test_durations_are_what_a_loop_counts(form, include_censored, missing):
     assert all(d.dtype == np.int64 for d in durations)
     assert len(expected[0]) > 3
     assert expected[4] == []
+
+
+@pytest.mark.parametrize("include_censored", [True, False])
+def test_durations_of_each_sequence(include_censored):
+    sequences = random_states(np.random.default_rng(7), n_states=3, n_sequences=20)
+    durations = state_durations(
+        sequences, n_states=4, include_censored=include_censored, per_sequence=True
+    )
+    assert len(durations) == 20
+    for sequence, found in zip(sequences, durations, strict=True):
+        expected = durations_by_loop([sequence], 4, include_censored)
+        assert [d.tolist() for d in found] == expected
+    one = state_durations(sequences[0], include_censored=include_censored, per_sequence=True)
+    assert len(one) == 1
+
+
+@pytest.mark.parametrize("form", ["list", "2-D", "1-D"])
+@pytest.mark.parametrize("per_sequence", [False, True])
+def test_transitions_are_what_a_loop_counts(form, per_sequence):
+    sequences = random_states(np.random.default_rng(8), n_states=3, n_sequences=20, missing=0.1)
+    if form == "1-D":
+        sequences = [np.concatenate(sequences)]
+    states = {"list": sequences, "2-D": as_rows(sequences), "1-D": sequences[0]}[form]
+    expected = np.zeros((len(sequences), 5, 5), dtype=np.int64)
+    for counts, sequence in zip(expected, sequences, strict=True):
+        for before, after in itertools.pairwise(sequence):
+            if before >= 0 and after >= 0:
+                counts[before, after] += 1
+    counts = state_transitions(states, n_states=5, per_sequence=per_sequence)
+    assert counts.dtype == np.int64
+    np.testing.assert_array_equal(counts, expected if per_sequence else expected.sum(axis=0))
+    assert (np.diagonal(expected.sum(axis=0))[:3] > 10).all()
+
+
+def test_transitions_do_not_cross_sequences_or_gaps():
+    assert state_transitions([[0], [1], [], [0, -1, 1], []]).tolist() == [[0, 0], [0, 0]]
+    assert state_transitions([0, 1, 1]).tolist() == [[0, 1], [0, 1]]
+    assert state_transitions([[], []], n_states=1).tolist() == [[0]]
+
+
+def test_results_that_are_too_large_are_refused():
+    states = [[0, 4000]] * 2
+    with pytest.raises(ValueError, match=r"a row and a column for each label .* 4000 in"):
+        state_transitions(states)
+    with pytest.raises(ValueError, match="state_durations returns an array for each label"):
+        state_durations([[0]] * 2000, n_states=10_000, per_sequence=True)
 
 
 def test_bouts_end_with_their_sequence():
@@ -515,6 +562,7 @@ def test_no_python_loop_over_timesteps_or_rows(scale):
             matched_confusion_matrix(states, states)
             state_usage(states, per_sequence=True)
             state_durations(states, include_censored=False)
+            state_transitions(states, per_sequence=True)
         finally:
             sys.settrace(previous)
         return count

@@ -6,12 +6,14 @@ import matplotlib
 import numpy as np
 import pytest
 
+from hhmm.comparisons import compare_groups
 from hhmm.metrics import lagged_mutual_information
 from hhmm.plotting import (
     AlignmentDisplay,
     DurationDisplay,
     EmissionLossDisplay,
     EthogramDisplay,
+    GroupComparisonDisplay,
     LaggedInformationDisplay,
     LogJointDisplay,
     MatchedConfusionDisplay,
@@ -34,6 +36,7 @@ MEASURED = ("test_score", "median_duration", "n_used_states", "adjusted_rand")
 SUMMARY = {"n_states": [2, 3], "trans_kappa": [9.0, 9.0], "prior_duration": [11.0, 7.0]} | {
     f"{what}_{name}": [0.5, 0.75] for name in MEASURED for what in ("mean", "se")
 }
+COMPARISON = compare_groups(STATES, groups=["x", "y"], syllables=STATES)
 INFORMATION = lagged_mutual_information(STATES, [1, 2], n_surrogates=2, random_state=0)
 
 # of the constructor and of `plot`
@@ -63,6 +66,13 @@ VALID = {
         "n_states": 2,
         "state_names": ["a", "b"],
         "frame_rate": 10.0,
+        "ax": None,
+    },
+    GroupComparisonDisplay: {
+        "comparison": COMPARISON,
+        "quantities": ["usage", "content"],
+        "values": "p",
+        "n_top": 3,
         "ax": None,
     },
     LaggedInformationDisplay: {"information": INFORMATION, "frame_rate": 10.0, "ax": None},
@@ -154,6 +164,21 @@ def test_valid_arguments_are_drawn(display):
     ("display", "changed", "error", "match"),
     [
         (AlignmentDisplay, {"mapping": [0, 10**9]}, ValueError, "At most 200 states"),
+        (GroupComparisonDisplay, {"n_top": 0}, ValueError, "n_top == 0, must be >= 1"),
+        (GroupComparisonDisplay, {"values": "r"}, ValueError, "values must be 'q' or 'p', got 'r'"),
+        (
+            GroupComparisonDisplay,
+            {"quantities": ["use"]},
+            ValueError,
+            "each of quantities must be 'usage', .* or 'content', got 'use'",
+        ),
+        (
+            GroupComparisonDisplay,
+            {"quantities": "transition"},
+            ValueError,
+            "The comparison has no transitions, because with two states",
+        ),
+        (GroupComparisonDisplay, {"quantities": []}, ValueError, "name one quantity or more"),
         (LogJointDisplay, {"clip_rise": "no"}, TypeError, "clip_rise must be an instance of"),
         (RasterDisplay, {"state_labels": np.arange(500)}, ValueError, "At most 200 states"),
         (
@@ -197,6 +222,10 @@ def test_probabilities_may_be_rounded():
 @pytest.mark.parametrize(
     ("method", "match"),
     [
+        (
+            lambda: GroupComparisonDisplay.from_comparison(STATES),
+            r"comparison must be a GroupComparison, the result of .*, got \[\[0",
+        ),
         (lambda: ScanDisplay.from_result(SUMMARY), "result must be a ScanResult, got {"),
         (lambda: LogJointDisplay.from_estimator([0] * 10**6), r"EfficientHHMM, got \[0, 0"),
     ],

@@ -1218,9 +1218,9 @@ class EfficientHHMM(
     def __setstate__(self, state):
         state = dict(state)
         saved_by, here = state.pop("_state_version", None), sklearn.__version__
-        if saved_by == 1:
-            state = _published(state)
-        elif saved_by != _STATE_VERSION:
+        if saved_by in (1, _STATE_VERSION):
+            state = _completed(state)
+        else:
             raise ValueError(
                 f"this {type(self).__name__} was saved in version {saved_by} of its form, and this "
                 f"hhmm, {version('hhmm')}, reads version {_STATE_VERSION}: load it with the hhmm "
@@ -1485,20 +1485,24 @@ def _spread(values):
     return float(np.sqrt(np.mean(np.square(values)))) if np.any(values) else 1.0
 
 
-def _published(state):
-    """Add to a model of version 0.1 what was added since, at its meaning there."""
+def _completed(state):
+    """Add to a model saved earlier what was added since, at its meaning there."""
     state = ADDED_SETTINGS | state
-    if "posterior_" in state:
+    if "posterior_" in state and "chain_weights_" not in state:
         chains = agreeing(state["log_joint_"])
         weights = np.zeros(len(state["log_joint_"]))
         weights[chains] = 1 / len(chains)
         state["chain_weights_"] = weights
-    if "emission_base_" in state:
+    if "emission_base_" in state and "sigmas_" not in state:
         names = ("emission_base", "emission_biases", "trans_probs")
         params = with_zeros(Params(**{name: state[f"{name}_"] for name in names}))
-        state |= {f"{name}_": values for name, values in params._asdict().items()}
+        state |= {
+            f"{name}_": {} if name in _OF_GROUPS else values
+            for name, values in params._asdict().items()
+        }
         state |= {"self_transitions_": True}
-        state["sigmas_"] = {name: float(state[name]) for name in Priors._fields}
+        shared = [name for name in Priors._fields if not name.startswith("group")]
+        state["sigmas_"] = {name: float(state[name]) for name in shared}
     return state
 
 

@@ -210,7 +210,7 @@ def read_values(values, name, *, n_axes=1, missing=MISSING, error=TypeError, hin
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         # An empty list becomes a float array: left in, it would turn all labels into floats.
         dtype = np.int64 if n_axes == 1 else rows[0].dtype
-        filled = [row for row in rows if row.size] or [np.empty((0, *rows[0].shape[1:]), dtype)]
+        filled = [row for row in rows if len(row)] or [np.empty((0, *rows[0].shape[1:]), dtype)]
         if len({row.shape[1:] for row in filled}) > 1:
             shapes = sorted({row.shape[1:] for row in filled})
             raise ValueError(f"{name} must have as many columns in all sequences, got {shapes}")

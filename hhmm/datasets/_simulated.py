@@ -138,5 +138,9 @@ def make_hhmm(
     return Bunch(
         X=np.asarray(syllables).T.copy(),
         states=np.asarray(states).T.copy(),
-        **{name: np.array(values) for name, values in with_zeros(params)._asdict().items()},
+        **{
+            name: np.array(values)
+            for name, values in with_zeros(params)._asdict().items()
+            if values is not None
+        },
     )

@@ -193,7 +193,7 @@ def test_chains_in_one_mode_weigh_the_same_and_others_as_they_predict(several, d
     np.testing.assert_array_equal(several.chain_weights_, np.full(3, 1 / 3))
     log_likelihood = _log_likelihoods(apart, data.X)
     np.testing.assert_allclose(apart.chain_weights_, stacking_weights(log_likelihood))
-    assert apart.chain_weights_.max() > 0.5
+    assert np.ptp(apart.chain_weights_) > 0.05
 
 
 def test_the_averaged_score_weighs_chains(several, data, monkeypatch):

@@ -120,13 +120,17 @@ def test_windows_that_differ_by_rounding_are_one_kind(length):
 
 def test_a_part_of_much_data_is_stretches_of_it():
     sequences = [np.arange(n, dtype=np.int32) for n in (90_000, 50_000, 300_000, 10)]
-    part = search._part(np.random.RandomState(0), sequences, compressed=False)
+    groups = np.arange(4)
+    part, of_part = search._part(np.random.RandomState(0), sequences, groups, compressed=False)
     assert 0.8 * search.MAX_TIMESTEPS < sum(map(len, part)) <= search.MAX_TIMESTEPS
     assert all((np.diff(x) == 1).all() for x in part)
+    assert all(x[-1] < len(sequences[g]) for x, g in zip(part, of_part, strict=True))
+    assert len(of_part) == len(part)
     held = [np.repeat(x, 30) for x in sequences[:2]]
-    part = search._part(np.random.RandomState(0), held, compressed=True)
+    part, of_part = search._part(np.random.RandomState(0), held, None, compressed=True)
+    assert of_part is None
     assert sum(len(np.unique(x)) for x in part) > 0.8 * search.MAX_TIMESTEPS
-    assert search._part(None, sequences[3:], compressed=False) is not None
+    assert search._part(None, sequences[3:], None, compressed=False) is not None
 
 
 @double_precision

@@ -65,6 +65,7 @@ COMBINATIONS = [
     for i, names in enumerate(SETS)
     for self_transitions in ((True, False) if names in USUAL else (i % 2 == 0,))
 ]
+PARAMETERS = [name for name in oracles.ModelOfTerms._fields if name != "self_transitions"]
 
 
 class Case(NamedTuple):
@@ -484,9 +485,8 @@ def data():
 
 def _model_of(source, *, suffix=""):
     """The oracle of a model that is fitted, or was simulated from."""
-    names = Params._fields
     return oracles.ModelOfTerms(
-        **{name: np.asarray(getattr(source, f"{name}{suffix}")) for name in names},
+        **{name: np.asarray(getattr(source, f"{name}{suffix}")) for name in PARAMETERS},
         self_transitions=True,
     )
 
@@ -525,7 +525,7 @@ def test_the_log_joint_of_a_fit_of_all_terms(data, algorithm):
         drawn = model.posterior_
         assert drawn.emission_usage.shape == (1, 5, 3)
         assert drawn.emission_interactions.shape == (1, 5, 1, 4, 3)
-        for name in Params._fields:
+        for name in PARAMETERS:
             mean = getattr(drawn, name)[0].mean(axis=0)
             np.testing.assert_allclose(getattr(model, f"{name}_"), mean, rtol=1e-12)
     else:
@@ -559,7 +559,7 @@ def test_a_scale_of_zero_leaves_a_term_out(data, name):
 
 
 def test_parameters_given_for_all_terms(data):
-    given = {name: data[name] for name in Params._fields}
+    given = {name: data[name] for name in PARAMETERS}
     model = EfficientHHMM.from_params(**given)
     for name, values in given.items():
         np.testing.assert_array_equal(getattr(model, f"{name}_"), values)

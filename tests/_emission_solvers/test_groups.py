@@ -35,7 +35,9 @@ PRIORS = Priors(
 )
 
 
-@pytest.fixture(params=[True, False], ids=["emissions", "held"])
+@pytest.fixture(
+    params=[pytest.param(True, marks=pytest.mark.slow), False], ids=["emissions", "held"]
+)
 def terms(request):
     return Terms(N_STATES, N_SYLLABLES, NAMES, request.param, FACTORS, trans_by_group=True)
 

@@ -92,10 +92,10 @@ def test_sweeps_with_groups_are_exact(backend, by_runs, self_transitions):
     names = ("base", "biases", "group_emissions", "group_states")
     terms = Terms(2, exactness.N_SYLLABLES, names, self_transitions, GROUPS, trans_by_group=True)
     kernel = exactness.make_kernel(terms, backend, by_runs=by_runs)
-    p_values = alternation_p_values(kernel, n_replicates=1000, seed=0)
+    p_values = alternation_p_values(kernel, n_replicates=700, seed=0)
     assert exactness.adjusted(p_values) > BOUND_OF_GROUPS, p_values
     if self_transitions:
-        p_values = rank_p_values(kernel, n_replicates=1000, seed=0)
+        p_values = rank_p_values(kernel, n_replicates=700, seed=0)
         assert exactness.adjusted(p_values) > BOUND_OF_GROUPS, p_values
 
 
@@ -105,7 +105,7 @@ def test_sweeps_that_learn_scales_of_groups_are_exact():
     terms = Terms(2, exactness.N_SYLLABLES, names, True, GROUPS, trans_by_group=True)
     learnt = ("group_emissions_sigma", "group_transitions_sigma")
     kernel = exactness.make_kernel(terms, "sequential", learnt=learnt)
-    p_values = alternation_p_values(kernel, n_replicates=1000, seed=0)
+    p_values = alternation_p_values(kernel, n_replicates=700, seed=0)
     assert exactness.adjusted(p_values) > BOUND_OF_GROUPS, p_values
 
 

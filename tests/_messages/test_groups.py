@@ -31,7 +31,7 @@ N_STATES, N_SYLLABLES = 3, 3
 # two factors, of two and three levels; the last group has a level that is not known
 FACTORS = (Factor(2, (0, 0, 1, 1)), Factor(3, (0, 2, 1, -1)))
 GROUPS = np.array([0, 1, 2, 3] * 5, np.int32)[: len(SEQUENCES)]
-QUICK = ("sequential", "parallel", "parallel, runs cut", "compressed, cut")
+QUICK = ("sequential", "compressed, cut")
 # chance that a correct sampler fails the statistical test below; seeds are fixed
 FALSE_ALARM = 1e-4
 

@@ -329,8 +329,8 @@ class EfficientHHMM(
     A fit takes about 0.3 GB, 30 bytes a timestep, 16 S (S + K) bytes for each draw that is kept, 40
     + 4 K bytes for each timestep (with "compressed", each run) that messages are passed over, and
     (125 K + 400) S^2 bytes for the emissions of each group (425 K with interactions); the latter
-    two for each chain that runs at the same time. `verbose` shows the sum before the fit, and a fit for which
-    not enough is free is refused.
+    two for each chain that runs at the same time. `verbose` shows the sum before the fit, and a fit
+    for which not enough is free is refused.
 
     References
     ----------

@@ -20,6 +20,7 @@ _BLOCK = 500_000  # rows of a file that are parsed at a time
 # Cells that are read as no number.
 _EMPTY_CELLS = ["", "NaN", "nan", "NA", "N/A", "<NA>", "null", "None"]
 _SEPARATORS = ",;\t|"
+RECORDING_NAME = "name"  # of a column, in the tables of keypoint-MoSeq
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -67,7 +68,24 @@ def open_tables(
         if name in files:
             raise ValueError(f"two files give recording {name!r}: {files[name]} and {path}")
         files[name] = path
-    return {name: open_table(path, sep=sep, user=user) for name, path in files.items()}
+    tables = {name: open_table(path, sep=sep, user=user) for name, path in files.items()}
+    _refuse_other_tables(tables, paths_or_folder, user)
+    return tables
+
+
+def _refuse_other_tables(tables, folder, user):
+    """Refuse tables of all recordings, as moseq_df.csv is, where each file is one recording.
+
+    Such a table names the recording of each row. Files of keypoint-MoSeq never do; others may, if
+    all of them do.
+    """
+    others = [table.path.name for table in tables.values() if RECORDING_NAME in table.columns]
+    if others and (user == "load_keypoint_moseq_csv" or len(others) < len(tables)):
+        raise ValueError(
+            f"{folder} holds tables of several recordings, with a column {RECORDING_NAME!r}: "
+            f"{shorten(', '.join(others))}. Load such a table with load_moseq_dataframe, or give "
+            f"the files of one recording each to load_syllable_csv, as a list."
+        )
 
 
 def _csv_files(folder, recursive, user):

@@ -186,8 +186,9 @@ def load_keypoint_moseq_csv(
     Raises
     ------
     ValueError
-        If there is no file, or a file is empty or no table, has no column of syllables, or a label
-        is no integer. The message names file and row (counted from 0, without the header).
+        If there is no file, or a file is empty or no table, has no column of syllables, is a table
+        of several recordings (``moseq_df.csv``), or a label is no integer. The message names file
+        and row (counted from 0, without the header).
     NotADirectoryError
         If `folder` is no folder.
     ImportError

@@ -1648,6 +1648,7 @@ def test_tables_of_other_packages(kind):
 def test_every_csv_loader_takes_a_separator(tmp_path):
     (tmp_path / "a.csv").write_text("name;syllable\nm;3\nm;4\n")
     assert_holds(load_moseq_dataframe(tmp_path / "a.csv", sep=";"), {"m": [3, 4]})
+    (tmp_path / "a.csv").write_text("heading;syllable\n0.1;3\n0.2;4\n")
     assert_holds(load_keypoint_moseq_csv(tmp_path, sep=";"), {"a": [3, 4]})
     assert_holds(load_syllable_csv(tmp_path, sep=";"), {"a": [3, 4]})
     for load in (load_moseq_dataframe, load_syllable_csv):
@@ -1698,3 +1699,23 @@ def test_frames_too_far_apart_to_fill_are_not_advised_to_be_filled():
     with pytest.raises(ValueError, match="leaves out 9999998") as raised:
         load_table(table, recording="id", syllable="label", frame="frame")
     assert "fill_gaps" not in str(raised.value)
+
+
+@pytest.mark.parametrize("load", [load_keypoint_moseq_csv, load_syllable_csv])
+def test_a_folder_that_mixes_tables_is_refused(tmp_path, load):
+    """``moseq_df.csv`` beside the files of single recordings would be one more recording."""
+    (tmp_path / "mouse1.csv").write_text("syllable\n3\n4\n")
+    assert load(tmp_path).names == ["mouse1"]
+    (tmp_path / "moseq_df.csv").write_text("name,syllable\nmouse1,3\nmouse2,4\n")
+    message = "several recordings, with a column 'name': 'moseq_df.csv'.*load_moseq_dataframe"
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path)
+    assert load_syllable_csv([tmp_path / "mouse1.csv"]).names == ["mouse1"]
+
+
+def test_a_folder_of_one_table_of_all_recordings(tmp_path):
+    (tmp_path / "moseq_df.csv").write_text("name,syllable\nmouse1,3\nmouse2,4\n")
+    with pytest.raises(ValueError, match="load_moseq_dataframe"):
+        load_keypoint_moseq_csv(tmp_path)
+    # other files may name their recording in each row
+    assert load_syllable_csv(tmp_path).names == ["moseq_df"]

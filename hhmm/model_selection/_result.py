@@ -85,16 +85,20 @@ class ScanResult:
         summary : dict of str to ndarray of shape (n_points,)
             The settings and ``prior_duration``; for each measured column of `table`, for
             example test_score, the mean over folds and seeds as ``mean_test_score`` and its
-            standard error as ``se_test_score``; ``n_fits`` and ``n_warnings``, the numbers of
-            fits and of those that gave a warning.
+            standard error as ``se_test_score``; ``mean_difference`` and ``se_difference``, of the
+            test score minus that of the best grid point on the same fold; ``n_fits`` and
+            ``n_warnings``, the numbers of fits and of those that gave a warning.
 
         Notes
         -----
         Seeds are averaged within each fold first. The standard error is the standard deviation of
         the means of folds over the square root of the number of folds, as in section 7.10 of [1]_;
         NaN with one fold. Fits of different seeds to one fold share their data, so to count them
-        as independent would make it too small. Folds share training data too, and no estimate of
-        the error from one cross-validation is without bias [2]_.
+        as independent would make it too small. Folds differ in how well any model predicts them,
+        which is most of the standard error of a score. It cancels in the difference of two grid
+        points on the same folds, so differences are what grid points are compared by. Folds share
+        training data too, and no estimate of the error from one cross-validation is without bias
+        [2]_.
 
         References
         ----------
@@ -112,6 +116,10 @@ class ScanResult:
             by_fold = self.table[name].reshape(n_points, n_folds, n_seeds).mean(axis=2)
             summary[f"mean_{name}"] = by_fold.mean(axis=1)
             summary[f"se_{name}"] = _standard_error(by_fold)
+        by_fold = self.table["test_score"].reshape(n_points, n_folds, n_seeds).mean(axis=2)
+        difference = by_fold - by_fold[np.argmax(by_fold.mean(axis=1))]
+        summary["mean_difference"] = difference.mean(axis=1)
+        summary["se_difference"] = _standard_error(difference)
         warned = (self.table["warnings"] != "").reshape(n_points, -1)
         summary["n_fits"] = np.full(n_points, n_folds * n_seeds)
         summary["n_warnings"] = warned.sum(axis=1)
@@ -120,7 +128,9 @@ class ScanResult:
     def one_standard_error(self, *, by: str = "n_states") -> dict[str, Any]:
         """Return the simplest grid point that predicts as well as the best within a standard error.
 
-        This is the rule of section 7.10 of the reference in `summary`.
+        This is the rule of section 7.10 of the reference in `summary`, with the standard error of
+        the difference to the best grid point, paired by fold. That of the best score itself is
+        mostly how much folds differ, and would choose models that are clearly worse.
 
         Parameters
         ----------
@@ -130,8 +140,9 @@ class ScanResult:
         Returns
         -------
         params : dict
-            Of the grid points whose mean held-out score is not lower than the best minus its
-            standard error, those with the smallest `by`; of them the one of the highest mean score.
+            Of the grid points whose mean held-out score is lower than the best by at most the
+            standard error of this difference, those with the smallest `by`; of them the one of the
+            highest mean score.
 
         Raises
         ------
@@ -143,10 +154,11 @@ class ScanResult:
         numeric = [name for name in names if summary[name].dtype.kind in "iuf"]
         if not isinstance(by, str) or by not in numeric:
             raise ValueError(f"by must be one of {numeric}, got {shorten(by)}")
-        mean, error = summary["mean_test_score"], summary["se_test_score"][self.best_index_]
-        if np.isnan(error):
+        mean, error = summary["mean_test_score"], summary["se_difference"]
+        if np.isnan(error).any():
             raise ValueError("a standard error needs two folds or more, got one")
-        within = np.flatnonzero(mean >= mean[self.best_index_] - error)
+        # rounding alone makes no difference
+        within = np.flatnonzero(summary["mean_difference"] + error >= -1e-12)
         simplest = within[summary[by][within] == summary[by][within].min()]
         return dict(self._points[simplest[np.argmax(mean[simplest])]])
 
@@ -158,13 +170,15 @@ class ScanResult:
     def __repr__(self) -> str:
         summary, settings = self.summary(), _setting_names(self._points)
         n_points = len(self._points)
-        head = (*settings, "held-out score  ", "duration", "used", "Rand index", "converged")
+        head = (*settings, "held-out score", "to the best  ", "duration", "used", "Rand index")
+        head = (*head, "converged")
         rows = [head]
         for i in range(min(n_points, _PRINTED_ROWS)):
             rows.append(
                 (
                     *(_show_setting(summary[name][i]) for name in settings),
-                    f"{summary['mean_test_score'][i]:.4f} +- {summary['se_test_score'][i]:.4f}"
+                    f"{summary['mean_test_score'][i]:.4f} +- {summary['se_test_score'][i]:.4f}",
+                    f"{summary['mean_difference'][i]:.4f} +- {summary['se_difference'][i]:.4f}"
                     + (" *" if i == self.best_index_ else "  "),
                     f"{summary['mean_median_duration'][i]:.1f}",
                     f"{summary['mean_n_used_states'][i]:.1f}",
@@ -179,7 +193,8 @@ class ScanResult:
         n_fits, n_warned = len(self.table["seed"]), int(summary["n_warnings"].sum())
         title = f"ScanResult: {n_points} grid points, {n_fits} fits, {n_warned} with warnings"
         note = (
-            "scores in nats per transition, +- one standard error; durations in timesteps; * best"
+            "scores, and differences to the best one on the same folds, in nats per transition, +- "
+            "one standard error; durations in timesteps; * best"
         )
         return "\n".join([title, *lines, note])
 

@@ -746,10 +746,14 @@ class TestResult:
 
     def test_one_standard_error(self):
         result = result_by_hand()
-        # -1.05 - 0.05: 3 states are within, 2 are not
+        # by fold, 3 states are worse by 0 and 0.1, and 2 states by 0.1 in both
+        summary = result.summary()
+        np.testing.assert_allclose(summary["mean_difference"][1:], [-0.1, -0.05, 0], atol=1e-12)
+        np.testing.assert_allclose(summary["se_difference"][1:], [0, 0.05, 0], atol=1e-12)
         assert result.one_standard_error() == {"n_states": 3, "trans_kappa": 9}
         assert result.one_standard_error(by="trans_kappa") == {"n_states": 4, "trans_kappa": 9}
-        result.table["test_score"][12:] = [-1.3, -1.3, -0.7, -0.7]  # -1.0, and the error 0.3
+        result.table["test_score"][12:] = [-1.3, -1.3, -0.7, -0.7]
+        # 2 states are better by 0.1 on one fold, and worse by 0.4 on the other
         result = ScanResult(result.table, result._points)
         assert result.one_standard_error() == {"n_states": 2, "trans_kappa": 9}
 
@@ -776,14 +780,15 @@ class TestResult:
         lines = repr(result_by_hand()).splitlines()
         assert lines[0] == "ScanResult: 4 grid points, 16 fits, 8 with warnings"
         assert lines[1].split() == [
-            *("n_states", "trans_kappa", "held-out", "score", "duration"),
+            *("n_states", "trans_kappa", "held-out", "score", "to", "the", "best", "duration"),
             *("used", "Rand", "index", "converged"),
         ]
         assert [line.split()[:2] for line in lines[2:6]] == [
             *(["2", "1"], ["2", "9"], ["3", "9"], ["4", "9"])
         ]
         assert ["*" in line for line in lines[2:6]] == [False, False, False, True]
-        assert "-1.0500 +- 0.0500 *" in lines[5]
+        assert "-1.1000 +- 0.0000  -0.0500 +- 0.0500 " in lines[4]
+        assert "-1.0500 +- 0.0500   0.0000 +- 0.0000 *" in lines[5]
         assert lines[5].endswith("50%")
 
 

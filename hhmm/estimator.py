@@ -98,17 +98,17 @@ class EfficientHHMM(
 
         P[k, i, j] = softmax_j(U[j] + B[i, j] + C[k, j])
 
-    The usage U says which syllables are common, and the base B which syllable follows which; both
-    are shared by all states. The bias C[k] says which syllables state k promotes, whatever came
-    before. These are (S + K)(S - 1) emission parameters for K states and S syllables, instead of
+    The usage U says which syllables are common. The base B says which syllable follows which. All
+    states share U and B. The bias C[k] says which syllables state k promotes, whatever came before.
+    These are (S + K)(S - 1) emission parameters for K states and S syllables, instead of
     K S (S - 1). The published model has no U. Interactions D[k, i, j] can be added, for states that
     also change the order of syllables. States follow a sticky Markov chain. The posterior of all
     parameters and states is sampled by Gibbs sweeps.
 
     At the frame rate of a camera a syllable is held for many timesteps, and how long it is held
     says little about states. With `self_transitions` False, a syllable that follows itself is the
-    same syllable being held. Such a timestep has no emission, states still move at every timestep,
-    and at a change the softmax runs over all other syllables.
+    same syllable, still held. Such a timestep has no emission, but the state can still change. At a
+    change of syllable, the softmax is over all other syllables.
 
     Parameters
     ----------
@@ -120,8 +120,8 @@ class EfficientHHMM(
         largest label of the training data plus one. Set it if held-out data may contain labels
         that the training data does not.
     emission_usage_sigma : float or "auto", default="auto"
-        Prior standard deviation of the entries of `emission_usage_`. 0 leaves this term out,
-        here and below; "auto" learns the scale from the data.
+        Prior standard deviation of the entries of `emission_usage_`. For this and all other
+        sigmas, 0 leaves the term out, and "auto" learns the scale from the data.
     emission_base_sigma : float or "auto", default="auto"
         Prior standard deviation of the entries of `emission_base_`.
     emission_biases_sigma : float or "auto", default="auto"
@@ -133,28 +133,29 @@ class EfficientHHMM(
         between groups, whatever the state. This and the next two are not used in a fit without
         groups.
     group_states_sigma : float or "auto", default=0.0
-        Prior standard deviation of `group_states_`: how much what a state is differs between
+        Prior standard deviation of `group_states_`: how much the biases of a state differ between
         groups.
     group_transitions_sigma : float or "auto", default="auto"
-        Prior standard deviation of `group_transitions_`: how much the durations of states, and
-        which follows which, differ between groups.
+        Prior standard deviation of `group_transitions_`: how much the durations and the order of
+        states differ between groups.
     self_transitions : bool or "auto", default="auto"
         Whether a syllable that follows itself is an emission (True), or held (False). "auto" takes
-        False where syllables are held for 3 timesteps or longer on average, and where no syllable
-        ever follows itself, though some would by chance: runs were collapsed.
+        False if syllables are held for 3 timesteps or longer on average, and also if no syllable
+        ever follows itself although some would by chance (runs were collapsed).
     trans_beta : float or "auto", default=1.0
         Dirichlet concentration of every state transition.
     trans_kappa : float or "auto", default=100.0
-        Concentration added for staying in a state. States are expected to last
-        about ``(trans_kappa + K trans_beta) / ((K - 1) trans_beta)`` timesteps a priori. With
-        hours of data the prior has little influence: the default finds states that last a minute,
-        at the frame rate too. Increase it if states are much shorter than those that you look for.
+        Concentration added for staying in a state. The prior expected duration of a state is
+        about ``(trans_kappa + K trans_beta) / ((K - 1) trans_beta)`` timesteps. With hours of
+        data the prior has little influence: the default also finds states that last a minute at
+        the frame rate of a camera. Increase it if states are much shorter than those that you
+        look for.
     algorithm : {"gibbs", "em", "gradient"}, default="gibbs"
         How the model is fitted. "gibbs" draws parameters and states from their posterior.
         "em" (expectation maximisation) and "gradient" (L-BFGS) climb to a mode of the log joint
         without random numbers; both find the same mode from the same start.
     max_iter : int, default=100
-        Number of sweeps of "gibbs"; iterations of "em" and "gradient", at most.
+        Number of sweeps of "gibbs"; largest number of iterations of "em" and "gradient".
     tol : float, default=1e-4
         "em" and "gradient" stop when an iteration increases the log joint by at most this, in
         nats, or by less than 1e-9 of its value. Not used by "gibbs".
@@ -162,42 +163,42 @@ class EfficientHHMM(
         How the mode of the emissions is found in each sweep. "newton" converges in a few
         iterations on any data; "adam" is the plain alternative.
     emission_gd_iters : int, default=500
-        Iterations of the emission solver a sweep: at most for "newton", exactly for "adam".
+        Iterations of the emission solver per sweep: the most for "newton", the number for "adam".
     emission_gd_lr : float, default=1e-2
         Learning rate of "adam"; not used by "newton".
     emission_sampler : {"auto", "hmc", "laplace"}, default="auto"
-        How emissions are drawn given the counts. "hmc" is exact: Hamiltonian Monte Carlo with the
-        Hessian at the mode as metric, its steps tuned in the first half of the sweeps; where a
-        scale is above 3, the entries of its term are drawn once more, one by one, since chains
-        would move slowly otherwise. It needs
-        `emission_solver` "newton". "laplace" is a normal approximation at the mode with the inverse
-        Hessian as covariance. It is far from the posterior where scales are wide: on songs
-        of 9 syllables, with scales learnt and 8 states, other songs are predicted at -0.525 nats a
-        transition by hmc, and at -0.601 by laplace. A sweep with hmc takes 1.1 times as long for
-        20 syllables and 1.3 times for 100, and longer where scales are wide. "auto" takes "hmc",
-        or "laplace" with `emission_solver` "adam".
+        How emissions are drawn given the counts of syllable transitions. "hmc" is exact:
+        Hamiltonian Monte Carlo with the Hessian at the mode as metric. Its steps are tuned in the
+        first half of the sweeps. If a scale is above 3, the entries of its term are also drawn one
+        by one, so that chains move faster. "hmc" needs `emission_solver` "newton".
+        "laplace" is a normal approximation at the mode with the inverse Hessian as covariance. It
+        is far from the posterior if scales are large: for songs of 9 syllables, with learnt scales
+        and 8 states, held-out songs have -0.525 nats per transition with "hmc", and -0.601 with
+        "laplace". A sweep with "hmc" takes 1.1 times as long as one with "laplace" for 20 syllables
+        and 1.3 times for 100, and longer if scales are large. "auto" takes "hmc", or "laplace"
+        with `emission_solver` "adam".
     message_passing : {"auto", "sequential", "compressed", "parallel"}, default="auto"
-        How messages are passed over time. All are exact. "sequential" goes timestep by
-        timestep. "compressed" goes run by run, a run being a syllable and the timesteps
-        that hold it: for data at the frame rate of a camera. "parallel" does either in
-        logarithmically many steps: for accelerators. "auto" takes "compressed" where runs are
-        at least twelve timesteps long on average (six without self-transitions), else
-        "sequential", and "parallel" where JAX computes on an accelerator.
+        How the forward and backward passes go over time. All are exact. "sequential" goes timestep
+        by timestep. "compressed" goes run by run, for data at the frame rate of a camera. A run is
+        a syllable and the timesteps that hold it. "parallel" does either in logarithmically many
+        steps, for accelerators. "auto" takes "parallel" if JAX computes on an accelerator. Else it
+        takes "compressed" if runs are at least twelve timesteps long on average (six without
+        self-transitions), and "sequential" if not.
     init : {"windows", "prior", "random"}, array-like of states or model, default="windows"
-        Where the fit starts. "windows" races starts by EM and takes the winner: states from
-        slow directions of the syllable transitions, clustered over windows of several
-        lengths, and draws from the prior, sticky and flat. "prior" draws parameters from
-        their prior, "random" draws every state uniformly. States have the form of X: 0 to K - 1
-        up to the last observed timestep, also where the syllable is missing. A fitted
-        `EfficientHHMM` provides its parameters; if the estimator will be cloned, as in a grid
-        search, wrap the fitted one in `sklearn.frozen.FrozenEstimator`.
+        Where the fit starts. "windows" runs EM from many starts, a race, and takes the best one.
+        These starts are states from slow directions of the syllable transitions, clustered over
+        windows of several lengths, and sticky and flat draws from the prior. "prior" draws
+        parameters from their prior. "random" draws every state uniformly. Given states have the
+        form of X: 0 to K - 1 up to the last observed timestep, also where the syllable is missing.
+        A fitted `EfficientHHMM` provides its parameters; if the estimator will be cloned, as in a
+        grid search, wrap the fitted one in `sklearn.frozen.FrozenEstimator`.
     n_chains : int, default=1
         Number of chains, run at the same time on the cores that joblib grants. With `init`
-        "windows" each chain starts at another finalist of the race, chain 0 at its winner; with
-        "prior" or "random" each has its own draws. The best chain, by the mean log joint of the
-        last quarter of the sweeps, gives the point estimate and `states_`. "em" and "gradient"
-        climb as many times, and keep the highest climb. The draws of a chain do not depend on
-        `n_chains`.
+        "windows" chain 0 starts at the best start, and each other chain at another of the best.
+        With "prior" or "random" each has its own draws. The best chain gives the point estimate and
+        `states_`. It has the highest mean log joint over the last quarter of the sweeps, or
+        log-likelihood if scales are learnt. "em" and "gradient" run `n_chains` times, and keep the
+        run with the highest log joint. The draws of a chain do not depend on `n_chains`.
     n_draws : int, default=25
         Number of draws of each chain kept in `posterior_`, evenly spaced over the second half of
         the sweeps; fewer if the second half has fewer sweeps.
@@ -207,85 +208,85 @@ class EfficientHHMM(
         done, except that the steps of `emission_sampler` "hmc" stay as the first fit tuned them. On
         another X they continue from the last parameters.
     random_state : int, RandomState or None, default=None
-        Seed of the chain. An int makes every fit repeat exactly.
+        Seed of all random numbers. With an int, every fit gives the same result.
     verbose : int, default=0
         1 prints the memory that the fit will take, and progress with the log joint.
 
     Attributes
     ----------
     emission_base_ : ndarray of shape (n_syllables, n_syllables - 1)
-        b, with B = b Q_S' and Q_S the Helmert basis. Mean of the kept draws, or the mode.
+        b, with B = b Q_S' and Q_S the Helmert basis. This and the other parameters are the mean of
+        the kept draws with "gibbs", and the mode otherwise.
     emission_biases_ : ndarray of shape (n_states - 1, n_syllables - 1)
-        c, with C = Q_K c Q_S'. Mean of the kept draws, or the mode.
+        c, with C = Q_K c Q_S'.
     emission_usage_ : ndarray of shape (n_syllables - 1,)
-        u, with U = u Q_S'. Mean of the kept draws, or the mode; 0 where the term is left out.
+        u, with U = u Q_S'; 0 if the term is left out.
     emission_interactions_ : ndarray of shape (n_states - 1, n_syllables, n_syllables - 1)
-        d, with D[:, i] = Q_K d[:, i] Q_S'. Mean of the kept draws, or the mode; 0 where the term
-        is left out.
+        d, with D[:, i] = Q_K d[:, i] Q_S'; 0 if the term is left out.
     trans_probs_ : ndarray of shape (n_states, n_states)
-        A, state transition probabilities, from row to column. Mean of the kept draws, or the mode.
+        A, state transition probabilities, from row to column.
     syllable_trans_probs_ : ndarray of shape (n_states, n_syllables, n_syllables)
         P, computed from the parameters of all terms. Its diagonal is 0 without self-transitions.
     group_labels_ : dict of ndarray
         The labels of each factor of the groups, sorted; empty after a fit without groups.
     group_emissions_ : dict of ndarray of shape (n_levels, n_syllables)
         E, by factor: what each level adds to the logits of syllables. Sums over levels and over
-        syllables are 0. Mean of the kept draws, or the mode; likewise the next two.
+        syllables are 0.
     group_states_ : dict of ndarray of shape (n_levels, n_states, n_syllables)
         H, by factor: what each level adds to the biases of each state.
     group_transitions_ : dict of ndarray of shape (n_levels, n_states, n_states)
         The effect of each level on the logits of state transitions.
     group_trans_probs_ : dict of ndarray of shape (n_levels, n_states, n_states)
-        State transition probabilities of each level, effects of other factors 0.
+        State transition probabilities of each level, if the effects of other factors are 0.
     self_transitions_ : bool
         Whether a syllable that follows itself is an emission.
     sigmas_ : dict of float
-        The scales of all terms, and trans_beta and trans_kappa, by their names: as given, or
+        The scales of all terms, and trans_beta and trans_kappa, by their names. A learnt one is
         the mean of the kept draws, or the estimate of "em" and "gradient".
     states_ : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
-        States of the training data in the form of X, -1 on padding: in the last sweep of
-        "gibbs", else the most probable path.
-        States are numbered by how often they occur here, 0 the most frequent.
+        States of the training data in the form of X, -1 on padding: those of the last sweep of
+        "gibbs", or the most probable path after "em" and "gradient". States are numbered by how
+        often they occur here. State 0 is the most frequent.
     best_chain_ : int
-        The chain that gave `emission_base_`, `emission_biases_`, `trans_probs_`, `states_` and
-        `emission_losses_`; 0 if there is one chain.
+        The chain that gave the parameters, `states_` and `emission_losses_`; 0 if there is one
+        chain.
     chain_weights_ : ndarray of shape (n_chains,)
-        Weights of the chains in `score_samples` with `average`. Chains that have all settled in the
-        same mode weigh the same. Otherwise the weights are those with which the chains together
-        predict the training sequences best, each left out in turn (stacking [8]_). With "gibbs"
-        only.
+        Weights of the chains in `score_samples` with `average`. If all chains have settled in the
+        same mode, their weights are equal. Otherwise the weights are those with which the chains
+        together predict the training sequences best, each left out in turn (stacking [8]_). With
+        "gibbs" only.
     log_joint_ : ndarray of shape (n_chains, n_iter_)
         log p(X | parameters) + log p(parameters) after each sweep or iteration, nats, at the
-        scales of that sweep. A climb that ended before others repeats its last value. "em" and
+        scales of that sweep. A run that ended before others repeats its last value. "em" and
         "gradient" take concentrations of transitions below 1 as 1, since the posterior has no mode
         otherwise.
     log_likelihood_ : ndarray of shape (n_chains, n_iter_)
-        log p(X | parameters) after each sweep or iteration, nats. Chains whose scales are learnt
-        are compared by it: their log joints differ by how wide the scales are.
+        log p(X | parameters) after each sweep or iteration, nats. If scales are learnt, chains of
+        "gibbs" are compared by it, because their log joints also depend on the scales.
     emission_acceptance_ : ndarray of shape (n_chains, n_iter_)
         Probability with which the emissions proposed in each sweep were accepted; 1 with
         `emission_sampler` "laplace", which accepts every draw.
     emission_diverging_ : ndarray of shape (n_chains, n_iter_), bool
         Whether the proposal of each sweep was lost to numerical error.
     emission_losses_ : ndarray of shape (n_iterations,)
-        Negative log posterior of the emissions (nats) where each iteration of the last
-        emission solve began: flat at the end when it converged. Not with "gradient".
+        Negative log posterior of the emissions (nats) at the start of each iteration of the last
+        emission solve. It is flat at the end if the solve converged. Not with "gradient".
     posterior_ : NamedTuple
         Kept draws: ``emission_base``, ``emission_biases``, ``trans_probs``, ``log_joint``,
         ``emission_usage`` and ``emission_interactions`` (None where the term is left out), each
         with leading axes (n_chains, number of draws kept), and ``sigmas``, a dict with the draws
         of each scale that is learnt, (n_chains, number of draws kept). State labels agree across
-        draws and chains. With "gibbs" only, as `emission_acceptance_` and `emission_diverging_`.
+        draws and chains. Only "gibbs" gives this, `emission_acceptance_` and `emission_diverging_`.
     n_iter_ : int
         Number of sweeps or iterations done.
     converged_ : bool
         For "em" and "gradient", whether an iteration gained no more than `tol`. For "gibbs",
-        whether the mean log joint of the last quarter of the sweeps agrees with that of
-        the quarter before, for every chain, and with that of the best chain: within four standard
-        errors of the difference, or within the spread of the log joint from sweep to sweep.
-        False if there were fewer than 20 sweeps, which do not show it. In all other cases, a
-        `ConvergenceWarning` says why it is False. It does not mean that the mode is the highest
-        one: fits from other values of `random_state` may find a higher mode.
+        whether the mean log joint (log-likelihood if scales are learnt) of the last quarter of the
+        sweeps agrees, for every chain, with that of the quarter before and with that of the best
+        chain: within four standard errors of the difference, or within the spread from sweep to
+        sweep. With fewer than 20 sweeps it is False without a warning. Otherwise a
+        `ConvergenceWarning` says why it is False. Even if it is True, another `random_state` may
+        find a higher mode.
     n_syllables_ : int
         Number of syllables S.
     n_features_in_ : int
@@ -303,8 +304,8 @@ class EfficientHHMM(
     Notes
     -----
     X is a 2-D array of integers (n_sequences, n_timesteps), or a list of 1-D arrays of
-    any lengths; one row or item is one sample. A timestep is missing where its value is
-    negative, NaN, None or pandas' NA, masked in a masked array, or False in `mask`. Missing
+    any lengths; one row or item is one sample. A timestep is missing if its value is negative,
+    NaN, None or pandas' NA, or masked in a masked array, or if `mask` is False there. Missing
     timesteps at the end are padding: the sequence ends before them. Any other missing timestep is
     part of the sequence: its state is inferred, and the emissions into and out of it are left out.
 
@@ -312,25 +313,24 @@ class EfficientHHMM(
     scale parameter 1, and that of `trans_kappa` 100. With "gibbs" it is drawn in every sweep [6]_
     [7]_; "em" and "gradient" estimate it by type-II maximum likelihood. The race of `init`
     "windows" learns scales too. With `init` "prior" and "random", scales stay at 2 (that of the
-    base at 3) for the first 20 sweeps, or 40 iterations of "em". Learnt earlier, before states are
-    known, the scale of the biases would become 0. "auto" is the default of the scales of usage,
-    base and biases, because it predicts held-out sequences better; `trans_kappa` is a number by
-    default, because it says how slow the states are that you look for.
+    base at 3) for the first 20 sweeps, or 40 iterations of "em". If the scale of the biases were
+    learnt earlier, before states are known, it would become 0. "auto" is the default of the scales
+    of usage, base and biases, because it predicts held-out sequences better. `trans_kappa` is a
+    number by default, because it says how slow the states are that you look for.
 
     The published model is ``EfficientHHMM(emission_usage_sigma=0, emission_base_sigma=1,
-    emission_biases_sigma=1, self_transitions=True, emission_sampler="laplace")``. It was the
-    default of version 0.1.
+    emission_biases_sigma=1, self_transitions=True, emission_sampler="laplace")``.
 
-    Parameters, `score` and `score_samples` are computed in float64. Messages of a fit are float32:
-    what `log_joint_` records of a sweep is off by at most 1.2e-7 nats a timestep, and typically by
+    Parameters, `score` and `score_samples` are computed in float64. Forward and backward passes of
+    a fit use float32: the error of `log_joint_` is at most 1.2e-7 nats per timestep, and typically
     1e-9. Results do not depend on the user's JAX settings for precision, random numbers, debugging,
     promotion and transfer guards, and a fit leaves these settings as they are.
 
-    A fit takes about 0.3 GB, 30 bytes a timestep, 16 S (S + K) bytes for each draw that is kept, 40
-    + 4 K bytes for each timestep (with "compressed", each run) that messages are passed over, and
-    (125 K + 400) S^2 bytes for the emissions of each group (425 K with interactions); the latter
-    two for each chain that runs at the same time. `verbose` shows the sum before the fit, and a fit
-    for which not enough is free is refused.
+    The memory of a fit is about the sum of 0.3 GB, 30 bytes per timestep, 16 S (S + K) bytes per
+    kept draw, 40 + 4 K bytes per timestep of the passes (per run with "compressed"), and
+    (125 K + 400) S^2 bytes for the emissions of each group (425 K with interactions). The last two
+    count for each chain that runs at the same time. `verbose` prints the sum before the fit. If not
+    enough memory is free, the fit raises a MemoryError.
 
     References
     ----------

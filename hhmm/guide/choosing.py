@@ -3,9 +3,10 @@
 Are there slow states?
 ----------------------
 A first-order Markov chain of syllables has no memory beyond a few syllables. If a syllable has
-more information about much later syllables than such a chain, there is a slow process.
-`hhmm.metrics.lagged_mutual_information` compares the data with Markov surrogates and with
-shuffled pairs. `hhmm.plotting.LaggedInformationDisplay` draws the result.
+more information about much later syllables than in such a chain, there is a slow process.
+`hhmm.metrics.lagged_mutual_information` compares the data with sequences simulated from such a
+chain (Markov surrogates) and with shuffled pairs. `hhmm.plotting.LaggedInformationDisplay` draws
+the result.
 
 >>> import numpy as np
 >>> from hhmm.datasets import make_hhmm
@@ -16,14 +17,14 @@ shuffled pairs. `hhmm.plotting.LaggedInformationDisplay` draws the result.
 >>> bool(above[1] > 0), bool(above[2] > 0)  # ten and thirty syllables later
 (True, True)
 
-At the frame rate of a camera, every syllable is held for tens of frames, so frames have
-information about each other at these lags. Collapse the runs with
-`hhmm.preprocessing.RunCollapser` before you measure it.
+At the frame rate of a camera, every syllable is held for tens of frames, so frames at these lags
+are often the same syllable. First collapse each run of frames into one timestep with
+`hhmm.preprocessing.RunCollapser`.
 
 How sticky?
 -----------
-``trans_kappa`` sets the expected duration of states before the data are known. Convert it from
-and to a time:
+``trans_kappa`` sets the prior expected duration of states. Compute it from a time, or a time from
+it:
 
 >>> from hhmm.model_selection import duration_from_trans_kappa, trans_kappa_from_duration
 >>> trans_kappa_from_duration(20, n_states=3, frame_rate=30)  # 20 s at 30 frames a second
@@ -31,10 +32,9 @@ and to a time:
 >>> round(duration_from_trans_kappa(100.0, n_states=5), 2)  # the default, in timesteps
 26.25
 
-It is a prior: with enough data, the data determine the durations. With few data, or with states
-that are similar, it determines the time scale of the states. So set it to the time scale of your
-question (seconds for actions, minutes for moods), and check if the durations of the fit depend
-on it.
+With enough data, the data determine the durations. With little data, or with similar states,
+``trans_kappa`` determines them. So set it to the time scale of your question (seconds for actions,
+minutes for moods), and check if the durations of the fit depend on it.
 
 How many?
 ---------
@@ -50,15 +50,15 @@ Fit several numbers of states from several seeds, and compare their scores on he
 >>> result.best_params_
 {'n_states': 2}
 
-With much data, the score rises a little with every further state, because no real behaviour
-follows this model exactly. Stop if seeds no longer agree (``matched_accuracy``,
-``adjusted_rand``), if states are unused, or if the score is within one standard error of the best:
-``result.one_standard_error()``. Report only states that every seed finds.
-`hhmm.plotting.ScanDisplay` draws all of these.
+The score is in nats per transition; higher is better. With much data, it rises a little with every
+further state, because no real behaviour follows this model exactly. Add no more states if seeds no
+longer agree (``matched_accuracy``, ``adjusted_rand``), if states are unused, or if the score is
+within one standard error of the best (``result.one_standard_error()``). Report only states that
+every seed finds. `hhmm.plotting.ScanDisplay` draws all of these.
 
 Does the model fit?
 -------------------
 `hhmm.model_checks.posterior_predictive_check` simulates from the fitted model and compares
-durations and usage with those of the data. Durations of states are geometric in this model. Those
-of animals often are not.
+durations and usage with those of the data. In this model, durations of states have a geometric
+distribution. In animals, they often do not.
 """

@@ -1,8 +1,8 @@
 """Compare fits with each other, with labels, and with other numbers of states.
 
-States have no names. A fit numbers them by decreasing usage, so another fit of the same data may
-have other numbers. `hhmm.metrics` compares states after the one-to-one relabelling that agrees
-best:
+The numbers of states have no meaning. A fit numbers states by decreasing usage, so another fit of
+the same data may number them differently. `hhmm.metrics` first renumbers the states of one fit,
+one to one, so that they agree best with the other:
 
 >>> import warnings
 >>> from hhmm import EfficientHHMM
@@ -24,24 +24,25 @@ True
 
 Which of two fits is better?
 
-- For the same model and the same data, take the fit with the higher log joint,
-  ``log_joint_[:, -1]``. The log joint of a draw of "gibbs" is below that of a mode, by about half a
-  nat per parameter. So compare draws with draws, and modes with modes.
-- For other numbers of states or another stickiness, take the model that predicts held-out
-  sequences better: ``score``, nats per observed transition.
+- If both fits have the same settings and data, take the higher log joint, ``log_joint_[:, -1]``.
+  With "gibbs" and learnt scales (the default), compare the mean of ``log_likelihood_`` over the
+  last sweeps instead. The log joint of a draw of "gibbs" is about half a nat per parameter below
+  that of a mode. So compare draws with draws, and modes with modes.
+- If the fits differ in the number of states or the stickiness, take the model that predicts
+  held-out sequences better (``score``, in nats per transition).
   `sklearn.model_selection.GridSearchCV` does this. `hhmm.model_selection.scan` also measures
   durations, usage and the agreement of seeds.
 - If there are labels, compare with `hhmm.metrics.matched_accuracy`. If there are more or fewer
   states than labels, use `sklearn.metrics.adjusted_rand_score` on the states of all timesteps.
 
-To check if seeds agree, fit with ``n_chains=4``. A warning names chains in different modes, and
-`hhmm.diagnostics.posterior_summary` has R-hat and effective sample sizes. ``model.to_arviz()``
-returns all draws for ArviZ.
+To check if different starts agree, fit with ``n_chains=4``. A warning names chains in different
+modes. `hhmm.diagnostics.posterior_summary` has R-hat and effective sample sizes.
+``model.to_arviz()`` returns all draws for ArviZ.
 
 >>> idata = one.to_arviz(data.X)
 >>> idata.log_likelihood["X"].sizes["sequence"]
 12
 
-``EfficientHHMM.from_params`` makes a model with the parameters of another fit. With
-``init=model``, a fit starts at the parameters of another one.
+``EfficientHHMM.from_params`` makes a model with given parameters. With ``init=model``, a fit starts
+at the parameters of ``model``.
 """

@@ -14,8 +14,9 @@ This page first writes a small file. If you have a file, start at the loader.
 ...         held = np.repeat(syllables, 10)  # each syllable lasts ten frames
 ...         file[f"mouse{i}/syllable"] = held
 
-Load the file. The first frames of every recording are copies of the first estimate. ``n_lags``
-marks them as missing. Its value is ``nlags`` in the configuration of the project:
+Load the file. The first frames of a recording have no estimate: the file repeats the first estimate
+there. ``n_lags`` marks these frames as missing. Its value is ``nlags`` in the configuration of
+keypoint-MoSeq:
 
 >>> from hhmm.datasets import load_keypoint_moseq
 >>> data = load_keypoint_moseq(folder / "results.h5", frame_rate=30, n_lags=3)
@@ -27,18 +28,17 @@ group of each recording:
 
 >>> groups = ["saline" if i % 2 else "drug" for i in range(8)]
 
-Number the labels that occur. keypoint-MoSeq has more labels than occur, and the model reserves
-probability for each label up to the largest. `hhmm.preprocessing.SyllableEncoder` renumbers them.
-``encoder.categories_[j]`` is the label of syllable j in the file:
+Number the labels that occur. Some labels of keypoint-MoSeq occur in no frame, but the model
+reserves probability for each label up to the largest. `hhmm.preprocessing.SyllableEncoder` numbers
+the others 0, 1, .... ``encoder.categories_[j]`` is the label of syllable j in the file:
 
 >>> from hhmm.preprocessing import SyllableEncoder
 >>> encoder = SyllableEncoder()
 >>> frames = encoder.fit_transform(data.sequences)
 
 keypoint-MoSeq has one label per frame, and syllables last tens of frames. Their durations have
-little information about states. Therefore the model does not count a syllable that follows itself
-as an emission. The default ``self_transitions="auto"`` detects such data. Durations of states are
-then in frames.
+little information about states. The default ``self_transitions="auto"`` detects such data. Then a
+syllable that follows itself is not an emission. Durations of states are in frames.
 
 Fit the model. The scales of the emissions are learnt from the data:
 
@@ -54,11 +54,11 @@ Fit the model. The scales of the emissions are learnt from the data:
 >>> model.self_transitions_
 False
 
-To fit runs instead of frames, collapse them with `hhmm.preprocessing.RunCollapser`. Its ``expand``
-returns states to frames. If you know how long states last, set ``trans_kappa`` with
-`hhmm.model_selection.trans_kappa_from_duration`.
+You can also fit syllables instead of frames: `hhmm.preprocessing.RunCollapser` collapses each run
+of frames into one timestep, and its ``expand`` gives the state of each frame. If you know how long
+states last, set ``trans_kappa`` with `hhmm.model_selection.trans_kappa_from_duration`.
 
-With ``verbose=1`` a fit prints its progress. A ``ConvergenceWarning`` says if it needs more sweeps.
+With ``verbose=1`` a fit prints its progress. After a ``ConvergenceWarning``, increase ``max_iter``.
 
 Draw figures. Every display takes a fitted model or states. It draws in axes that you give, or makes
 a figure:

@@ -1,11 +1,11 @@
 """Find the counterparts of state-moseq's functions, and the differences in results.
 
-The model is the same: the base, the biases and their Helmert bases, the sticky Dirichlet prior.
-The defaults differ. To fit the published model, give `hhmm.EfficientHHMM` these arguments:
-``emission_usage_sigma=0`` and ``self_transitions=True`` leave out what is new here,
-``emission_base_sigma=1`` and ``emission_biases_sigma=1`` keep the scales fixed, and
-``emission_sampler="laplace"`` draws emissions as state-moseq does. Hyperparameters have the same
-names. Parameters have the same form:
+state-moseq is the published implementation of this model. The base, the biases and their Helmert
+bases, and the sticky Dirichlet prior are the same. The defaults differ. To fit the published model,
+give `hhmm.EfficientHHMM` these arguments: ``emission_usage_sigma=0`` and ``self_transitions=True``
+leave out what is new here, ``emission_base_sigma=1`` and ``emission_biases_sigma=1`` fix the
+scales, and ``emission_sampler="laplace"`` draws from a normal approximation. Hyperparameters have
+the same names. Parameters have the same form:
 ``EfficientHHMM.from_params(params["emission_base"], params["emission_biases"],
 params["trans_probs"])``.
 
@@ -65,17 +65,17 @@ helpers of linear algebra, ``viz`` of videos  not public here
 
 Differences in results
 ----------------------
-- *Fitted parameters.* ``fit_gibbs`` returns its last draw. ``fit`` returns the mean of draws from
-  the second half of the sweeps, with aligned labels, and keeps the draws in ``posterior_``. A mean
-  predicts held-out data better than one draw.
+- *Fitted parameters.* ``fit_gibbs`` returns its last draw. Here the fitted parameters are the mean
+  of draws from the second half of the sweeps, after states are matched between draws.
+  ``posterior_`` has the draws. The mean predicts held-out data better than one draw.
 - *Start.* Some fits that start at a draw from the prior stay thousands of nats below the best mode.
-  Here EM runs from many starts first, and the best one is used (``init="windows"``).
+  Here EM first runs from many starts, and the best one is used (``init="windows"``).
   ``init="prior"`` starts as state-moseq does.
 - *Emission draw.* state-moseq adds 0.01 to the diagonal of the matrix that it inverts, so it draws
   from a narrower distribution than the Laplace approximation. Nothing is added here.
   ``emission_sampler="hmc"`` draws from the exact posterior.
-- *Emission solve.* A fixed number of gradient steps of fixed size may end before the mode. Newton's
-  method here ends at the mode.
+- *Emission solve.* state-moseq takes a fixed number of gradient steps of fixed size, which may end
+  before the mode. Newton's method here ends at the mode.
 - *Transitions.* state-moseq masks counts at the first of two timesteps, so it counts one transition
   into padding for every sequence that is shorter than the array. Here both timesteps must be part
   of the sequence.
@@ -87,6 +87,6 @@ Differences in results
 - *Durations and frequencies.* ``get_durations`` concatenates recordings, so a state at the end of
   one and at the beginning of the next counts as one long visit. Here visits end with their
   recording, and censored visits can be left out (``include_censored=False``).
-- *Lagged information.* It is one curve over all sequences, with a transition matrix of all
-  sequences, instead of one curve per sequence.
+- *Lagged information.* state-moseq has one curve per sequence. Here one curve, with one transition
+  matrix, is for all sequences.
 """

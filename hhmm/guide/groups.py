@@ -27,10 +27,10 @@ of each recording in other lists.
 >>> bool(abs(difference) > 0.2)
 True
 
-Compare the groups. `hhmm.comparisons.compare_groups` pools the recordings of each animal, and tests
-the use of each state, how long it lasts, which state follows, and, if it gets the syllables, what
-animals do in it. Here each recording is an animal. Otherwise give ``animals``, a label for each
-recording:
+Compare the groups. `hhmm.comparisons.compare_groups` pools the recordings of each animal. It tests
+the use of each state, how long it lasts ("dwell") and which state follows. With ``syllables``, it
+also tests what animals do in a state ("content"). Here each recording is one animal. Otherwise give
+``animals``, a label for each recording:
 
 >>> from hhmm.comparisons import compare_groups
 >>> states = model.predict(sequences)
@@ -53,22 +53,22 @@ True
 
 - The number of observations is the number of animals, and not of frames or recordings. Two groups
   of three animals have 20 permutations, so no p value is below 0.1.
-- The p values of many states and transitions are some of many. The q values are corrected for their
-  number within a quantity: of the rows with q < 0.05, about 5% at most are false.
+- There are many p values, one for each state or transition, and some are small by chance. The q
+  values correct for this within a quantity: of rows with q < 0.05, about 5% at most are false.
 - An animal may be in two groups, for example before and after a treatment. Groups are then compared
-  within animals, which removes differences between animals. Give equal labels in ``animals``.
+  within animals, which removes differences between animals. Give all recordings of an animal the
+  same label in ``animals``.
 - With three groups or more, there is a test of all groups together, and one for each pair.
-- If animals of two groups differ in their use of syllables in all states, each state differs, but
-  no state has changed. Rows of "content" test each state for a change that the others do not have.
-  The row "shared_content" tests for a change in all states alike.
-- A state that occurs in one group only is reported (``status``) and not tested. Look at the
+- Two groups may differ in their use of syllables in all states alike. The row "shared_content"
+  tests for this. Rows of "content" test each state for a change that the others do not have.
+- A state that occurs in one group only is not tested, and ``status`` says so. Look at the
   recordings: it may be a state of one animal.
 
 Groups in the model
 -------------------
 Animals differ in their use of syllables, whatever they do. A model that does not know the animal
-may use a state to describe an animal: most recordings then stay in one state throughout. Give the
-animal of each recording:
+may use a state to describe an animal. Most recordings then stay in one state. Give `fit` the animal
+of each recording. (Its ``groups`` are not the groups that `compare_groups` compares.)
 
 >>> animals = [f"mouse {i // 2}" for i in range(24)]  # two recordings of each
 >>> with warnings.catch_warnings():
@@ -78,9 +78,9 @@ animal of each recording:
 (12, 6)
 >>> states = model.predict(sequences, groups=animals)
 
-The logits of syllables get an effect of each animal, and so do those of state transitions. Their
-scales are learnt (`group_emissions_sigma`, `group_transitions_sigma`), so animals that do not
-differ get effects near 0. A data frame has a column for each factor:
+Each animal has an effect on the logits of syllables and on those of state transitions. The scales
+of these effects are learnt (`group_emissions_sigma`, `group_transitions_sigma`), so animals that do
+not differ get effects near 0. For several factors, give a data frame with a column for each:
 
 >>> import pandas as pd
 >>> factors = pd.DataFrame({"animal": animals, "treatment": groups})
@@ -93,23 +93,23 @@ differ get effects near 0. A data frame has a column for each factor:
 True
 
 - Give animals if you have several recordings of each, or long ones. States then stand for behaviour
-  and not for animals. Compare conditions afterwards, by `hhmm.comparisons.compare_groups`.
+  and not for animals. Compare conditions afterwards with `hhmm.comparisons.compare_groups`.
 - Give conditions if you ask how a treatment changes the use of syllables in general
-  (`group_emissions_`) or transitions (`group_trans_probs_`). To ask if it changes what a state is,
-  set ``group_states_sigma="auto"`` and look at `group_states_`.
-- Give both to separate them. An animal that has one condition only shares its effect with it. The
-  prior then divides the effect, and the learnt scales say which of the two varies more.
-- A group that the fit did not have, or ``groups=None``, has effect 0. So in a cross-validation
-  over animals, an animal that is held out is scored with effect 0. scikit-learn passes ``groups``
-  to splitters and not to `fit`, unless metadata routing is enabled and requested
-  (``model.set_fit_request(groups=True)``).
+  (`group_emissions_`) or transitions (`group_trans_probs_`). To ask if it changes the syllables of
+  one state, set ``group_states_sigma="auto"`` and look at `group_states_`.
+- Give both to separate them. If an animal has only one condition, the data cannot separate their
+  effects. The prior then divides the sum, and the learnt scales say which of the two varies more.
+- A group that the fit did not have, or ``groups=None``, has effect 0. So a cross-validation over
+  animals scores a held-out animal with effect 0. scikit-learn passes ``groups`` to splitters. It
+  passes them to `fit` only if metadata routing is enabled and you request it:
+  ``model.set_fit_request(groups=True)``.
 - A sweep takes longer with many groups: with 24 animals, 4 states and 60 syllables, about 5 to 7
-  times as long.
+  times as long as without groups.
 
 Classify recordings
 -------------------
-Because it has ``transform``, the model can be a pipeline step before a classifier.
-Cross-validation then fits the states without the recordings that are classified:
+Because it has ``transform``, the model can be a pipeline step before a classifier. Cross-validation
+then fits the states without the recordings to classify. Here the conditions are the classes ``y``:
 
 >>> from sklearn.linear_model import LogisticRegression
 >>> from sklearn.model_selection import StratifiedKFold, cross_val_score
@@ -123,9 +123,9 @@ Cross-validation then fits the states without the recordings that are classified
 >>> bool(accuracy.mean() > 0.8)
 True
 
-- Recordings of one animal are similar. Hold out whole animals: ``cv=GroupKFold(5)`` with
-  ``groups=animals``.
+- Recordings of one animal are similar. Hold out whole animals: give `cross_val_score`
+  ``cv=GroupKFold(5)`` and ``groups=animals``.
 - `hhmm.plotting.StateUsageDisplay` and `hhmm.plotting.EthogramDisplay` draw groups too.
 - Do not fit one model per group to find out if the content of a state differs: two fits differ by
-  chance, in every state. Fit one model to all animals, and compare the content of its states.
+  chance in every state. Fit one model to all animals instead.
 """

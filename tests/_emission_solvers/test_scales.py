@@ -509,7 +509,7 @@ def test_estimates_of_scales_settle_at_the_true_ones():
     for _ in range(60):
         before = priors
         priors, point = iterate(priors, point)
-        if all(map(np.equal, before, priors)):
+        if all(map(np.equal, *map(jax.tree.leaves, (before, priors)))):
             break
     assert all(map(np.equal, before, priors))  # it has come to rest
     bound = scipy.stats.norm.isf(FALSE_ALARM / 8)

@@ -509,9 +509,10 @@ def test_estimates_of_scales_settle_at_the_true_ones():
     for _ in range(60):
         before = priors
         priors, point = iterate(priors, point)
-        if all(map(np.equal, *map(jax.tree.leaves, (before, priors)))):
+        rests = all(map(np.equal, *map(jax.tree.leaves, (before, priors))))
+        if rests:
             break
-    assert all(map(np.equal, before, priors))  # it has come to rest
+    assert rests
     bound = scipy.stats.norm.isf(FALSE_ALARM / 8)
     variance = {"usage": true["base"] ** 2 / 20, "biases": true["interactions"] ** 2 / 20}
     for name in ALL:

@@ -52,6 +52,8 @@ FEW_TIMESTEPS = 20_000
 FEW_CELLS = 100_000
 # the race is run on at most so many timesteps (or runs of timesteps, where those are what counts)
 MAX_TIMESTEPS = 100_000
+# runs count where they are so long on average, in timesteps, or where there are groups
+LONG_RUNS = 12
 # a part is at least about so many stretches
 MIN_STRETCHES = 16
 # iterations of each round, and how many of a family go on after it
@@ -105,7 +107,12 @@ def search(rng, sequences, priors, *, settings, groups=None):
         By falling log joint.
     """
     n_syllables = settings.terms.n_syllables
-    work, groups = _part(rng, sequences, groups, compressed=settings.backend == "compressed")
+    # effects of groups are many: they need more data than states do, which runs hold at less cost
+    in_runs = settings.backend == "compressed"
+    if groups is None:
+        n_timesteps = sum(map(len, sequences))
+        in_runs &= n_timesteps >= LONG_RUNS * sum(_size(x, True) for x in sequences)
+    work, groups = _part(rng, sequences, groups, compressed=in_runs)
     # at least two: with one syllable, states cannot be distinguished
     seen = np.union1d(np.concatenate(work), np.arange(min(2, n_syllables)))
     seen = seen[seen >= 0]

@@ -80,12 +80,12 @@ def test_sweeps_under_wide_priors_are_exact(monkeypatch, sigma, test):
 
 # two factors: of three animals, two are treated
 GROUPS = (Factor(3, (0, 1, 2)), Factor(2, (0, 0, 1)))
-BOUND_OF_GROUPS = FALSE_ALARM / 6
+BOUND_OF_GROUPS = FALSE_ALARM / 4
 
 
 @pytest.mark.parametrize(
     ("backend", "by_runs", "self_transitions"),
-    [("sequential", False, True), ("compressed", True, True), ("compressed", True, False)],
+    [("sequential", False, True), ("compressed", True, False)],
 )
 @double_precision
 def test_sweeps_with_groups_are_exact(backend, by_runs, self_transitions):

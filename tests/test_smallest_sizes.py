@@ -551,21 +551,23 @@ def test_loaders_of_one_row(tmp_path):
     folder = tmp_path / "results"
     folder.mkdir()
     table = folder / "m.csv"
-    table.write_text("name,syllable,frame_index,group\nm,3,0,g\n")
+    table.write_text("syllable\n3\n")
+    of_all = tmp_path / "moseq_df.csv"
+    of_all.write_text("name,syllable,frame_index,group\nm,3,0,g\n")
     with h5py.File(tmp_path / "results.h5", "w") as file:
         file["m/syllable"] = [3]
     columns = {"recording": "name", "syllable": "syllable", "frame": "frame_index"}
     for data in (
-        load_syllable_csv(table, frame="frame_index", fill_gaps=True),
-        load_table(table, **columns, group="group", fill_gaps=True),
-        load_moseq_dataframe(table),
+        load_syllable_csv(table),
+        load_table(of_all, **columns, group="group", fill_gaps=True),
+        load_moseq_dataframe(of_all),
         load_keypoint_moseq_csv(folder),
         load_keypoint_moseq(tmp_path / "results.h5"),
     ):
         assert data.names == ["m"]
         assert [x.tolist() for x in data.sequences] == [[3]]
         assert [x.tolist() for x in data.onsets] == [[True]]
-    for load, path in [(load_moseq_dataframe, table), (load_keypoint_moseq_csv, folder)]:
+    for load, path in [(load_moseq_dataframe, of_all), (load_keypoint_moseq_csv, folder)]:
         with pytest.raises(ValueError, match="n_lags=1 leaves nothing of recording 'm'"):
             load(path, n_lags=1)
     table.write_text("syllable\n")

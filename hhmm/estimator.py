@@ -948,9 +948,17 @@ class EfficientHHMM(
         terms = self._terms(self.n_syllables_, self.self_transitions_, factors)
         terms = terms._replace(n_states=len(self.trans_probs_))
         # of from_params, terms that were not given are left out
-        present = (term.name for term in terms.present if scale_of(priors, term) > 0)
-        terms = terms._replace(names=tuple(dict.fromkeys(present)))
-        log_prior = decode.params_log_prior(with_zeros(params), priors, terms=terms)
+        params = with_zeros(params)
+        present = (
+            term.name
+            for term in terms.present
+            if scale_of(priors, term) > 0 and term.of(params, term.parameter) is not None
+        )
+        terms = terms._replace(
+            names=tuple(dict.fromkeys(present)),
+            trans_by_group=params.group_transitions is not None,
+        )
+        log_prior = decode.params_log_prior(params, priors, terms=terms)
         return float(log_likelihood + log_prior)
 
     def transform(

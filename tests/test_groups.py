@@ -225,3 +225,21 @@ def test_a_model_with_groups_starts_another_fit(fitted, data):
     without = EfficientHHMM(N_STATES, N_SYLLABLES, **settings).fit(X)
     assert same.group_emissions_["group"].any()
     assert without.group_emissions_ == {}
+
+
+def test_concentrations_are_learnt_from_all_groups(data):
+    """Where transitions do not differ between groups, kappa is drawn given their counts in all."""
+    X = data[0][:12]
+    settings = {"init": "prior", "random_state": 0, "max_iter": 30, "trans_kappa": "auto"}
+    model = EfficientHHMM(N_STATES, N_SYLLABLES, group_transitions_sigma=0.0, **settings)
+    model.fit(X, groups=ANIMALS * 2)
+    assert model.group_transitions_ == {}
+    assert np.isfinite(model.log_joint_).all()
+    assert np.isfinite(model.log_joint(X, groups=ANIMALS * 2))
+
+
+def test_the_log_joint_of_some_effects():
+    """Effects that are not given are no part of the prior."""
+    model = make_model(group_transitions=None)
+    X, _ = model.sample(6, 20, random_state=0, groups=ANIMALS)
+    assert np.isfinite(model.log_joint(X, groups=ANIMALS))

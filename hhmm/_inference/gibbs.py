@@ -42,6 +42,7 @@ def update_params(key_emission, key_trans, chain, phase, *, settings):
         key_emission, terms, counts, priors, chain.logits, solve, phase.warming_up, chain.tuning
     )
     logits, trans_counts = drawn.logits, chain.stats.state_trans_counts
+    shared_counts = trans_counts.reshape(-1, terms.n_states, terms.n_states).sum(axis=0)
     if learnt:
         # keys of their own: those of the draws above do not depend on what is learnt
         key_scales, key_concentrations = jax.random.split(jax.random.fold_in(key_trans, 1))
@@ -52,15 +53,14 @@ def update_params(key_emission, key_trans, chain, phase, *, settings):
             lambda: scales.draw_scales(key_scales, terms, counts, point, priors, learnt),
         )
         logits = terms.unstack(point)
-        counted = trans_counts
-        if terms.trans_by_group:  # A is given, not summed out
-            counted = None
+        # where transitions differ between groups, A is given and not summed out
+        counted = None if terms.trans_by_group else shared_counts
         priors = scales.draw_concentrations(
             key_concentrations, counted, priors, learnt, chain.trans_probs
         )
     if terms.trans_by_group:
         trans_probs, effects, priors = group_transitions.draw(
-            key_trans,
+            jax.random.fold_in(key_trans, 2),  # a split of `key_trans` has the key of fold 1
             trans_counts,
             priors,
             chain.trans_probs,
@@ -72,8 +72,7 @@ def update_params(key_emission, key_trans, chain, phase, *, settings):
         )
         logits = logits._replace(group_transitions=effects)
     else:
-        shared = trans_counts.reshape(-1, terms.n_states, terms.n_states).sum(axis=0)
-        trans_probs = draw_trans_probs(key_trans, shared, priors)
+        trans_probs = draw_trans_probs(key_trans, shared_counts, priors)
     solution = drawn.solution
     return chain._replace(
         logits=logits,

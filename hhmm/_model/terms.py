@@ -309,7 +309,7 @@ class Terms(NamedTuple):
         return array.reshape(-1, self.n_syllables)
 
     def differs_by_context(self, term):
-        """Whether a term has rows of its own for contexts, or one for all."""
+        """Return whether a term has rows of its own for contexts."""
         return term.by_state or term.factor is not None
 
     def parts(self, point):

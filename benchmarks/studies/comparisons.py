@@ -39,7 +39,7 @@ N_RESAMPLES = 1999
 
 
 class Drug(NamedTuple):
-    """What the drug changes."""
+    """Changes that the drug makes."""
 
     dwell: tuple = (1.0, 1.0, 1.0, 1.0)  # factors
     content: float = 0.0  # change of 6 logits of syllables in the last state

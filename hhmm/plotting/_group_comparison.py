@@ -171,7 +171,7 @@ class GroupComparisonDisplay:
 
 
 class _Panel(NamedTuple):
-    """What a panel draws."""
+    """Contents of a panel."""
 
     quantity: str
     names: list[str]  # (n_items,)

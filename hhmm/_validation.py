@@ -104,6 +104,19 @@ def describe_differences(there, here):
     ]
 
 
+def check_state_names(state_names, n_states):
+    """Return a name for each state, a list of different str; their numbers if None."""
+    if state_names is None:
+        return [str(k) for k in range(n_states)]
+    names = [str(name) for name in to_list(state_names, "state_names must be a list of names")]
+    if len(names) != n_states:
+        raise ValueError(f"state_names must hold {n_states} names, got {len(names)}.")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"state_names must differ, got {shorten(twice[0])} twice or more.")
+    return names
+
+
 @contextlib.contextmanager
 def unchanged_on_error(estimator):
     """Put the attributes of `estimator` back as they were if the block raises."""

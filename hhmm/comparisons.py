@@ -59,7 +59,7 @@ from hhmm._sequences.read import (
     check_same_lengths,
     read_states,
 )
-from hhmm._validation import as_objects, fill_missing, shorten, to_list
+from hhmm._validation import as_objects, check_state_names, fill_missing, shorten, to_list
 
 if TYPE_CHECKING:
     import pandas
@@ -369,7 +369,7 @@ def compare_groups(
     sequences = read_states(states, "states")
     n_states = check_n_states(n_states, sequences)
     n_sequences = sequences.lengths.size
-    names = _check_state_names(state_names, n_states)
+    names = check_state_names(state_names, n_states)
     check_scalar(n_resamples, "n_resamples", Integral, min_val=1, max_val=_MOST_RESAMPLES)
     limits: dict[str, Any] = {"min_val": 0, "max_val": 1, "include_boundaries": "neither"}
     check_scalar(confidence_level, "confidence_level", Real, **limits)
@@ -470,15 +470,6 @@ def _read_labels(labels, name, n_sequences):
             "Give every recording a label, or leave it out of states."
         )
     return texts
-
-
-def _check_state_names(state_names, n_states):
-    if state_names is None:
-        return [str(k) for k in range(n_states)]
-    names = [str(name) for name in to_list(state_names, "state_names must be a list of names")]
-    if len(names) != n_states:
-        raise ValueError(f"state_names must hold {n_states} names, got {len(names)}.")
-    return names
 
 
 # Values of animals

@@ -240,6 +240,9 @@ def posterior_summary(model: EfficientHHMM, *, include_biases: bool = False) -> 
         biases[k, j]                C, the term of state k in the logit of syllable j
         ==========================  =====================================================
 
+        States have their names if the model keeps them (`EfficientHHMM.set_state_names`). If it
+        has a `frame_rate`, dwell times are in seconds, for example ``dwell_time[0] (s)``.
+
     Raises
     ------
     sklearn.exceptions.NotFittedError
@@ -271,10 +274,20 @@ def posterior_summary(model: EfficientHHMM, *, include_biases: bool = False) -> 
             "algorithm='gibbs'."
         )
     quantities = _quantities(model.posterior_, include_biases)
+    state_names = getattr(model, "state_names_", None)
     names, parts = [], []
     for name, values in quantities.items():
         shape = values.shape[2:]
-        names += [f"{name}{list(index) or ''}" for index in np.ndindex(shape)]
+        unit = ""
+        if model.frame_rate is not None and name.endswith("dwell_time"):
+            values, unit = values / model.frame_rate, " (s)"
+        for index in np.ndindex(shape):
+            labels = list(index)
+            if state_names is not None:
+                n_of_states = 1 if name == "biases" else len(index)
+                labels[:n_of_states] = [state_names[k] for k in index[:n_of_states]]
+            label = f"[{', '.join(map(str, labels))}]" if labels else ""
+            names.append(f"{name}{label}{unit}")
         parts.append(values.reshape(*values.shape[:2], math.prod(shape)))
     draws = np.concatenate(parts, axis=-1)
     pooled = draws.reshape(-1, len(names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import version
 from numbers import Integral, Real
 from os import PathLike
@@ -77,6 +78,7 @@ _OF_SOME_FITS = (
     "emission_diverging_",
     "emission_losses_",
     "posterior_",
+    "state_names_",
     "_holding_times",
     "_kept_sweeps",
 )
@@ -202,6 +204,9 @@ class EfficientHHMM(
     n_draws : int, default=25
         Number of draws of each chain kept in `posterior_`, evenly spaced over the second half of
         the sweeps; fewer if the second half has fewer sweeps.
+    frame_rate : float or None, default=None
+        Timesteps per second. Displays, tables and reports made from the model then have units of
+        time. It does not change the fit.
     warm_start : bool, default=False
         Whether `fit` continues where the last fit ended instead of starting from `init`. On the
         same X and with the same settings, "gibbs" and "em" then do what one longer fit would have
@@ -247,6 +252,8 @@ class EfficientHHMM(
         States of the training data in the form of X, -1 on padding: those of the last sweep of
         "gibbs", or the most probable path after "em" and "gradient". States are numbered by how
         often they occur here. State 0 is the most frequent.
+    state_names_ : list of n_states str
+        The names given to `set_state_names`. A new fit removes them.
     best_chain_ : int
         The chain that gave the parameters, `states_` and `emission_losses_`; 0 if there is one
         chain.
@@ -396,6 +403,7 @@ class EfficientHHMM(
         ],
         "n_chains": [Interval(Integral, 1, _validation.MOST, closed="both")],
         "n_draws": [Interval(Integral, 1, _validation.MOST, closed="both")],
+        "frame_rate": [Interval(Real, 0, None, closed="neither"), None],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -434,6 +442,7 @@ class EfficientHHMM(
         init: Any = "windows",
         n_chains: int = 1,
         n_draws: int = 25,
+        frame_rate: float | None = None,
         warm_start: bool = False,
         random_state: RandomState = None,
         verbose: int = 0,
@@ -461,6 +470,7 @@ class EfficientHHMM(
         self.init = init
         self.n_chains = n_chains
         self.n_draws = n_draws
+        self.frame_rate = frame_rate
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -922,6 +932,35 @@ class EfficientHHMM(
             )
         return float(weight @ self._log_likelihoods(params, prepared) / n_transitions)
 
+    def set_state_names(self, names: Sequence[str]) -> Self:
+        """Name the states, for displays, tables and reports made from the model.
+
+        Parameters
+        ----------
+        names : sequence of n_states str
+            A name for each state, in the order of the states; all different.
+
+        Returns
+        -------
+        self : EfficientHHMM
+            With the names in ``state_names_``. They are saved with the model.
+
+        Raises
+        ------
+        ValueError
+            If there is not one name for each state, or two are equal.
+
+        Examples
+        --------
+        >>> from hhmm import EfficientHHMM
+        >>> model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
+        >>> model.set_state_names(["rest", "explore"]).state_names_
+        ['rest', 'explore']
+        """
+        check_is_fitted(self)
+        self.state_names_ = _validation.check_state_names(names, len(self.trans_probs_))
+        return self
+
     @double_precision
     def log_joint(
         self, X: ArrayLike, *, groups: ArrayLike | None = None, mask: ArrayLike | None = None
@@ -1065,7 +1104,8 @@ class EfficientHHMM(
         data : arviz.InferenceData, or xarray.DataTree with ArviZ 1.0 and later
             Group ``posterior`` with ``emission_base``, ``emission_biases``, ``trans_probs`` and
             ``emission_logits_bias``, the bias C of each state and syllable; labels of states are
-            aligned, so that R-hat and effective sample sizes mean something. Group ``sample_stats``
+            aligned, so that R-hat and effective sample sizes mean something. The coordinates of
+            states are their numbers, or the names of `set_state_names`. Group ``sample_stats``
             with ``lp`` (the log joint, nats), ``acceptance_rate`` and ``diverging`` of the emission
             draws; and ``log_likelihood`` with ``X`` (chain, draw, sequence), nats, where X is
             given.
@@ -1099,6 +1139,7 @@ class EfficientHHMM(
             acceptance=np.take_along_axis(self.emission_acceptance_, self._kept_sweeps, axis=1),
             diverging=np.take_along_axis(self.emission_diverging_, self._kept_sweeps, axis=1),
             log_likelihood=log_likelihood,
+            state_names=getattr(self, "state_names_", None),
         )
 
     @classmethod
@@ -1495,7 +1536,7 @@ def _spread(values):
 
 def _completed(state):
     """Add to a model saved earlier what was added since, at its meaning there."""
-    state = ADDED_SETTINGS | state
+    state = {"frame_rate": None} | ADDED_SETTINGS | state
     if "posterior_" in state and "chain_weights_" not in state:
         chains = agreeing(state["log_joint_"])
         weights = np.zeros(len(state["log_joint_"]))

@@ -40,8 +40,8 @@ _ADDED = ADDED_SETTINGS | {"n_levels": []}
 _FILE = "hhmm checkpoint"
 _HEADER = "header"
 _LEFT = "The file was not changed"
-# what a fit is: all but the seed, which the state of its random numbers stands for
-_NOT_SETTINGS = ("random_state", "verbose", "warm_start", "init", "max_iter")
+# what does not make another fit; the state of its random numbers stands for the seed
+_NOT_SETTINGS = ("random_state", "verbose", "warm_start", "frame_rate", "init", "max_iter")
 
 
 class Fit(NamedTuple):

@@ -11,7 +11,7 @@ from hhmm._optional.extras import import_extra
 from hhmm._types import Params
 
 
-def convert(posterior, *, acceptance, diverging, log_likelihood):
+def convert(posterior, *, acceptance, diverging, log_likelihood, state_names=None):
     """Make ArviZ's object of the draws of a fit.
 
     Parameters
@@ -19,6 +19,8 @@ def convert(posterior, *, acceptance, diverging, log_likelihood):
     posterior : Posterior
     acceptance, diverging : (n_chains, n_draws)
     log_likelihood : (n_chains, n_draws, n_sequences) or None
+    state_names : list of n_states str, default=None
+        Numbers if None.
 
     Returns
     -------
@@ -46,10 +48,11 @@ def convert(posterior, *, acceptance, diverging, log_likelihood):
     }
     if log_likelihood is not None:
         groups["log_likelihood"] = {"X": log_likelihood}
+    states = np.arange(n_states) if state_names is None else state_names
     labels = {
         "coords": {
-            "state": np.arange(n_states),
-            "next_state": np.arange(n_states),
+            "state": states,
+            "next_state": states,
             "syllable": np.arange(n_syllables),
         },
         "dims": {

@@ -17,7 +17,7 @@ from hhmm._validation import describe_differences
 from hhmm.model_selection._result import _MEASURES_OF_A_FIT
 
 # parameters of the model that do not change what is fitted
-_NOT_SETTINGS = ("random_state", "verbose", "warm_start")
+_NOT_SETTINGS = ("random_state", "verbose", "warm_start", "frame_rate")
 _BEGIN_OF_FILE = b'{"file": "hhmm scan"'
 _PARTS_OF_HEADER = ("data", "folds", "settings")
 

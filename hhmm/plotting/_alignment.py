@@ -100,7 +100,7 @@ class AlignmentDisplay:
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that both estimators take.
         names, first_names, second_names, ax
-            See the class and `plot`.
+            See the class and `plot`; names of states are by default those of the estimators.
 
         Returns
         -------
@@ -112,8 +112,8 @@ class AlignmentDisplay:
             first.predict(X),
             second.predict(X),
             names=names,
-            first_names=first_names,
-            second_names=second_names,
+            first_names=_states.names_of(first, first_names),
+            second_names=_states.names_of(second, second_names),
             ax=ax,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -46,7 +47,7 @@ class DurationDisplay:
     state_names : list of n_states str, default=None
         Names of the states; "state 0" and so on if None.
     frame_rate : float, default=None
-        Timesteps per second, for an axis in seconds, minutes or hours.
+        Timesteps per second, for an axis in units of time.
     usage : array of shape (n_states,), default=None
         Fraction of time in each state. If None, it is that of the bouts in `durations`.
 
@@ -115,7 +116,7 @@ class DurationDisplay:
             is true, durations of a draw follow the dashed lines. The most probable path has
             fewer short bouts.
         state_names, frame_rate
-            See the class.
+            See the class; by default those of the estimator.
         random_state : int, RandomState instance or None, default=None
             Seed of "sampled".
         ax : matplotlib Axes, default=None
@@ -135,8 +136,8 @@ class DurationDisplay:
             states,
             trans_probs=estimator.trans_probs_,
             n_states=len(estimator.trans_probs_),
-            state_names=state_names,
-            frame_rate=frame_rate,
+            state_names=_states.names_of(estimator, state_names),
+            frame_rate=_states.frame_rate_of(estimator, frame_rate),
             ax=ax,
         )
 
@@ -166,6 +167,12 @@ class DurationDisplay:
         Returns
         -------
         display : DurationDisplay
+
+        Warns
+        -----
+        UserWarning
+            If all states last more than three times as long as `trans_probs` expects, or less than
+            a third: `states` and `trans_probs` may be on different clocks.
         """
         sequences = read_states(states, "states")
         n_states = check_n_states(n_states, sequences)
@@ -174,6 +181,8 @@ class DurationDisplay:
         if not kept.any():
             raise ValueError("states must hold a bout, got none. Bouts need an observed beginning.")
         by_state = [kept & (bouts.values == state) for state in range(n_states)]
+        if trans_probs is not None:
+            _warn_of_clocks([bouts.n_timesteps[which] for which in by_state], trans_probs)
         return cls(
             [bouts.n_timesteps[which] for which in by_state],
             ended=[bouts.has_end[which] for which in by_state],
@@ -205,7 +214,9 @@ class DurationDisplay:
             usage = np.array([part.sum() for part in durations])
         names = _states.check_state_names(self.state_names, n_states, default="state {}")
         longest = max(int(part.max()) for part in durations if part.size)
-        unit, unit_name = _states.time_unit(longest, self.frame_rate)
+        unit = 1.0
+        if self.frame_rate is not None:
+            unit = 1 / _states.check_frame_rate(self.frame_rate)
 
         self.figure_, self.ax_ = _figures.figure_and_axes(ax, (3.4, 3.0))
         smallest = 1.0
@@ -227,13 +238,32 @@ class DurationDisplay:
         # a curve falls by one bout at a time: below half of the last one there is nothing
         self.ax_.set(xscale="log", yscale="log", ylim=(0.5 * smallest, 1.25))
         self.ax_.set(xlim=(unit * 0.9, unit * longest * 1.15))
-        self.ax_.set(xlabel=f"duration ({unit_name})", ylabel="fraction at least as long")
+        self.ax_.set(xlabel="duration (timesteps)", ylabel="fraction at least as long")
         _figures.finish_log_axes(self.ax_)
+        if self.frame_rate is not None:
+            _figures.finish_duration_axis(self.ax_, "duration")
         handles = [line for line in self.lines_ if line is not None]
         if self.expected_lines_ is not None:
             handles += self.ax_.plot([], [], color="0.3", label="geometric", **_DASHED)
         self.legend_ = _figures.legend_above(self.ax_, handles)
         return self
+
+
+def _warn_of_clocks(durations, trans_probs):
+    """Warn if no state lasts nearly as long as the model expects, and all differ in one way."""
+    measured = np.array([part.mean() if part.size >= 5 else np.nan for part in durations])
+    with np.errstate(divide="ignore"):
+        expected = 1 / (1 - np.diagonal(np.asarray(trans_probs, dtype=float)))
+    ratios = measured / expected
+    ratios = ratios[np.isfinite(ratios)]
+    if not ratios.size or (ratios.min() <= 3 and ratios.max() >= 1 / 3):
+        return
+    warnings.warn(
+        f"States last {np.median(ratios):.2g} times as long as trans_probs expects. If states are "
+        "on the clock of frames and trans_probs on that of syllables, leave trans_probs out, or "
+        "give the states of model.predict(X) for the X of the fit.",
+        stacklevel=3,
+    )
 
 
 def _survival(durations, ended):

@@ -103,7 +103,8 @@ class EthogramDisplay:
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
         names, groups, state_names, frame_rate, ax
-            See the class and `plot`.
+            See the class and `plot`; `state_names` and `frame_rate` are by default those of the
+            estimator.
 
         Returns
         -------
@@ -115,8 +116,8 @@ class EthogramDisplay:
             names=names,
             groups=groups,
             n_states=len(estimator.trans_probs_),
-            state_names=state_names,
-            frame_rate=frame_rate,
+            state_names=_states.names_of(estimator, state_names),
+            frame_rate=_states.frame_rate_of(estimator, frame_rate),
             ax=ax,
         )
 

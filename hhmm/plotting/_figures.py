@@ -31,6 +31,11 @@ MUTED = (
 MARKERS = "osD^vP*X"
 MISSING_COLOR = "0.85"
 UNUSED_COLOR = "0.55"  # of states that take less than 1% of the time
+# every second one is drawn where there is room for few ticks
+_ROUND_DURATIONS = (
+    *(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10800),
+    *(36_000, 108_000),
+)
 LITERAL = {"parse_math": False, "usetex": False}  # "$" in a name starts no formula
 
 
@@ -174,6 +179,27 @@ def finish_log_axes(ax):
         if math.log10(high / low) < 6:
             axis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_minor_formatter(lambda value, _: "")
+
+
+def finish_duration_axis(ax, name):
+    """Write ticks of a logarithmic x axis in seconds as 1 s, 10 s, 1 min, 1 h; `name` labels it."""
+    low, high = ax.get_xlim()
+    few = [x for x in _ROUND_DURATIONS[::2] if low <= x <= high]
+    ticks = few if len(few) >= 3 else [x for x in _ROUND_DURATIONS if low <= x <= high]
+    if len(ticks) >= 2:
+        ax.set_xticks(ticks, [as_duration(x) for x in ticks])
+        ax.minorticks_off()
+        ax.set_xlabel(name)
+    else:
+        ax.set_xlabel(f"{name} (s)")
+
+
+def as_duration(seconds):
+    """Return a time as text, in hours, in minutes, or in seconds below a minute."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} s"
 
 
 def name_ticks(ax, axis, ticks, names, **properties):

@@ -5,6 +5,7 @@ are black or white, whichever contrasts more with the colour of the cell.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -12,18 +13,21 @@ from hhmm._validation import check_flag
 from hhmm.plotting import _figures
 
 
-def draw_state_matrix(ax, probs, *, decimals, cmap, norm, usages, bar, include_values):
+def draw_state_matrix(ax, probs, *, decimals, cmap, norm, usages, bar, include_values, names=None):
     """Draw a heat map of `probs` (n_states, n_states), with a colour bar and numbers in the cells.
 
     `usages` are the times in the states of the rows and of the columns, each (n_states,) or None,
-    and `bar` has the properties of the colour bar. If `include_values` is None, numbers are
+    and `bar` has the properties of the colour bar. `names` are those of the states, numbers if
+    None. If `include_values` is None, numbers are
     written if they can be read. Return the image, and an array of matplotlib Text or None.
     """
     if include_values is not None:
         check_flag(include_values, "include_values")
     cmap = _figures.import_pyplot().get_cmap(cmap).with_extremes(bad=_figures.MISSING_COLOR)
     image = ax.imshow(probs, cmap=cmap, norm=norm, interpolation="nearest")
-    label_cells(ax, len(probs))
+    ticks = label_cells(ax, len(probs))
+    if names is not None:
+        _name_cells(ax, ticks, names)
     _figures.gray_ticks(ax.yaxis, usages[0])
     _figures.gray_ticks(ax.xaxis, usages[1])
     ax.figure.colorbar(image, ax=ax, aspect=25, **bar)
@@ -31,13 +35,27 @@ def draw_state_matrix(ax, probs, *, decimals, cmap, norm, usages, bar, include_v
 
 
 def label_cells(ax, n_cells, max_labels=25):
-    """Number the rows and columns of a heat map, in round steps if there are many."""
+    """Number the rows and columns of a heat map, in round steps if there are many.
+
+    Return the numbers.
+    """
     rough = n_cells / max_labels
     decade = 10 ** max(0, math.floor(math.log10(rough)))
     step = next(decade * s for s in (1, 2, 5, 10) if decade * s >= rough)
     ticks = np.arange(0, n_cells, step)
     ax.set_xticks(ticks, ticks)
     ax.set_yticks(ticks, ticks)
+    return ticks
+
+
+def _name_cells(ax, ticks, names):
+    """Name the rows and columns; long names of columns are slanted."""
+    shown = [names[i] for i in ticks]
+    _figures.name_ticks(ax, "y", ticks, shown)
+    slant: dict[str, Any] = {}
+    if max(map(len, shown)) > 3:
+        slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    _figures.name_ticks(ax, "x", ticks, shown, **slant)
 
 
 def _format_probability(probability, decimals):

@@ -116,7 +116,9 @@ class LaggedInformationDisplay:
         """
         lags, data, markov, shuffled, _ = self.information
         order = np.argsort(lags)
-        unit, unit_name = _states.time_unit(int(lags.max()), self.frame_rate)
+        unit = 1.0
+        if self.frame_rate is not None:
+            unit = 1 / _states.check_frame_rate(self.frame_rate)
         highest = [data, *(part.max(axis=0) for part in (markov, shuffled) if len(part))]
         shown = np.concatenate([curve[curve > 0] for curve in highest])
         if not shown.size:
@@ -147,7 +149,9 @@ class LaggedInformationDisplay:
                 band.set(alpha=0.55, hatch=hatch, linewidth=1.0, label=label)
                 self.bands_.append(band)
         self.ax_.set(xscale="log", yscale="log", ylim=(floor, 1.5 * shown.max()))
-        self.ax_.set(xlabel=f"lag ({unit_name})", ylabel="mutual information (nats)")
+        self.ax_.set(xlabel="lag (timesteps)", ylabel="mutual information (nats)")
         _figures.finish_log_axes(self.ax_)
+        if self.frame_rate is not None:
+            _figures.finish_duration_axis(self.ax_, "lag")
         self.legend_ = _figures.legend_above(self.ax_, [self.line_, *self.bands_])
         return self

@@ -115,7 +115,7 @@ class SyllablePreferenceDisplay:
         kind : {"usage_change", "bias"}, default="usage_change"
             Plot changes in usage, or biases.
         syllable_names, state_names, ax, n_top, unused_states
-            See the class and `plot`.
+            See the class and `plot`; `state_names` are by default those of the estimator.
 
         Returns
         -------
@@ -131,7 +131,7 @@ class SyllablePreferenceDisplay:
             kind=kind,
             standard_deviations=standard_deviations,
             syllable_names=syllable_names,
-            state_names=state_names,
+            state_names=_states.names_of(estimator, state_names),
             usage=_states.usage_of(estimator, X),
         ).plot(ax, n_top=n_top, unused_states=unused_states)
 

@@ -43,8 +43,12 @@ class RasterDisplay:
     state_labels : array of shape (n_labels,), default=None
         The labels of the states, one colour each, increasing; 0 to the largest of `rows` if
         None.
+    state_names : list of n_labels str, default=None
+        Names of the states in `state_labels`; their labels if None.
     start : int, default=0
         Timestep of the first value.
+    frame_rate : float, default=None
+        Timesteps per second, for an axis in seconds, minutes or hours.
     usage : array of shape (n_labels,), default=None
         Fraction of time in each of `state_labels`. If None, it is the mean over `rows`.
 
@@ -75,7 +79,9 @@ class RasterDisplay:
     _: KW_ONLY
     n_syllables: int | None = None
     state_labels: ArrayLike | None = None
+    state_names: Sequence[str] | None = None
     start: int = 0
+    frame_rate: float | None = None
     usage: ArrayLike | None = None
 
     @classmethod
@@ -96,7 +102,8 @@ class RasterDisplay:
         """Infer the states of one sequence and plot them below its syllables.
 
         Grey states take less than 1% of the time in ``estimator.predict(X)``, over all sequences.
-        If `y_true` is given, the time is the mean over predicted and true states.
+        If `y_true` is given, the time is the mean over predicted and true states. Names of states
+        and the frame rate are those of the estimator; if `y_true` is given, states are numbered.
 
         Parameters
         ----------
@@ -181,7 +188,9 @@ class RasterDisplay:
             rows,
             n_syllables=estimator.n_syllables_,
             state_labels=labels,
+            state_names=_states.names_of(estimator, None) if y_true is None else None,
             start=start,
+            frame_rate=estimator.frame_rate,
             usage=usage,
         ).plot(ax, cmap=cmap)
 
@@ -216,6 +225,10 @@ class RasterDisplay:
         else:
             labels = np.asarray(self.state_labels)
         _states.check_few_states(labels.size)
+        names = self.state_names
+        if names is None:
+            names = [f"state {label}" for label in labels]
+        names = _states.check_state_names(names, labels.size)
         usage = _mean_usage(rows, labels) if self.usage is None else self.usage
 
         heights = [1.0] + [1.0 if v.ndim == 1 else max(1.0, 0.55 * labels.size) for _, v in rows]
@@ -231,42 +244,46 @@ class RasterDisplay:
         colors = _figures.state_colors(labels.size, usage)
         state_cmap = ListedColormap(colors)
         syllable_cmap = plt.get_cmap(cmap).resampled(n_syllables)
+        unit, unit_name = _states.time_unit(syllables.size, self.frame_rate)
+        ends = unit * (self.start - 0.5), unit * (self.start + syllables.size - 0.5)
         data = np.ma.masked_less(syllables, 0)[np.newaxis]
-        self.images_ = [self._strip(data, 0.0, 1.0, syllable_cmap, -0.5, n_syllables - 0.5)]
+        self.images_ = [self._strip(data, ends, 0.0, 1.0, syllable_cmap, -0.5, n_syllables - 0.5)]
         _small_colorbar(self.images_[0], 0.0, 1.0, bottom, sorted({0, n_syllables - 1}), "syllable")
         ticks, tick_labels = [0.5], ["syllable"]
         for (name, values), top, height in zip(rows, tops[1:], heights[1:], strict=True):
             if values.ndim == 1:
                 positions = np.ma.masked_array(np.searchsorted(labels, values), values < 0)
                 data = positions[np.newaxis]
-                image = self._strip(data, top, height, state_cmap, -0.5, labels.size - 0.5)
+                image = self._strip(data, ends, top, height, state_cmap, -0.5, labels.size - 0.5)
                 ticks.append(top + height / 2)
                 tick_labels.append(name)
             else:
                 data = np.ma.masked_invalid(values.T)
-                image = self._strip(data, top, height, plt.get_cmap("Greys"), 0.0, 1.0)
+                image = self._strip(data, ends, top, height, plt.get_cmap("Greys"), 0.0, 1.0)
                 for j in range(0, labels.size, label_every):
                     ticks.append(top + height * (j + 0.5) / labels.size)
-                    tick_labels.append(name.replace("{}", str(labels[j])))
+                    tick_labels.append(
+                        name.replace("state {}", names[j]).replace("{}", str(labels[j]))
+                    )
                 _small_colorbar(image, top, height, bottom, [0, 1], "probability")
             self.images_.append(image)
 
-        self.ax_.set(xlim=(self.start - 0.5, self.start + syllables.size - 0.5), ylim=(bottom, 0.0))
-        self.ax_.set_xlabel("timestep")
+        self.ax_.set(xlim=ends, ylim=(bottom, 0.0))
+        self.ax_.set_xlabel("timestep" if self.frame_rate is None else f"time ({unit_name})")
         _figures.name_ticks(self.ax_, "y", ticks, tick_labels)
         self.ax_.tick_params(axis="y", length=0)
-        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        self.ax_.xaxis.get_major_locator().set_params(integer=self.frame_rate is None)
         self.ax_.spines[:].set_visible(False)
         self.ax_.spines["bottom"].set_visible(True)
         self.legend_ = None
         if rows:
-            patches = _figures.color_patches(colors, [f"state {label}" for label in labels])
+            patches = _figures.color_patches(colors, names)
             self.legend_ = _figures.legend_above(self.ax_, patches)
         return self
 
-    def _strip(self, data, top, height, cmap, vmin, vmax):
+    def _strip(self, data, ends, top, height, cmap, vmin, vmax):
         """Draw `data` (n_rows, n_timesteps) as a strip with a thin frame."""
-        left, right = self.start - 0.5, self.start + data.shape[1] - 0.5
+        left, right = ends
         image = self.ax_.imshow(
             data,
             cmap=cmap.with_extremes(bad=_figures.MISSING_COLOR),

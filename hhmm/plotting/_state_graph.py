@@ -103,7 +103,7 @@ class StateGraphDisplay:
             If None, it is that of ``estimator.states_``. For a model made from parameters it is
             the stationary distribution.
         state_names, ax, min_probability, unused_states
-            See the class and `plot`.
+            See the class and `plot`; `state_names` are by default those of the estimator.
 
         Returns
         -------
@@ -111,7 +111,8 @@ class StateGraphDisplay:
         """
         _figures.check_has(estimator, "trans_probs_")
         usage = _states.usage_of(estimator, X)
-        return cls(estimator.trans_probs_, usage=usage, state_names=state_names).plot(
+        names = _states.names_of(estimator, state_names)
+        return cls(estimator.trans_probs_, usage=usage, state_names=names).plot(
             ax, min_probability=min_probability, unused_states=unused_states
         )
 

@@ -54,6 +54,16 @@ def check_state_names(names, n_states, *, default="{}"):
     return check_names(names, n_states, "state_names", default=default)
 
 
+def names_of(estimator, state_names):
+    """Return names of states, by default those that the model keeps, or None."""
+    return getattr(estimator, "state_names_", None) if state_names is None else state_names
+
+
+def frame_rate_of(estimator, frame_rate):
+    """Return timesteps per second, by default the one that the model keeps, or None."""
+    return estimator.frame_rate if frame_rate is None else frame_rate
+
+
 def usage_or_equal(usage, n_states):
     """Return the time in each state, (n_states,); equal if None."""
     return np.ones(n_states) if usage is None else np.asarray(usage, dtype=float)

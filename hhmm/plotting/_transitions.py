@@ -35,6 +35,8 @@ class StateTransitionDisplay:
     usage : array of shape (n_states,), default=None
         Fraction of time in each state; equal if None. The numbers of states that take less than
         1% are grey.
+    state_names : list of n_states str, default=None
+        Names of the states; numbers if None.
 
     Attributes
     ----------
@@ -55,12 +57,14 @@ class StateTransitionDisplay:
     trans_probs: ArrayLike
     _: KW_ONLY
     usage: ArrayLike | None = None
+    state_names: Sequence[str] | None = None
 
     @classmethod
     def from_estimator(
         cls,
         estimator: EfficientHHMM,
         *,
+        state_names: Sequence[str] | None = None,
         ax: Axes | None = None,
         cmap: str | Colormap = "viridis",
         color_scale: str = "log",
@@ -74,15 +78,17 @@ class StateTransitionDisplay:
         Parameters
         ----------
         estimator : fitted EfficientHHMM
-        ax, cmap, color_scale, include_values
-            See `plot`.
+        state_names, ax, cmap, color_scale, include_values
+            See the class and `plot`; `state_names` are by default those of the estimator.
 
         Returns
         -------
         display : StateTransitionDisplay
         """
         _figures.check_has(estimator, "trans_probs_")
-        return cls(estimator.trans_probs_, usage=_states.usage_of(estimator)).plot(
+        names = _states.names_of(estimator, state_names)
+        usage = _states.usage_of(estimator)
+        return cls(estimator.trans_probs_, usage=usage, state_names=names).plot(
             ax, cmap=cmap, color_scale=color_scale, include_values=include_values
         )
 
@@ -113,6 +119,7 @@ class StateTransitionDisplay:
         """
         trans_probs = np.asarray(self.trans_probs, dtype=float)
         norm, bar = _probability_colors(trans_probs, color_scale)
+        names = _states.check_state_names(self.state_names, len(trans_probs))
         side = min(12.0, max(2.4, 0.52 * len(trans_probs)))
         self.figure_, self.ax_ = _figures.figure_and_axes(ax, (side + 1.7, side + 0.6))
         self.ax_.set(xlabel="to state", ylabel="from state")
@@ -123,6 +130,7 @@ class StateTransitionDisplay:
             cmap=cmap,
             norm=norm,
             usages=(self.usage, self.usage),
+            names=names,
             bar=bar,
             include_values=include_values,
         )
@@ -145,6 +153,8 @@ class SyllableTransitionDisplay:
     usage : array of shape (n_states,), default=None
         Fraction of time in each state; equal if None. The titles of states that take less than 1%
         are grey.
+    state_names : list of n_states str, default=None
+        Names of the states; numbers if None.
 
     Attributes
     ----------
@@ -167,12 +177,14 @@ class SyllableTransitionDisplay:
     syllable_trans_probs: ArrayLike
     _: KW_ONLY
     usage: ArrayLike | None = None
+    state_names: Sequence[str] | None = None
 
     @classmethod
     def from_estimator(
         cls,
         estimator: EfficientHHMM,
         *,
+        state_names: Sequence[str] | None = None,
         ax: Axes | Sequence[Axes] | np.ndarray | None = None,
         cmap: str | Colormap | None = None,
         color_scale: str = "log",
@@ -186,15 +198,17 @@ class SyllableTransitionDisplay:
         Parameters
         ----------
         estimator : fitted EfficientHHMM
-        ax, cmap, color_scale, differences
-            See `plot`.
+        state_names, ax, cmap, color_scale, differences
+            See the class and `plot`; `state_names` are by default those of the estimator.
 
         Returns
         -------
         display : SyllableTransitionDisplay
         """
         _figures.check_has(estimator, "syllable_trans_probs_")
-        return cls(estimator.syllable_trans_probs_, usage=_states.usage_of(estimator)).plot(
+        names = _states.names_of(estimator, state_names)
+        usage = _states.usage_of(estimator)
+        return cls(estimator.syllable_trans_probs_, usage=usage, state_names=names).plot(
             ax, cmap=cmap, color_scale=color_scale, differences=differences
         )
 
@@ -227,7 +241,7 @@ class SyllableTransitionDisplay:
         probs = np.asarray(self.syllable_trans_probs, dtype=float)
         check_flag(differences, "differences")
         n_states, n_syllables, _ = probs.shape
-        _states.check_few_states(n_states)
+        names = _states.check_state_names(self.state_names, n_states, default="state {}")
         usage = _states.usage_or_equal(self.usage, n_states)
         colors = _figures.import_pyplot().get_cmap(cmap or ("RdBu_r" if differences else "viridis"))
         shown = probs
@@ -259,7 +273,7 @@ class SyllableTransitionDisplay:
             image = panel.imshow(shown[state], cmap=colors, norm=norm, interpolation="nearest")
             self.images_.append(image)
             color = {"color": _figures.UNUSED_COLOR} if unused[state] else {}
-            panel.set_title(f"state {state}", fontsize="medium", **color)
+            panel.set_title(names[state], fontsize="medium", **color, **_figures.LITERAL)
             _heat_maps.label_cells(panel, n_syllables, max_labels=6)
             panel.tick_params(labelsize=label_size)
             if own_grid and state + n_columns < n_states:

@@ -98,14 +98,15 @@ class StateUsageDisplay:
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
         groups, state_names, ax, interval, confidence_level, random_state
-            See the class and `plot`.
+            See the class and `plot`; `state_names` are by default those of the estimator.
 
         Returns
         -------
         display : StateUsageDisplay
         """
         _figures.check_has(estimator, "trans_probs_")
-        return cls(estimator.transform(X), groups=groups, state_names=state_names).plot(
+        names = _states.names_of(estimator, state_names)
+        return cls(estimator.transform(X), groups=groups, state_names=names).plot(
             ax, interval=interval, confidence_level=confidence_level, random_state=random_state
         )
 

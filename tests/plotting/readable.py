@@ -20,6 +20,8 @@ from hhmm.plotting import (
 class FakeModel(BaseEstimator):
     """Infers a permutation of ``syllable % n_states``, in the form of the input."""
 
+    frame_rate = None
+
     def __init__(self, n_states=3, n_syllables=7):
         self.n_states = n_states
         self.n_syllables = n_syllables

@@ -18,8 +18,10 @@ from hhmm.plotting import (
     RasterDisplay,
     ScanDisplay,
     StateGraphDisplay,
+    StateTransitionDisplay,
     StateUsageDisplay,
     SyllablePreferenceDisplay,
+    SyllableTransitionDisplay,
 )
 
 matplotlib.use("Agg")
@@ -104,6 +106,12 @@ CASES = {
         ],
         [f"{name} 0" for name in NAMES],
     ),
+    (RasterDisplay, "state_names"): (
+        lambda: [
+            RasterDisplay([0], [("true", [0])], state_labels=range(N), state_names=NAMES).plot()
+        ],
+        NAMES,
+    ),
     (ScanDisplay, "summary"): (
         lambda: [
             ScanDisplay(summary({name: [1, 2] for name in NAMES})).plot(plt.subplots(2, 2)[1])
@@ -116,6 +124,10 @@ CASES = {
     ),
     (StateGraphDisplay, "state_names"): (
         lambda: [StateGraphDisplay(np.ones((N, N)), state_names=NAMES).plot()],
+        NAMES,
+    ),
+    (StateTransitionDisplay, "state_names"): (
+        lambda: [StateTransitionDisplay(np.full((N, N), 1 / N), state_names=NAMES).plot()],
         NAMES,
     ),
     (StateUsageDisplay, "groups"): (
@@ -134,10 +146,15 @@ CASES = {
         lambda: [SyllablePreferenceDisplay(np.eye(N), syllable_names=NAMES).plot(n_top=N)],
         NAMES,
     ),
+    (SyllableTransitionDisplay, "state_names"): (
+        lambda: [SyllableTransitionDisplay(np.full((N, 2, 2), 0.5), state_names=NAMES).plot()],
+        NAMES,
+    ),
 }
 IN_LEGENDS = {
     (DurationDisplay, "state_names"),
     (EthogramDisplay, "state_names"),
+    (RasterDisplay, "state_names"),
     (LogJointDisplay, "reference_label"),
     (ScanDisplay, "summary"),
     (ScanDisplay, "values in summary"),

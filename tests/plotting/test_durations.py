@@ -85,7 +85,7 @@ def test_expected_durations_are_geometric():
         np.testing.assert_allclose(survival, stay ** (10 * seconds - 1))
         assert line.get_color() == observed.get_color()
         assert (line.get_linestyle() == "-") is False
-    assert display.ax_.get_xlabel() == "duration (s)"
+    assert display.ax_.get_xlabel() == "duration"
     np.testing.assert_allclose(display.lines_[0].get_xdata(), [0, 0.1, 0.4, 4])
     assert legend_texts(display) == ["state 0", "state 1", "geometric"]
     assert DurationDisplay([[1, 4]]).plot().expected_lines_ is None

@@ -14,7 +14,7 @@ def test_information_curves_are_drawn():
     display = LaggedInformationDisplay(found, frame_rate=10).plot()
     np.testing.assert_allclose(display.line_.get_xdata(), found.lags / 10)
     np.testing.assert_array_equal(display.line_.get_ydata(), found.data)
-    assert display.ax_.get_xlabel() == "lag (s)"
+    assert display.ax_.get_xlabel() == "lag"
     assert display.ax_.get_ylabel() == "mutual information (nats)"
     assert (display.ax_.get_xscale(), display.ax_.get_yscale()) == ("log", "log")
     assert legend_texts(display) == ["data", "Markov surrogates", "shuffled pairs"]

@@ -20,6 +20,10 @@ class UnusedStatesWarning(UserWarning):
     """A fit has states that take hardly any of the time."""
 
 
+class SingleStateWarning(UserWarning):
+    """Most sequences of a fit are in one state throughout, and not all in the same one."""
+
+
 class ShortStatesWarning(UserWarning):
     """A fit has states that last about as long as its syllables."""
 

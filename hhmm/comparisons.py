@@ -53,13 +53,14 @@ from scipy.stats import false_discovery_control, permutation_test
 from sklearn.utils import check_random_state, check_scalar
 
 from hhmm._optional.extras import import_extra
+from hhmm._sequences.groups import read_texts
 from hhmm._sequences.read import (
     check_entries,
     check_n_states,
     check_same_lengths,
     read_states,
 )
-from hhmm._validation import as_objects, check_state_names, fill_missing, shorten, to_list
+from hhmm._validation import check_state_names, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -423,7 +424,7 @@ class _Units(NamedTuple):
 
 def _read_units(groups, animals, reference, n_sequences):
     """Return the `_Units` of labels of recordings."""
-    groups = _read_labels(groups, "groups", n_sequences)
+    groups = read_texts(groups, "groups", n_sequences)
     names = list(dict.fromkeys(groups))
     if len(names) < 2:
         raise ValueError(
@@ -441,7 +442,7 @@ def _read_units(groups, animals, reference, n_sequences):
     if animals is None:
         animals = [str(i) for i in range(n_sequences)]
     else:
-        animals = _read_labels(animals, "animals", n_sequences)
+        animals = read_texts(animals, "animals", n_sequences)
     pairs = list(zip(animals, groups, strict=True))
     index = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
     return _Units(
@@ -450,26 +451,6 @@ def _read_units(groups, animals, reference, n_sequences):
         group_index=np.array([names.index(group) for _, group in index]),
         of_sequence=np.array([index[pair] for pair in pairs]),
     )
-
-
-def _read_labels(labels, name, n_sequences):
-    """Return labels of recordings as strings; raise ValueError if one is missing."""
-    if isinstance(labels, str | bytes):
-        raise TypeError(f"{name} must be a sequence of labels, got a string: {shorten(labels)}.")
-    labels = to_list(labels, f"{name} must be a sequence of labels, one for each recording")
-    if len(labels) != n_sequences:
-        raise ValueError(
-            f"{name} must have one label for each of {n_sequences} recordings, got {len(labels)}."
-        )
-    known = fill_missing(as_objects(labels), None)
-    texts = ["" if label is None else str(label) for label in known]
-    missing = [i for i, text in enumerate(texts) if not text.strip()]
-    if missing:
-        raise ValueError(
-            f"{name} has no label for recording {missing[0]}, got {shorten(labels[missing[0]])}. "
-            "Give every recording a label, or leave it out of states."
-        )
-    return texts
 
 
 # Values of animals

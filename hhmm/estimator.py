@@ -551,9 +551,10 @@ class EfficientHHMM(
             timesteps leave fewer than half of the transitions observed. If `checkpoint` could not
             be written, for example to a full disk: the fit continues, and the file is as it was. If
             states take less than 1% of the timesteps in `states_`: the warning gives the share of
-            each and what to change. If states last about as long as syllables. A fit that was
-            interrupted is not judged by these. If syllables are held for 3 timesteps or longer on
-            average and `self_transitions` is True.
+            each and what to change. If states last about as long as syllables. If most sequences
+            are in one state for 95% of their time, not all in the same. A fit that was interrupted
+            is not judged by these. If syllables are held for 3 timesteps or longer on average and
+            `self_transitions` is True.
         ConvergenceWarning
             If the fit was interrupted, an emission solve did not converge, the log joint had not
             settled, chains are in different modes or rarely accept emissions, or `max_iter` ended a

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hhmm._emission_solvers import Newton
-from hhmm._sequences.read import LONG_RUN, UNUSED_BELOW, find_unused
+from hhmm._sequences.read import IN_ONE_STATE, LONG_RUN, UNUSED_BELOW, find_unused, in_one_state
 
 MIN_SWEEPS = 20
 THRESHOLD = 4.0
@@ -328,6 +328,31 @@ def describe_unused(usage):
         f"{n_used}{or_fewer}. If there should be more states than {n_used}, compare fits from "
         "several values of random_state, increase n_chains, or change emission_biases_sigma, the "
         "scale by which states differ"
+    ]
+
+
+def describe_single(time):
+    """Return warnings about states that change from sequence to sequence, and hardly within one.
+
+    Parameters
+    ----------
+    time : (n_sequences, n_states)
+        Number of timesteps of each sequence in each state.
+
+    Returns
+    -------
+    warnings : list of str
+    """
+    single = in_one_state(time)
+    n_sequences = int(np.count_nonzero(time.any(axis=1)))
+    n_kept = len(set(time[single].argmax(axis=1).tolist()))
+    if n_sequences < 3 or 2 * single.sum() <= n_sequences or n_kept < 2:
+        return []
+    return [
+        f"{single.sum()} of {n_sequences} sequences are in one state for {IN_ONE_STATE:.0%} of "
+        f"their time or more, in {n_kept} different states. States may stand for animals or "
+        "recordings that differ, and not for behaviour. Fit with groups=animals, and compare with "
+        "n_states=1"
     ]
 
 

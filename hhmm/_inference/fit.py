@@ -23,13 +23,15 @@ from hhmm._runtime.progress import Progress, print_if_verbose
 from hhmm._sequences.read import mean_run_length
 from hhmm._sequences.runs import holding_times
 from hhmm._types import Params, Priors
-from hhmm._validation import ShortStatesWarning, UnusedStatesWarning
+from hhmm._validation import ShortStatesWarning, SingleStateWarning, UnusedStatesWarning
 
 # Sweeps of Gibbs sampling before scales are learnt where the start knows nothing of the states:
 # their scale would be learnt as 0. EM needs twice as many iterations.
 N_HELD = 20
 # Draws of a chain that decide its weight. A likelihood takes about as long as a sweep.
 N_DRAWS_OF_WEIGHTS = 10
+# Number of syllables from which a sequence is judged by how it changes its state.
+LONG_SEQUENCE = 100
 
 
 class Options(NamedTuple):
@@ -225,7 +227,7 @@ def _summarise(results, checked, prepared, options, groups):
             groups=groups,
         )
         states = decode.viterbi(params, prepared)
-    attributes["states_"], usage, order = _ordered_states(states, prepared, checked)
+    attributes["states_"], time, order = _ordered_states(states, prepared, checked)
     if is_sampler:
         kept = draws.of_equal_number([(result.kept, result.kept_sweeps) for result in results])
         posterior = draws.align(
@@ -260,10 +262,13 @@ def _summarise(results, checked, prepared, options, groups):
     short = convergence.describe_short(
         attributes["states_"], attributes["_mean_run"], terms.self_transitions
     )
+    # songs and trials of few syllables may end before their state does
+    is_long = time.sum(axis=1) >= LONG_SEQUENCE * attributes["_mean_run"]
     warnings = [
         *map(ConvergenceWarning, [*judged.warnings, *solves, *stuck]),
-        *map(UnusedStatesWarning, convergence.describe_unused(usage)),
+        *map(UnusedStatesWarning, convergence.describe_unused(time.sum(axis=0))),
         *map(ShortStatesWarning, short),
+        *map(SingleStateWarning, convergence.describe_single(time[is_long])),
     ]
     return Fitted(attributes, warnings)
 
@@ -283,15 +288,18 @@ def _chain_weights(posterior, compared, prepared):
 
 
 def _ordered_states(states, prepared, checked):
-    """Number states by falling time; return them in the form of X, the times, and the order."""
+    """Number states by falling time.
+
+    Return them in the form of X, the times (n_sequences, n_states), and the order.
+    """
     states = prepared.unpack(states, checked.layout, fill=-1)
-    flat = np.concatenate([np.ravel(row) for row in states])
-    usage = np.bincount(flat[flat >= 0], minlength=prepared.terms.n_states)
-    order = np.argsort(-usage, kind="stable")
+    n_states = prepared.terms.n_states
+    time = np.stack([np.bincount(row[row >= 0], minlength=n_states) for row in states])
+    order = np.argsort(-time.sum(axis=0), kind="stable")
     new_name = np.append(np.argsort(order), -1).astype(np.int32)  # -1 on padding stays
     is_array = checked.layout.is_array
     renamed = new_name[states] if is_array else [new_name[row] for row in states]
-    return renamed, usage[order], order
+    return renamed, time[:, order], order
 
 
 def _traces(results, name):

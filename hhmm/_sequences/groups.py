@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hhmm._sequences.lanes import Groups
+from hhmm._validation import as_objects, fill_missing, shorten, to_list
 
 # name of the factor where labels are given without one
 ONE_FACTOR = "group"
@@ -108,6 +109,38 @@ def find_groups(labels, levels):
         numbers.append([number.get(label, -1) for label in column])
     of_groups, of_sequences = np.unique(np.transpose(numbers), axis=0, return_inverse=True)
     return Groups(len(of_groups), of_sequences.reshape(-1).astype(np.int32)), of_groups
+
+
+def read_texts(labels, name, n_sequences):
+    """Return labels of recordings, a text for each; raise ValueError if one is missing.
+
+    Parameters
+    ----------
+    labels : sequence of n_sequences labels
+    name : str
+        Of the argument, for messages.
+    n_sequences : int
+
+    Returns
+    -------
+    texts : list of n_sequences str
+    """
+    if isinstance(labels, str | bytes):
+        raise TypeError(f"{name} must be a sequence of labels, got a string: {shorten(labels)}.")
+    labels = to_list(labels, f"{name} must be a sequence of labels, one for each recording")
+    if len(labels) != n_sequences:
+        raise ValueError(
+            f"{name} must have one label for each of {n_sequences} recordings, got {len(labels)}."
+        )
+    known = fill_missing(as_objects(labels), None)
+    texts = ["" if label is None else str(label) for label in known]
+    missing = [i for i, text in enumerate(texts) if not text.strip()]
+    if missing:
+        raise ValueError(
+            f"{name} has no label for recording {missing[0]}, got {shorten(labels[missing[0]])}. "
+            "Give every recording a label, or leave it out of states."
+        )
+    return texts
 
 
 def _check_different(names):

@@ -21,6 +21,8 @@ MAX_SYLLABLES = 46_340
 MAX_ENTRIES = 10_000_000
 # A state that takes a smaller fraction of the timesteps is unused.
 UNUSED_BELOW = 0.01
+# a sequence with this fraction of its time in one state does not change its state
+IN_ONE_STATE = 0.95
 # timesteps: syllables that are held so long on average are frames rather than events
 LONG_RUN = 3.0
 # Shares of labels that never occur above which a fit warns. In simulations a quarter cost nothing,
@@ -613,3 +615,20 @@ def find_unused(usage):
     total = np.sum(usage)
     unused = usage < UNUSED_BELOW * total
     return (usage == 0) & (total > 0) if unused.all() else unused
+
+
+def in_one_state(time):
+    """Find the sequences that are in one state for 95% of their time or more.
+
+    Parameters
+    ----------
+    time : ndarray of shape (n_sequences, n_states)
+        Time of each sequence in each state, in any unit.
+
+    Returns
+    -------
+    in_one : ndarray of shape (n_sequences,), bool
+        False for a sequence without any time.
+    """
+    total = time.sum(axis=1)
+    return (total > 0) & (time.max(axis=1) >= IN_ONE_STATE * total)

@@ -4,18 +4,22 @@ Are there slow states?
 ----------------------
 A first-order Markov chain of syllables has no memory beyond a few syllables. If a syllable has
 more information about much later syllables than in such a chain, there is a slow process.
-`hhmm.metrics.lagged_mutual_information` compares the data with sequences simulated from such a
-chain (Markov surrogates) and with shuffled pairs. `hhmm.plotting.LaggedInformationDisplay` draws
-the result.
+`hhmm.metrics.lagged_mutual_information` compares each recording with sequences simulated from such
+a chain of its own (Markov surrogates) and with shuffled pairs.
+`hhmm.plotting.LaggedInformationDisplay` draws the result.
 
 >>> import numpy as np
 >>> from hhmm.datasets import make_hhmm
 >>> from hhmm.metrics import lagged_mutual_information
 >>> data = make_hhmm(12, 400, n_states=2, n_syllables=4, emission_biases_sigma=2.0, random_state=0)
->>> curve = lagged_mutual_information(data.X, [1, 10, 30], random_state=0)
->>> above = curve.data - curve.markov.max(axis=0)
->>> bool(above[1] > 0), bool(above[2] > 0)  # ten and thirty syllables later
-(True, True)
+>>> information = lagged_mutual_information(data.X, [1, 5, 10], random_state=0)
+>>> (information.above > 0.5).tolist()  # are most recordings above all of their surrogates?
+[False, True, True]
+
+Without slow states, one recording in ``n_surrogates + 1`` is above its surrogates by chance. With
+``pooled=True``, all recordings together are compared with one chain. Animals that differ in their
+use of syllables then look like slow states: the pooled curve stays above the surrogates at all
+lags. Use it for many short sequences of like animals, such as songs.
 
 At the frame rate of a camera, every syllable is held for tens of frames, so frames at these lags
 are often the same syllable. First collapse each run of frames into one timestep with

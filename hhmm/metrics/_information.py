@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +26,7 @@ _BLOCK = 1 << 18  # timesteps counted at once
 @validate_params(
     {
         "n_syllables": [Interval(Integral, 1, None, closed="left"), None],
+        "pooled": ["boolean"],
         "n_surrogates": [Interval(Integral, 0, None, closed="left")],
         "correction": [StrOptions({"miller-madow"}), None],
         "random_state": ["random_state"],
@@ -36,6 +38,7 @@ def lagged_mutual_information(
     lags: ArrayLike,
     *,
     n_syllables: int | None = None,
+    pooled: bool = False,
     n_surrogates: int = 10,
     correction: Literal["miller-madow"] | None = None,
     random_state: int | np.random.RandomState | None = None,
@@ -45,7 +48,8 @@ def lagged_mutual_information(
     The information that a syllable has about the syllable `lag` timesteps later is compared with
     that of a first-order Markov chain. If data are far above their Markov surrogates at long lags,
     they have a memory that the transitions from syllable to syllable do not explain: hidden states
-    that last are one explanation [1]_.
+    that last are one explanation [1]_. By default each sequence is compared with a chain of its
+    own, so that animals that differ do not look like states.
 
     Parameters
     ----------
@@ -57,6 +61,12 @@ def lagged_mutual_information(
         Timesteps from the first syllable of a pair to the second, at least 1.
     n_syllables : int, default=None
         Number of syllables; the largest label plus one if None.
+    pooled : bool, default=False
+        False measures the information within each sequence, and averages over sequences by their
+        numbers of pairs. True measures it over the pairs of all sequences together: sequences that
+        differ, as animals do, then have long memory as well. Choose True for many short sequences
+        of like animals, such as songs, since a sequence of some tens of syllables does not
+        determine a chain of its own.
     n_surrogates : int, default=10
         Number of surrogates of each kind.
     correction : {None, "miller-madow"}, default=None
@@ -79,19 +89,27 @@ def lagged_mutual_information(
             Information of the sequences themselves, nats; NaN at a lag that no sequence reaches,
             also in the arrays below.
         markov : ndarray of shape (n_surrogates, n_lags), float64
-            Information of sequences simulated with the transition probabilities of all data. They
-            have the first syllables, the lengths and the missing timesteps of the data. After a
-            syllable that occurs only at the end of sequences, the next one is drawn by how
-            frequent syllables are.
+            Information of sequences simulated with the transition probabilities of each sequence,
+            or of all together if `pooled`. They have the first syllables, the lengths and the
+            missing timesteps of the data. After a syllable that occurs only at the end of
+            sequences, the next one is drawn by how frequent syllables are.
         shuffled : ndarray of shape (n_surrogates, n_lags), float64
             Information of pairs whose second syllables were permuted, as of independent pairs with
             the same frequencies.
         n_pairs : ndarray of shape (n_lags,), int64
+        above : ndarray of shape (n_lags,), float64, or None
+            Fraction of the sequences that are above all of their own Markov surrogates. Without
+            memory it is about 1 / (n_surrogates + 1). None if `pooled` or without surrogates.
 
     Raises
     ------
     TypeError, ValueError
         If X has no syllable, or one that is not below `n_syllables`, or another argument is wrong.
+
+    Warns
+    -----
+    UserWarning
+        If sequences have fewer pairs than there are syllables, on average, and are not pooled.
 
     See Also
     --------
@@ -112,9 +130,9 @@ def lagged_mutual_information(
     timestep first, for example with `hhmm.preprocessing.RunCollapser`; lags then count syllables
     and not frames.
 
-    Differences between sequences count as memory too. If each animal has favourite syllables, the
-    curve over all animals levels off above the surrogates and never falls. To find out, call the
-    function for each sequence alone.
+    If sequences are pooled, differences between them count as memory. If each animal has favourite
+    syllables, the pooled curve levels off above the surrogates and never falls, also without any
+    state. Slow changes within a sequence, such as habituation, count in both.
 
     The time for a lag is proportional to the number of timesteps of data and surrogates: about
     6 ms for a million and 60 ms for nine million. Drawing a surrogate takes 0.3 s for a million
@@ -135,7 +153,7 @@ def lagged_mutual_information(
     >>> from hhmm.metrics import lagged_mutual_information
     >>> data = make_hhmm(20, 1000, n_states=3, n_syllables=6, random_state=1)
     >>> information = lagged_mutual_information(data.X, [1, 20], n_surrogates=5, random_state=0)
-    >>> (information.data > 2 * information.markov.max(axis=0)).tolist()
+    >>> (information.above > 0.5).tolist()  # are most sequences above their surrogates?
     [False, True]
     """
     sequences = read_states(X, "X")
@@ -148,12 +166,51 @@ def lagged_mutual_information(
         )
     if lags.size == 0 or lags.min() < 1:
         raise ValueError(f"lags must be one or more integers >= 1, got {shorten(lags)}")
-    return lagged_information(
-        lay_out(sequences.values, sequences.lengths, n_syllables),
-        lags.astype(np.int64),
-        n_surrogates=int(n_surrogates),
-        correction=correction,
-        rng=check_random_state(random_state),
+    rng = check_random_state(random_state)
+    arguments: dict[str, Any] = {"n_surrogates": int(n_surrogates), "correction": correction}
+    lags = lags.astype(np.int64)
+    if pooled:
+        laid_out = lay_out(sequences.values, sequences.lengths, n_syllables)
+        return lagged_information(laid_out, lags, rng=rng, **arguments)
+    parts = []
+    # a seed a sequence, so that surrogates do not depend on the lags
+    seeds = rng.randint(2**31, size=sequences.lengths.size)
+    for sequence, seed in zip(sequences.sequences, seeds, strict=True):
+        labels, codes = np.unique(sequence, return_inverse=True)
+        codes = codes - np.count_nonzero(labels < 0)  # missing timesteps are one label
+        if (codes >= 0).any():
+            laid_out = lay_out(codes, [codes.size], int(codes.max()) + 1)
+            own = np.random.RandomState(seed)
+            parts.append(lagged_information(laid_out, lags, rng=own, **arguments))
+    information = _mean_of_sequences(parts)
+    n_pairs, n_used = int(information.n_pairs.max()), len(np.unique(sequences.values))
+    if len(parts) > 1 and n_pairs < n_used * len(parts):
+        warnings.warn(
+            f"sequences have {n_pairs / len(parts):.3g} pairs of syllables on average, too few "
+            f"for a Markov chain of {n_used} syllables each. Give pooled=True",
+            stacklevel=3,
+        )
+    return information
+
+
+def _mean_of_sequences(parts):
+    """Average `LaggedInformation` of single sequences by their numbers of pairs."""
+    n_pairs = np.array([part.n_pairs for part in parts])
+    weights = n_pairs / np.maximum(n_pairs.sum(axis=0), 1)
+
+    def mean(name):
+        curves = np.array([getattr(part, name) for part in parts])
+        by_part = weights.reshape(len(parts), *[1] * (curves.ndim - 2), -1)
+        total = np.sum(by_part * np.nan_to_num(curves), axis=0)
+        return np.where(n_pairs.any(axis=0), total, np.nan)
+
+    above = None
+    if len(parts[0].markov):
+        is_above = np.array([part.data > part.markov.max(axis=0) for part in parts])
+        n_parts = np.count_nonzero(n_pairs, axis=0)
+        above = np.where(n_parts > 0, is_above.sum(axis=0) / np.maximum(n_parts, 1), np.nan)
+    return LaggedInformation(
+        parts[0].lags, mean("data"), mean("markov"), mean("shuffled"), n_pairs.sum(axis=0), above
     )
 
 
@@ -187,6 +244,7 @@ class LaggedInformation(NamedTuple):
     markov: np.ndarray  # (n_surrogates, n_lags), first-order Markov surrogates
     shuffled: np.ndarray  # (n_surrogates, n_lags), second labels of the pairs permuted
     n_pairs: np.ndarray  # (n_lags,) int64, pairs that were counted
+    above: np.ndarray | None = None  # (n_lags,), fraction of sequences above their surrogates
 
 
 class Sequences(NamedTuple):

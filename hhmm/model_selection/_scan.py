@@ -37,7 +37,13 @@ from hhmm._runtime.interrupts import plain_interrupts
 from hhmm._runtime.progress import Bar
 from hhmm._sequences import read
 from hhmm._sequences.ragged import Ragged
-from hhmm._validation import ShortStatesWarning, UnusedStatesWarning, shorten, to_array
+from hhmm._validation import (
+    ShortStatesWarning,
+    SingleStateWarning,
+    UnusedStatesWarning,
+    shorten,
+    to_array,
+)
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import matched_accuracy, state_durations, state_usage
 from hhmm.model_selection import _journal, _result
@@ -378,7 +384,13 @@ def _fit(task, model, data, base_seed, under_way):
             messages.append(str(warning.message))
         # scan itself has warned of the data, and has a column for the number of states used
         elif not issubclass(
-            warning.category, read.DoubtfulDataWarning | UnusedStatesWarning | ShortStatesWarning
+            warning.category,
+            (
+                read.DoubtfulDataWarning,
+                UnusedStatesWarning,
+                ShortStatesWarning,
+                SingleStateWarning,
+            ),
         ):
             warnings.warn(warning.message, stacklevel=2)
     states = model.predict(test)

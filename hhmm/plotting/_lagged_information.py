@@ -46,6 +46,10 @@ class LaggedInformationDisplay:
 
     Notes
     -----
+    By default the curves are means over recordings, each compared with surrogates of its own. With
+    ``pooled=True`` they are of all recordings together. Animals that differ then lift the curve of
+    the data above the surrogates at all lags, also without slow states.
+
     `correction` "miller-madow" can lead to values of zero and below, which a logarithmic axis
     cannot show. Lines are interrupted there, and bands extend to the end of the axis.
 
@@ -72,6 +76,7 @@ class LaggedInformationDisplay:
         lags: ArrayLike,
         *,
         n_syllables: int | None = None,
+        pooled: bool = False,
         n_surrogates: int = 10,
         correction: str | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -82,7 +87,7 @@ class LaggedInformationDisplay:
 
         Parameters
         ----------
-        X, lags, n_syllables, n_surrogates, correction, random_state
+        X, lags, n_syllables, pooled, n_surrogates, correction, random_state
             See `hhmm.metrics.lagged_mutual_information`.
         frame_rate, ax
             See the class and `plot`.
@@ -96,6 +101,7 @@ class LaggedInformationDisplay:
             X,
             lags,
             n_syllables=n_syllables,
+            pooled=pooled,
             n_surrogates=n_surrogates,
             correction=correction,
             random_state=random_state,
@@ -114,7 +120,7 @@ class LaggedInformationDisplay:
         -------
         self : LaggedInformationDisplay
         """
-        lags, data, markov, shuffled, _ = self.information
+        lags, data, markov, shuffled, _, above = self.information
         order = np.argsort(lags)
         unit = 1.0
         if self.frame_rate is not None:
@@ -150,6 +156,8 @@ class LaggedInformationDisplay:
                 self.bands_.append(band)
         self.ax_.set(xscale="log", yscale="log", ylim=(floor, 1.5 * shown.max()))
         self.ax_.set(xlabel="lag (timesteps)", ylabel="mutual information (nats)")
+        if above is not None:
+            self.ax_.set_ylabel("mutual information\nwithin recordings (nats)")
         _figures.finish_log_axes(self.ax_)
         if self.frame_rate is not None:
             _figures.finish_duration_axis(self.ax_, "lag")

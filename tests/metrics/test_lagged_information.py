@@ -5,10 +5,11 @@ Random tests have fixed seeds. Tolerances of four standard errors raise one fals
 """
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
-from scipy.stats import chi2
+from scipy.stats import binom, chi2
 from sklearn.metrics import mutual_info_score
 
 from hhmm import EfficientHHMM
@@ -63,7 +64,7 @@ def two_state_information(agree):
 def test_information_is_that_of_the_pairs(seed, missing):
     X = ragged(seed, missing=missing)
     lags = [1, 2, 3, 6, 20, 24, 39, 40, 100]
-    information = lagged_mutual_information(X, lags, n_surrogates=0)
+    information = lagged_mutual_information(X, lags, pooled=True, n_surrogates=0)
     assert isinstance(information, LaggedInformation)
     np.testing.assert_array_equal(information.lags, lags)
     for i, lag in enumerate(lags):
@@ -111,7 +112,9 @@ def test_no_value_without_correction_is_negative():
 
 def test_a_lag_longer_than_the_sequences_does_not_reach_into_the_next():
     X = [[0, 1], [1, 0], [0, 1, 1]]
-    information = lagged_mutual_information(X, [1, 2, 3], n_surrogates=2, random_state=0)
+    information = lagged_mutual_information(
+        X, [1, 2, 3], pooled=True, n_surrogates=2, random_state=0
+    )
     np.testing.assert_array_equal(information.n_pairs, [4, 1, 0])
     assert np.isnan(information.markov[:, 2]).all()
     assert np.isnan(information.shuffled[:, 2]).all()
@@ -168,6 +171,55 @@ def test_a_two_state_chain_has_its_closed_form_at_every_lag(flip):
     assert (error < 4 * np.sqrt(2) * se + 2 * second_order).all()
 
 
+# Within sequences
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_information_within_sequences_is_the_mean_by_numbers_of_pairs(missing):
+    X = ragged(1, missing=missing)
+    lags = [1, 2, 6, 30, 100]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few pairs
+        information = lagged_mutual_information(X, lags, n_surrogates=0)
+    assert information.above is None
+    for i, lag in enumerate(lags):
+        pairs = [pairs_of([x], lag) for x in X]
+        scores = [(len(a), mutual_info_score(a, b)) for a, b in pairs if a]
+        n = sum(n for n, _ in scores)
+        assert information.n_pairs[i] == n
+        if n:
+            expected = sum(n * score for n, score in scores) / n
+            assert information.data[i] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+        else:
+            assert np.isnan(information.data[i])
+
+
+def test_animals_that_differ_have_memory_only_if_they_are_pooled():
+    rng = np.random.default_rng(0)
+    X = [rng.choice(5, 2000, p=rng.dirichlet(np.ones(5))) for _ in range(40)]
+    settings = {"n_surrogates": 19, "random_state": 0}
+    pooled = lagged_mutual_information(X, [50], pooled=True, **settings)
+    assert pooled.above is None
+    assert pooled.data[0] > 10 * pooled.markov.max()
+    within = lagged_mutual_information(X, [50], **settings)
+    # 1 in 20 of independent sequences is above 19 surrogates; false alarm 1 in 10,000
+    assert within.above[0] <= binom.ppf(1 - 1e-4, 40, 1 / 20) / 40
+    low, high = within.markov.min(), within.markov.max()
+    assert low - 3 * (high - low) < within.data[0] < high + 3 * (high - low)
+    slow = make_hhmm(40, 2000, n_states=2, n_syllables=5, emission_biases_sigma=1.5, random_state=0)
+    assert lagged_mutual_information(slow.X, [20], **settings).above[0] > 0.9
+
+
+def test_few_pairs_within_sequences_are_warned_of():
+    X = np.random.default_rng(0).integers(0, 9, (30, 8))
+    with pytest.warns(UserWarning, match="have 7 pairs of syllables on average, too few .* 9"):
+        lagged_mutual_information(X, [1], n_surrogates=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lagged_mutual_information(X, [1], pooled=True, n_surrogates=1)
+        lagged_mutual_information(X[0], [1], n_surrogates=1)
+
+
 # Surrogates
 
 
@@ -187,11 +239,11 @@ def test_slow_states_show_at_long_lags_alone():
     chain = EfficientHHMM.from_params(data.emission_base, np.empty((0, 5)), [[1.0]])
     control = chain.sample(20, 1000, random_state=0)[0]
     lags = [10, 20, 40]
-    slow = lagged_mutual_information(data.X, lags, n_surrogates=20, random_state=0)
+    slow = lagged_mutual_information(data.X, lags, pooled=True, n_surrogates=20, random_state=0)
     assert (slow.data > 3 * slow.markov.max(axis=0)).all()
     # Exchangeable with its surrogates but for the estimate of their transition probabilities:
     # above twice the largest of 20 in far fewer than 1 of 21 data sets, three times in a row.
-    fast = lagged_mutual_information(control, lags, n_surrogates=20, random_state=0)
+    fast = lagged_mutual_information(control, lags, pooled=True, n_surrogates=20, random_state=0)
     assert (fast.data < 2 * fast.markov.max(axis=0)).all()
 
 
@@ -234,7 +286,7 @@ def test_a_syllable_that_was_only_ever_seen_last_is_followed_by_frequent_ones():
 
 @pytest.mark.parametrize("X", [[[0, 1], [0, 2]], [[1, 0], [2, 0]], [[0, 1]]])
 def test_pairs_with_one_first_or_one_second_syllable_cannot_be_shuffled(X):
-    information = lagged_mutual_information(X, 1, n_surrogates=3, random_state=0)
+    information = lagged_mutual_information(X, 1, pooled=True, n_surrogates=3, random_state=0)
     np.testing.assert_array_equal(information.shuffled, np.zeros((3, 1)))
 
 
@@ -256,7 +308,8 @@ def test_independent_syllables_lie_on_the_shuffled_floor():
     X = np.random.default_rng(5).integers(0, 6, (10, 2000))
     lags = [1, 10, 100]
     n_surrogates = 100
-    information = lagged_mutual_information(X, lags, n_surrogates=n_surrogates, random_state=0)
+    settings = {"pooled": True, "n_surrogates": 100, "random_state": 0}
+    information = lagged_mutual_information(X, lags, **settings)
     scale = 2 * information.n_pairs
     low, high = chi2.ppf([5e-5, 1 - 5e-5], 25)  # one false alarm in 10,000 a value
     assert ((scale * information.data > low) & (scale * information.data < high)).all()
@@ -269,9 +322,7 @@ def test_independent_syllables_lie_on_the_shuffled_floor():
     assert abs(means[0] - (25 + noncentral)) < 4 * np.sqrt(2 * (25 + 2 * noncentral) / n_surrogates)
     assert (np.abs(means[1:] - 25) < 4 * se).all()
 
-    corrected = lagged_mutual_information(
-        X, lags, n_surrogates=n_surrogates, correction="miller-madow", random_state=0
-    )
+    corrected = lagged_mutual_information(X, lags, correction="miller-madow", **settings)
     np.testing.assert_allclose(corrected.data, information.data - 25 / scale)
     np.testing.assert_allclose(corrected.shuffled, information.shuffled - 25 / scale)
 

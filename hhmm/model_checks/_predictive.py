@@ -43,8 +43,6 @@ from hhmm.metrics import state_durations, state_usage
 from hhmm.metrics._information import lay_out, pair_counts
 from hhmm.metrics._markov_surrogates import draw_paths, draws_from
 
-__all__ = ["PredictiveCheck", "posterior_predictive_check"]
-
 _OF_DURATIONS = ("mean", "standard deviation", "median", "90% quantile", "longest")
 
 

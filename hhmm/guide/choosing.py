@@ -57,8 +57,26 @@ Fit several numbers of states from several seeds, and compare their scores on he
 The score is in nats per transition; higher is better. With much data, it rises a little with every
 further state, because no real behaviour follows this model exactly. Add no more states if seeds no
 longer agree (``matched_accuracy``, ``adjusted_rand``), if states are unused, or if the score is
-within one standard error of the best (``result.one_standard_error()``). Report only states that
-every seed finds. `hhmm.plotting.ScanDisplay` draws all of these.
+within one standard error of the best (``result.one_standard_error()``). The standard error is that
+of the difference to the best score on the same folds: folds differ in difficulty, and this cancels.
+Report only states that every seed finds. `hhmm.plotting.ScanDisplay` draws all of these.
+
+If the recordings are of several animals, give ``model_groups=animals``. Otherwise states can stand
+for animals, and more states predict better although there are none. Hold out recordings of known
+animals: the effects of an unknown animal are 0. To compare durations of states as well, give
+``EfficientHHMM(frame_rate=30)`` and a grid with ``"duration": [5, 20]``, in seconds.
+
+Do states stand for animals?
+----------------------------
+`hhmm.model_checks.state_report` lists how many animals use each state:
+
+>>> from hhmm.model_checks import state_report
+>>> states = model.set_params(n_states=2).fit(data.X).predict(data.X)
+>>> report = state_report(states, animals=["m1", "m2", "m3"] * 4)
+>>> report.n_animals
+array([3, 3])
+>>> report.warnings
+[]
 
 Does the model fit?
 -------------------

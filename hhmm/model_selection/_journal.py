@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from hhmm._runtime.files import bring_to_disk, check_file, digest, locked
+from hhmm._sequences.groups import find_groups, find_levels, read_labels
 from hhmm._validation import describe_differences
 from hhmm.model_selection._result import _MEASURES_OF_A_FIT
 
@@ -165,7 +166,11 @@ def _read_record(path):
 
 def _header(plan, seed):
     """Return what all fits of a file have in common."""
-    data = plan.data
+    data, groups = plan.data, []
+    if plan.groups is not None:
+        labels = read_labels(plan.groups, len(data.lengths))
+        levels = find_levels(labels)
+        groups = [np.array(find_groups(labels, levels)[0].of_sequences, "<i4")]
     folds = [index.tolist() for fold in plan.folds for index in fold]
     return {
         "file": "hhmm scan",
@@ -173,7 +178,7 @@ def _header(plan, seed):
         "data": {
             "n_sequences": len(data.lengths),
             "n_timesteps": len(data.values),
-            "sha256": digest(data.lengths.astype("<i8"), data.values.astype("<i4")),
+            "sha256": digest(data.lengths.astype("<i8"), data.values.astype("<i4"), *groups),
         },
         "folds": {"n_folds": len(plan.folds), "sha256": _checksum(folds)},
         "settings": _settings_of(plan.model, plan.points[0].settings["n_syllables"]),

@@ -56,6 +56,8 @@ class ScanResult:
         adjusted_rand          the same, adjusted Rand index; NaN with one seed
         warnings               convergence warnings of the fit; empty if none
         =====================  ==============================================================
+    frame_rate : float or None
+        Of the estimator, timesteps per second.
     best_index_ : int
         The grid point of the highest mean held-out score.
     best_params_ : dict
@@ -69,8 +71,15 @@ class ScanResult:
     hhmm.plotting.ScanDisplay : Draws it.
     """
 
-    def __init__(self, table: dict[str, np.ndarray], points: list[dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        table: dict[str, np.ndarray],
+        points: list[dict[str, Any]],
+        *,
+        frame_rate: float | None = None,
+    ) -> None:
         self.table = table
+        self.frame_rate = frame_rate
         self._points = points
         summary = self.summary()
         self.best_index_ = int(np.argmax(summary["mean_test_score"]))
@@ -154,13 +163,9 @@ class ScanResult:
         numeric = [name for name in names if summary[name].dtype.kind in "iuf"]
         if not isinstance(by, str) or by not in numeric:
             raise ValueError(f"by must be one of {numeric}, got {shorten(by)}")
-        mean, error = summary["mean_test_score"], summary["se_difference"]
-        if np.isnan(error).any():
+        if np.isnan(summary["se_difference"]).any():
             raise ValueError("a standard error needs two folds or more, got one")
-        # rounding alone makes no difference
-        within = np.flatnonzero(summary["mean_difference"] + error >= -1e-12)
-        simplest = within[summary[by][within] == summary[by][within].min()]
-        return dict(self._points[simplest[np.argmax(mean[simplest])]])
+        return dict(self._points[simplest_within(summary, by)])
 
     def to_frame(self) -> pandas.DataFrame:
         """Return the table as a pandas DataFrame; raise ImportError without pandas."""
@@ -197,6 +202,15 @@ class ScanResult:
             "one standard error; durations in timesteps; * best"
         )
         return "\n".join([title, *lines, note])
+
+
+def simplest_within(summary, by="n_states"):
+    """Return the number of the point that `ScanResult.one_standard_error` chooses."""
+    difference = summary["mean_difference"]
+    # rounding alone makes no difference
+    within = np.flatnonzero(difference + summary["se_difference"] >= -1e-12)
+    simplest = within[summary[by][within] == summary[by][within].min()]
+    return simplest[np.argmax(difference[simplest])]
 
 
 def _setting_names(givens):

@@ -28,6 +28,7 @@ from sklearn.model_selection import (
     ParameterGrid,
     check_cv,
 )
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
@@ -36,6 +37,7 @@ from hhmm._runtime.files import absolute
 from hhmm._runtime.interrupts import plain_interrupts
 from hhmm._runtime.progress import Bar
 from hhmm._sequences import read
+from hhmm._sequences.groups import find_levels, read_labels
 from hhmm._sequences.ragged import Ragged
 from hhmm._validation import (
     ShortStatesWarning,
@@ -48,7 +50,10 @@ from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import matched_accuracy, state_durations, state_usage
 from hhmm.model_selection import _journal, _result
 from hhmm.model_selection._result import ScanResult
-from hhmm.model_selection._stickiness import duration_from_trans_kappa
+from hhmm.model_selection._stickiness import (
+    duration_from_trans_kappa,
+    trans_kappa_from_duration,
+)
 
 Grid: TypeAlias = Mapping[str, Sequence[Any] | np.ndarray]
 Folds: TypeAlias = (
@@ -74,6 +79,7 @@ def scan(
     estimator: EfficientHHMM | None = None,
     cv: Folds = 5,
     groups: ArrayLike | None = None,
+    model_groups: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     n_seeds: int = 3,
     random_state: int | np.random.RandomState | None = None,
@@ -90,7 +96,9 @@ def scan(
         Syllables; negative or NaN where missing.
     param_grid : dict of str to sequence, or list of such dicts
         Settings of `estimator` to combine, as `sklearn.model_selection.ParameterGrid` takes
-        them: ``{"n_states": [2, 3, 4], "trans_kappa": [10, 100]}``.
+        them: ``{"n_states": [2, 3, 4], "trans_kappa": [10, 100]}``. Instead of `trans_kappa`, a
+        grid may have ``"duration"``: how long states are expected to last a priori, in seconds. It
+        needs the `frame_rate` of `estimator`, and means the same for every number of states.
     estimator : EfficientHHMM, default=None
         Has the settings that do not vary; the defaults if None.
     cv : int, cross-validation generator or iterable, default=5
@@ -98,6 +106,9 @@ def scan(
         not shuffled, as everywhere in scikit-learn; with `groups`, of whole groups (`GroupKFold`).
     groups : array-like of shape (n_sequences,), default=None
         Group of each sequence, for example the animal, for `cv`.
+    model_groups : array-like of shape (n_sequences,) or data frame, default=None
+        Groups for the model, as in `EfficientHHMM.fit`. Held-out sequences are scored with theirs.
+        A group that a fold does not have in its training data has effect 0.
     mask : array-like of bool of shape (n_sequences, n_timesteps), default=None
         False marks a missing timestep. For 2-D X only.
     n_seeds : int, default=3
@@ -182,13 +193,18 @@ def scan(
     8
     >>> result.best_params_["trans_kappa"] in (2, 200)
     True
+
+    A grid of durations in seconds, the same for each number of states::
+
+        model = EfficientHHMM(frame_rate=30, random_state=0)
+        scan(X, {"n_states": range(2, 9), "duration": [5, 20]}, estimator=model)
     """
     if checkpoint is not None:
         checkpoint = absolute(checkpoint, "checkpoint")
     elif checkpoint_every is not None:
         raise ValueError("checkpoint_every needs a checkpoint: expected a path, got None")
     n_workers = effective_n_jobs(n_jobs)
-    plan = _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds)
+    plan = _make_plan(X, param_grid, estimator, cv, groups, model_groups, mask, n_seeds)
     with _journal._open_record(checkpoint, plan, random_state) as record:
         all_tasks = plan.tasks()
         tasks = [task for task in all_tasks if task.key not in record.rows]
@@ -200,6 +216,7 @@ def scan(
                 task,
                 plan.model,
                 plan.data,
+                plan.groups,
                 record.seed,
                 _under_way(checkpoint, checkpoint_every, task.key),
             )
@@ -215,7 +232,8 @@ def scan(
                 n_states, score = row["settings"]["n_states"], row["test_score"]
                 bar.show(n_done + n_new, f"n_states={n_states}, score {score:.4f}")
         table = _tabulate(plan, all_tasks, [record.rows[task.key] for task in all_tasks])
-    result = ScanResult(table, [point.given for point in plan.points])
+    given = [point.given for point in plan.points]
+    result = ScanResult(table, given, frame_rate=plan.model.frame_rate)
     _warn_of_convergence(result.table["warnings"])
     return result
 
@@ -246,6 +264,7 @@ class _Plan(NamedTuple):
     """Everything that is to be fitted, checked."""
 
     data: Ragged  # codes
+    groups: Any  # of the model, a label or row a sequence; or None
     model: EfficientHHMM
     points: list[_Point]
     folds: list[tuple[np.ndarray, np.ndarray]]  # train, test
@@ -265,7 +284,7 @@ class _Plan(NamedTuple):
         return int(self.data.lengths[task.test].sum())
 
 
-def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
+def _make_plan(X, param_grid, estimator, cv, groups, model_groups, mask, n_seeds):
     """Check everything that can be checked before the first fit."""
     model = EfficientHHMM() if estimator is None else estimator
     if not isinstance(model, EfficientHHMM):
@@ -286,6 +305,8 @@ def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
         self_transitions=model.self_transitions,
     ):
         warnings.warn(message, read.DoubtfulDataWarning, stacklevel=4)
+    if model_groups is not None:
+        find_levels(read_labels(model_groups, len(data.sequences)))
     points = _make_points(model, param_grid, n_syllables)
     folds = _make_folds(data.sequences, cv, groups)
     most = max(point.settings["n_states"] for point in points)
@@ -295,13 +316,13 @@ def _make_plan(X, param_grid, estimator, cv, groups, mask, n_seeds):
             raise ValueError(
                 f"n_states={most} is more than the {n_timesteps} training timesteps of fold {fold}"
             )
-    return _Plan(data, model, points, folds, int(n_seeds))
+    return _Plan(data, model_groups, model, points, folds, int(n_seeds))
 
 
 def _make_points(model, param_grid, n_syllables):
     """Return the points of the grid, each once."""
     points = {}
-    for given in ParameterGrid(param_grid):
+    for given in map(_with_trans_kappa(model), ParameterGrid(param_grid)):
         refused = [name for name in given if name in (*_journal._NOT_SETTINGS, "n_syllables")]
         if refused:
             raise ValueError(
@@ -317,6 +338,38 @@ def _make_points(model, param_grid, n_syllables):
     if not points:
         raise ValueError(f"param_grid must hold at least one grid point, got {shorten(param_grid)}")
     return list(points.values())
+
+
+def _with_trans_kappa(model):
+    """Return a function that puts `trans_kappa` in place of the duration in a grid point."""
+
+    def convert(given):
+        if "duration" not in given:
+            return given
+        if "trans_kappa" in given:
+            raise ValueError("param_grid must have duration or trans_kappa, got both")
+        if model.frame_rate is None:
+            raise ValueError(
+                "duration in param_grid is in seconds. Give the frame rate in the estimator, as "
+                "EfficientHHMM(frame_rate=30)"
+            )
+        settings = {name: value for name, value in given.items() if name != "duration"}
+        of_model = clone(model).set_params(**settings)
+        if of_model.n_states == 1:
+            return settings  # it lasts throughout
+        if isinstance(of_model.trans_beta, str):
+            raise ValueError(
+                "duration in param_grid needs a trans_beta that is a number, got 'auto'"
+            )
+        kappa = trans_kappa_from_duration(
+            given["duration"],
+            n_states=of_model.n_states,
+            frame_rate=of_model.frame_rate,
+            trans_beta=of_model.trans_beta,
+        )
+        return settings | {"trans_kappa": float(kappa)}
+
+    return convert
 
 
 def _make_folds(sequences, cv, groups):
@@ -358,11 +411,16 @@ def _under_way(checkpoint, checkpoint_every, key):
     return {"checkpoint": path, "checkpoint_every": checkpoint_every}
 
 
-def _fit(task, model, data, base_seed, under_way):
+def _fit(task, model, data, groups, base_seed, under_way):
     """Fit once, and return what is measured: a row of the record."""
     sequences = data.sequences
-    train = [sequences[i] for i in task.train if len(sequences[i])]
-    test = [sequences[i] for i in task.test]
+    used = [i for i in task.train if len(sequences[i])]
+    train, test = [sequences[i] for i in used], [sequences[i] for i in task.test]
+    of_train: dict[str, Any] = {}
+    of_test: dict[str, Any] = {}
+    if groups is not None:
+        of_train = {"groups": _safe_indexing(groups, used)}
+        of_test = {"groups": _safe_indexing(groups, task.test)}
     random_state = _derive_seed(base_seed, task)
     model = clone(model).set_params(**task.point.settings, random_state=random_state)
     began = time.perf_counter()
@@ -370,7 +428,7 @@ def _fit(task, model, data, base_seed, under_way):
         warnings.simplefilter("always")
         try:
             with plain_interrupts():
-                model.fit(train, **under_way)
+                model.fit(train, **of_train, **under_way)
         except Exception as error:
             error.add_note(
                 f"in scan, at {task.point.given}, fold {task.fold}, seed {task.seed} "
@@ -393,15 +451,15 @@ def _fit(task, model, data, base_seed, under_way):
             ),
         ):
             warnings.warn(warning.message, stacklevel=2)
-    states = model.predict(test)
+    states = model.predict(test, **of_test)
     n_states = task.point.settings["n_states"]
     row = {
         "settings": task.point.settings,
         "fold": task.fold,
         "seed": task.seed,
         "random_state": random_state,
-        "test_score": model.score(test),
-        "train_score": model.score(train),
+        "test_score": model.score(test, **of_test),
+        "train_score": model.score(train, **of_train),
         "log_joint": float(model.log_joint_[model.best_chain_, -1]),
         "n_iter": int(model.n_iter_),
         "converged": bool(model.converged_),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hhmm.model_selection import ScanResult
 
 _PANELS = {
-    "test_score": "held-out score\n(nats per transition)",
+    "difference": "held-out score minus the best\n(nats per transition)",
     "median_duration": "median duration of states ({unit})",
     "n_used_states": "states used",
     "adjusted_rand": "agreement of seeds\n(adjusted Rand index)",
@@ -29,10 +29,11 @@ _PANELS = {
 class ScanDisplay:
     """Results of a scan against the number of states, one line per stickiness.
 
-    Four panels show the score of held-out sequences, the median duration of states, the number of
-    states that are used, and the agreement of fits from different seeds. Bars are one standard
-    error over folds, as in `hhmm.model_selection.ScanResult.summary`. A ring marks the best
-    score.
+    Four panels show the score of held-out sequences minus the best score, the median duration of
+    states, the number of states that are used, and the agreement of fits from different seeds.
+    Bars are one standard error over folds, as in `hhmm.model_selection.ScanResult.summary`. Scores
+    are compared within folds, so their bars do not contain how much folds differ. A ring marks the
+    best score, and a square the fewest states whose score is within one standard error of it.
 
     Parameters
     ----------
@@ -64,8 +65,8 @@ class ScanDisplay:
     ...     "n_states": np.array([2, 3]),
     ...     "trans_kappa": np.array([100.0, 100.0]),
     ...     "prior_duration": np.array([102.0, 51.5]),
-    ...     "mean_test_score": np.array([-1.3, -1.2]),
-    ...     "se_test_score": np.array([0.05, 0.04]),
+    ...     "mean_difference": np.array([-0.1, 0.0]),
+    ...     "se_difference": np.array([0.02, 0.0]),
     ...     "mean_median_duration": np.array([40.0, 30.0]),
     ...     "se_median_duration": np.array([2.0, 1.0]),
     ...     "mean_n_used_states": np.array([2.0, 2.5]),
@@ -99,7 +100,7 @@ class ScanDisplay:
         result : hhmm.model_selection.ScanResult
             Return value of `hhmm.model_selection.scan`.
         frame_rate, axes
-            See the class and `plot`.
+            See the class and `plot`; `frame_rate` is by default that of the result.
 
         Returns
         -------
@@ -109,6 +110,8 @@ class ScanDisplay:
 
         if not isinstance(result, ScanResult):
             raise TypeError(f"result must be a ScanResult, got {shorten(result)}.")
+        if frame_rate is None:
+            frame_rate = result.frame_rate
         return cls(result.summary(), frame_rate=frame_rate).plot(axes)
 
     def plot(self, axes: Sequence[Axes] | np.ndarray | None = None) -> Self:
@@ -166,19 +169,27 @@ class ScanDisplay:
                 self.lines_[-1].append(line)
             ax.set_ylabel(title.format(unit=unit))
             ax.spines[["top", "right"]].set_visible(False)
-        best = np.argmax(summary["mean_test_score"])
-        (ring,) = self.axes_[0, 0].plot(
-            x[best],
-            summary["mean_test_score"][best],
-            marker="o",
-            markersize=12,
-            markerfacecolor="none",
-            markeredgecolor="0.25",
-            linestyle="none",
-            label="best score",
-        )
+        from hhmm.model_selection._result import simplest_within
+
+        difference = summary["mean_difference"]
+        marked = {"best score": (np.argmax(difference), "o", 12)}
+        if not np.isnan(summary["se_difference"]).any():
+            marked["simplest within one standard error"] = (simplest_within(summary), "s", 15)
+        marks = [
+            self.axes_[0, 0].plot(
+                x[point],
+                difference[point],
+                marker=marker,
+                markersize=size,
+                markerfacecolor="none",
+                markeredgecolor="0.25",
+                linestyle="none",
+                label=label,
+            )[0]
+            for label, (point, marker, size) in marked.items()
+        ]
         self._arrange_axes(summary)
-        handles = [*(line for line in self.lines_[0] if line.get_label()), ring]
+        handles = [*(line for line in self.lines_[0] if line.get_label()), *marks]
         if axes is None:
             longest = max(len(handle.get_label()) for handle in handles)
             n_columns = min(max(int(8.0 / (0.5 + 0.085 * longest)), 1), len(handles))
@@ -201,11 +212,18 @@ class ScanDisplay:
         durations = np.array([float(f"{x:.6g}") for x in summary["prior_duration"]])
         if np.unique(durations).size < np.unique(columns["trans_kappa"]).size:
             columns["trans_kappa"] = durations
+        by_duration = columns["trans_kappa"] is durations and np.isfinite(durations).any()
         varied = [name for name in names if len(set(columns[name].tolist())) > 1]
         groups = {}
         for i in np.argsort(n_states, kind="stable"):
             groups.setdefault(tuple(columns[name][i] for name in varied), []).append(i)
-        by_duration = columns["trans_kappa"] is durations
+        if by_duration and "trans_kappa" in varied:  # one state lasts throughout
+            place = varied.index("trans_kappa")
+            for values in [values for values in groups if np.isinf(values[place])]:
+                of_one = groups.pop(values)
+                for others, members in groups.items():
+                    if others[:place] + others[place + 1 :] == values[:place] + values[place + 1 :]:
+                        members[:0] = of_one
         ordered = sorted(groups, key=_sort_key)
         labels = [self._label(varied, values, by_duration) for values in ordered]
         return labels, [groups[values] for values in ordered]

@@ -304,6 +304,42 @@ class TestTable:
         fake_scan(X, {"n_states": [2]}, estimator=Spy(), n_seeds=1, cv=4, groups=animals)
         assert sorted(map(sorted, splits)) == [list(s) for s in ("abc", "abd", "acd", "bcd")]
 
+    def test_durations_are_the_same_for_all_numbers_of_states(self, X):
+        model = FakeModel(max_iter=10, frame_rate=30, trans_beta=2.0)
+        table = fake_scan(X, {"n_states": [1, 2, 4], "duration": [1, 20]}, estimator=model).table
+        assert np.unique(table["point"]).size == 5  # with one state they are one point
+        several = table["n_states"] > 1
+        expected = np.repeat([30, 600], 18)
+        np.testing.assert_allclose(table["prior_duration"][several], expected)
+        result = fake_scan(X, {"n_states": [2], "duration": [20]}, estimator=model)
+        kappa = trans_kappa_from_duration(20, n_states=2, frame_rate=30, trans_beta=2.0)
+        assert result.best_params_ == {"n_states": 2, "trans_kappa": kappa}
+
+    def test_the_model_is_given_groups(self, X):
+        animals = np.array(["a", "b", "c", "d"] * 3)
+        seen = []
+
+        class Spy(FakeModel):
+            def fit(self, data, y=None, *, groups=None, mask=None):
+                seen.append(("fit", [x.tobytes() for x in data], list(groups)))
+                return super().fit(data)
+
+            def predict(self, data, *, groups=None, mask=None):
+                seen.append(("predict", [x.tobytes() for x in data], list(groups)))
+                return super().predict(data)
+
+            def score(self, data, y=None, *, groups=None, mask=None):
+                seen.append(("score", [x.tobytes() for x in data], list(groups)))
+                return super().score(data)
+
+        animal_of = {x.tobytes(): animal for x, animal in zip(X, animals, strict=True)}
+        for groups in (animals, animals.tolist()):
+            seen.clear()
+            fake_scan(X, {"n_states": [2]}, estimator=Spy(), n_seeds=1, model_groups=groups)
+            assert {what for what, *_ in seen} == {"fit", "predict", "score"}
+            for _, rows, labels in seen:
+                assert labels == [animal_of[row] for row in rows]
+
     def test_a_label_that_a_fold_lacks(self, X):
         changed = X.copy()
         changed[0, 5] = N_SYLLABLES + 2
@@ -474,6 +510,7 @@ class TestFile:
             (list, {"cv": 4}, "folds is .3 folds, .* there, .4 folds"),
             (list, {"cv": ShuffleSplit(3, random_state=0)}, "folds is .3 folds"),
             (list, {"random_state": 1}, "random_state is 0 there, 1 here"),
+            (list, {"model_groups": ["a", "b"] * 6}, "data is .12 sequences"),
             (list, {"estimator": FakeModel(max_iter=11)}, "max_iter is 10 there, 11 here"),
             (
                 list,
@@ -655,6 +692,27 @@ class TestErrors:
             (GRID, {"groups": [1, 2]}, ValueError, "inconsistent numbers of samples"),
             (GRID, {"cv": 13}, ValueError, "n_splits=13"),
             (GRID, {"cv": 2, "groups": [0] * 12}, ValueError, "number of groups"),
+            (GRID, {"model_groups": ["a"]}, ValueError, "a label for each of the 12 sequences"),
+            (GRID, {"model_groups": ["a"] * 11 + [None]}, ValueError, "none for sequence 11"),
+            ({"duration": [2]}, {}, ValueError, r"in seconds. Give the frame rate"),
+            (
+                {"duration": [2], "trans_kappa": [3]},
+                {"estimator": FakeModel(frame_rate=30)},
+                ValueError,
+                "must have duration or trans_kappa, got both",
+            ),
+            (
+                {"duration": [2], "trans_beta": ["auto"]},
+                {"estimator": FakeModel(frame_rate=30)},
+                ValueError,
+                "needs a trans_beta that is a number",
+            ),
+            (
+                {"duration": [0.001]},
+                {"estimator": FakeModel(frame_rate=30)},
+                ValueError,
+                "duration must be at least",
+            ),
             (GRID, {"random_state": "a"}, ValueError, "'random_state' .* Got 'a'"),
             (GRID, {"random_state": -1}, ValueError, "'random_state' .* Got -1"),
             (GRID, {"estimator": FakeModel(n_syllables=3)}, ValueError, "n_syllables is 3"),
@@ -820,7 +878,7 @@ class TestDisplay:
         result = fake_scan(X, {"n_states": [2, 4, 3], "trans_kappa": [50, 10]})
         display = ScanDisplay.from_result(result)
         summary = result.summary()
-        names = ("test_score", "median_duration", "n_used_states", "adjusted_rand")
+        names = ("difference", "median_duration", "n_used_states", "adjusted_rand")
         for lines, name in zip(display.lines_, names, strict=True):
             assert [line.get_label() for line in lines] == ["trans_kappa 10", "trans_kappa 50"]
             for line, kappa in zip(lines, (10, 50), strict=True):
@@ -832,9 +890,19 @@ class TestDisplay:
                     assert y == summary[f"mean_{name}"][i]
                 assert np.round(line.get_xdata()).tolist() == [2, 3, 4]
         texts = [text.get_text() for text in display.figure_.legends[0].get_texts()]
-        assert texts == ["trans_kappa 10", "trans_kappa 50", "best score"]
-        ring = next(line for line in display.axes_[0, 0].lines if line.get_label() == "best score")
-        assert ring.get_ydata()[0] == result.best_score_
+        marks = ["best score", "simplest within one standard error"]
+        assert texts == ["trans_kappa 10", "trans_kappa 50", *marks]
+        simple = result.one_standard_error()
+        lines = {line.get_label(): line for line in display.axes_[0, 0].lines}
+        for label, params in zip(marks, (result.best_params_, simple), strict=True):
+            (x,), (y,) = lines[label].get_data()
+            (i,) = np.flatnonzero(
+                (summary["n_states"] == params["n_states"])
+                & (summary["trans_kappa"] == params["trans_kappa"])
+            )
+            assert round(x) == params["n_states"]
+            assert y == summary["mean_difference"][i]
+        assert lines["best score"].get_ydata() == [0]
 
     def test_bars_are_standard_errors(self):
         display = ScanDisplay(result_by_hand().summary()).plot()
@@ -843,8 +911,8 @@ class TestDisplay:
             for container in display.axes_[0, 0].containers
         ]
         # trans_kappa 1 first
-        np.testing.assert_allclose(ends[0], [[-1.5, -1.5]])
-        np.testing.assert_allclose(ends[1], [[-1.2, -1.1], [-1.1, -1.1], [-1.1, -1.0]])
+        np.testing.assert_allclose(ends[0], [[-0.5, -0.4]])
+        np.testing.assert_allclose(ends[1], [[-0.1, -0.1], [-0.1, 0], [0, 0]], atol=1e-12)
 
     def test_seconds(self):
         summary = result_by_hand().summary()
@@ -866,6 +934,18 @@ class TestDisplay:
         assert labels == ["expected duration 0.333 s", "expected duration 3 s"]
         assert all(len(line.get_xdata()) == 3 for line in display.lines_[0])
 
+    def test_a_grid_of_durations(self, X):
+        grid = {"n_states": [1, 2, 3], "duration": [1, 20]}
+        result = fake_scan(X, grid, estimator=FakeModel(max_iter=10, frame_rate=30))
+        display = ScanDisplay.from_result(result)
+        assert [line.get_label() for line in display.lines_[0]] == [
+            "expected duration 1 s",
+            "expected duration 20 s",
+        ]
+        # one state lasts throughout, and is part of both lines
+        assert [len(line.get_xdata()) for line in display.lines_[0]] == [3, 3]
+        assert display.axes_[0, 1].get_ylabel() == "median duration of states (s)"
+
     def test_one_setting_one_seed_one_fold(self, X):
         result = fake_scan(X, {"n_states": [3]}, n_seeds=1, cv=[(np.arange(8), np.arange(8, 12))])
         display = ScanDisplay.from_result(result)
@@ -885,7 +965,7 @@ class TestDisplay:
         _, axes = plt.subplots(1, 4)
         display = ScanDisplay(result_by_hand().summary()).plot(axes)
         assert display.axes_.ravel().tolist() == axes.tolist()
-        assert len(axes[0].get_legend().get_texts()) == 3
+        assert len(axes[0].get_legend().get_texts()) == 4
         with pytest.raises(ValueError, match="axes must be 4 matplotlib Axes, got 2"):
             ScanDisplay(result_by_hand().summary()).plot(axes[:2])
 

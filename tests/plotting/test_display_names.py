@@ -48,7 +48,7 @@ NAMES = [
 ]
 N = len(NAMES)
 PAIRS = [NAMES[i : i + 2] for i in range(0, N, 2)]
-MEASURED = ("test_score", "median_duration", "n_used_states", "adjusted_rand")
+MEASURED = ("difference", "median_duration", "n_used_states", "adjusted_rand")
 
 
 def summary(settings):

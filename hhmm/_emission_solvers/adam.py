@@ -16,7 +16,6 @@ from hhmm._emission_solvers.newton import LAST_MAX_ITER, LAST_RELATIVE_TOL
 from hhmm._emission_solvers.objective import (
     Solution,
     conjugate_gradients,
-    curvature,
     evaluate,
 )
 from hhmm._model.emissions import logits_from_params, params_from_logits
@@ -62,8 +61,7 @@ def _solve(terms, counts, priors, start, settings, tol, right_hand_side, metric)
     params = params_from_logits(start)
     (params, _), losses = lax.scan(step, (params, optimizer.init(params)), length=settings.max_iter)
     mode = point_of(params)
-    _, gradient, probs = evaluate(terms, counts, priors, mode)
-    hessian = curvature(terms, counts, priors, probs)
+    _, gradient, hessian = evaluate(terms, counts, priors, mode)
     last = metric(hessian)
 
     # both systems by one loop, which is compiled once

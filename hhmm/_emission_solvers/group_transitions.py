@@ -73,7 +73,7 @@ def mode(counts, priors, trans_probs, effects, *, terms, learnt, holds_scales):
 
     def spread(hessian):
         key = key_from_data(jnp.zeros(2, jnp.uint32))
-        return draw_with_hessian_covariance(key, own, own_counts, hessian)
+        return draw_with_hessian_covariance(key, own, hessian)
 
     solution = Newton(MAX_ITER).solve(
         own, own_counts, flat, _finite(start), tol=TOL, right_hand_side=spread

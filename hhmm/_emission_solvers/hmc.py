@@ -66,14 +66,12 @@ from jax import lax
 from hhmm._emission_solvers.entries import WIDE, draw_entries
 from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
 from hhmm._emission_solvers.objective import (
-    Curvature,
     Draw,
     Tuning,
     conjugate_gradients,
     curvature,
     evaluate,
     hessian_product,
-    syllable_probs,
 )
 from hhmm._model.terms import scale_of
 from hhmm._runtime.keys import uniforms
@@ -141,17 +139,14 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     key_velocity, key_uniforms, key_entries = jax.random.split(key, 3)
     is_wide = _is_wide(terms, priors)
     added = jnp.where(is_wide, _pseudo_counts(counts.departures), 0.0)
-    smoothed = counts._replace(departures=counts.departures + terms.n_syllables * added)
-    to_metric = functools.partial(_metric, added=added, is_wide=is_wide)
+    to_metric = functools.partial(_metric, added=terms.by_batch(added), is_wide=is_wide)
     solution = solve(
-        right_hand_side=lambda metric: draw_with_hessian_covariance(
-            key_velocity, terms, smoothed, metric
-        ),
+        right_hand_side=lambda metric: draw_with_hessian_covariance(key_velocity, terms, metric),
         metric=to_metric,
         tol=MODE_TOL,
     )
     mode, velocity = terms.stack(solution.mode), solution.solved
-    hessian = curvature(terms, counts, priors, syllable_probs(terms, mode))
+    hessian = curvature(terms, counts, priors, mode)
     metric = to_metric(hessian)
     start = terms.stack(current) - mode
     start = jnp.where(jnp.isfinite(start), start, 0.0)
@@ -218,11 +213,11 @@ def _pseudo_counts(departures):
 
 def _metric(hessian, added, is_wide):
     """Return the `Curvature` in which lengths are measured: the Hessian, or its wide-prior form."""
-    weighted = hessian.weighted + added[..., None]
-    total = jnp.maximum(weighted.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
-    return Curvature(
-        probs=jnp.where(is_wide, weighted / total, hessian.probs),
-        weighted=weighted,
+    return hessian._replace(
+        added=added,
+        departures=hessian.departures + added.shape[-1] * added,
+        sum_by_from=hessian.sum_by_from + added.sum(axis=1)[..., None],
+        sum_by_context=hessian.sum_by_context + added.sum(axis=2, keepdims=True),
         precision=jnp.maximum(hessian.precision, jnp.where(is_wide, FLOOR, 0.0)),
     )
 

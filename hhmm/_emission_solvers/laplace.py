@@ -14,6 +14,7 @@ H^-1 itself, with nothing added to its diagonal.
 """
 
 import jax.numpy as jnp
+import numpy as np
 
 from hhmm._emission_solvers.objective import Draw
 from hhmm._runtime.keys import normals
@@ -42,22 +43,27 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     -------
     draw : Draw
     """
-    del priors, current, warming_up
+    del counts, priors, current, warming_up
     solution = solve(
-        right_hand_side=lambda hessian: draw_with_hessian_covariance(key, terms, counts, hessian)
+        right_hand_side=lambda hessian: draw_with_hessian_covariance(key, terms, hessian)
     )
     logits = terms.unstack(terms.stack(solution.mode) + solution.solved)
     return Draw(logits, solution, acceptance=jnp.ones(()), diverging=jnp.bool(False), tuning=tuning)
 
 
-def draw_with_hessian_covariance(key, terms, counts, hessian):
+def draw_with_hessian_covariance(key, terms, hessian):
     """Draw a centred eta ~ Normal(0, H), (n_rows, S)."""
-    n_blocks = terms.n_contexts * terms.n_syllables
-    n_rows = len(hessian.precision)
+    by_from, by_context, rates, added, departures, *_ = hessian
+    n_syllables = terms.n_syllables
+    n_blocks, n_rows = terms.n_contexts * n_syllables, len(hessian.precision)
     # one call makes all the noise: of the multinomial parts, then of the prior
-    noise = normals(key, (n_blocks + n_rows, terms.n_syllables))
-    root = jnp.sqrt(hessian.probs) * noise[:n_blocks].reshape(hessian.probs.shape)
-    total = root.sum(axis=-1, keepdims=True)
-    spread = jnp.sqrt(counts.departures)[..., None] * (root - hessian.probs * total)
-    multinomial = terms.collapse(spread)
+    noise = normals(key, (n_blocks + n_rows, n_syllables))
+    expected = rates[..., None] * by_from[:, None] * by_context[:, :, None] + added[..., None]
+    spread = jnp.sqrt(expected) * noise[:n_blocks].reshape(expected.shape)
+    # the sums of P times the total; those of what was added are constant along j
+    totals = rates * spread.sum(axis=-1) / jnp.maximum(departures, np.finfo(float).tiny)
+    multinomial = terms.from_parts(
+        spread.sum(axis=1) - by_from * (totals.mT @ by_context),
+        spread.sum(axis=2) - by_context * (totals @ by_from),
+    )
     return terms.project(multinomial + jnp.sqrt(hessian.precision) * noise[n_blocks:])

@@ -26,7 +26,6 @@ from jax import lax
 from hhmm._emission_solvers.objective import (
     Solution,
     conjugate_gradients,
-    curvature,
     evaluate,
 )
 from hhmm._types import Array
@@ -101,17 +100,15 @@ def _solve(terms, counts, priors, start, max_iter, tol, right_hand_side, metric)
     # much of what there is to compile: the first turn evaluates the start, the last one the mode.
     def turn(state):
         candidate = state.point + state.step * state.direction
-        value, gradient, probs = evaluate(terms, counts, priors, candidate)
+        value, gradient, hessian = evaluate(terms, counts, priors, candidate)
         enough = state.value + ARMIJO * state.step * state.slope + _slack(value)
         return lax.cond(
             state.at_mode | (value <= enough),
-            lambda: advance(state, candidate, value, gradient, probs),
+            lambda: advance(state, candidate, value, gradient, hessian),
             lambda: halve(state),
         )
 
-    def advance(state, point, value, gradient, probs):
-        hessian = curvature(terms, counts, priors, probs)
-
+    def advance(state, point, value, gradient, hessian):
         def last_system():
             at_mode = metric(hessian)
             return at_mode, right_hand_side(at_mode)

@@ -34,6 +34,11 @@ from jax import lax
 from jax.scipy.special import gammaln
 
 from hhmm._emission_solvers import slices
+from hhmm._emission_solvers.objective import (
+    expected_totals,
+    hessian_product,
+    log_partition_and_curvature,
+)
 from hhmm._model.joint import trans_log_prior
 from hhmm._model.simplex import center
 from hhmm._model.terms import ALL_TERMS, GROUP_TERMS, scale_of, with_scale
@@ -177,27 +182,23 @@ def _draw_factor(key, terms, counts, point, only, sigma, prior_scale):
     factor is Normal around where Newton's step leads, with the curvature there as precision; so is
     that of the way back, and a Metropolis-Hastings test makes the step exact.
     """
-    # the logits are linear in the factor: two arrays, and no other work for the terms
-    fixed = terms.joint_logits(point - only)
-    moving = terms.summed(only)
     linear = jnp.vdot(counts.totals, only)
     key_proposal, key_test = jax.random.split(key)
 
     def proposal_from(log_factor):
         """Return log density at a factor, and mean and precision of the proposal made there."""
         factor = jnp.exp(log_factor)
-        logits = fixed + factor * moving
-        log_partition = jax.nn.logsumexp(logits, axis=-1)
-        probs = lax.optimization_barrier(jnp.exp(logits - log_partition[..., None]))
-        mean = jnp.sum(probs * moving, axis=-1)
-        variance = jnp.sum(probs * moving**2, axis=-1) - mean**2
-        slope = factor * (linear - jnp.vdot(counts.departures, mean))
-        curvature = factor**2 * jnp.vdot(counts.departures, variance) - slope
+        log_partition, hessian = log_partition_and_curvature(
+            terms, counts, jnp.zeros(()), point + (factor - 1) * only
+        )
+        slope = factor * (linear - jnp.vdot(expected_totals(terms, hessian), only))
+        variance = jnp.vdot(hessian_product(terms, hessian, only), only)
+        curvature = factor**2 * variance - slope
         prior, prior_slope, prior_curvature = _log_half_cauchy(
             jnp.log(sigma) + log_factor, prior_scale
         )
         precision = jnp.maximum(curvature + prior_curvature, SMALLEST_PRECISION)
-        density = factor * linear - jnp.vdot(counts.departures, log_partition) + prior
+        density = factor * linear - jnp.vdot(hessian.departures, log_partition) + prior
         return density, log_factor + (slope + prior_slope) / precision, precision
 
     def log_proposal(value, mean, precision):

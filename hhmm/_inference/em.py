@@ -49,7 +49,7 @@ def update_params(key_emission, key_trans, chain, phase, *, settings):
         return jax.lax.cond(
             phase.holds_scales,
             lambda: nothing,
-            lambda: draw_with_hessian_covariance(key, terms, counts, hessian),
+            lambda: draw_with_hessian_covariance(key, terms, hessian),
         )
 
     solution = settings.solver.solve(

@@ -28,7 +28,6 @@ from hhmm._emission_solvers.objective import (
     emission_counts,
     evaluate,
     hessian_diagonal,
-    syllable_probs,
 )
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
@@ -59,7 +58,7 @@ def start(chain, terms):
     """Return the chain with the optimiser at its parameters, given expected counts to scale by."""
     logits, stats, priors = terms.stack(chain.logits), chain.stats, chain.priors
     counts = emission_counts(terms, stats)
-    hessian = curvature(terms, counts, priors, syllable_probs(terms, logits))
+    hessian = curvature(terms, counts, priors, logits)
     alpha = concentrations(_shared_counts(stats, terms), priors)
     probs = alpha / alpha.sum(axis=1, keepdims=True)
     # a probability of 0 or 1 says nothing of the scale of its logit; nor does that of one state

@@ -11,9 +11,10 @@ level that is not known has effect 0.
 
 Solvers see one array, the *point*, in which the rows of all terms lie one below the other:
 (n_rows, n_syllables). A state in a group is a *context*; without groups, contexts are states. What
-solvers need of the terms is how a point becomes logits by context (`joint_logits`), how an array
-over (context, from, to) is summed back to a point (`collapse`), and the projection (`project`).
-Everything else is written once for any list of terms.
+solvers need of the terms is how a point becomes logits (`parts`: what has a from axis, and what
+each context adds to it), how sums over contexts and over syllables i become a point again
+(`from_parts`), and the projection (`project`). Everything else is written once for any list of
+terms.
 
 With `self_transitions` False, a syllable that follows itself is the same syllable being held: it
 is no emission, and the softmax runs over j != i.
@@ -182,6 +183,18 @@ class Terms(NamedTuple):
         return self.n_groups * self.n_states
 
     @property
+    def n_batches(self):
+        """Number of the arrays (S, S) that the terms with a from axis sum to.
+
+        Contexts share one, or those of a state do, or each has its own. Context c has that of
+        c modulo `n_batches`.
+        """
+        by_from = [term for term in self.present if term.by_from]
+        if any(term.factor is not None for term in by_from):
+            return self.n_contexts
+        return self.n_states if any(term.by_state for term in by_from) else 1
+
+    @property
     def present(self):
         """The terms, in order."""
         plain = [term for term in ALL_TERMS if term.name in self.names]
@@ -284,79 +297,49 @@ class Terms(NamedTuple):
             parts.append(rows)
         return jnp.concatenate(parts)
 
-    def by_context(self, term, rows):
-        """Return the rows of a term by state or level for every context, (n_contexts, ..., S)."""
-        array = rows.reshape(self.shape(term))
+    def levels_of(self, term):
+        """Return which rows of a term a context has, (n_contexts, n) of 0 and 1.
+
+        n is the number of its rows, or of its arrays (S, S) by from.
+        """
+        by_group = np.ones((self.n_groups, 1))
         if term.factor is not None:
-            array = jnp.tensordot(self.factors[term.factor].membership.T, array, 1)
-        elif self.n_groups > 1:
-            array = jnp.broadcast_to(array, (self.n_groups, *array.shape))
-        else:
-            return array
-        if not term.by_state:
-            array = jnp.repeat(array, self.n_states, axis=0)
-        return array.reshape(self.n_contexts, *self.shape(term)[-1 - term.by_from :])
+            by_group = self.factors[term.factor].membership.T
+        return np.kron(
+            by_group, np.eye(self.n_states) if term.by_state else np.ones((self.n_states, 1))
+        )
 
-    def from_contexts(self, term, array):
-        """Apply the transpose of `by_context`: sum an array (n_contexts, ..., S) to rows."""
-        if self.n_groups == 1 and term.factor is None:
-            return array.reshape(-1, self.n_syllables)
-        array = array.reshape(self.n_groups, self.n_states, *array.shape[1:])
-        if term.factor is None:
-            return array.sum(axis=0).reshape(-1, self.n_syllables)
-        array = array if term.by_state else array.sum(axis=1)
-        array = jnp.tensordot(self.factors[term.factor].membership, array, 1)
-        return array.reshape(-1, self.n_syllables)
-
-    def differs_by_context(self, term):
-        """Return whether a term has rows of its own for contexts."""
-        return term.by_state or term.factor is not None
+    def by_batch(self, array):
+        """Return an array (n_contexts, ...) as (n_batches, n_contexts / n_batches, ...)."""
+        return array.reshape(-1, self.n_batches, *array.shape[1:]).swapaxes(0, 1)
 
     def parts(self, point):
-        """Split a point into what contexts share, (S, S) or (1, S), and what each has of its own.
-
-        The items of the list are (n_contexts, S), the sum of the terms without a from axis, and
-        (n_contexts, S, S), that of those with one; those that there are.
-        """
-        shared, coarse, fine = [], [], []
-        for term, rows in self.split(point):
-            if not self.differs_by_context(term):
-                shared.append(rows)
-            else:
-                (fine if term.by_from else coarse).append(self.by_context(term, rows))
-        if not shared:
-            shared = [jnp.zeros((1, self.n_syllables))]
-        return sum(shared[1:], shared[0]), [sum(x[1:], x[0]) for x in (coarse, fine) if x]
-
-    def from_parts(self, shared, by_context):
-        """Apply the transpose of `parts` to sums over contexts (S, S) and of each context.
-
-        Parameters
-        ----------
-        shared : (S, S)
-            Summed over contexts.
-        by_context : list of (n_contexts, S) or (n_contexts, S, S) arrays
-            As `sums_of_context` gives them.
+        """Split the sum of the terms: those with a from axis, and the others.
 
         Returns
         -------
-        point : (n_rows, S)
+        by_from : (n_batches, S, S)
+        by_context : (n_batches, n_contexts / n_batches, S)
         """
+        by_from = jnp.zeros((self.n_batches, self.n_syllables, self.n_syllables))
+        by_context = jnp.zeros((self.n_contexts, self.n_syllables))
+        for term, rows in self.split(point):
+            if term.by_from:
+                arrays = rows.reshape(-1, *by_from.shape[1:])
+                by_from += _multiply(self.levels_of(term)[: self.n_batches], arrays)
+            else:
+                by_context += _multiply(self.levels_of(term), rows)
+        return by_from, self.by_batch(by_context)
+
+    def from_parts(self, by_from, by_context):
+        """Apply the transpose of `parts`, to a point (n_rows, S)."""
+        by_context = by_context.swapaxes(0, 1).reshape(-1, self.n_syllables)
         rows = []
         for term in self.present:
-            if self.differs_by_context(term):
-                rows.append(self.from_contexts(term, by_context[-1 if term.by_from else 0]))
-            elif term.by_from:
-                rows.append(shared)
-            else:
-                rows.append(shared.sum(axis=0, keepdims=True))
+            array = by_from if term.by_from else by_context
+            total = _multiply(self.levels_of(term)[: len(array)].T, array)
+            rows.append(total.reshape(-1, self.n_syllables))
         return jnp.concatenate(rows)
-
-    def sums_of_context(self, array):
-        """List what the terms see of an array (..., S, S) of one context, or of all."""
-        differing = [term.by_from for term in self.present if self.differs_by_context(term)]
-        coarse = [array.sum(axis=-2)] if False in differing else []
-        return coarse + ([array] if True in differing else [])
 
     def joint_logits(self, point):
         """Return L (n_contexts, S, S) at a point; held syllables cannot follow themselves."""
@@ -364,10 +347,9 @@ class Terms(NamedTuple):
 
     def summed(self, point):
         """Return the sum of the terms (n_contexts, S, S) at a point, with the diagonal as it is."""
-        shared, by_context = self.parts(point)
-        by_context = [part if part.ndim == 3 else part[:, None, :] for part in by_context]
-        shape = (self.n_contexts, self.n_syllables, self.n_syllables)
-        return jnp.broadcast_to(sum(by_context, shared), shape)
+        by_from, by_context = self.parts(point)
+        logits = by_from[:, None] + by_context[:, :, None]
+        return logits.swapaxes(0, 1).reshape(self.n_contexts, *logits.shape[2:])
 
     def without_held(self, logits):
         """Return logits (..., S, S) with the diagonal impossible where syllables are held."""
@@ -377,4 +359,12 @@ class Terms(NamedTuple):
 
     def collapse(self, array):
         """Sum an array (n_contexts, S, S) to a point (n_rows, S): the transpose of the sum."""
-        return self.from_parts(array.sum(axis=0), self.sums_of_context(array))
+        array = self.by_batch(array)
+        return self.from_parts(array.sum(axis=1), array.sum(axis=2))
+
+
+def _multiply(levels, array):
+    """Multiply levels (n, m) by an array (m, ...)."""
+    if np.array_equal(levels, np.eye(len(levels))):
+        return array
+    return jnp.tensordot(levels, array, 1)

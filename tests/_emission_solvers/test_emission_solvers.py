@@ -464,8 +464,7 @@ def _point(problem, theta):
 
 
 def _curvature(problem, theta):
-    _, _, probs = evaluate(TERMS, problem.counts, problem.priors, _point(problem, theta))
-    return curvature(TERMS, problem.counts, problem.priors, probs)
+    return curvature(TERMS, problem.counts, problem.priors, _point(problem, theta))
 
 
 def _theta(logits):

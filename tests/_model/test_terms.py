@@ -25,7 +25,6 @@ from hhmm._emission_solvers.objective import (
     evaluate,
     hessian_diagonal,
     hessian_product,
-    syllable_probs,
 )
 from hhmm._inference import draws
 from hhmm._model.emissions import (
@@ -199,10 +198,10 @@ def test_collapse_is_the_transpose_of_the_sum(case):
     np.testing.assert_allclose(
         np.vdot(collapsed, point), np.vdot(array, terms.summed(point)), rtol=1e-10
     )
-    _, by_state = terms.parts(collapsed)
-    for k, matrix in enumerate(array):
-        for part, values in zip(by_state, terms.sums_of_context(matrix), strict=True):
-            np.testing.assert_allclose(part[k], values, atol=1e-12)
+    by_from, by_context = (rng.standard_normal(part.shape) for part in terms.parts(point))
+    found = np.vdot(terms.from_parts(by_from, by_context), point)
+    expected = sum(map(np.vdot, (by_from, by_context), terms.parts(point)))
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
 @double_precision
@@ -312,35 +311,32 @@ def test_value_gradient_and_hessian(case):
 
     @jax.jit
     def derivatives(point, direction):
-        value, gradient, probs = evaluate(terms, reduced, PRIORS, point)
-        hessian = curvature(terms, reduced, PRIORS, probs)
+        value, gradient, hessian = evaluate(terms, reduced, PRIORS, point)
         product = hessian_product(terms, hessian, direction)
-        return value, gradient, probs, product, hessian_diagonal(terms, hessian)
+        return value, gradient, product, hessian_diagonal(terms, hessian)
 
-    value, gradient, probs, product, diagonal = derivatives(
-        case.point(theta), case.point(direction)
-    )
+    value, gradient, product, diagonal = derivatives(case.point(theta), case.point(direction))
     np.testing.assert_allclose(value, dense.value(theta), rtol=1e-12)
     np.testing.assert_allclose(case.theta(gradient), dense.gradient(theta), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(terms.project(gradient), gradient, atol=1e-9)
-    np.testing.assert_allclose(probs, syllable_probs(terms, case.point(theta)), rtol=1e-12)
     slope = (dense.value(theta + 1e-5 * direction) - dense.value(theta - 1e-5 * direction)) / 2e-5
     np.testing.assert_allclose(np.vdot(gradient, case.point(direction)), slope, rtol=1e-5)
     expected = dense.hessian(theta) @ direction
     np.testing.assert_allclose(case.theta(product), expected, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(terms.project(product), product, atol=1e-8)
-    np.testing.assert_allclose(diagonal, _loop_over_diagonal(case, probs), rtol=1e-9)
+    np.testing.assert_allclose(diagonal, _loop_over_diagonal(case, theta), rtol=1e-9)
 
 
-def _loop_over_diagonal(case, probs):
+def _loop_over_diagonal(case, theta):
     """Second derivatives by the entries of a point, as if they were not centred."""
     terms, departures = case.terms, case.counts.sum(axis=2)
+    probs = scipy.special.softmax(case.dense.design @ theta + case.dense.mask, axis=-1)
     rows = []
     for name in terms.names:
         by_state, by_from = oracles.TERMS[name]
         for k in range(N_STATES) if by_state else [slice(None)]:
             for i in range(N_SYLLABLES) if by_from else [slice(None)]:
-                p, n = np.asarray(probs)[k, i], departures[k, i]
+                p, n = probs[k, i], departures[k, i]
                 summed = (n[..., None] * p * (1 - p)).reshape(-1, N_SYLLABLES).sum(axis=0)
                 rows.append(summed + SIGMAS[name] ** -2)
     return np.array(rows)
@@ -361,9 +357,7 @@ def test_the_mode_has_no_gradient_and_draws_have_its_covariance(compiled_case):
     @jax.jit
     def draw_all(keys):
         solution = _find_mode(terms, reduced, start)
-        hessian = curvature(
-            terms, reduced, PRIORS, syllable_probs(terms, terms.stack(solution.mode))
-        )
+        hessian = curvature(terms, reduced, PRIORS, terms.stack(solution.mode))
 
         def solve_at_the_mode(right_hand_side):
             solved = conjugate_gradients(
@@ -417,7 +411,7 @@ def test_linear_systems_of_terms_that_undo_each_other(compiled_case):
 
     @jax.jit
     def solve(point, right_hand_side):
-        hessian = curvature(terms, reduced, priors, syllable_probs(terms, point))
+        hessian = curvature(terms, reduced, priors, point)
         return conjugate_gradients(
             terms, hessian, right_hand_side, tol=0.0, relative_tol=1e-24, max_iter=2000
         )

@@ -58,7 +58,7 @@ def simulate(
     -------
     lab : dict
         ``frames`` and ``states``, lists of int arrays, one a recording; ``biases`` (n_states,
-        n_syllables).
+        n_syllables); ``mice``, a list of str.
     """
     rng = np.random.default_rng(seed)
     S, K = n_syllables, len(dwell_seconds)
@@ -76,10 +76,10 @@ def simulate(
     order = rng.normal(0, order_sd, (K, S, S))
     next_state = rng.dirichlet(np.full(K, 3.0), size=K)
     np.fill_diagonal(next_state, 0)
-    next_state /= next_state.sum(1, keepdims=True)
+    next_state /= np.maximum(next_state.sum(1, keepdims=True), 1e-300)
     held_median = np.exp(rng.normal(np.log(held_frames), 0.3, S))
     held_spread = rng.uniform(0.5, 0.75, S)
-    lab = {"frames": [], "states": [], "biases": biases}
+    lab = {"frames": [], "states": [], "mice": [], "biases": biases}
     for mouse in range(1, n_mice + 1):
         drug = mouse % 2 == 1
         of_mouse = rng.normal(0, mouse_sd, S) + rng.normal(0, mouse_state_sd, (K, S))
@@ -103,11 +103,14 @@ def simulate(
                     syllable = min(int(found), S - 1)
             lab["frames"].append(frames)
             lab["states"].append(states)
+            lab["mice"].append(f"mouse {mouse}")
     return lab
 
 
 def _states(rng, n_frames, next_state, mean_frames, shape):
     """Draw semi-Markov states with gamma-distributed durations, (n_frames,)."""
+    if len(mean_frames) == 1:
+        return np.zeros(n_frames, np.int32)
     parts, n, k = [], 0, int(rng.integers(len(mean_frames)))
     while n < n_frames:
         mean = mean_frames[k]

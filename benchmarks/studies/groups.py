@@ -1,0 +1,130 @@
+"""Fit simulated mice with and without their names as groups of the model.
+
+Four questions. Does a fit with ``groups=animals`` find the states that a fit from the truth finds?
+Do held-out recordings of known animals score better with groups, and not worse where animals do not
+differ? How many states does the paired rule choose, for mice with states, and for mice that differ
+and have none? Does a state stand for a mouse there?
+"""
+
+import numpy as np
+
+from benchmarks.figures import RULE, verdict
+from benchmarks.studies._lab_mice import simulate
+from benchmarks.studies._study import run_study
+from hhmm import EfficientHHMM
+from hhmm.metrics import matched_accuracy
+from hhmm.model_checks import state_report
+from hhmm.model_selection import scan
+
+NO_STATES = {"dwell_seconds": (1.0,), "drug_dwell": (1.0,), "drug_content": 0.0}
+ALIKE = {"mouse_sd": 0.0, "mouse_state_sd": 0.0, "session_sd": 0.0, "drug_content": 0.0}
+SMALL = {"n_mice": 12, "minutes": (10, 15), "n_syllables": 40}
+QUICK = {"n_mice": 4, "minutes": (3, 4), "n_syllables": 12}
+LESS_ACCURATE = 0.01
+WORSE = 0.001  # nats per transition
+NUMBERS = (1, 2, 3, 4, 5, 6)
+ACCEPTABLE = (4, 5)  # of the lab: the drug changes one state, which may count as two
+
+
+def accuracies(lab):
+    """Return accuracies of a fit from the truth and of one from its own start, with groups."""
+    found = []
+    for init in (lab["states"], "windows"):
+        model = EfficientHHMM(len(lab["biases"]), init=init, random_state=0)
+        states = model.fit(lab["frames"], groups=lab["mice"]).predict(
+            lab["frames"], groups=lab["mice"]
+        )
+        found.append(float(matched_accuracy(lab["states"], states)))
+    return found
+
+
+def held_out_gain(lab):
+    """Return the score of second sessions with groups minus that without."""
+    frames, mice = lab["frames"], lab["mice"]
+    scores = []
+    for groups in (mice[::2], None):
+        model = EfficientHHMM(len(lab["biases"]), random_state=0).fit(frames[::2], groups=groups)
+        known = None if groups is None else mice[1::2]
+        scores.append(model.score(frames[1::2], groups=known))
+    return scores[0] - scores[1]
+
+
+def chosen(lab, numbers):
+    """Return the number of states by the paired rule; folds are of recordings of known mice."""
+    n_recordings = len(lab["frames"])
+    recordings = np.arange(n_recordings)
+    mouse = recordings // 2
+    folds = []
+    for fold in range(4):  # one session of a quarter of the mice
+        held = (mouse % 4 == fold) & (recordings % 2 == (mouse // 4) % 2)
+        folds.append((np.flatnonzero(~held), np.flatnonzero(held)))
+    result = scan(
+        lab["frames"],
+        {"n_states": numbers},
+        estimator=EfficientHHMM(max_iter=60),
+        cv=folds,
+        model_groups=lab["mice"],
+        n_seeds=1,
+        random_state=0,
+    )
+    return result.one_standard_error()["n_states"]
+
+
+def stands_for_mouse(lab, n_states):
+    """Return whether a state of a fit with groups is found in one mouse alone."""
+    model = EfficientHHMM(n_states, random_state=0).fit(lab["frames"], groups=lab["mice"])
+    states = model.predict(lab["frames"], groups=lab["mice"])
+    report = state_report(states, animals=lab["mice"], n_states=n_states)
+    return any(where.startswith("animal") for where in report.only_in)
+
+
+def measure(quick):
+    """Answer all questions, and return the table."""
+    large, small = (QUICK, QUICK) if quick else ({}, SMALL)
+    numbers = (1, 2) if quick else NUMBERS
+    n_large, n_labs = (1, 2) if quick else (4, 10)
+    lines = []
+
+    def report(text):
+        print(text, flush=True)
+        lines.append(text)
+
+    report(f"{'accuracy, groups=animals':<44}{'truth':>10}{'own start':>12}")
+    report(RULE)
+    differences = []
+    for seed in range(n_large):
+        truth, own = accuracies(simulate(seed=100 + seed, **large))
+        differences.append(truth - own)
+        report(f"{f'lab {100 + seed}':<44}{truth:>10.4f}{own:>12.4f}")
+    met = max(differences) <= LESS_ACCURATE
+    report(f"all within {LESS_ACCURATE} of the truth: {verdict(met)}\n")
+
+    for name, settings in (("mice that differ", {}), ("mice that do not differ", ALIKE)):
+        gains = [held_out_gain(simulate(seed=200 + i, **small | settings)) for i in range(n_labs)]
+        report(
+            f"{f'held-out gain of groups, {name}':<52}{min(gains):>+9.4f} to {max(gains):+.4f}, "
+            f"median {np.median(gains):+.4f} nats per transition"
+        )
+        if settings:
+            report(f"not worse by more than {WORSE}: {verdict(min(gains) >= -WORSE)}\n")
+        else:
+            n_better = sum(gain > 0 for gain in gains)
+            report(f"better in {n_better} of {n_labs}: {verdict(n_better == n_labs)}")
+
+    labs = [simulate(seed=300 + i, **small | NO_STATES) for i in range(n_labs)]
+    found = [chosen(lab, numbers[:4]) for lab in labs]
+    n_right = sum(k == 1 for k in found)
+    report(f"number of states chosen, mice without states: {found}")
+    report(f"one state in {n_right} of {n_labs}: {verdict(n_right >= 0.9 * n_labs)}")
+    n_mice = sum(stands_for_mouse(lab, 4) for lab in labs)
+    report(f"fits of 4 states with a state of one mouse: {n_mice} of {n_labs}\n")
+
+    found = [chosen(simulate(seed=400 + i, **small), numbers) for i in range(n_labs)]
+    n_right = sum(k in ACCEPTABLE for k in found)
+    report(f"number of states chosen, mice with 4 states: {found}")
+    report(f"4 or 5 in {n_right} of {n_labs}: {verdict(n_right >= 0.9 * n_labs)}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run_study(__file__, __doc__, measure)

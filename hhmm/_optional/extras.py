@@ -3,7 +3,7 @@
 import importlib
 
 # the extra of this package that each is part of
-_EXTRAS = {"h5py": "io", "matplotlib": "demo", "pandas": "io"}
+_EXTRAS = {"h5py": "io", "jinja2": "report", "matplotlib": "demo", "pandas": "io"}
 
 
 def import_extra(module, user):
@@ -12,7 +12,7 @@ def import_extra(module, user):
     Parameters
     ----------
     module : str
-        ``arviz``, ``h5py``, ``matplotlib.pyplot`` or ``pandas``.
+        ``arviz``, ``h5py``, ``jinja2``, ``matplotlib``, ``matplotlib.pyplot`` or ``pandas``.
     user : str
         What needs it, as the user called it.
 

@@ -1,0 +1,258 @@
+"""Compute from a model, its recordings and their states all that tables, figures and page show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hhmm._inference.convergence import MIN_SWEEPS
+from hhmm._report._words import Caution
+from hhmm._sequences.ragged import Ragged
+from hhmm._sequences.read import find_unused
+from hhmm.comparisons import GroupComparison, compare_groups
+from hhmm.diagnostics import posterior_summary
+from hhmm.metrics import state_transitions
+from hhmm.model_checks import StateReport, state_report
+
+if TYPE_CHECKING:
+    from hhmm.estimator import EfficientHHMM
+    from hhmm.model_selection import ScanResult
+
+LARGEST_RHAT = 1.1
+MOST_LEVELS = 10  # of a column of groups that are compared
+# in warnings of a fit that has not converged
+_UNSETTLED = ("had not settled", "are not where the best one", "was interrupted", "not converge")
+
+
+@dataclass(frozen=True)
+class Material:
+    """The recordings, their states and the model, checked; lists have an item for each recording.
+
+    Attributes
+    ----------
+    model : EfficientHHMM
+    syllables, states : list of int arrays of shape (n_timesteps_i,)
+        Codes, -1 where missing.
+    names : list of str
+    animals : list of str or None
+        None if each recording is an animal.
+    factors : dict of list of str
+        Columns of groups to compare, by name.
+    syllable_names : list of n_syllables str
+        The labels of the user.
+    state_names : list of n_states str
+    frame_rate : float or None
+    title, source : str
+    cautions : list of Caution
+        Warnings from reading and fitting.
+    scan : ScanResult or None
+    reference : str or None
+        The group with which others are compared.
+    random_state : int
+        Of the resamples of comparisons.
+    has_model_groups : bool
+        Whether states were inferred with the groups of the model.
+    from_files : bool
+        True for a report of the command line, whose folder holds tables.
+    """
+
+    model: EfficientHHMM
+    syllables: list[np.ndarray]
+    states: list[np.ndarray]
+    names: list[str]
+    animals: list[str] | None
+    factors: dict[str, list[str]]
+    syllable_names: list[str]
+    state_names: list[str]
+    frame_rate: float | None
+    title: str
+    source: str = ""
+    cautions: list[Caution] = field(default_factory=list)
+    scan: ScanResult | None = None
+    reference: str | None = None
+    random_state: int = 0
+    has_model_groups: bool = False
+    from_files: bool = False
+
+    @property
+    def n_states(self) -> int:
+        return len(self.state_names)
+
+    def with_cautions(self, cautions: Sequence[Caution]) -> Material:
+        """Return the same with further warnings."""
+        return replace(self, cautions=[*self.cautions, *cautions])
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was computed from a `Material`.
+
+    Attributes
+    ----------
+    report : StateReport
+    syllable_counts : ndarray of shape (n_states, n_syllables), int64
+        How often each syllable begins in each state.
+    transitions : ndarray of shape (n_states, n_states), int64
+        Changes from state to state; the diagonal is 0.
+    is_unused : ndarray of shape (n_states,), bool
+    comparisons : dict of GroupComparison
+        By the name of the factor.
+    cautions : list of Caution
+        All warnings, those of the states first.
+    """
+
+    report: StateReport
+    syllable_counts: np.ndarray
+    transitions: np.ndarray
+    is_unused: np.ndarray
+    comparisons: dict[str, GroupComparison]
+    cautions: list[Caution]
+
+    @property
+    def syllable_shares(self) -> np.ndarray:
+        """Return the share of each syllable in each state, (n_states, n_syllables)."""
+        totals = self.syllable_counts.sum(axis=1, keepdims=True)
+        return self.syllable_counts / np.maximum(totals, 1)
+
+    @property
+    def overall_shares(self) -> np.ndarray:
+        """Return the share of each syllable in all states together, (n_syllables,)."""
+        totals = self.syllable_counts.sum(axis=0)
+        return totals / max(totals.sum(), 1)
+
+
+def examine(material: Material) -> Findings:
+    """Compute what the page, the tables and the figures show."""
+    states, n_states = material.states, material.n_states
+    common: dict[str, Any] = {
+        "n_states": n_states,
+        "state_names": material.state_names,
+        "frame_rate": material.frame_rate,
+    }
+    factors = list(material.factors.values())
+    reports = [
+        state_report(states, animals=material.animals, groups=groups, **common)
+        for groups in factors or [None]
+    ]
+    transitions = state_transitions(states, n_states=n_states)
+    np.fill_diagonal(transitions, 0)
+    comparisons, skipped = _compare(material)
+    texts = dict.fromkeys(text for report in reports for text in report.warnings)
+    of_states = [Caution(text, _advice(text, material)) for text in texts]
+    cautions = [*of_states, *_judge_fit(material), *skipped, *material.cautions]
+    return Findings(
+        report=reports[0],
+        syllable_counts=_count_syllables(material),
+        transitions=transitions,
+        is_unused=find_unused(reports[0].usage),
+        comparisons=comparisons,
+        cautions=list(dict.fromkeys(cautions)),
+    )
+
+
+def largest_rhat(model: EfficientHHMM) -> float:
+    """Return the largest R-hat of log joint, usage and dwell times; NaN with one chain."""
+    if not hasattr(model, "posterior_"):
+        return np.nan
+    summary = posterior_summary(model)
+    judged = ("log_joint", "usage[", "dwell_time[")
+    is_judged = np.array([str(name).startswith(judged) for name in summary.name])
+    rhat = summary.rhat[is_judged]
+    return (
+        float(rhat[np.isfinite(rhat)].max(initial=-np.inf)) if np.isfinite(rhat).any() else np.nan
+    )
+
+
+def _compare(material):
+    """Return the comparison of each factor, and warnings about those that cannot be compared."""
+    comparisons, skipped = {}, []
+    for name, groups in material.factors.items():
+        levels = list(dict.fromkeys(groups))
+        if len(levels) < 2:
+            text = f"Column {name!r} has one label only, {levels[0]!r}, so it was not compared."
+            skipped.append(Caution(text))
+            continue
+        if len(levels) > MOST_LEVELS:
+            text = (
+                f"Column {name!r} has {len(levels)} different labels, so it was not compared. A "
+                f"comparison has {MOST_LEVELS} groups at most."
+            )
+            skipped.append(Caution(text, "Give a column with the condition of each recording."))
+            continue
+        comparisons[name] = compare_groups(
+            material.states,
+            groups=groups,
+            animals=material.animals,
+            reference=material.reference if material.reference in levels else None,
+            frame_rate=material.frame_rate,
+            syllables=material.syllables,
+            n_states=material.n_states,
+            state_names=material.state_names,
+            random_state=material.random_state,
+        )
+    return comparisons, skipped
+
+
+def _count_syllables(material):
+    """Count how often each syllable begins in each state, (n_states, n_syllables).
+
+    If the model takes a syllable that follows itself for another one, every timestep counts.
+    """
+    n_syllables = len(material.syllable_names)
+    syllables, states = Ragged.of(material.syllables), Ragged.of(material.states)
+    counted = syllables.is_observed & states.is_observed
+    if not material.model.self_transitions_:
+        bouts = syllables.find_bouts()
+        begins = np.zeros(counted.size, bool)
+        begins[bouts.starts] = True
+        counted &= begins
+    cells = states.values[counted] * n_syllables + syllables.values[counted]
+    counts = np.bincount(cells, minlength=material.n_states * n_syllables)
+    return counts.reshape(material.n_states, n_syllables)
+
+
+def _judge_fit(material):
+    """Return warnings that the model itself shows."""
+    model, cautions = material.model, []
+    n_sweeps = int(getattr(model, "n_iter_", 0))  # a model made from parameters has none
+    said = " ".join(caution.text for caution in material.cautions)
+    is_said = any(words in said for words in _UNSETTLED)
+    if n_sweeps and not model.converged_ and not is_said:
+        text = f"The fit had not settled after {n_sweeps} sweeps."
+        if n_sweeps < MIN_SWEEPS:
+            text = f"The fit had {n_sweeps} sweeps, too few to judge if it had settled."
+        option = "--max-iter" if material.from_files else "max_iter"
+        cautions.append(Caution(text, f"Fit again with more sweeps ({option})."))
+    elif largest_rhat(model) > LARGEST_RHAT:
+        option = "--max-iter" if material.from_files else "max_iter"
+        text = (
+            f"The chains do not agree: the largest R-hat is {largest_rhat(model):.2f}, and should "
+            f"be below {LARGEST_RHAT:g}."
+        )
+        cautions.append(Caution(text, f"Fit again with more sweeps ({option})."))
+    if model.group_labels_ and not material.has_model_groups:
+        cautions.append(
+            Caution(
+                "The model was fitted with groups, but the states were inferred without them.",
+                "Give the same groups as in the fit (model_groups).",
+            )
+        )
+    return cautions
+
+
+def _advice(text, material):
+    """Return what to do about a warning of `state_report`."""
+    if "takes less than" in text:
+        option = "--n-states" if material.from_files else "n_states"
+        return f"Do not interpret this state. Fit with fewer states ({option})."
+    if "is found in animal" in text:
+        if material.model.group_labels_:
+            return "Look at the recordings of this animal before you interpret the state."
+        where = "a column 'animal' in the table of --groups" if material.from_files else "groups"
+        return f"Look at its recordings. If animals differ, fit with {where}."
+    if "is found in group" in text:
+        return "Such a state cannot be compared between groups. Look at the recordings first."
+    return ""

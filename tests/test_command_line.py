@@ -26,14 +26,15 @@ FIT = ["--n-states", "2", "--max-iter", "6", "--frame-rate", "30"]
 
 @pytest.fixture(scope="module")
 def recordings():
-    """Frames of two states; labels 2, 3, 5 and 8."""
+    """Frames of two states, which prefer labels 2 and 3, or 5 and 8."""
     rng = np.random.default_rng(0)
-    labels = np.array([2, 3, 5, 8])
     found = []
     for _ in NAMES:
-        states = np.repeat(rng.integers(0, 2, 12), 10)
-        syllables = labels[2 * states + rng.integers(0, 2, states.size)]
-        found.append(np.repeat(syllables, rng.integers(3, 9, states.size)))
+        states = np.repeat(rng.integers(0, 2, 12), 20)
+        preferred = rng.random(states.size) < 0.8
+        syllables = 2 * (states == preferred) + rng.integers(0, 2, states.size)
+        labels = np.array([2, 3, 5, 8])[syllables]
+        found.append(np.repeat(labels, rng.integers(3, 9, states.size)))
     return found
 
 

@@ -186,12 +186,6 @@ def _fit(options):
         raise ValueError("--state-names must have a name for each state of one --n-states.")
     encoder = SyllableEncoder()
     X = encoder.fit_transform(data.sequences)
-    partial = out.with_name(f"{out.name}.partial")
-    is_resumed = partial.exists()
-    partial.mkdir(exist_ok=True)
-    if is_resumed:
-        print(f"Continuing what {partial} has.")
-
     model = EfficientHHMM(
         options.n_states[0],
         frame_rate=options.frame_rate,
@@ -200,6 +194,23 @@ def _fit(options):
         random_state=options.seed,
         verbose=1,
     )
+    model._validate_params()
+    partial = out.with_name(f"{out.name}.partial")
+    if partial.exists():
+        print(f"Continuing what {partial} has.")
+    partial.mkdir(exist_ok=True)
+    try:
+        _fit_into(partial, model, encoder, X, data, groups, options)
+    except BaseException:
+        if not any(partial.glob("fit.npz")) and not any(partial.glob("scan.jsonl")):
+            shutil.rmtree(partial)  # there is nothing to continue
+        raise
+    os.rename(partial, out)
+    print(f"Results are in {out}. Open {out / 'report.html'} in a browser.")
+
+
+def _fit_into(partial, model, encoder, X, data, groups, options):
+    """Fit, and write all results into a folder."""
     told: list[str] = []
     result = None
     if len(options.n_states) > 1:
@@ -246,8 +257,6 @@ def _fit(options):
         leftover.unlink()
     for leftover in partial.glob("scan.jsonl*"):
         leftover.unlink()
-    os.rename(partial, out)
-    print(f"Results are in {out}. Open {out / 'report.html'} in a browser.")
 
 
 def _check_new(out):

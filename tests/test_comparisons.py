@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom, permutation_test
 
-from hhmm import comparisons
-from hhmm.comparisons import compare_groups
+from hhmm.comparisons import _content, _resampling, _units, _values, compare_groups
 
 
 def rows_of(comparison, quantity, **where):
@@ -232,7 +231,7 @@ def test_rounding_errors_do_not_separate_ties():
         0.1 + np.array([[2, 1, 2, 3, 0, 1, 3, 2]]).T / 7,
     ]
     for is_paired in (False, True):
-        p_value = comparisons._test_means(parts, is_paired, 20_000, np.random.RandomState(0))
+        p_value = _resampling.p_values_of_means(parts, is_paired, 20_000, np.random.RandomState(0))
         assert p_value == [1.0]
 
 
@@ -241,8 +240,8 @@ def test_blocks_of_columns_and_permutations_change_nothing(monkeypatch):
     syllables = np.random.default_rng(7).integers(0, 5, states.shape)
     groups = list("xyxyxyxyy")
     whole = compare_groups(states, groups=groups, syllables=syllables)
-    monkeypatch.setattr(comparisons, "_COLUMNS_AT_ONCE", 4)
-    monkeypatch.setattr(comparisons, "_NUMBERS_AT_ONCE", 300)
+    monkeypatch.setattr(_values, "_COLUMNS_AT_ONCE", 4)
+    monkeypatch.setattr(_resampling, "_NUMBERS_AT_ONCE", 300)
     blocks = compare_groups(states, groups=groups, syllables=syllables)
     np.testing.assert_allclose(blocks.p_value, whole.p_value, atol=1e-12)  # all 126 permutations
 
@@ -256,7 +255,7 @@ def test_intervals_of_many_animals_are_those_of_the_normal_distribution():
     rng = np.random.default_rng(6)
     parts = [rng.normal(0, 1, (400, 3)), rng.normal(1, 2, (400, 3))]
     for is_paired in (False, True):
-        low, high = comparisons._bootstrap_t(parts, is_paired, 20_000, 0.9, rng)
+        low, high = _resampling.bootstrap_t(parts, is_paired, 20_000, 0.9, rng)
         difference = parts[1].mean(axis=0) - parts[0].mean(axis=0)
         error = np.sqrt(sum(part.var(axis=0, ddof=1) / 400 for part in parts))
         if is_paired:
@@ -273,7 +272,7 @@ def test_intervals_cover_with_twelve_animals(is_paired, skewed):
     rng = np.random.default_rng(7)
     draw = rng.gamma if skewed else rng.normal
     parts = [draw(2.0, 1.0, (12, 1000)) for _ in range(2)]
-    low, high = comparisons._bootstrap_t(parts, is_paired, 999, 0.9, rng)
+    low, high = _resampling.bootstrap_t(parts, is_paired, 999, 0.9, rng)
     coverage = np.mean((low <= 0) & (high >= 0))
     assert abs(coverage - 0.9) < (0.06 if skewed else 0.03)
 
@@ -283,7 +282,7 @@ def test_intervals_are_skewed_as_the_data_are():
     # the wrong way round, cover 0.86 and 0.83. The standard error of 4,000 columns is 0.005.
     rng = np.random.default_rng(9)
     parts = [np.zeros((12, 4000)), rng.exponential(1.0, (12, 4000))]
-    low, high = comparisons._bootstrap_t(parts, True, 999, 0.9, rng)
+    low, high = _resampling.bootstrap_t(parts, True, 999, 0.9, rng)
     assert np.mean((low <= 1) & (high >= 1)) > 0.88
     assert np.mean(high - parts[1].mean(axis=0)) > 1.5 * np.mean(parts[1].mean(axis=0) - low)
 
@@ -318,8 +317,8 @@ def counts_of(rng, n_animals, *, n_states=4, n_syllables=20, change=None, shared
 
 def compare_counts(counts, n_resamples=499, seed=0):
     n = len(counts) // 2
-    contrast = comparisons._Contrast((0, 1), [np.arange(n), np.arange(n, 2 * n)], False)
-    rows = comparisons._compare_content(
+    contrast = _units._Contrast((0, 1), [np.arange(n), np.arange(n, 2 * n)], False)
+    rows = _content.compare_content(
         counts, contrast, ["x", "y"], n_resamples, np.random.RandomState(seed)
     )
     return rows["p_value"]
@@ -383,16 +382,16 @@ def test_a_state_that_differs_leaves_the_statistic_of_the_others_alone():
     y[3:, 2, 0] = 3
     y[3:, :, 1] = 1
     membership = np.repeat(np.eye(2), 3, axis=1)
-    own = comparisons._own_change(membership, y, np.ones((6, 4), bool))
+    own = _content._own_change(membership, y, np.ones((6, 4), bool))
     # each group of three animals is 3 / 2 from the mean of both
     np.testing.assert_allclose(own, [0, 0, 2 * 3 * 1.5**2, 0])
-    all_changes = comparisons._squared_differences(membership, y, np.ones((6, 4), bool))
+    all_changes = _content._squared_differences(membership, y, np.ones((6, 4), bool))
     np.testing.assert_allclose(all_changes, own + 2 * 3 * 0.5**2)
 
 
 def test_the_model_of_content_fits_all_tables_of_pairs():
     counts = counts_of(np.random.default_rng(0), 6, n=300).astype(float)
-    deviations = comparisons._deviations(counts)
+    deviations = _content._deviations(counts)
     expected = (counts + 4) / np.exp(deviations) - 4
     for axis in range(3):
         np.testing.assert_allclose(expected.sum(axis=axis), counts.sum(axis=axis), atol=0.5)
@@ -401,8 +400,8 @@ def test_the_model_of_content_fits_all_tables_of_pairs():
 def test_animals_without_a_state_are_left_out_of_its_content():
     counts = counts_of(np.random.default_rng(0), 16)
     counts[0, 1] = 0
-    contrast = comparisons._Contrast((0, 1), [np.arange(8), np.arange(8, 16)], False)
-    rows = comparisons._compare_content(counts, contrast, ["x", "y"], 99, np.random.RandomState(0))
+    contrast = _units._Contrast((0, 1), [np.arange(8), np.arange(8, 16)], False)
+    rows = _content.compare_content(counts, contrast, ["x", "y"], 99, np.random.RandomState(0))
     assert rows["n_1"].tolist() == [8, 7, 8, 8, 8]
     assert np.isfinite(rows["p_value"]).all()
 
@@ -413,8 +412,8 @@ def test_content_within_animals():
     change[0, :4] = [1.5, -1.5, 1.5, -1.5]
     counts = counts_of(rng, 18, n_states=3, n_syllables=12, change=change)
     members = [np.arange(9), np.arange(9, 18)]
-    contrast = comparisons._Contrast((0, 1), members, True)
-    rows = comparisons._compare_content(counts, contrast, ["x", "y"], 999, np.random.RandomState(0))
+    contrast = _units._Contrast((0, 1), members, True)
+    rows = _content.compare_content(counts, contrast, ["x", "y"], 999, np.random.RandomState(0))
     assert rows["p_value"][0] == 2 / 2**9  # all 512 flips of signs
     assert rows["p_value"][1:3].min() > 0.01
 

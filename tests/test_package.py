@@ -56,15 +56,15 @@ def test_import_needs_the_core_packages_only():
         "else:\n"
         "    raise AssertionError('plotted without matplotlib')\n"
         "from hhmm.__main__ import main\n"
-        "main([])\n"
+        "raise SystemExit(main([]))\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
     )
-    assert result.returncode == 1
+    assert result.returncode == 2
     # the last line: that of the demo, and of no error before it
     last = result.stderr.splitlines()[-1]
-    assert last == "The demo needs matplotlib. Run: pip install matplotlib tqdm"
+    assert last == "hhmm demo: The demo needs matplotlib. Run: pip install matplotlib tqdm"
 
 
 def test_import_does_not_load_what_it_does_not_use():

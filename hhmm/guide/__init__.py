@@ -3,6 +3,7 @@
 =====================  ==========================================================================
 `from_keypoint_moseq`  from a ``results.h5`` to states by group and a figure
 `choosing`             check if there are slow states; choose their number and the stickiness
+`warnings_of_fits`     what each warning means, and what to do
 `groups`               several animals, several groups: fitting, comparing, cross-validating
 `missing_data`         missing frames, masks, padding
 `comparing_fits`       compare fits with each other, with labels, with other numbers of states

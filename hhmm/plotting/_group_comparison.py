@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.utils import check_scalar
 
 from hhmm._validation import check_option, shorten, to_list
-from hhmm.comparisons import ALL_GROUPS, GroupComparison
+from hhmm.comparisons import GroupComparison
+from hhmm.comparisons._result import ALL_GROUPS
 from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:

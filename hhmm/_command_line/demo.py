@@ -1,4 +1,4 @@
-"""Run the demo: ``python -m hhmm [--out DIR]``.
+"""Fit simulated data and birdsong, and print and draw what is found.
 
 It fits simulated data, whose true states are known, and then the song of a Bengalese finch, whose
 true states are not. Figures are saved as PNG files.
@@ -6,10 +6,8 @@ true states are not. Figures are saved as PNG files.
 
 from __future__ import annotations
 
-import argparse
 import time
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,34 +29,22 @@ PRIORS: dict[str, Any] = {
 SONG_STATES = (2, 3, 4, 5, 6, 8)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; return the exit status of the process."""
-    parser = argparse.ArgumentParser(
-        prog="python -m hhmm",
-        description="Fit simulated data and the song of a Bengalese finch, and save figures.",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("hhmm-figures"),
-        help="folder for the figures (default: %(default)s)",
-    )
-    out = parser.parse_args(arguments).out
+def run(out: Path) -> None:
+    """Run the demo, and save its figures in the folder `out`."""
     try:
         import matplotlib
     except ImportError:
-        parser.exit(1, "The demo needs matplotlib. Run: pip install matplotlib tqdm\n")
+        raise ImportError("The demo needs matplotlib. Run: pip install matplotlib tqdm") from None
     matplotlib.use("Agg")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        parser.error(f"The folder {out} cannot be made: {error}")
+        raise ValueError(f"The folder {out} cannot be made: {error}") from error
     began = time.perf_counter()
     print(f"hhmm {__version__}\n")
     run_tutorial(out)
     run_song(out)
     print(f"\nFigures are in {out}/. The whole demo took {time.perf_counter() - began:.0f} s.")
-    return 0
 
 
 def run_tutorial(out: Path) -> None:

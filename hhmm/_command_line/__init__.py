@@ -1,0 +1,1 @@
+"""``python -m hhmm``: the demo, and fit, predict and report on files."""

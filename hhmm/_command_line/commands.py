@@ -1,0 +1,435 @@
+"""The commands: the demo, fit, predict and report.
+
+Results are written into a folder beside their place, ``OUT.partial``, which gets its name when it
+is complete. So there is a whole folder or none. It also has the checkpoint, from which the same
+command continues after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import re
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import joblib
+import numpy as np
+from sklearn.model_selection import KFold, StratifiedKFold
+
+import hhmm
+from hhmm import EfficientHHMM, datasets
+from hhmm._command_line import demo
+from hhmm._command_line.read import Groups, add_options, read_groups, read_recordings
+from hhmm._command_line.write import Results, write_figures, write_tables
+from hhmm._optional.extras import import_extra
+from hhmm._runtime.interrupts import plain_interrupts
+from hhmm.comparisons import GroupComparison, compare_groups
+from hhmm.model_selection import scan
+from hhmm.preprocessing import SyllableEncoder
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+_BAD_INPUT = (
+    ValueError,
+    TypeError,
+    ImportError,
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+_EXAMPLE = """examples:
+  python -m hhmm fit results.h5 --n-states 4 --frame-rate 30 --groups groups.csv --out out
+  python -m hhmm fit results.h5 --n-states 2-8 --frame-rate 30 --out out
+  python -m hhmm report out --state-names rest,groom,explore,run
+  python -m hhmm predict out new_results.h5 --out new_states
+"""
+# names of the files of a result
+_MODEL, _ENCODER, _DATA, _ABOUT = "model.joblib", "encoder.joblib", "data.npz", "about.json"
+_SCAN, _COMPARISONS = "scan.joblib", "comparisons.joblib"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status: 0, 1 (failed), 2 (bad input), 130 (interrupted)."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    command = getattr(options, "command", None) or "demo"
+    try:
+        _COMMANDS[command](options)
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command continues a fit from its last checkpoint.")
+        return INTERRUPTED
+    except _BAD_INPUT as error:
+        print(f"hhmm {command}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except (FloatingPointError, MemoryError, OSError) as error:
+        print(f"hhmm {command} failed: {error}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m hhmm",
+        description="Find slow states in syllables. Without a command, it runs a demo.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"hhmm {hhmm.__version__}")
+    parser.add_argument(
+        "--out",
+        dest="demo_out",
+        type=Path,
+        default=Path("hhmm-figures"),
+        help="folder for the figures of the demo (default: %(default)s)",
+    )
+    commands = parser.add_subparsers(dest="command", title="commands")
+
+    fit = commands.add_parser(
+        "fit", help="fit recordings, and write states, tables, figures and a report"
+    )
+    fit.add_argument("data", type=Path, help="results.h5, a table, or a folder of CSV files")
+    fit.add_argument("--out", type=Path, required=True, help="folder to make for the results")
+    fit.add_argument(
+        "--n-states",
+        type=_numbers,
+        required=True,
+        metavar="K",
+        help="number of states, or a range such as 2-8 to choose from by held-out recordings",
+    )
+    fit.add_argument(
+        "--frame-rate", type=float, metavar="F", help="timesteps per second, for units of time"
+    )
+    fit.add_argument(
+        "--groups",
+        type=Path,
+        metavar="CSV",
+        help="table with a column recording, and columns animal, condition or others",
+    )
+    fit.add_argument(
+        "--reference", metavar="GROUP", help="group that others are compared with (default: first)"
+    )
+    fit.add_argument("--state-names", type=_names, metavar="A,B,...", help="names of the states")
+    fit.add_argument("--max-iter", type=int, default=100, metavar="N", help="number of sweeps")
+    fit.add_argument("--n-chains", type=int, default=1, metavar="N", help="number of chains")
+    fit.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
+    fit.add_argument(
+        "--n-folds", type=int, default=5, metavar="N", help="folds to choose the number of states"
+    )
+    fit.add_argument(
+        "--n-seeds", type=int, default=2, metavar="N", help="fits of each number in each fold"
+    )
+    fit.add_argument(
+        "--n-jobs", type=int, default=1, metavar="N", help="fits at the same time, -1 for all cores"
+    )
+    add_options(fit)
+
+    predict = commands.add_parser("predict", help="find the states of other recordings")
+    predict.add_argument("model", type=Path, help="folder of a fit")
+    predict.add_argument("data", type=Path, help="recordings, as for fit")
+    predict.add_argument("--out", type=Path, required=True, help="folder to make for the states")
+    predict.add_argument(
+        "--groups", type=Path, metavar="CSV", help="table with the animal of each recording"
+    )
+    add_options(predict)
+
+    report = commands.add_parser("report", help="write the report of a fit again")
+    report.add_argument("model", type=Path, help="folder of a fit")
+    report.add_argument("--state-names", type=_names, metavar="A,B,...", help="names of the states")
+    report.add_argument("--title", help="title of the page")
+    return parser
+
+
+def _numbers(text):
+    """Return the numbers of states of "4" or "2-8"."""
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    if match is None or int(match[1]) < 1 or int(match[2] or match[1]) < int(match[1]):
+        raise argparse.ArgumentTypeError(f"expected a number such as 4 or a range 2-8, got {text}")
+    return list(range(int(match[1]), int(match[2] or match[1]) + 1))
+
+
+def _names(text):
+    return [name.strip() for name in text.split(",")]
+
+
+def _demo(options):
+    demo.run(options.demo_out)
+
+
+def _fit(options):
+    """Fit recordings, and write everything."""
+    for package in ("pandas", "matplotlib", "jinja2"):
+        import_extra(package, "python -m hhmm fit")
+    out = options.out
+    _check_new(out)
+    data = read_recordings(options.data, options)
+    if data.times is not None and options.frame_rate is not None:
+        raise ValueError(
+            "With --onset each event is one timestep, so times in seconds are not known. Leave out "
+            "--frame-rate."
+        )
+    print(data.source)
+    groups = _groups_of(data, options.groups)
+    known = {label for column in groups.factors.values() for label in column}
+    if options.reference is not None and options.reference not in known:
+        raise ValueError(
+            f"No recording is in group {options.reference!r}. Groups: {sorted(known)}."
+        )
+    if options.state_names is not None and {len(options.state_names)} != {*options.n_states}:
+        raise ValueError("--state-names must have a name for each state of one --n-states.")
+    encoder = SyllableEncoder()
+    X = encoder.fit_transform(data.sequences)
+    model = EfficientHHMM(
+        options.n_states[0],
+        frame_rate=options.frame_rate,
+        max_iter=options.max_iter,
+        n_chains=options.n_chains,
+        random_state=options.seed,
+        verbose=1,
+    )
+    model._validate_params()
+    partial = out.with_name(f"{out.name}.partial")
+    if partial.exists():
+        print(f"Continuing what {partial} has.")
+    partial.mkdir(exist_ok=True)
+    try:
+        _fit_into(partial, model, encoder, X, data, groups, options)
+    except BaseException:
+        if not any(partial.glob("fit.npz")) and not any(partial.glob("scan.jsonl")):
+            shutil.rmtree(partial)  # there is nothing to continue
+        raise
+    os.rename(partial, out)
+    print(f"Results are in {out}. Open {out / 'report.html'} in a browser.")
+
+
+def _fit_into(partial, model, encoder, X, data, groups, options):
+    """Fit, and write all results into a folder."""
+    told: list[str] = []
+    result = None
+    if len(options.n_states) > 1:
+        result = _choose(X, model, groups.animals, options, partial, told)
+        model.set_params(n_states=result.one_standard_error()["n_states"])
+        print(f"{result}\nChosen: {model.n_states} states.")
+    began = time.perf_counter()
+    with plain_interrupts(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, groups=groups.animals, checkpoint=partial / "fit.npz")
+    told += [str(warning.message) for warning in caught if warning.category is not ImportWarning]
+    print(f"Fitted {model.n_states} states in {time.perf_counter() - began:.0f} s.")
+    if options.state_names is not None:
+        model.set_state_names(options.state_names)
+    for text in told:
+        print(f"Warning: {text}")
+
+    about = {
+        "hhmm": hhmm.__version__,
+        "data": str(options.data.absolute()),
+        "source": data.source,
+        "names": data.names,
+        "animals": groups.animals,
+        "factors": groups.factors,
+        "warnings": told,
+        "seed": options.seed,
+    }
+    joblib.dump(model, partial / _MODEL)
+    joblib.dump(encoder, partial / _ENCODER)
+    if result is not None:
+        joblib.dump(result, partial / _SCAN)
+    np.savez_compressed(partial / _DATA, **{f"x{i}": x for i, x in enumerate(X)})
+    (partial / _ABOUT).write_text(json.dumps(about, indent=1))
+    states = model.predict(X, groups=groups.animals)
+    _save_states(partial / "states", states, data)
+    comparisons = _compare(model, X, states, groups, options)
+    joblib.dump(comparisons, partial / _COMPARISONS)
+    labels = [str(label) for label in encoder.categories_]
+    results = Results(model, states, data.names, labels, groups, comparisons, result)
+    write_tables(partial, results)
+    write_figures(partial, results)
+    _write_report(partial, partial / "report.html")
+    for leftover in partial.glob("fit.npz*"):
+        leftover.unlink()
+    for leftover in partial.glob("scan.jsonl*"):
+        leftover.unlink()
+
+
+def _check_new(out):
+    """Raise an error if the folder to make exists, or cannot be made."""
+    if out.exists():
+        raise FileExistsError(f"{out} exists. Give another --out, or remove it.")
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {out.absolute().parent} to make {out.name} in."
+        )
+
+
+def _groups_of(data, path):
+    """Return `Groups` of a table, or those that the data have."""
+    if path is not None:
+        groups = read_groups(path, data.names)
+    elif data.groups is not None and None not in data.groups:
+        groups = Groups(None, {"group": data.groups})
+    else:
+        groups = Groups(None, {})
+    several = {name: column for name, column in groups.factors.items() if len(set(column)) > 1}
+    for name in groups.factors.keys() - several.keys():
+        print(f"All recordings have the same {name}, so it is not compared.")
+    return groups._replace(factors=several)
+
+
+def _choose(X, model, animals, options, partial, told):
+    """Scan the numbers of states; held-out recordings are of known animals where there are some."""
+    n_folds = min(options.n_folds, len(X))
+    if n_folds < 2:
+        raise ValueError(
+            "A range of --n-states needs two recordings or more to hold some out. Give one number."
+        )
+    splitter = KFold(n_folds, shuffle=True, random_state=options.seed)
+    folds = list(splitter.split(X))
+    if animals is not None and len(set(animals)) < len(animals):
+        # the recordings of an animal lie in different folds
+        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=options.seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an animal has fewer recordings than there are folds
+            folds = list(splitter.split(np.zeros(len(X)), animals))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = scan(
+            X,
+            {"n_states": options.n_states},
+            estimator=EfficientHHMM(**model.get_params() | {"verbose": 0}),
+            cv=folds,
+            model_groups=animals,
+            n_seeds=options.n_seeds,
+            random_state=options.seed,
+            n_jobs=options.n_jobs,
+            checkpoint=partial / "scan.jsonl",
+            verbose=1,
+        )
+    told += [f"In the choice of the number of states: {w.message}" for w in caught]
+    return result
+
+
+def _compare(model, X, states, groups, options) -> dict[str, GroupComparison]:
+    """Compare the groups of each factor."""
+    return {
+        name: compare_groups(
+            states,
+            groups=column,
+            animals=groups.animals,
+            syllables=X,
+            n_states=model.n_states,
+            state_names=getattr(model, "state_names_", None),
+            frame_rate=model.frame_rate,
+            reference=options.reference if options.reference in column else None,
+            random_state=options.seed,
+        )
+        for name, column in groups.factors.items()
+    }
+
+
+def _write_report(folder, path, title=None):
+    """Write the page of the results in a folder."""
+    model, encoder = joblib.load(folder / _MODEL), joblib.load(folder / _ENCODER)
+    about = json.loads((folder / _ABOUT).read_text())
+    result = joblib.load(folder / _SCAN) if (folder / _SCAN).exists() else None
+    comparisons = joblib.load(folder / _COMPARISONS)
+    names = getattr(model, "state_names_", None)
+    if names is not None:
+        comparisons = {
+            key: dataclasses.replace(value, state_names=names) for key, value in comparisons.items()
+        }
+    with np.load(folder / _DATA) as arrays:
+        X = [arrays[f"x{i}"] for i in range(len(arrays))]
+    hhmm.report(
+        model,
+        X,
+        path,
+        names=about["names"],
+        groups=about["factors"] or None,
+        animals=about["animals"],
+        model_groups=about["animals"],
+        syllable_names=[str(label) for label in encoder.categories_],
+        comparisons=comparisons,
+        scan=result,
+        title=title,
+        notes=[about["source"]],
+        warnings=about["warnings"],
+        overwrite=True,
+        random_state=about["seed"],
+    )
+
+
+def _report(options):
+    folder = options.model
+    _check_result(folder)
+    if options.state_names is not None:
+        model = joblib.load(folder / _MODEL).set_state_names(options.state_names)
+        aside = folder / f".{_MODEL}"
+        joblib.dump(model, aside)
+        os.replace(aside, folder / _MODEL)
+    _write_report(folder, folder / "report.html", options.title)
+    print(f"Wrote {folder / 'report.html'}.")
+
+
+def _predict(options):
+    _check_result(options.model)
+    _check_new(options.out)
+    model, encoder = joblib.load(options.model / _MODEL), joblib.load(options.model / _ENCODER)
+    data = read_recordings(options.data, options)
+    print(data.source)
+    groups = None
+    if model.group_labels_:
+        if options.groups is not None:
+            groups = read_groups(options.groups, data.names).animals
+        if groups is None:
+            print("The animals are not given: their effects are 0.")
+    elif options.groups is not None:
+        raise ValueError("The model was fitted without animals. Leave --groups out.")
+    encoder.set_params(unknown="missing")
+    X = encoder.transform(data.sequences)
+    n_missing = sum(int(np.sum(_is_missing(labels))) for labels in data.sequences)
+    n_unknown = sum(int(np.sum(codes < 0)) for codes in X) - n_missing
+    if n_unknown:
+        print(f"Warning: {n_unknown:,} timesteps have syllables that the fit did not have.")
+    states = model.predict(X, groups=groups)
+    partial = options.out.with_name(f"{options.out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    _save_states(partial, states, data)
+    os.rename(partial, options.out)
+    print(f"States of {len(states)} recordings are in {options.out}.")
+
+
+def _check_result(folder):
+    """Raise an error if a folder is not one that fit made."""
+    if not (folder / _ABOUT).is_file():
+        raise FileNotFoundError(
+            f"{folder} is not a folder of results. Give the --out of a finished python -m hhmm fit."
+        )
+
+
+def _is_missing(labels):
+    return np.equal(labels, None) if labels.dtype == object else labels < 0
+
+
+def _save_states(folder, states, data):
+    """Write a table for each recording, of its states, and syllables if they are numbers."""
+    is_number = data.sequences[0].dtype != object
+    datasets.save_states(
+        folder,
+        states,
+        data.names,
+        syllables=data.sequences if is_number else None,
+        frames=data.frames,
+        format="csv",
+        overwrite=True,
+    )
+
+
+_COMMANDS = {"demo": _demo, "fit": _fit, "predict": _predict, "report": _report}

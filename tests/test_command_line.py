@@ -1,0 +1,309 @@
+"""The commands, end to end in this process, and what they refuse."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import joblib
+import numpy as np
+import pytest
+
+from hhmm._command_line import commands
+from hhmm._command_line.commands import main
+
+pd = pytest.importorskip("pandas")
+h5py = pytest.importorskip("h5py")
+pytest.importorskip("jinja2")
+
+ANIMALS = ["m1", "m1", "m2", "m2", "m3", "m3", "m4", "m4"]
+CONDITIONS = ["saline", "drug"] * 4
+NAMES = [f"day/{animal} {i}" for i, animal in enumerate(ANIMALS)]
+FIT = ["--n-states", "2", "--max-iter", "6", "--frame-rate", "30"]
+
+
+@pytest.fixture(scope="module")
+def recordings():
+    """Frames of two states, which prefer labels 2 and 3, or 5 and 8."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in NAMES:
+        states = np.repeat(rng.integers(0, 2, 12), 20)
+        preferred = rng.random(states.size) < 0.8
+        syllables = 2 * (states == preferred) + rng.integers(0, 2, states.size)
+        labels = np.array([2, 3, 5, 8])[syllables]
+        found.append(np.repeat(labels, rng.integers(3, 9, states.size)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, recordings):
+    folder = tmp_path_factory.mktemp("files")
+    with h5py.File(folder / "results.h5", "w") as file:
+        for name, frames in zip(NAMES, recordings, strict=True):
+            file[f"{name}/syllable"] = frames
+    groups = pd.DataFrame({"recording": NAMES, "animal": ANIMALS, "condition": CONDITIONS})
+    groups.iloc[::-1].to_csv(folder / "groups.csv", index=False)  # in another order
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(files, tmp_path_factory):
+    out = tmp_path_factory.mktemp("results") / "out"
+    arguments = [str(files / "results.h5"), "--out", str(out), *FIT, "--reference", "saline"]
+    assert main(["fit", *arguments, "--groups", str(files / "groups.csv")]) == 0
+    return out
+
+
+def run_refused(arguments, capsys):
+    """Run a command that must refuse; return what it says."""
+    assert main([str(argument) for argument in arguments]) == commands.BAD_INPUT
+    text = capsys.readouterr().err.strip()
+    assert "Traceback" not in text
+    return text
+
+
+def test_fit_writes_everything(fitted, recordings):
+    model = joblib.load(fitted / "model.joblib")
+    assert model.frame_rate == 30
+    assert model.group_labels_["group"].tolist() == ["m1", "m2", "m3", "m4"]
+    assert {path.name for path in (fitted / "figures").iterdir()} == {
+        *("ethogram.png", "usage.png", "durations.png", "state_graph.png", "log_joint.png"),
+        *("state_transitions.png", "syllables.png", "comparison_condition.png"),
+    }
+    states = [pd.read_csv(fitted / "states" / f"{name}.csv").state.to_numpy() for name in NAMES]
+    encoder = joblib.load(fitted / "encoder.joblib")
+    X = encoder.transform(recordings)
+    for found, expected in zip(states, model.predict(X, groups=ANIMALS), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    usage = pd.read_csv(fitted / "tables" / "usage.csv")
+    assert usage.animal.tolist() == ANIMALS
+    assert usage.condition.tolist() == CONDITIONS
+    np.testing.assert_allclose(usage["state 0"], [np.mean(z == 0) for z in states])
+    table = pd.read_csv(fitted / "tables" / "comparison_condition.csv")
+    assert set(table.group_1) == {"saline"}
+    assert table.is_paired.all()
+    of_syllables = table[table.quantity == "syllable"]
+    assert set(of_syllables.syllable.astype(int)) <= {2, 3, 5, 8}  # those of the file
+    columns = pd.read_csv(fitted / "tables" / "syllables.csv").columns
+    assert columns.tolist() == ["state", "2", "3", "5", "8"]
+    durations = pd.read_csv(fitted / "tables" / "durations.csv")
+    assert durations["duration (s)"].min() >= 1 / 30
+    assert (fitted / "tables" / "posterior.csv").stat().st_size > 0
+    assert "condition" in (fitted / "report.html").read_text()
+    about = json.loads((fitted / "about.json").read_text())
+    assert about["names"] == NAMES
+    assert not list(fitted.glob("fit.npz*"))
+    assert not fitted.with_name("out.partial").exists()
+
+
+def test_predict(fitted, files, tmp_path, recordings, capsys):
+    with h5py.File(tmp_path / "new.h5", "w") as file:
+        file["x/syllable"] = np.append(recordings[0], [9, 9])
+    out = tmp_path / "states"
+    assert main(["predict", str(fitted), str(tmp_path / "new.h5"), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "2 timesteps have syllables that the fit did not have" in said
+    assert "The animals are not given" in said
+    model = joblib.load(fitted / "model.joblib")
+    X = joblib.load(fitted / "encoder.joblib").transform([recordings[0]])
+    found = pd.read_csv(out / "x.csv")
+    np.testing.assert_array_equal(
+        found.state[:-2], model.predict([np.append(X[0], [-1, -1])])[0][:-2]
+    )
+    assert found.syllable.tolist() == [*recordings[0], 9, 9]
+    text = run_refused(["predict", fitted, files / "results.h5", "--out", out], capsys)
+    assert text == f"hhmm predict: {out} exists. Give another --out, or remove it."
+
+
+def test_report_with_names(fitted, capsys):
+    before = (fitted / "report.html").read_text()
+    assert main(["report", str(fitted), "--state-names", "rest, explore"]) == 0
+    after = (fitted / "report.html").read_text()
+    assert "explore" in after
+    assert "explore" not in before
+    assert joblib.load(fitted / "model.joblib").state_names_ == ["rest", "explore"]
+    text = run_refused(["report", fitted, "--state-names", "rest"], capsys)
+    assert "state_names must hold 2 names, got 1" in text
+
+
+def test_a_range_is_chosen_from(files, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["--n-states", "1-2", "--max-iter", "4", "--n-folds", "2", "--n-seeds", "1"]
+    assert main(["fit", str(files / "results.h5"), "--out", str(out), *arguments]) == 0
+    table = pd.read_csv(out / "tables" / "scan.csv")
+    assert table.n_states.tolist() == [1, 1, 2, 2]
+    said = capsys.readouterr().out
+    chosen = joblib.load(out / "scan.joblib").one_standard_error()["n_states"]
+    assert f"Chosen: {chosen} states." in said
+    assert joblib.load(out / "model.joblib").n_states == chosen
+    assert (out / "figures" / "scan.png").exists()
+
+
+def write_folder(folder, recordings, header, row):
+    folder.mkdir()
+    for i, frames in enumerate(recordings[:3]):
+        lines = [header, *(row.format(x) for x in frames)]
+        (folder / f"r{i}.csv").write_text("\n".join(lines))
+
+
+def write_moseq_df(path, recordings):
+    frames = [
+        pd.DataFrame({"name": f"r{i}", "frame_index": range(x.size), "syllable": x, "group": g})
+        for i, (x, g) in enumerate(zip(recordings[:3], ("a", "b", "a"), strict=True))
+    ]
+    pd.concat(frames).to_csv(path, index=False)
+
+
+@pytest.mark.parametrize("kind", ["folder", "keypoint-MoSeq", "moseq_df", "table", "text"])
+def test_every_format_is_read(kind, recordings, tmp_path):
+    options, path = [], tmp_path / "data.csv"
+    expected = [x.tolist() for x in recordings[:3]]
+    if kind in ("folder", "keypoint-MoSeq"):
+        path = tmp_path / "folder"
+        header = "syllable,centroid x,heading" if kind == "keypoint-MoSeq" else "syllable,x,y"
+        write_folder(path, recordings, header, "{},0,0")
+    elif kind == "moseq_df":
+        write_moseq_df(path, recordings)
+    else:
+        write_moseq_df(path, recordings)
+        table = pd.read_csv(path).rename(columns={"name": "mouse", "syllable": "label"})
+        options = ["--recording", "mouse", "--syllable", "label", "--frame", "frame_index"]
+        if kind == "text":
+            table.label = "s" + table.label.astype(str)
+            options.append("--text-labels")
+            expected = [[f"s{x}" for x in row] for row in expected]
+        table.to_csv(path, index=False)
+    parsed = commands._parser().parse_args(
+        ["fit", str(path), "--out", "x", "--n-states", "2", *options]
+    )
+    data = commands.read_recordings(path, parsed)
+    assert data.names == ["r0", "r1", "r2"]
+    assert [x.tolist() for x in data.sequences] == expected
+
+
+CASES = [
+    ("no data", ["fit", "{}/absent.h5", "--out", "{}/new", *FIT], "There is no file or folder"),
+    ("unknown file", ["fit", "{}/a.mat", "--out", "{}/new", *FIT], "No loader knows"),
+    ("no HDF5", ["fit", "{}/a.h5", "--out", "{}/new", *FIT], "is not an HDF5 file"),
+    ("empty folder", ["fit", "{}/empty", "--out", "{}/new", *FIT], "no file that ends in .csv"),
+    ("out exists", ["fit", "{}/results.h5", "--out", "{}", *FIT], "exists. Give another --out"),
+    ("no parent", ["fit", "{}/results.h5", "--out", "{}/a/b", *FIT], "There is no folder"),
+    ("no result", ["report", "{}"], "is not a folder of results"),
+    ("no result of predict", ["predict", "{}", "{}/results.h5", "--out", "{}/n"], "not a folder"),
+    (
+        "frame rate",
+        ["fit", "{}/results.h5", "--out", "{}/new", *FIT[:4], "--frame-rate", "-1"],
+        "'frame_rate' parameter",
+    ),
+    (
+        "too many names",
+        ["fit", "{}/results.h5", "--out", "{}/new", *FIT, "--state-names", "a,b,c"],
+        "--state-names must have a name for each state",
+    ),
+    (
+        "reference",
+        ["fit", "{}/results.h5", "--out", "{}/new", *FIT, "--reference", "x"],
+        "No recording is in group 'x'",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_bad_input_is_refused_before_any_work(arguments, message, files, tmp_path, capsys):
+    for name in ("a.mat", "a.h5"):
+        (tmp_path / name).write_text("nothing")
+    (tmp_path / "empty").mkdir()
+    os.link(files / "results.h5", tmp_path / "results.h5")
+    before = sorted(tmp_path.rglob("*"))
+    text = run_refused([argument.replace("{}", str(tmp_path)) for argument in arguments], capsys)
+    assert message in text
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def without_row(table):
+    return table.iloc[1:]
+
+
+def without_label(table):
+    return table.assign(condition=["", *CONDITIONS[1:]])
+
+
+def twice(table):
+    return pd.concat([table, table.iloc[:1]])
+
+
+def other_column(table):
+    return table.rename(columns={"recording": "session"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without_row, f"has no row for 1 of 8 recordings, for example {NAMES[0]!r}"),
+        (without_label, f"has no condition for recording {NAMES[0]!r}"),
+        (twice, f"has recording {NAMES[0]!r} twice"),
+        (other_column, "must have a column 'recording'"),
+    ],
+)
+def test_bad_groups_are_refused(change, message, files, tmp_path, capsys):
+    table = pd.DataFrame({"recording": NAMES, "animal": ANIMALS, "condition": CONDITIONS})
+    change(table).to_csv(tmp_path / "groups.csv", index=False)
+    arguments = ["fit", files / "results.h5", "--out", tmp_path / "out", *FIT]
+    assert message in run_refused([*arguments, "--groups", tmp_path / "groups.csv"], capsys)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["groups.csv"]
+
+
+@pytest.mark.parametrize("numbers", ["0", "a", "4-2", "2-", "-3"])
+def test_wrong_numbers_of_states(numbers, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "x.h5", "--out", "y", f"--n-states={numbers}"])
+    assert stopped.value.code == commands.BAD_INPUT
+    assert "expected a number such as 4 or a range 2-8" in capsys.readouterr().err
+
+
+def test_onsets_have_no_frame_rate(tmp_path, capsys):
+    table = pd.DataFrame({"song": ["a"] * 4, "syllable": [0, 1, 0, 1], "onset": [0.1, 0.2, 0.4, 1]})
+    table.to_csv(tmp_path / "songs.csv", index=False)
+    arguments = ["fit", tmp_path / "songs.csv", "--out", tmp_path / "out", *FIT]
+    text = run_refused([*arguments, "--recording", "song", "--onset", "onset"], capsys)
+    assert "Leave out --frame-rate" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_an_interrupted_fit_continues(files, tmp_path):
+    """Ctrl-C in the middle, then the same command: states as of an undisturbed fit."""
+    fit = ["fit", str(files / "results.h5"), "--n-states", "2", "--max-iter", "4000", "--out"]
+    command = [sys.executable, "-m", "hhmm", *fit]
+    process = subprocess.Popen(
+        [*command, str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    checkpoint = tmp_path / "out.partial" / "fit.npz"
+    deadline = time.monotonic() + 300
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == commands.INTERRUPTED, errors
+    assert "The same command continues a fit" in output
+    assert checkpoint.exists()
+    assert not (tmp_path / "out").exists()
+    for name in ("out", "whole"):
+        done = subprocess.run([*command, str(tmp_path / name)], check=True, capture_output=True)
+        assert (b"Continuing what" in done.stdout) == (name == "out")
+    models = [joblib.load(tmp_path / name / "model.joblib") for name in ("out", "whole")]
+    np.testing.assert_array_equal(models[0].log_joint_, models[1].log_joint_)
+    np.testing.assert_array_equal(models[0].emission_base_, models[1].emission_base_)
+
+
+def test_help_is_a_process_of_its_own():
+    done = subprocess.run(
+        [sys.executable, "-m", "hhmm", "--help"], check=True, capture_output=True, text=True
+    )
+    for word in ("fit", "predict", "report", "results.h5 --n-states 4"):
+        assert word in done.stdout

@@ -82,7 +82,7 @@ def test_import_does_not_load_what_it_does_not_use():
 def test_public_modules_load_when_they_are_first_used():
     script = (
         "import hhmm, sys\n"
-        "modules = sorted({*hhmm.__all__} - {'EfficientHHMM', '__version__'})\n"
+        "modules = sorted({*hhmm.__all__} - {'EfficientHHMM', '__version__', 'report'})\n"
         "assert set(hhmm.__all__) <= set(dir(hhmm))\n"
         "for name in modules:\n"
         "    assert getattr(hhmm, name) is sys.modules[f'hhmm.{name}'], name\n"
@@ -129,7 +129,11 @@ def wheel(tmp_path_factory):
 
 def test_wheel_holds_the_package_and_its_data_and_no_more(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"hhmm/datasets/data/bengalese_finch.csv.gz", "hhmm/py.typed"} <= set(names)
+    assert {
+        "hhmm/_report/templates/page.html",
+        "hhmm/datasets/data/bengalese_finch.csv.gz",
+        "hhmm/py.typed",
+    } <= set(names)
     assert all(name.split("/")[0].startswith("hhmm") for name in names)
     metadata_name = next(name for name in names if name.endswith("METADATA"))
     metadata = zipfile.ZipFile(wheel).read(metadata_name).decode()

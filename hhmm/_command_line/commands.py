@@ -30,6 +30,7 @@ from hhmm._command_line.read import Groups, add_options, read_groups, read_recor
 from hhmm._command_line.write import Results, write_figures, write_tables
 from hhmm._optional.extras import import_extra
 from hhmm._runtime.interrupts import plain_interrupts
+from hhmm._validation import SingleStateWarning, UnusedStatesWarning
 from hhmm.comparisons import GroupComparison, compare_groups
 from hhmm.model_selection import scan
 from hhmm.preprocessing import SyllableEncoder
@@ -51,9 +52,26 @@ _EXAMPLE = """examples:
   python -m hhmm report out --state-names rest,groom,explore,run
   python -m hhmm predict out new_results.h5 --out new_states
 """
+# how the library calls what the command line has as options
+_OPTIONS = {
+    "Fit with groups=animals": "Give the animal of each recording in --groups",
+    "integer_labels=False": "--text-labels",
+    "fill_gaps=True": "--fill-gaps",
+    "frame=": "--frame ",
+    "onset=": "--onset ",
+    "sep=": "--sep ",
+    "max_iter": "--max-iter",
+    "n_states=1": "--n-states 1",
+    "n_states": "--n-states",
+    "n_chains": "--n-chains",
+    "random_state": "--seed",
+}
 # names of the files of a result
 _MODEL, _ENCODER, _DATA, _ABOUT = "model.joblib", "encoder.joblib", "data.npz", "about.json"
+_PAGE = "report.html"
 _SCAN, _COMPARISONS = "scan.joblib", "comparisons.joblib"
+_MOST_LEVELS = 10  # of a column of groups that is compared
+_COMMAND = "command.json"  # only in a folder to continue
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,10 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nInterrupted. The same command continues a fit from its last checkpoint.")
         return INTERRUPTED
     except _BAD_INPUT as error:
-        print(f"hhmm {command}: {error}", file=sys.stderr)
+        print(f"hhmm {command}: {_in_options(str(error))}", file=sys.stderr)
         return BAD_INPUT
     except (FloatingPointError, MemoryError, OSError) as error:
-        print(f"hhmm {command} failed: {error}", file=sys.stderr)
+        print(f"hhmm {command} failed: {_in_options(str(error))}", file=sys.stderr)
         return FAILED
     return 0
 
@@ -159,6 +177,14 @@ def _names(text):
     return [name.strip() for name in text.split(",")]
 
 
+def _in_options(text):
+    """Return a message with the options of the command line in place of Python's arguments."""
+    for argument, option in _OPTIONS.items():
+        # as a word of the sentence, and not as a part of a name or path
+        text = re.sub(rf"(?<![\w./'\"-]){argument}(?![\w/'\"])", option, text)
+    return text
+
+
 def _demo(options):
     demo.run(options.demo_out)
 
@@ -169,14 +195,14 @@ def _fit(options):
         import_extra(package, "python -m hhmm fit")
     out = options.out
     _check_new(out)
-    data = read_recordings(options.data, options)
+    told: list[str] = []
+    data = _read(options, told)
     if data.times is not None and options.frame_rate is not None:
         raise ValueError(
             "With --onset each event is one timestep, so times in seconds are not known. Leave out "
             "--frame-rate."
         )
-    print(data.source)
-    groups = _groups_of(data, options.groups)
+    groups = _groups_of(data, options.groups, told)
     known = {label for column in groups.factors.values() for label in column}
     if options.reference is not None and options.reference not in known:
         raise ValueError(
@@ -197,21 +223,46 @@ def _fit(options):
     model._validate_params()
     partial = out.with_name(f"{out.name}.partial")
     if partial.exists():
+        _check_partial(partial, options.n_states)
         print(f"Continuing what {partial} has.")
     partial.mkdir(exist_ok=True)
     try:
-        _fit_into(partial, model, encoder, X, data, groups, options)
+        _fit_into(partial, model, encoder, X, data, groups, options, told)
     except BaseException:
         if not any(partial.glob("fit.npz")) and not any(partial.glob("scan.jsonl")):
             shutil.rmtree(partial)  # there is nothing to continue
         raise
     os.rename(partial, out)
-    print(f"Results are in {out}. Open {out / 'report.html'} in a browser.")
+    print(f"Results are in {out}. Open {out / _PAGE} in a browser.")
 
 
-def _fit_into(partial, model, encoder, X, data, groups, options):
-    """Fit, and write all results into a folder."""
-    told: list[str] = []
+def _read(options, told):
+    """Read recordings, say what was read, and add warnings to those that were told."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = read_recordings(options.data, options)
+    print(f"Read {data.source}.", flush=True)
+    for warning in caught:
+        told.append(_in_options(str(warning.message)))
+        print(f"Warning: {told[-1]}", flush=True)
+    return data
+
+
+def _check_partial(partial, n_states):
+    """Raise an error if a folder to continue is of a command with other numbers of states."""
+    path = partial / _COMMAND
+    there = json.loads(path.read_text())["n_states"] if path.exists() else n_states
+    if there != n_states:
+        shown = [f"{x[0]}-{x[-1]}" if len(x) > 1 else f"{x[0]}" for x in (there, n_states)]
+        raise ValueError(
+            f"{partial} is of another command: n_states is {shown[0]} there, {shown[1]} here. It "
+            "was not changed. Give another --out, or remove that folder."
+        )
+
+
+def _fit_into(partial, model, encoder, X, data, groups, options, told):
+    """Fit, and write all results into a folder. Warnings are added to those that were told."""
+    (partial / _COMMAND).write_text(json.dumps({"n_states": options.n_states}))
     result = None
     if len(options.n_states) > 1:
         result = _choose(X, model, groups.animals, options, partial, told)
@@ -221,17 +272,25 @@ def _fit_into(partial, model, encoder, X, data, groups, options):
     with plain_interrupts(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(X, groups=groups.animals, checkpoint=partial / "fit.npz")
-    told += [str(warning.message) for warning in caught if warning.category is not ImportWarning]
+    of_fit = [warning for warning in caught if issubclass(warning.category, UserWarning)]
+    # the report has these of the states that it shows, and not of those of the last sweep
+    not_in_report = UnusedStatesWarning | SingleStateWarning
+    told += [
+        _in_options(str(warning.message))
+        for warning in of_fit
+        if not issubclass(warning.category, not_in_report)
+    ]
     print(f"Fitted {model.n_states} states in {time.perf_counter() - began:.0f} s.")
     if options.state_names is not None:
         model.set_state_names(options.state_names)
-    for text in told:
-        print(f"Warning: {text}")
+    for warning in of_fit:
+        print(f"Warning: {_in_options(str(warning.message))}")
 
     about = {
         "hhmm": hhmm.__version__,
         "data": str(options.data.absolute()),
-        "source": data.source,
+        "source": data.source.replace(str(options.data), options.data.resolve().name),
+        "title": f"States of {options.data.resolve().name}",
         "names": data.names,
         "animals": groups.animals,
         "factors": groups.factors,
@@ -248,15 +307,12 @@ def _fit_into(partial, model, encoder, X, data, groups, options):
     _save_states(partial / "states", states, data)
     comparisons = _compare(model, X, states, groups, options)
     joblib.dump(comparisons, partial / _COMPARISONS)
-    labels = [str(label) for label in encoder.categories_]
-    results = Results(model, states, data.names, labels, groups, comparisons, result)
-    write_tables(partial, results)
-    write_figures(partial, results)
-    _write_report(partial, partial / "report.html")
+    _write_results(partial, partial, model)
     for leftover in partial.glob("fit.npz*"):
         leftover.unlink()
     for leftover in partial.glob("scan.jsonl*"):
         leftover.unlink()
+    (partial / _COMMAND).unlink()
 
 
 def _check_new(out):
@@ -269,18 +325,28 @@ def _check_new(out):
         )
 
 
-def _groups_of(data, path):
-    """Return `Groups` of a table, or those that the data have."""
+def _groups_of(data, path, told):
+    """Return `Groups` of a table, or those that the data have; leave out what has no comparison."""
     if path is not None:
         groups = read_groups(path, data.names)
     elif data.groups is not None and None not in data.groups:
         groups = Groups(None, {"group": data.groups})
     else:
         groups = Groups(None, {})
-    several = {name: column for name, column in groups.factors.items() if len(set(column)) > 1}
-    for name in groups.factors.keys() - several.keys():
-        print(f"All recordings have the same {name}, so it is not compared.")
-    return groups._replace(factors=several)
+    compared = {}
+    for name, column in groups.factors.items():
+        n_levels = len(set(column))
+        if n_levels == 1:
+            print(f"All recordings have the same {name}, so it is not compared.")
+        elif n_levels > _MOST_LEVELS:
+            told.append(
+                f"Column {name!r} was not compared, because it has {n_levels} different labels, "
+                f"and a comparison has {_MOST_LEVELS} groups at most."
+            )
+            print(f"Warning: {told[-1]}")
+        else:
+            compared[name] = column
+    return groups._replace(factors=compared)
 
 
 def _choose(X, model, animals, options, partial, told):
@@ -312,7 +378,10 @@ def _choose(X, model, animals, options, partial, told):
             checkpoint=partial / "scan.jsonl",
             verbose=1,
         )
-    told += [f"In the choice of the number of states: {w.message}" for w in caught]
+    for warning in caught:
+        message = _in_options(str(warning.message))
+        told.append(f"In the choice of the number of states: {message}")
+        print(f"Warning: {told[-1]}")
     return result
 
 
@@ -334,9 +403,9 @@ def _compare(model, X, states, groups, options) -> dict[str, GroupComparison]:
     }
 
 
-def _write_report(folder, path, title=None):
-    """Write the page of the results in a folder."""
-    model, encoder = joblib.load(folder / _MODEL), joblib.load(folder / _ENCODER)
+def _write_results(folder, out, model, title=None):
+    """Write tables, figures and the page of the results in a folder into another one."""
+    encoder = joblib.load(folder / _ENCODER)
     about = json.loads((folder / _ABOUT).read_text())
     result = joblib.load(folder / _SCAN) if (folder / _SCAN).exists() else None
     comparisons = joblib.load(folder / _COMPARISONS)
@@ -347,19 +416,27 @@ def _write_report(folder, path, title=None):
         }
     with np.load(folder / _DATA) as arrays:
         X = [arrays[f"x{i}"] for i in range(len(arrays))]
+    groups = Groups(about["animals"], about["factors"])
+    states = model.predict(X, groups=groups.animals)
+    labels = [str(label) for label in encoder.categories_]
+    results = Results(model, states, about["names"], labels, groups, comparisons, result)
+    print("Writing tables and figures.", flush=True)
+    write_tables(out, results)
+    write_figures(out, results)
     hhmm.report(
         model,
         X,
-        path,
+        out / _PAGE,
+        states=states,
         names=about["names"],
-        groups=about["factors"] or None,
-        animals=about["animals"],
-        model_groups=about["animals"],
-        syllable_names=[str(label) for label in encoder.categories_],
+        groups=groups.factors or None,
+        animals=groups.animals,
+        model_groups=groups.animals,
+        syllable_names=labels,
         comparisons=comparisons,
         scan=result,
-        title=title,
-        notes=[about["source"]],
+        title=title or about["title"],
+        notes=[f"Data: {about['source']}."],
         warnings=about["warnings"],
         overwrite=True,
         random_state=about["seed"],
@@ -367,23 +444,30 @@ def _write_report(folder, path, title=None):
 
 
 def _report(options):
+    """Write tables, figures and the page again; all of them or, if one fails, none."""
     folder = options.model
     _check_result(folder)
+    model = joblib.load(folder / _MODEL)
     if options.state_names is not None:
-        model = joblib.load(folder / _MODEL).set_state_names(options.state_names)
-        aside = folder / f".{_MODEL}"
-        joblib.dump(model, aside)
-        os.replace(aside, folder / _MODEL)
-    _write_report(folder, folder / "report.html", options.title)
-    print(f"Wrote {folder / 'report.html'}.")
+        model.set_state_names(options.state_names)
+    aside = folder / ".new"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        _write_results(folder, aside, model, options.title)
+        joblib.dump(model, aside / _MODEL)
+        for path in [path for path in aside.rglob("*") if path.is_file()]:
+            os.replace(path, folder / path.relative_to(aside))
+    finally:
+        shutil.rmtree(aside)
+    print(f"Wrote {folder / _PAGE}.")
 
 
 def _predict(options):
     _check_result(options.model)
     _check_new(options.out)
     model, encoder = joblib.load(options.model / _MODEL), joblib.load(options.model / _ENCODER)
-    data = read_recordings(options.data, options)
-    print(data.source)
+    data = _read(options, [])
     groups = None
     if model.group_labels_:
         if options.groups is not None:

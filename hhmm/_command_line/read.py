@@ -12,12 +12,15 @@ from sklearn.utils import Bunch
 from hhmm import datasets
 from hhmm._optional.extras import import_extra
 
+FORMATS = ("keypoint-moseq", "keypoint-moseq-csv", "moseq-df", "table", "csv")
 _HDF5 = (".h5", ".hdf5")
+_HDF5_BEGINS = b"\x89HDF\r\n\x1a\n"
 _TABLES = (".csv", ".tsv", ".txt")
 # columns of the recording in a moseq_df.csv, the newest name first
 _MOSEQ_NAMES = ("name", "session_name", "file_name", "uuid")
 _MOSEQ_SYLLABLES = ("syllable", "syllables_reindexed")
 _OF_KEYPOINT_MOSEQ = ("centroid x", "heading")
+_SEPARATORS = (",", ";", "\t", "|")
 RECORDING, ANIMAL = "recording", "animal"
 _MOST_SHOWN = 3
 
@@ -31,7 +34,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--onset", metavar="COLUMN", help="column of onset times in a table with a row an event"
     )
-    options.add_argument("--sep", default=",", help="separator of the cells of a table")
+    options.add_argument(
+        "--format", choices=FORMATS, help="what the data are (default: found from the file)"
+    )
+    options.add_argument("--sep", help="separator of the cells of a table (default: from header)")
+    options.add_argument(
+        "--fill-gaps", action="store_true", help="frames that --frame skips are missing"
+    )
     options.add_argument(
         "--n-lags",
         type=int,
@@ -40,7 +49,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="frames to leave out at the start of each recording (keypoint-MoSeq: 3)",
     )
     options.add_argument(
-        "--text-labels", action="store_true", help="syllables in a table are text and not numbers"
+        "--text-labels",
+        action="store_true",
+        help="syllables in a table are text, even if they look like numbers",
     )
 
 
@@ -57,56 +68,109 @@ def read_recordings(path: Path, options: Any) -> Bunch:
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}.")
+    what = options.format or _find_format(path, options)
+    if what == "keypoint-moseq":
+        return datasets.load_keypoint_moseq(path, n_lags=options.n_lags)
+    sep = options.sep or _find_separator(path)
+    if what == "keypoint-moseq-csv":
+        return datasets.load_keypoint_moseq_csv(path, n_lags=options.n_lags, sep=sep)
+    if what == "moseq-df":
+        return datasets.load_moseq_dataframe(
+            path, n_lags=options.n_lags, sep=sep, fill_gaps=options.fill_gaps
+        )
+    if options.n_lags:
+        raise ValueError("--n-lags is for files of keypoint-MoSeq. Leave it out.")
+    given: dict[str, Any] = {
+        "syllable": options.syllable or "syllable",
+        "frame": options.frame,
+        "onset": options.onset,
+        "sep": sep,
+        "fill_gaps": options.fill_gaps,
+    }
+    if what == "csv":
+        return _read_labels(datasets.load_syllable_csv, path, given, options.text_labels)
+    given["recording"] = options.recording or RECORDING
+    return _read_labels(datasets.load_table, path, given, options.text_labels)
+
+
+def _find_format(path, options):
+    """Return which of `FORMATS` a file or a folder has, by its content."""
     if path.is_dir():
-        files = sorted(file for file in path.glob("*.csv") if not file.name.startswith("."))
+        files = _csv_files(path)
         if not files:
-            raise ValueError(f"The folder {path} has no file that ends in .csv.")
+            advice = "Give a folder of CSV files."
+            if (path / "results.h5").exists():
+                advice = f"Give the file {path / 'results.h5'}."
+            raise ValueError(f"The folder {path} has no file that ends in .csv. {advice}")
         header = _header(files[0], options.sep)
         if options.syllable is None and any(name in header for name in _OF_KEYPOINT_MOSEQ):
-            return datasets.load_keypoint_moseq_csv(path, n_lags=options.n_lags, sep=options.sep)
-        return _one_recording_a_file(path, options)
-    if path.suffix.lower() in _HDF5:
-        return datasets.load_keypoint_moseq(path, n_lags=options.n_lags)
+            return "keypoint-moseq-csv"
+        return "csv"
+    with open(path, "rb") as file:
+        begin = file.read(len(_HDF5_BEGINS))
+    if path.suffix.lower() in _HDF5 or begin == _HDF5_BEGINS:
+        return "keypoint-moseq"
     if path.suffix.lower() not in _TABLES:
         raise ValueError(
             f"No loader knows {path}. Give results.h5 of keypoint-MoSeq (.h5), a table (.csv, .tsv "
             "or .txt), or a folder of CSV files."
         )
-    if options.recording is not None:
-        return datasets.load_table(
-            path,
-            recording=options.recording,
-            syllable=options.syllable or "syllable",
-            frame=options.frame,
-            onset=options.onset,
-            sep=options.sep,
-            integer_labels=not options.text_labels,
-        )
     header = _header(path, options.sep)
-    if (
-        options.syllable is None
-        and any(name in header for name in _MOSEQ_NAMES)
-        and any(name in header for name in _MOSEQ_SYLLABLES)
-    ):
-        return datasets.load_moseq_dataframe(path, n_lags=options.n_lags, sep=options.sep)
-    return _one_recording_a_file(path, options)
+    if options.recording is not None or RECORDING in header:
+        return "table"
+    is_moseq = any(name in header for name in _MOSEQ_NAMES)
+    is_moseq = is_moseq and any(name in header for name in _MOSEQ_SYLLABLES)
+    return "moseq-df" if is_moseq and options.syllable is None else "csv"
 
 
-def _one_recording_a_file(path, options):
-    return datasets.load_syllable_csv(
-        path,
-        syllable=options.syllable or "syllable",
-        frame=options.frame,
-        onset=options.onset,
-        sep=options.sep,
-        integer_labels=not options.text_labels,
+def _read_labels(load, path, given, text_labels):
+    """Read labels as integers; if most of them are none, read them as text."""
+    if text_labels:
+        return load(path, **given, integer_labels=False)
+    try:
+        return load(path, **given)
+    except ValueError as error:
+        if "an integer syllable" not in str(error):
+            raise
+        data = load(path, **given, integer_labels=False)
+        labels = {label for row in data.sequences for label in row if label is not None}
+        if 2 * sum(map(_is_number, labels)) >= len(labels):
+            raise  # a slip in a column of numbers
+        return data
+
+
+def _is_number(label):
+    try:
+        float(label)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _csv_files(folder):
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() == ".csv" and not file.name.startswith(".")
     )
+
+
+def _first_line(path):
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        return file.readline(100_000).rstrip("\r\n")
+
+
+def _find_separator(path):
+    """Return the separator that occurs most often in the header of a file, or of a folder's."""
+    files = _csv_files(path) if path.is_dir() else [path]
+    line = _first_line(files[0]) if files else ""
+    return max(_SEPARATORS, key=line.count)  # the first one of equals
 
 
 def _header(path, sep):
     """Return the names of the columns of a file of text."""
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        return [cell.strip().strip('"') for cell in file.readline().rstrip("\r\n").split(sep)]
+    cells = _first_line(path).split(sep or _find_separator(path))
+    return [cell.strip().strip('"') for cell in cells]
 
 
 class Groups(NamedTuple):
@@ -150,6 +214,13 @@ def read_groups(path: Path, names: Sequence[str]) -> Groups:
         raise ValueError(
             f"{path} has no row for {len(absent)} of {len(names)} recordings, for example "
             f"{_some(absent)}. It has rows for {_some(table.index)}."
+        )
+    unknown = [name for name in table.index if name not in set(names)]
+    if unknown:
+        raise ValueError(
+            f"{path} has rows for {len(unknown)} recordings that the data do not have, for example "
+            f"{_some(unknown)}. The data have {_some(names)}. Correct the names, or remove the "
+            "rows."
         )
     table = table.loc[list(names)]
     for column in table.columns:

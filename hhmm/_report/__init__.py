@@ -15,10 +15,12 @@ from hhmm._optional.extras import import_extra
 from hhmm._report import _page
 from hhmm._report._figures import make_pictures
 from hhmm._report._material import Material, examine
+from hhmm._report._words import Caution, capitalised
 from hhmm._runtime.files import absolute, check_file, write_whole
 from hhmm._sequences.groups import read_texts
 from hhmm._sequences.read import read_states
 from hhmm._validation import check_flag, check_state_names, shorten, to_list
+from hhmm.comparisons import GroupComparison
 
 if TYPE_CHECKING:
     import pandas
@@ -32,8 +34,8 @@ __all__ = ["report"]
 def report(
     model: EfficientHHMM,
     X: ArrayLike,
-    *,
     out: str | PathLike[str],
+    *,
     states: ArrayLike | None = None,
     names: Sequence[str] | None = None,
     groups: Sequence | Mapping[str, Sequence] | pandas.DataFrame | None = None,
@@ -43,9 +45,13 @@ def report(
     syllable_names: Sequence | None = None,
     state_names: Sequence[str] | None = None,
     frame_rate: float | None = None,
+    comparisons: Mapping[str, GroupComparison] | None = None,
     scan: ScanResult | None = None,
-    title: str = "States of behaviour",
+    title: str | None = None,
+    notes: Sequence[str] = (),
+    warnings: Sequence[str] = (),
     overwrite: bool = False,
+    random_state: int | np.random.RandomState | None = None,
 ) -> Path:
     """Write a report of a fitted model: one page that opens in any browser.
 
@@ -83,12 +89,21 @@ def report(
         Names of the states. By default those of `EfficientHHMM.set_state_names`, or numbers.
     frame_rate : float, default=None
         Timesteps per second, for times in seconds. By default that of the model.
+    comparisons : dict of GroupComparison, default=None
+        Comparisons of groups by the name of their factor, if there are some already, as
+        `hhmm.comparisons.compare_groups` returns them. If None, `groups` are compared.
     scan : ScanResult, default=None
         The result of `hhmm.model_selection.scan`, if it chose the number of states.
-    title : str, default="States of behaviour"
-        Title of the page.
+    title : str, default=None
+        Title of the page; "States of behaviour" if None.
+    notes : sequence of str, default=()
+        Sentences about the data, for the section "What was fitted".
+    warnings : sequence of str, default=()
+        Warnings of `fit` to show beside those that the page finds.
     overwrite : bool, default=False
         Whether an existing file is replaced.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the comparisons.
 
     Returns
     -------
@@ -132,7 +147,7 @@ def report(
     >>> model = hhmm.EfficientHHMM(n_states=2, max_iter=20, random_state=0).fit(data.X)
     >>> groups = ["saline", "drug"] * 4
     >>> with TemporaryDirectory() as folder:
-    ...     path = hhmm.report(model, data.X, out=Path(folder, "report.html"), groups=groups)
+    ...     path = hhmm.report(model, data.X, Path(folder, "report.html"), groups=groups)
     ...     print(path.name, "<h2" in path.read_text(encoding="utf-8"))
     report.html True
     """
@@ -146,13 +161,17 @@ def report(
         names=names,
         groups=groups,
         animals=animals,
+        reference=reference,
         model_groups=model_groups,
         syllable_names=syllable_names,
         state_names=state_names,
         frame_rate=frame_rate,
+        comparisons=comparisons,
         scan=scan,
         title=title,
-        reference=reference,
+        notes=notes,
+        warnings=warnings,
+        random_state=random_state,
     )
     findings = examine(material)
     page = _page.render(material, findings, make_pictures(material, findings)).encode()
@@ -178,13 +197,17 @@ def _read(
     names,
     groups,
     animals,
+    reference,
     model_groups,
     syllable_names,
     state_names,
     frame_rate,
+    comparisons,
     scan,
     title,
-    reference,
+    notes,
+    warnings,
+    random_state,
 ):
     """Check the arguments of `report`; return them as `Material`."""
     check_is_fitted(model)
@@ -228,9 +251,13 @@ def _read(
         syllable_names=_labels(syllable_names, n_syllables),
         state_names=check_state_names(given, n_states),
         frame_rate=model.frame_rate if frame_rate is None else frame_rate,
-        title=str(title),
+        title="States of behaviour" if title is None else str(title),
+        notes=_sentences(notes, "notes"),
+        cautions=[Caution(text) for text in _sentences(warnings, "warnings")],
+        comparisons=_check_comparisons(comparisons, n_states),
         scan=scan,
         reference=None if reference is None else str(reference),
+        random_state=random_state,
         has_model_groups=model_groups is not None,
     )
 
@@ -276,6 +303,33 @@ def _read_factors(groups, n_sequences):
             for name, labels in groups.items()
         }
     return {"groups": read_texts(groups, "groups", n_sequences)}
+
+
+def _sentences(texts, name):
+    if isinstance(texts, str):
+        raise TypeError(f"{name} must be a list of sentences, got a string: {shorten(texts)}.")
+    return [
+        capitalised(str(text)) for text in to_list(texts, f"{name} must be a list of sentences")
+    ]
+
+
+def _check_comparisons(comparisons, n_states):
+    """Return comparisons by name; None if there are none."""
+    if comparisons is None:
+        return None
+    if not isinstance(comparisons, Mapping):
+        raise TypeError(f"comparisons must be a dict by factor, got {shorten(comparisons)}.")
+    for name, comparison in comparisons.items():
+        if not isinstance(comparison, GroupComparison):
+            raise TypeError(
+                f"comparisons[{name!r}] must be a GroupComparison, got {shorten(comparison)}."
+            )
+        if len(comparison.state_names) != n_states:
+            raise ValueError(
+                f"comparisons[{name!r}] has {len(comparison.state_names)} states, but the model "
+                f"has {n_states}. Compare the states of this model."
+            )
+    return {str(name): comparison for name, comparison in comparisons.items()}
 
 
 def _labels(syllable_names, n_syllables):

@@ -53,7 +53,8 @@ def _pictures(material, findings):
     yield _ethogram(material, findings)
     if not findings.comparisons:
         yield _usage(material, findings)
-    yield _durations(material, findings)
+    if findings.transitions.any():
+        yield _durations(material, findings)
     if material.n_states > 1:
         yield _preferences(material, findings)
     if np.count_nonzero(~findings.is_unused) > 2:
@@ -83,10 +84,7 @@ def _ethogram(material, findings):
             frame_rate=material.frame_rate,
         ),
         "Ethogram",
-        f"One row for each recording{sorted_by}. The colour shows the state at each moment. "
-        "The tables of all moments are in the folder states."
-        if material.from_files
-        else f"One row for each recording{sorted_by}. The colour shows the state at each moment.",
+        f"One row for each recording{sorted_by}. The colour shows the state at each moment.",
         f"Ethogram of {counted(n, 'recording')}{sorted_by}: bars of colour show when the animal "
         f"was in {listed(used)}.",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 LARGEST_RHAT = 1.1
 MOST_LEVELS = 10  # of a column of groups that are compared
+_MORE_SWEEPS = "Fit again with more sweeps (max_iter, or --max-iter on the command line)."
 # in warnings of a fit that has not converged
 _UNSETTLED = ("had not settled", "are not where the best one", "was interrupted", "not converge")
 
@@ -45,18 +45,20 @@ class Material:
         The labels of the user.
     state_names : list of n_states str
     frame_rate : float or None
-    title, source : str
+    title : str
+    notes : list of str
+        Sentences about the data.
     cautions : list of Caution
         Warnings from reading and fitting.
+    comparisons : dict of GroupComparison or None
+        Those that the user gave.
     scan : ScanResult or None
     reference : str or None
         The group with which others are compared.
-    random_state : int
+    random_state : int, RandomState or None
         Of the resamples of comparisons.
     has_model_groups : bool
         Whether states were inferred with the groups of the model.
-    from_files : bool
-        True for a report of the command line, whose folder holds tables.
     """
 
     model: EfficientHHMM
@@ -69,21 +71,17 @@ class Material:
     state_names: list[str]
     frame_rate: float | None
     title: str
-    source: str = ""
+    notes: list[str] = field(default_factory=list)
     cautions: list[Caution] = field(default_factory=list)
+    comparisons: dict[str, GroupComparison] | None = None
     scan: ScanResult | None = None
     reference: str | None = None
-    random_state: int = 0
+    random_state: int | np.random.RandomState | None = None
     has_model_groups: bool = False
-    from_files: bool = False
 
     @property
     def n_states(self) -> int:
         return len(self.state_names)
-
-    def with_cautions(self, cautions: Sequence[Caution]) -> Material:
-        """Return the same with further warnings."""
-        return replace(self, cautions=[*self.cautions, *cautions])
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ def examine(material: Material) -> Findings:
     np.fill_diagonal(transitions, 0)
     comparisons, skipped = _compare(material)
     texts = dict.fromkeys(text for report in reports for text in report.warnings)
-    of_states = [Caution(text, _advice(text, material)) for text in texts]
+    of_states = [Caution(text, _advice(text, material.model)) for text in texts]
     cautions = [*of_states, *_judge_fit(material), *skipped, *material.cautions]
     return Findings(
         report=reports[0],
@@ -168,6 +166,12 @@ def largest_rhat(model: EfficientHHMM) -> float:
 
 def _compare(material):
     """Return the comparison of each factor, and warnings about those that cannot be compared."""
+    if material.comparisons is not None:
+        named = {
+            name: replace(comparison, state_names=material.state_names)
+            for name, comparison in material.comparisons.items()
+        }
+        return named, []
     comparisons, skipped = {}, []
     for name, groups in material.factors.items():
         levels = list(dict.fromkeys(groups))
@@ -224,15 +228,13 @@ def _judge_fit(material):
         text = f"The fit had not settled after {n_sweeps} sweeps."
         if n_sweeps < MIN_SWEEPS:
             text = f"The fit had {n_sweeps} sweeps, too few to judge if it had settled."
-        option = "--max-iter" if material.from_files else "max_iter"
-        cautions.append(Caution(text, f"Fit again with more sweeps ({option})."))
+        cautions.append(Caution(text, _MORE_SWEEPS))
     elif largest_rhat(model) > LARGEST_RHAT:
-        option = "--max-iter" if material.from_files else "max_iter"
         text = (
             f"The chains do not agree: the largest R-hat is {largest_rhat(model):.2f}, and should "
             f"be below {LARGEST_RHAT:g}."
         )
-        cautions.append(Caution(text, f"Fit again with more sweeps ({option})."))
+        cautions.append(Caution(text, _MORE_SWEEPS))
     if model.group_labels_ and not material.has_model_groups:
         cautions.append(
             Caution(
@@ -243,16 +245,14 @@ def _judge_fit(material):
     return cautions
 
 
-def _advice(text, material):
+def _advice(text, model):
     """Return what to do about a warning of `state_report`."""
     if "takes less than" in text:
-        option = "--n-states" if material.from_files else "n_states"
-        return f"Do not interpret this state. Fit with fewer states ({option})."
+        return "Do not interpret this state. Fit with fewer states."
     if "is found in animal" in text:
-        if material.model.group_labels_:
+        if model.group_labels_:
             return "Look at the recordings of this animal before you interpret the state."
-        where = "a column 'animal' in the table of --groups" if material.from_files else "groups"
-        return f"Look at its recordings. If animals differ, fit with {where}."
+        return "Look at its recordings. If animals differ, give the animals to the fit."
     if "is found in group" in text:
         return "Such a state cannot be compared between groups. Look at the recordings first."
     return ""

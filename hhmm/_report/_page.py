@@ -13,7 +13,7 @@ from hhmm._optional.extras import import_extra
 from hhmm._report import _words as words
 from hhmm._report._figures import Picture
 from hhmm._report._material import LARGEST_RHAT, Findings, Material, largest_rhat
-from hhmm.comparisons import ALL_GROUPS, NONE
+from hhmm.comparisons._result import ALL_GROUPS, NONE
 from hhmm.diagnostics import posterior_summary
 from hhmm.plotting._figures import state_colors
 
@@ -50,7 +50,7 @@ def render(
     today = today or datetime.date.today()
     return environment.get_template("page.html").render(
         title=material.title,
-        source=material.source,
+        notes=material.notes,
         date=f"{today.day} {today:%B %Y}",
         version=hhmm.__version__,
         citation=CITATION.replace("VERSION", hhmm.__version__),
@@ -66,7 +66,6 @@ def render(
         posterior=_posterior(material),
         methods=_methods(material),
         recordings=_recordings(material),
-        from_files=material.from_files,
     )
 
 
@@ -190,12 +189,7 @@ def _as_hex(color):
 
 def _animals_note(material):
     if material.animals is None:
-        where = (
-            "The table of groups has no column 'animal'"
-            if material.from_files and material.factors
-            else "No animals were given"
-        )
-        return f"{where}, so each recording counts as one animal."
+        return "No animals were given, so each recording counts as one animal."
     return ""
 
 
@@ -367,10 +361,10 @@ def _convergence(material):
     if not hasattr(model, "posterior_"):
         return sentences
     if n_chains == 1:
-        option = "--n-chains 4" if material.from_files else "n_chains=4"
         sentences.append(
             "One chain cannot show if another start leads to other states. For a result that you "
-            f"publish, fit with {option} too: R-hat then compares the chains."
+            "publish, fit several (n_chains=4, or --n-chains 4 on the command line): R-hat then "
+            "compares the chains."
         )
         return sentences
     rhat = largest_rhat(model)
@@ -393,13 +387,12 @@ def _posterior(material):
     if not hasattr(model, "posterior_"):
         return None
     summary = posterior_summary(model)
-    # with the frame rate of the model, "dwell_time[0] (s)" is in seconds
-    index = {str(name).partition(" ")[0]: i for i, name in enumerate(summary.name)}
-    per_unit = model.frame_rate or 1.0
+    per_unit = model.frame_rate or 1.0  # with a frame rate, dwell times are in seconds
     rows = []
     for k, name in enumerate(material.state_names):
         for quantity, label in (("usage", "time in the long run"), ("dwell_time", "mean stay")):
-            i = index[f"{quantity}[{k}]"]
+            # of states in their order, whatever their names
+            i = [j for j, of in enumerate(summary.name) if str(of).startswith(f"{quantity}[")][k]
             show = words.percent
             if quantity == "dwell_time":
                 show = _duration_of(per_unit, material.frame_rate)

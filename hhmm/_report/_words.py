@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hhmm.comparisons import ALL_GROUPS, NONE, GroupComparison
+from hhmm.comparisons import GroupComparison
+from hhmm.comparisons._result import ALL_GROUPS, NONE
 
 # A syllable is promoted if its share of the syllables is higher in the state than over all states,
 # by at least these.

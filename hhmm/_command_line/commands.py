@@ -21,7 +21,6 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from sklearn.model_selection import KFold, StratifiedKFold
 
 import hhmm
 from hhmm import EfficientHHMM, datasets
@@ -356,14 +355,7 @@ def _choose(X, model, animals, options, partial, told):
         raise ValueError(
             "A range of --n-states needs two recordings or more to hold some out. Give one number."
         )
-    splitter = KFold(n_folds, shuffle=True, random_state=options.seed)
-    folds = list(splitter.split(X))
-    if animals is not None and len(set(animals)) < len(animals):
-        # the recordings of an animal lie in different folds
-        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=options.seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an animal has fewer recordings than there are folds
-            folds = list(splitter.split(np.zeros(len(X)), animals))
+    folds = _folds(animals or [str(i) for i in range(len(X))], n_folds, options.seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = scan(
@@ -383,6 +375,18 @@ def _choose(X, model, animals, options, partial, told):
         told.append(f"In the choice of the number of states: {message}")
         print(f"Warning: {told[-1]}")
     return result
+
+
+def _folds(animals, n_folds, seed):
+    """Return pairs of recordings to fit and to hold out; an animal is in as many as possible."""
+    rng = np.random.default_rng(seed)
+    rank = dict(
+        zip(rng.permutation(list(dict.fromkeys(animals))), range(len(animals)), strict=False)
+    )
+    order = sorted(rng.permutation(len(animals)), key=lambda i: rank[animals[i]])
+    fold = np.empty(len(animals), int)
+    fold[order] = np.arange(len(animals)) % n_folds
+    return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(n_folds)]
 
 
 def _compare(model, X, states, groups, options) -> dict[str, GroupComparison]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -68,26 +69,40 @@ def _pictures(material, findings):
 
 
 def _ethogram(material, findings):
-    groups = next(iter(material.factors.values()), None)
     factor = next(iter(material.factors), None)
+    groups = None if factor is None else material.factors[factor]
+    levels = list(dict.fromkeys(groups or []))
+    if factor in findings.comparisons:
+        levels = findings.comparisons[factor].groups  # the reference first
+    names, animals = material.names, material.animals or material.names
+    order = sorted(
+        range(len(names)),
+        key=lambda i: (0 if groups is None else levels.index(groups[i]), _natural(animals[i])),
+    )
+    rows = _row_names(material)
     sorted_by = f", sorted by {factor}" if factor else ""
-    n = len(material.names)
     used = [with_state(material.state_names[k]) for k in np.flatnonzero(~findings.is_unused)]
     return (
         "ethogram",
         lambda: plotting.EthogramDisplay.from_predictions(
-            material.states,
-            names=_row_names(material),
-            groups=groups,
+            [material.states[i] for i in order],
+            names=[rows[i] for i in order],
+            groups=None if groups is None else [groups[i] for i in order],
             n_states=material.n_states,
             state_names=_for_legend(material.state_names),
             frame_rate=material.frame_rate,
         ),
         "Ethogram",
         f"One row for each recording{sorted_by}. The colour shows the state at each moment.",
-        f"Ethogram of {counted(n, 'recording')}{sorted_by}: bars of colour show when the animal "
-        f"was in {listed(used)}.",
+        f"Ethogram of {counted(len(names), 'recording')}{sorted_by}: bars of colour show when the "
+        f"animal was in {listed(used)}.",
     )
+
+
+def _natural(name):
+    """Return a key that sorts "mouse-2" before "mouse-10"."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _usage(material, findings):
@@ -185,8 +200,8 @@ def _comparison(name, factor, comparison):
         name,
         lambda: plotting.GroupComparisonDisplay.from_comparison(comparison),
         f"Groups of {factor}",
-        "Each dot is an animal. Lines: means with intervals. The values above are q values: below "
-        "0.05, the difference is larger than chance explains.",
+        "Each dot is an animal. Lines: means with intervals. The values above are q values; those "
+        "below 0.05 are bold.",
         f"Time in each state and duration of states in {listed(comparison.groups)}, each animal "
         f"a dot. {counted(n_small, 'difference')} with q below 0.05.",
     )

@@ -64,6 +64,7 @@ def render(
         number_of_states=_number_of_states(material),
         convergence=_convergence(material),
         posterior=_posterior(material),
+        has_rhat=np.isfinite(largest_rhat(material.model)),
         methods=_methods(material),
         recordings=_recordings(material),
     )
@@ -151,7 +152,7 @@ def _states(material, findings):
         used = f"used by {report.n_animals[k]} of {words.counted(total, unit)}"
         rows.append(
             {
-                "name": words.capitalised(words.with_state(name))[:-1],
+                "name": f"State {name}" if name.isdigit() else name,
                 "color": _as_hex(colors[k]),
                 "text": f"{', '.join(parts)}; {used}.",
                 "is_unused": bool(findings.is_unused[k]),
@@ -444,10 +445,15 @@ def _methods(material):
         else "Every timestep was taken as the use of a syllable, also after the same syllable."
     )
     if model.group_labels_:
-        counts = [f"{len(levels)} levels of {name}" for name, levels in model.group_labels_.items()]
+        whose = [
+            f"{len(levels)} animals"
+            if material.animals is not None and set(map(str, levels)) == set(material.animals)
+            else f"{len(levels)} labels of {name}"
+            for name, levels in model.group_labels_.items()
+        ]
         paragraphs.append(
-            f"The model has effects of groups ({words.listed(counts)}) on the use of syllables "
-            "and on changes of state, so that differences between animals need no states."
+            f"The model has effects of groups ({words.listed(whose)}) on the use of syllables and "
+            "on changes of state, so differences between them need no states."
         )
     paragraphs.append(
         "The states on this page are the most probable path (Viterbi). A state is used by an "

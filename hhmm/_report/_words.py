@@ -132,20 +132,21 @@ def describe_comparison(comparison: GroupComparison, i: int) -> str:
     values = comparison.value_2[i], comparison.value_1[i]
     if quantity == "usage":
         text = (
-            f"{second} spends {percent(values[0])} of its time in {state}, and {first} "
-            f"{percent(values[1])} ({points(comparison.effect[i])} percentage points, {ends}{q})"
+            f"time in {state}: {percent(values[0])} in {second}, {percent(values[1])} in {first} "
+            f"({points(comparison.effect[i])} percentage points, {ends}{q})"
         )
     elif quantity == "dwell":
         rate = 1.0 if comparison.frame_rate is not None else None
         text = (
-            f"{state} lasts {comparison.effect[i]:.2f} times as long in {second} as in {first}: "
-            f"{duration(values[0], rate)} and {duration(values[1], rate)} ({ends}{q})"
+            f"mean stay in {state}: {duration(values[0], rate)} in {second}, "
+            f"{duration(values[1], rate)} in {first}, so {comparison.effect[i]:.2f} times as long "
+            f"({ends}{q})"
         )
     elif quantity == "transition":
         following = with_state(comparison.state_names[comparison.next_state[i]])
         text = (
             f"when {state} ends, {following} follows in {percent(values[0])} of the cases in "
-            f"{second} and in {percent(values[1])} in {first} ({ends}{q})"
+            f"{second}, and in {percent(values[1])} in {first} ({ends}{q})"
         )
     elif quantity == "content":
         text = (
@@ -153,7 +154,7 @@ def describe_comparison(comparison: GroupComparison, i: int) -> str:
             f"states have in common ({q})"
         )
     else:
-        text = f"{second} and {first} use syllables differently in all states alike ({q})"
+        text = f"the use of syllables differs between {second} and {first} in all states ({q})"
     return capitalised(text)
 
 

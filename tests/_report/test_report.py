@@ -114,9 +114,9 @@ def test_without_a_frame_rate_times_are_timesteps(tmp_path):
     X, states, _ = by_hand()
     page = write(tmp_path, made(2, 4), X, states=states, state_names=["rest", "groom"])
     assert (
-        "Rest : 67 % of the time, 40 timesteps at a time, promotes syllables 0 and 1" in page.text
+        "rest : 67 % of the time, 40 timesteps at a time, promotes syllables 0 and 1" in page.text
     )
-    assert "Groom : 33 % of the time, 10 timesteps at a time" in page.text
+    assert "groom : 33 % of the time, 10 timesteps at a time" in page.text
     assert "60 timesteps" in page.text
 
 
@@ -204,16 +204,15 @@ def test_differences_between_groups_are_sentences(tmp_path):
         tmp_path, made(2, 4), X, states=states, groups=groups, frame_rate=10, random_state=0
     )
     found = re.search(
-        r"State 0 lasts (\S+) times as long in drug as in saline: (\S+) s and (\S+) s "
+        r"Mean stay in state 0: (\S+) s in drug, (\S+) s in saline, so (\S+) times as long "
         r"\(95 % interval (\S+) to (\S+); q (= 0\.00\d|< 0.001)\)",
         page.text,
     )
-    ratio, drug, saline, low, high = map(float, found.groups()[:5])
+    drug, saline, ratio, low, high = map(float, found.groups()[:5])
     assert low < ratio < high
     np.testing.assert_allclose([ratio, drug, saline], [3, 6, 2], rtol=0.15)
     assert re.search(
-        r"Drug spends 75 % of its time in state 0, and saline 5\d % \(\+2\d percentage points",
-        page.text,
+        r"Time in state 0: 75 % in drug, 5\d % in saline \(\+2\d percentage points", page.text
     )
     # the same comparison, given
     given = compare_groups(states, groups=groups, frame_rate=10, syllables=X, random_state=0)

@@ -115,7 +115,9 @@ def write_figures(out, results):
         "ethogram": lambda: plotting.EthogramDisplay.from_predictions(
             states, names=results.names, frame_rate=model.frame_rate, **kept
         ),
-        "usage": lambda: plotting.StateUsageDisplay.from_predictions(states, **kept),
+        "usage": lambda: plotting.StateUsageDisplay.from_predictions(
+            states, animals=results.groups.animals, **kept
+        ),
         "durations": lambda: plotting.DurationDisplay.from_predictions(
             states, trans_probs=model.trans_probs_, frame_rate=model.frame_rate, **kept
         ),

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
+from hhmm._sequences.groups import read_texts
+from hhmm._sequences.read import read_states
 from hhmm._validation import check_option
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
@@ -58,8 +60,8 @@ class StateUsageDisplay:
     Notes
     -----
     The recording is the unit of replication: errors are over recordings and not over timesteps,
-    which are not independent. Recordings of one animal are not independent either. Average them
-    first, so that one row is one animal.
+    which are not independent. Recordings of one animal are not independent either: give
+    ``animals`` to `from_predictions`, so that one row is one animal.
 
     Examples
     --------
@@ -116,6 +118,7 @@ class StateUsageDisplay:
         states: ArrayLike,
         *,
         groups: Sequence[str] | None = None,
+        animals: Sequence[str] | None = None,
         n_states: int | None = None,
         state_names: Sequence[str] | None = None,
         ax: Axes | None = None,
@@ -130,6 +133,9 @@ class StateUsageDisplay:
         states : array of shape (n_sequences, n_timesteps) or list of arrays of shape \
                 (n_timesteps_i,)
             States, integers; negative timesteps are ignored.
+        animals : sequence of n_sequences labels, default=None
+            Animal of each recording. Recordings of an animal in the same group are pooled, so that
+            one point is one animal.
         n_states : int, default=None
             Number of states; the largest label plus one if None.
         groups, state_names, ax, interval, confidence_level, random_state
@@ -139,6 +145,8 @@ class StateUsageDisplay:
         -------
         display : StateUsageDisplay
         """
+        if animals is not None:
+            states, groups = _pool(states, animals, groups)
         usage = state_usage(states, n_states=n_states, per_sequence=True)
         return cls(usage, groups=groups, state_names=state_names).plot(
             ax, interval=interval, confidence_level=confidence_level, random_state=random_state
@@ -233,6 +241,20 @@ class StateUsageDisplay:
         bars = self.ax_.errorbar([], [], [], fmt="none", ecolor="0.4", capsize=1.8, label=label)
         self.legend_ = _figures.legend_above(self.ax_, [*handles, bars])
         return self
+
+
+def _pool(states, animals, groups):
+    """Lay the recordings of each animal in a group end to end; return them and their groups."""
+    sequences = read_states(states, "states").sequences
+    animals = read_texts(animals, "animals", len(sequences))
+    texts = [""] * len(sequences)
+    if groups is not None:
+        texts = read_texts(groups, "groups", len(sequences))
+    pooled: dict[tuple[str, str], list[np.ndarray]] = {}
+    for unit, sequence in zip(zip(animals, texts, strict=True), sequences, strict=True):
+        pooled.setdefault(unit, []).append(sequence)
+    of_units = None if groups is None else [group for _, group in pooled]
+    return [np.concatenate(parts) for parts in pooled.values()], of_units
 
 
 def _mean_and_interval(usage, interval, confidence_level, random_state):

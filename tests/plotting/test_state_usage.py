@@ -89,3 +89,16 @@ def test_usage_arguments_are_checked():
         StateUsageDisplay([[0.5, 0.5]]).plot(confidence_level=95)
     with pytest.raises(ValueError, match="groups must hold 1 names, got 2"):
         StateUsageDisplay([[0.5, 0.5]], groups=["a", "b"]).plot()
+
+
+def test_recordings_of_an_animal_are_one_point():
+    states = [[0, 0, 1], [0], [1, 1], [0, 1, 1, 1]]
+    settings = {"groups": ["a", "a", "b", "b"], "animals": ["m1", "m1", "m2", "m1"]}
+    display = StateUsageDisplay.from_predictions(states, **settings)
+    np.testing.assert_allclose(display.usage, [[0.75, 0.25], [0, 1], [0.25, 0.75]])
+    assert display.groups == ["a", "b", "b"]
+    pooled = StateUsageDisplay.from_predictions(states, animals=["m1", "m1", "m2", "m2"])
+    np.testing.assert_allclose(pooled.usage, [[0.75, 0.25], [1 / 6, 5 / 6]])
+    assert pooled.groups is None
+    with pytest.raises(ValueError, match="animals must have one label for each of 4 recordings"):
+        StateUsageDisplay.from_predictions(states, animals=["m1"])

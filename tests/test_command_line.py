@@ -10,9 +10,11 @@ import time
 import joblib
 import numpy as np
 import pytest
+from sklearn.utils import Bunch
 
 from hhmm._command_line import commands
 from hhmm._command_line.commands import main
+from hhmm._inference import checkpoint as checkpoints
 
 pd = pytest.importorskip("pandas")
 h5py = pytest.importorskip("h5py")
@@ -125,8 +127,23 @@ def test_report_with_names(fitted, capsys):
     assert "explore" in after
     assert "explore" not in before
     assert joblib.load(fitted / "model.joblib").state_names_ == ["rest", "explore"]
+    assert "rest" in (fitted / "tables" / "states.csv").read_text()
+    assert "explore" in (fitted / "tables" / "comparison_condition.csv").read_text()
     text = run_refused(["report", fitted, "--state-names", "rest"], capsys)
     assert "state_names must hold 2 names, got 1" in text
+
+
+def test_a_report_that_fails_changes_nothing(fitted, monkeypatch):
+    def contents():
+        return {path: path.read_bytes() for path in fitted.rglob("*") if path.is_file()}
+
+    def fail(*args):
+        raise OSError("disk full")
+
+    before = contents()
+    monkeypatch.setattr(commands, "write_figures", fail)
+    assert main(["report", str(fitted), "--state-names", "a,b"]) == commands.FAILED
+    assert contents() == before
 
 
 def test_a_range_is_chosen_from(files, tmp_path, capsys):
@@ -157,7 +174,15 @@ def write_moseq_df(path, recordings):
     pd.concat(frames).to_csv(path, index=False)
 
 
-@pytest.mark.parametrize("kind", ["folder", "keypoint-MoSeq", "moseq_df", "table", "text"])
+def read(path, *options):
+    """Read recordings as `fit` does."""
+    arguments = ["fit", str(path), "--out", "x", "--n-states", "2", *options]
+    return commands.read_recordings(path, commands._parser().parse_args(arguments))
+
+
+@pytest.mark.parametrize(
+    "kind", ["folder", "keypoint-MoSeq", "moseq_df", "table", "text", "semicolons", "recording"]
+)
 def test_every_format_is_read(kind, recordings, tmp_path):
     options, path = [], tmp_path / "data.csv"
     expected = [x.tolist() for x in recordings[:3]]
@@ -173,15 +198,72 @@ def test_every_format_is_read(kind, recordings, tmp_path):
         options = ["--recording", "mouse", "--syllable", "label", "--frame", "frame_index"]
         if kind == "text":
             table.label = "s" + table.label.astype(str)
-            options.append("--text-labels")
             expected = [[f"s{x}" for x in row] for row in expected]
-        table.to_csv(path, index=False)
-    parsed = commands._parser().parse_args(
-        ["fit", str(path), "--out", "x", "--n-states", "2", *options]
-    )
-    data = commands.read_recordings(path, parsed)
+        if kind == "recording":
+            table = table.rename(columns={"mouse": "recording", "label": "syllable"})
+            options = []
+        table.to_csv(path, index=False, sep=";" if kind == "semicolons" else ",")
+    data = read(path, *options)
     assert data.names == ["r0", "r1", "r2"]
     assert [x.tolist() for x in data.sequences] == expected
+
+
+def test_a_format_is_found_in_the_file_or_chosen(files, recordings, tmp_path):
+    path = tmp_path / "results"  # HDF5 without an ending
+    os.link(files / "results.h5", path)
+    for options in ((), ("--format", "keypoint-moseq")):
+        assert read(path, *options).names == NAMES
+    write_moseq_df(tmp_path / "df.csv", recordings)
+    assert read(tmp_path / "df.csv").groups == ["a", "b", "a"]
+    # chosen by hand: one recording with the name of the file
+    with pytest.warns(UserWarning, match="rows are not in the order"):
+        data = read(tmp_path / "df.csv", "--format", "csv")
+    assert data.names == ["df"]
+    with pytest.raises(ValueError, match="is not an HDF5 file"):
+        read(tmp_path / "df.csv", "--format", "keypoint-moseq")
+    os.link(files / "results.h5", tmp_path / "results.h5")
+    (tmp_path / "df.csv").unlink()
+    with pytest.raises(ValueError, match=r"Give the file .*results\.h5"):
+        read(tmp_path)
+    (tmp_path / "a.csv").write_text("syllable\n1\n2")
+    with pytest.raises(ValueError, match="--n-lags is for files of keypoint-MoSeq"):
+        read(tmp_path / "a.csv", "--n-lags", "3")
+
+
+def test_a_slip_in_a_column_of_numbers_is_no_text(tmp_path, capsys):
+    path = tmp_path / "r.csv"
+    path.write_text("syllable\n" + "\n".join(["1", "2", "3", "1O", "2"]))
+    text = run_refused(["fit", path, "--out", tmp_path / "out", *FIT], capsys)
+    assert "row 3: expected an integer syllable" in text
+    assert "--text-labels" in text
+    assert read(path, "--text-labels").sequences[0].tolist() == ["1", "2", "3", "1O", "2"]
+
+
+def test_gaps_of_frames_are_filled(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text("frame,syllable\n0,1\n1,1\n4,2\n5,2\n6,2")
+    data = read(path, "--frame", "frame", "--fill-gaps")
+    assert data.sequences[0].tolist() == [1, 1, -1, -1, 2, 2, 2]
+
+
+def test_messages_name_options():
+    """And not the arguments of Python, except within names and paths."""
+    assert commands._in_options("Increase max_iter, or decrease n_states") == (
+        "Increase --max-iter, or decrease --n-states"
+    )
+    assert commands._in_options("a/max_iter.csv: pass sep=';'") == "a/max_iter.csv: pass --sep ';'"
+
+
+@pytest.mark.parametrize(("n_animals", "n_each"), [(8, 1), (6, 2), (3, 5), (1, 7)])
+def test_folds_hold_out_each_recording_once_and_few_of_an_animal(n_animals, n_each):
+    animals = [f"m{i % n_animals}" for i in range(n_animals * n_each)]
+    folds = commands._folds(animals, 4, 0)
+    held_out = np.concatenate([test for _, test in folds])
+    assert sorted(held_out) == list(range(len(animals)))
+    for train, test in folds:
+        assert not {*train} & {*test}
+        most = -(-n_each // 4)
+        assert max(np.unique([animals[i] for i in test], return_counts=True)[1]) <= most
 
 
 CASES = [
@@ -233,6 +315,10 @@ def without_label(table):
     return table.assign(condition=["", *CONDITIONS[1:]])
 
 
+def other_name(table):
+    return pd.concat([table, table.iloc[:1].assign(recording="day/m9 8")])
+
+
 def twice(table):
     return pd.concat([table, table.iloc[:1]])
 
@@ -246,6 +332,11 @@ def other_column(table):
     [
         (without_row, f"has no row for 1 of 8 recordings, for example {NAMES[0]!r}"),
         (without_label, f"has no condition for recording {NAMES[0]!r}"),
+        (
+            other_name,
+            f"rows for 1 recordings that the data do not have, for example 'day/m9 8'. The data "
+            f"have {NAMES[0]!r}",
+        ),
         (twice, f"has recording {NAMES[0]!r} twice"),
         (other_column, "must have a column 'recording'"),
     ],
@@ -272,6 +363,62 @@ def test_onsets_have_no_frame_rate(tmp_path, capsys):
     arguments = ["fit", tmp_path / "songs.csv", "--out", tmp_path / "out", *FIT]
     text = run_refused([*arguments, "--recording", "song", "--onset", "onset"], capsys)
     assert "Leave out --frame-rate" in text
+
+
+def test_a_column_of_many_labels_is_not_compared():
+    told = []
+    data = Bunch(names=NAMES * 2, groups=[f"{i}" for i in range(16)])
+    assert commands._groups_of(data, None, told).factors == {}
+    assert "has 16 different labels" in told[0]
+
+
+def test_a_stopped_fit_continues_to_the_last_bit(files, tmp_path, monkeypatch, capsys):
+    """It stops in the middle of the sweeps; other settings are refused meanwhile."""
+    fit = ["fit", str(files / "results.h5"), "--n-states", "2", "--max-iter", "30"]
+    out, partial = tmp_path / "out", tmp_path / "out.partial"
+    save = checkpoints.Checkpoint.save
+
+    def save_and_stop(self, i, past):
+        save(self, i, past)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoint, "save", save_and_stop)
+        assert main([*fit, "--out", str(out)]) == commands.INTERRUPTED
+    assert "The same command continues" in capsys.readouterr().out
+    assert not out.exists()
+    before = (partial / "fit.npz").read_bytes()
+
+    text = run_refused([*fit, "--out", out, "--seed", "1"], capsys)
+    assert "is a checkpoint of another fit" in text
+    text = run_refused([*fit[:2], "--n-states", "1-2", "--out", out], capsys)
+    assert f"{partial} is of another command: --n-states is 2 there, 1-2 here" in text
+    assert (partial / "fit.npz").read_bytes() == before
+
+    def fail(*args):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:  # when the sweeps are done
+        patch.setattr(commands, "write_tables", fail)
+        assert main([*fit, "--out", str(out)]) == commands.FAILED
+    assert "failed: disk full" in capsys.readouterr().err
+    assert not out.exists()
+
+    assert main([*fit, "--out", str(out)]) == 0
+    assert f"Continuing what {partial} has." in capsys.readouterr().out
+    assert not partial.exists()
+    assert main([*fit, "--out", str(tmp_path / "whole")]) == 0
+    models = [joblib.load(tmp_path / name / "model.joblib") for name in ("out", "whole")]
+    for name in ("log_joint_", "emission_base_", "emission_biases_", "trans_probs_"):
+        np.testing.assert_array_equal(*(getattr(model, name) for model in models))
+    for name in NAMES:
+        texts = [
+            (tmp_path / kind / "states" / f"{name}.csv").read_text() for kind in ("out", "whole")
+        ]
+        assert texts[0] == texts[1]
+    assert {path.name for path in out.iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }
 
 
 @pytest.mark.slow

@@ -180,7 +180,8 @@ def _in_options(text):
     """Return a message with the options of the command line in place of Python's arguments."""
     for argument, option in _OPTIONS.items():
         # as a word of the sentence, and not as a part of a name or path
-        text = re.sub(rf"(?<![\w./'\"-]){argument}(?![\w/'\"])", option, text)
+        end = "" if argument.endswith("=") else r"(?![\w/'\"])"
+        text = re.sub(rf"(?<![\w./'\"-]){argument}{end}", option, text)
     return text
 
 

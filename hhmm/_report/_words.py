@@ -110,6 +110,7 @@ def describe_comparison(comparison: GroupComparison, i: int) -> str:
     state = "" if k == NONE else with_state(comparison.state_names[k])
     q = p_or_q(comparison.q_value[i])
     q = f"q {q}" if q.startswith("<") else f"q = {q}"
+    q = q.replace(" ", "\N{NO-BREAK SPACE}")
     if first == ALL_GROUPS:
         what = {
             "usage": f"the time in {state} differs between groups",

@@ -213,11 +213,14 @@ def _pseudo_counts(departures):
 
 def _metric(hessian, added, is_wide):
     """Return the `Curvature` in which lengths are measured: the Hessian, or its wide-prior form."""
+    by_from, by_context = hessian.sums
     return hessian._replace(
         added=added,
         departures=hessian.departures + added.shape[-1] * added,
-        sum_by_from=hessian.sum_by_from + added.sum(axis=1)[..., None],
-        sum_by_context=hessian.sum_by_context + added.sum(axis=2, keepdims=True),
+        sums=(
+            by_from + added.sum(axis=1)[..., None],
+            by_context + added.sum(axis=2, keepdims=True),
+        ),
         precision=jnp.maximum(hessian.precision, jnp.where(is_wide, FLOOR, 0.0)),
     )
 

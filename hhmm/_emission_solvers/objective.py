@@ -65,8 +65,7 @@ class Curvature(NamedTuple):
     rates: Array  # R, (B, M, S)
     added: Array  # to each N P, in the metric of `hmc`; 0 otherwise, (B, M, S)
     departures: Array  # N + S times what was added, (B, M, S)
-    sum_by_from: Array  # of N P, and what was added, over contexts, (B, S, S)
-    sum_by_context: Array  # over i, (B, M, S)
+    sums: tuple  # of N P, and what was added, over contexts (B, S, S) and over i (B, M, S)
     precision: Array  # of the prior, (n_rows, 1)
 
 
@@ -113,12 +112,19 @@ def prior_precision(terms, priors):
     )
 
 
-def log_partition_and_curvature(terms, counts, precision, point):
-    """Return logsumexp(L) (B, M, S) and the `Curvature` at a point (n_rows, S).
+def log_partition_and_curvature(terms, counts, precision, parts):
+    """Return logsumexp(L) (B, M, S) and the `Curvature` at a point.
 
-    The precision is that of the prior, (n_rows, 1), or 0 for the Hessian of the likelihood.
+    Parameters
+    ----------
+    terms : Terms
+    counts : EmissionCounts
+    precision : (n_rows, 1)
+        Of the prior.
+    parts : pair of arrays
+        Those of the point, see `Terms.parts`.
     """
-    by_from, by_context = terms.parts(point)
+    by_from, by_context = parts
     # what contexts have in common goes to the part that they share
     common = by_context.mean(axis=(0, 1))
     by_from, by_context = terms.without_held(by_from + common), by_context - common
@@ -141,8 +147,7 @@ def log_partition_and_curvature(terms, counts, precision, point):
         rates,
         jnp.zeros_like(rates),
         departures,
-        by_from * (rates.mT @ by_context),
-        by_context * (rates @ by_from),
+        (by_from * (rates.mT @ by_context), by_context * (rates @ by_from)),
         precision,
     )
     return log_partition, hessian
@@ -158,24 +163,23 @@ def evaluate(terms, counts, priors, point):
     hessian : Curvature
     """
     precision = prior_precision(terms, priors)
-    log_partition, hessian = log_partition_and_curvature(terms, counts, precision, point)
+    log_partition, hessian = log_partition_and_curvature(
+        terms, counts, precision, terms.parts(point)
+    )
     value = (
         jnp.vdot(hessian.departures, log_partition)
         - jnp.vdot(counts.totals, point)
         - emission_log_prior(terms, point, priors)
     )
-    gradient = terms.project(expected_totals(terms, hessian) - counts.totals) + precision * point
+    expected_totals = terms.from_parts(*hessian.sums)
+    gradient = terms.project(expected_totals - counts.totals) + precision * point
     return value, gradient, hessian
-
-
-def expected_totals(terms, hessian):
-    """Return what `EmissionCounts.totals` are on average, given departures, (n_rows, S)."""
-    return terms.from_parts(hessian.sum_by_from, hessian.sum_by_context)
 
 
 def curvature(terms, counts, priors, point):
     """Return the `Curvature` at a point (n_rows, S)."""
-    return log_partition_and_curvature(terms, counts, prior_precision(terms, priors), point)[1]
+    precision = prior_precision(terms, priors)
+    return log_partition_and_curvature(terms, counts, precision, terms.parts(point))[1]
 
 
 def hessian_diagonal(terms, hessian):
@@ -189,8 +193,9 @@ def hessian_diagonal(terms, hessian):
 def _variances(terms, hessian):
     """Return sums of N P (1 - P) by entry of a point, (n_rows, S)."""
     squares, rates = hessian.by_from**2, _rates_of_means(hessian)
-    by_from = hessian.sum_by_from - squares * (rates.mT @ hessian.by_context**2)
-    by_context = hessian.sum_by_context - hessian.by_context**2 * (rates @ squares)
+    sum_by_from, sum_by_context = hessian.sums
+    by_from = sum_by_from - squares * (rates.mT @ hessian.by_context**2)
+    by_context = sum_by_context - hessian.by_context**2 * (rates @ squares)
     # rounding may leave less than nothing where a transition has all the probability
     return jnp.maximum(terms.from_parts(by_from, by_context), 0.0)
 
@@ -255,23 +260,43 @@ def _by_term(terms, point):
 
 def hessian_product(terms, hessian, direction):
     """Multiply the Hessian of f by a centred direction (n_rows, S)."""
-    along_from, along_context = terms.parts(direction)
-    by_from, by_context, rates, added, *_ = hessian
+    product = terms.from_parts(*products_of_parts(hessian, terms.parts(direction)))
+    return terms.project(product) + hessian.precision * direction
+
+
+def products_of_parts(hessian, parts):
+    """Return the sums of r over contexts and over i, up to what is constant along j.
+
+    Parameters
+    ----------
+    hessian : Curvature
+    parts : pair of arrays
+        Those of a centred direction, see `Terms.parts`.
+
+    Returns
+    -------
+    by_from : (B, S, S)
+    by_context : (B, M, S)
+    """
+    along_from, along_context = parts
+    by_from, by_context, rates, added, _, (sum_by_from, sum_by_context), _ = hessian
     weighted_from, weighted_context = by_from * along_from, by_context * along_context
     means = by_context @ weighted_from.mT + weighted_context @ by_from.mT
     means *= _rates_of_means(hessian)
-    sum_by_from = (
-        along_from * hessian.sum_by_from
-        + by_from * (rates.mT @ weighted_context - means.mT @ by_context)
-        + added.mT @ along_context
+    # one product where there are two: small ones take as long to start as to compute
+    over_contexts = _beside(rates, means, 1).mT @ _beside(weighted_context, -by_context, 1)
+    over_from = _beside(rates, means, 2) @ _beside(weighted_from, -by_from, 1)
+    by_from = along_from * sum_by_from + by_from * over_contexts
+    by_context = along_context * sum_by_context + by_context * over_from
+    return lax.cond(
+        jnp.any(added > 0),
+        lambda: (by_from + added.mT @ along_context, by_context + added @ along_from),
+        lambda: (by_from, by_context),
     )
-    sum_by_context = (
-        along_context * hessian.sum_by_context
-        + by_context * (rates @ weighted_from - means @ by_from)
-        + added @ along_from
-    )
-    product = terms.from_parts(sum_by_from, sum_by_context)
-    return terms.project(product) + hessian.precision * direction
+
+
+def _beside(one, other, axis):
+    return jnp.concatenate([one, other], axis=axis)
 
 
 def conjugate_gradients(terms, hessian, right_hand_side, *, tol, relative_tol, max_iter):

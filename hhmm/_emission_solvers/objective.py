@@ -125,9 +125,7 @@ def log_partition_and_curvature(terms, counts, precision, parts):
         Those of the point, see `Terms.parts`.
     """
     by_from, by_context = parts
-    # what contexts have in common goes to the part that they share
-    common = by_context.mean(axis=(0, 1))
-    by_from, by_context = terms.without_held(by_from + common), by_context - common
+    by_from = terms.without_held(by_from)
     largest_by_from = by_from.max(axis=-1, keepdims=True)
     largest_by_context = by_context.max(axis=-1, keepdims=True)
     # the barrier keeps the compiler from repeating the exponentials in every expression
@@ -137,7 +135,7 @@ def log_partition_and_curvature(terms, counts, precision, parts):
             jnp.exp(jnp.maximum(by_context - largest_by_context, LOWEST)),
         )
     )
-    partition = by_context @ by_from.mT
+    partition = _over_to(by_context, by_from)
     log_partition = jnp.log(partition) + largest_by_from.mT + largest_by_context
     departures = terms.by_batch(counts.departures)
     rates = departures / partition
@@ -147,7 +145,7 @@ def log_partition_and_curvature(terms, counts, precision, parts):
         rates,
         jnp.zeros_like(rates),
         departures,
-        (by_from * (rates.mT @ by_context), by_context * (rates @ by_from)),
+        (by_from * _over_contexts(rates, by_context), by_context * (rates @ by_from)),
         precision,
     )
     return log_partition, hessian
@@ -194,7 +192,7 @@ def _variances(terms, hessian):
     """Return sums of N P (1 - P) by entry of a point, (n_rows, S)."""
     squares, rates = hessian.by_from**2, _rates_of_means(hessian)
     sum_by_from, sum_by_context = hessian.sums
-    by_from = sum_by_from - squares * (rates.mT @ hessian.by_context**2)
+    by_from = sum_by_from - squares * _over_contexts(rates, hessian.by_context**2)
     by_context = sum_by_context - hessian.by_context**2 * (rates @ squares)
     # rounding may leave less than nothing where a transition has all the probability
     return jnp.maximum(terms.from_parts(by_from, by_context), 0.0)
@@ -281,18 +279,30 @@ def products_of_parts(hessian, parts):
     along_from, along_context = parts
     by_from, by_context, rates, added, _, (sum_by_from, sum_by_context), _ = hessian
     weighted_from, weighted_context = by_from * along_from, by_context * along_context
-    means = by_context @ weighted_from.mT + weighted_context @ by_from.mT
+    means = _over_to(by_context, weighted_from) + _over_to(weighted_context, by_from)
     means *= _rates_of_means(hessian)
     # one product where there are two: small ones take as long to start as to compute
-    over_contexts = _beside(rates, means, 1).mT @ _beside(weighted_context, -by_context, 1)
+    over_contexts = _over_contexts(
+        _beside(rates, means, 1), _beside(weighted_context, -by_context, 1)
+    )
     over_from = _beside(rates, means, 2) @ _beside(weighted_from, -by_from, 1)
     by_from = along_from * sum_by_from + by_from * over_contexts
     by_context = along_context * sum_by_context + by_context * over_from
     return lax.cond(
         jnp.any(added > 0),
-        lambda: (by_from + added.mT @ along_context, by_context + added @ along_from),
+        lambda: (by_from + _over_contexts(added, along_context), by_context + added @ along_from),
         lambda: (by_from, by_context),
     )
+
+
+def _over_to(rows, matrices):
+    """Multiply (B, M, S) by (B, S, S), summed over syllables j: (B, M, S) by i."""
+    return lax.dot_general(rows, matrices, (((2,), (2,)), ((0,), (0,))))
+
+
+def _over_contexts(by_from, by_to):
+    """Multiply two (B, M, S), summed over contexts: (B, S, S)."""
+    return lax.dot_general(by_from, by_to, (((1,), (1,)), ((0,), (0,))))
 
 
 def _beside(one, other, axis):

@@ -201,10 +201,15 @@ def _draw_factor(key, terms, counts, point, only, sigma, prior_scale):
         return 0.5 * jnp.log(precision) - 0.5 * precision * (value - mean) ** 2
 
     noise, uniform = normals(key_proposal, (1,))[0], uniforms(key_test, (1,))[0]
-    old = jnp.zeros(())
-    old_density, mean, precision = proposal_from(old)
-    new = mean + noise / jnp.sqrt(precision)
-    new_density, mean_back, precision_back = proposal_from(new)
+
+    def turn(log_factor, _):
+        density, mean, precision = proposal_from(log_factor)
+        return mean + noise / jnp.sqrt(precision), (log_factor, density, mean, precision)
+
+    # there and back by one loop, which is compiled once
+    _, there_and_back = lax.scan(turn, jnp.zeros(()), length=2)
+    (old, new), (old_density, new_density), means, precisions = there_and_back
+    (mean, mean_back), (precision, precision_back) = means, precisions
     log_ratio = (
         new_density
         - old_density

@@ -28,9 +28,9 @@ and with R = N / Z and m = R * (P . e), the sums of r are
     over c:    E * (f * (R' w) + R' (w * g) - m' w)
 
 Products and sums of positive numbers keep their relative accuracy, so that logits may lie hundreds
-of nats apart. Of what contexts add to what they share, differences of more than 300 nats within a
-context count as 300: Z and its square stay in the range of float64. It takes a prior standard
-deviation of about 50 to meet one, and matters only where F makes up for it.
+of nats apart. Entries of h that lie more than 300 nats below the largest of their row count as 300 below:
+so Z and its square stay in the range of float64. This changes P only where entries of a row of F
+are more than 300 nats apart too, which takes prior standard deviations of about 50 for both.
 
 Points, directions and gradients are one array (n_rows, S), the rows of the terms one below
 the other, so that solvers are written, and compiled, for one array.
@@ -281,11 +281,8 @@ def products_of_parts(hessian, parts):
     weighted_from, weighted_context = by_from * along_from, by_context * along_context
     means = _over_to(by_context, weighted_from) + _over_to(weighted_context, by_from)
     means *= _rates_of_means(hessian)
-    # one product where there are two: small ones take as long to start as to compute
-    over_contexts = _over_contexts(
-        _beside(rates, means, 1), _beside(weighted_context, -by_context, 1)
-    )
-    over_from = _beside(rates, means, 2) @ _beside(weighted_from, -by_from, 1)
+    over_contexts = _over_contexts(rates, weighted_context) - _over_contexts(means, by_context)
+    over_from = rates @ weighted_from - means @ by_from
     by_from = along_from * sum_by_from + by_from * over_contexts
     by_context = along_context * sum_by_context + by_context * over_from
     return lax.cond(
@@ -303,10 +300,6 @@ def _over_to(rows, matrices):
 def _over_contexts(by_from, by_to):
     """Multiply two (B, M, S), summed over contexts: (B, S, S)."""
     return lax.dot_general(by_from, by_to, (((1,), (1,)), ((0,), (0,))))
-
-
-def _beside(one, other, axis):
-    return jnp.concatenate([one, other], axis=axis)
 
 
 def conjugate_gradients(terms, hessian, right_hand_side, *, tol, relative_tol, max_iter):

@@ -28,9 +28,9 @@ and with R = N / Z and m = R * (P . e), the sums of r are
     over c:    E * (f * (R' w) + R' (w * g) - m' w)
 
 Products and sums of positive numbers keep their relative accuracy, so that logits may lie hundreds
-of nats apart. Entries of h that lie more than 300 nats below the largest of their row count as 300 below:
-so Z and its square stay in the range of float64. This changes P only where entries of a row of F
-are more than 300 nats apart too, which takes prior standard deviations of about 50 for both.
+of nats apart. Entries of h that are more than 300 nats below the largest of their row count as 300
+below it, so Z and its square stay in the range of float64. This changes P only where entries of a
+row of F are more than 300 nats apart too: both prior standard deviations are then about 50 or more.
 
 Points, directions and gradients are one array (n_rows, S), the rows of the terms one below
 the other, so that solvers are written, and compiled, for one array.

@@ -358,15 +358,14 @@ def test_what_contexts_add_may_lie_very_far_apart(spread):
     """Biases of 500 nats and more: as the dense oracle has it where the base does not undo them."""
     case = make_case(("base", "biases"), True)
     terms = case.terms
-    theta = np.random.default_rng(15).standard_normal(case.n_params)
+    theta, direction = np.random.default_rng(15).standard_normal((2, case.n_params))
     biases = spread * np.array([[1, 0, 0, -1], [-1, 0, 1, 0], [0, 0, -1, 1]])[:, :N_SYLLABLES]
     biases = biases - biases.mean(axis=1, keepdims=True)
     logits = terms.unstack(case.point(theta))._replace(biases=biases)
     point = terms.project(terms.stack(logits))
     reduced = emission_counts(terms, SufficientStats(None, case.counts))
     value, gradient, hessian = evaluate(terms, reduced, PRIORS, point)
-    product = hessian_product(terms, hessian, case.point(theta))
-    assert np.isfinite(value)
+    product = hessian_product(terms, hessian, case.point(direction))
     theta = case.theta(point)
     np.testing.assert_allclose(value, case.dense.value(theta), rtol=1e-12)
     expected = case.dense.gradient(theta)
@@ -374,6 +373,12 @@ def test_what_contexts_add_may_lie_very_far_apart(spread):
     np.testing.assert_allclose(case.theta(gradient), expected, rtol=1e-12, atol=rounding)
     assert np.isfinite(product).all()
     assert np.isfinite(hessian_diagonal(terms, hessian)).all()
+    # where the base does undo them, what comes out is finite
+    opposed = terms.project(terms.stack(logits._replace(base=-jnp.tile(biases[0], (4, 1)))))
+    value, gradient, hessian = evaluate(terms, reduced, PRIORS, opposed)
+    product = hessian_product(terms, hessian, case.point(direction))
+    for array in (value, gradient, product, hessian_diagonal(terms, hessian)):
+        assert np.isfinite(array).all()
 
 
 def _loop_over_diagonal(case, theta):

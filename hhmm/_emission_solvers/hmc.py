@@ -155,29 +155,37 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     n_steps, size = steps(tuning)
     size = size * (1 + JITTER * (2 * uniform_length - 1)) * jnp.where(is_short, SHORT_LENGTH, 1)
 
-    def move_and_kick(i, carry):
-        x, w = _move(*carry, jnp.where(i == 0, 0.5, 1.0) * size, is_wide)
-        _, gradient, _ = evaluate(terms, counts, priors, mode + x)
-        # what a rotation has done already
-        done = jnp.where(is_wide, 0.0, hessian_product(terms, hessian, x))
-        kick = conjugate_gradients(
-            terms,
-            metric,
-            gradient - done,
-            tol=KICK_TOL,
-            relative_tol=KICK_RELATIVE_TOL,
-            max_iter=KICK_MAX_ITER,
-        )
-        return x, w - size * kick
+    # One loop for the energy at the start, the kicks, and the energy at the end: what they
+    # have in common is compiled once.
+    def turn(i, carry):
+        x, w, energies = carry
+        is_kick = (i > 0) & (i <= n_steps)
+        share = jnp.where((i == 1) | (i > n_steps), 0.5, 1.0) * (i > 0)
+        x, w = _move(x, w, share * size, is_wide)
+        value, gradient, _ = evaluate(terms, counts, priors, mode + x)
+        used = jax.tree.map(lambda a, b: jnp.where(is_kick, a, b), hessian, metric)
+        product = hessian_product(terms, used, jnp.where(is_kick, x, w))
 
-    def energy(carry):
-        x, w = carry
-        value, _, _ = evaluate(terms, counts, priors, mode + x)
-        return value + 0.5 * jnp.vdot(w, hessian_product(terms, metric, w))
+        def kicked():
+            # what a rotation has done already
+            done = jnp.where(is_wide, 0.0, product)
+            kick = conjugate_gradients(
+                terms,
+                metric,
+                gradient - done,
+                tol=KICK_TOL,
+                relative_tol=KICK_RELATIVE_TOL,
+                max_iter=KICK_MAX_ITER,
+            )
+            return w - size * kick, energies
 
-    x, w = lax.fori_loop(0, n_steps, move_and_kick, (start, velocity))
-    end, last = _move(x, w, 0.5 * size, is_wide)
-    before, after = lax.map(energy, (jnp.stack([start, end]), jnp.stack([velocity, last])))
+        def measured():
+            return w, jnp.stack([energies[1], value + 0.5 * jnp.vdot(w, product)])
+
+        return x, *lax.cond(is_kick, kicked, measured)
+
+    carry = start, velocity, jnp.zeros(2)
+    end, _, (before, after) = lax.fori_loop(0, n_steps + 2, turn, carry)
     error = after - before
     diverging = ~(error < DIVERGENT)
     acceptance = jnp.where(diverging, 0.0, jnp.exp(-jnp.maximum(error, 0.0)))
@@ -213,11 +221,14 @@ def _pseudo_counts(departures):
 
 def _metric(hessian, added, is_wide):
     """Return the `Curvature` in which lengths are measured: the Hessian, or its wide-prior form."""
+    by_from, by_context = hessian.sums
     return hessian._replace(
         added=added,
         departures=hessian.departures + added.shape[-1] * added,
-        sum_by_from=hessian.sum_by_from + added.sum(axis=1)[..., None],
-        sum_by_context=hessian.sum_by_context + added.sum(axis=2, keepdims=True),
+        sums=(
+            by_from + added.sum(axis=1)[..., None],
+            by_context + added.sum(axis=2, keepdims=True),
+        ),
         precision=jnp.maximum(hessian.precision, jnp.where(is_wide, FLOOR, 0.0)),
     )
 

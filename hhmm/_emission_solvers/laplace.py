@@ -28,9 +28,11 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     key : JAX key
     terms : Terms
     counts : EmissionCounts
+        Not used here: samplers share one signature.
     priors : Priors
+        Not used here.
     current : EmissionLogits, centred
-        The last draw. Not used here: samplers share one signature.
+        The last draw. Not used here.
     solve : callable
         A solver with all arguments but `right_hand_side` given; `tol` may be replaced;
         returns a `Solution`.

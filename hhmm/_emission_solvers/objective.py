@@ -28,9 +28,9 @@ and with R = N / Z and m = R * (P . e), the sums of r are
     over c:    E * (f * (R' w) + R' (w * g) - m' w)
 
 Products and sums of positive numbers keep their relative accuracy, so that logits may lie hundreds
-of nats apart. Of what contexts add to what they share, differences of more than 300 nats within a
-context count as 300: Z and its square stay in the range of float64. It takes a prior standard
-deviation of about 50 to meet one, and matters only where F makes up for it.
+of nats apart. Entries of h that are more than 300 nats below the largest of their row count as 300
+below it, so Z and its square stay in the range of float64. This changes P only where entries of a
+row of F are more than 300 nats apart too: both prior standard deviations are then about 50 or more.
 
 Points, directions and gradients are one array (n_rows, S), the rows of the terms one below
 the other, so that solvers are written, and compiled, for one array.
@@ -65,8 +65,7 @@ class Curvature(NamedTuple):
     rates: Array  # R, (B, M, S)
     added: Array  # to each N P, in the metric of `hmc`; 0 otherwise, (B, M, S)
     departures: Array  # N + S times what was added, (B, M, S)
-    sum_by_from: Array  # of N P, and what was added, over contexts, (B, S, S)
-    sum_by_context: Array  # over i, (B, M, S)
+    sums: tuple  # of N P, and what was added, over contexts (B, S, S) and over i (B, M, S)
     precision: Array  # of the prior, (n_rows, 1)
 
 
@@ -113,15 +112,20 @@ def prior_precision(terms, priors):
     )
 
 
-def log_partition_and_curvature(terms, counts, precision, point):
-    """Return logsumexp(L) (B, M, S) and the `Curvature` at a point (n_rows, S).
+def log_partition_and_curvature(terms, counts, precision, parts):
+    """Return logsumexp(L) (B, M, S) and the `Curvature` at a point.
 
-    The precision is that of the prior, (n_rows, 1), or 0 for the Hessian of the likelihood.
+    Parameters
+    ----------
+    terms : Terms
+    counts : EmissionCounts
+    precision : (n_rows, 1)
+        Of the prior.
+    parts : pair of arrays
+        Those of the point, see `Terms.parts`.
     """
-    by_from, by_context = terms.parts(point)
-    # what contexts have in common goes to the part that they share
-    common = by_context.mean(axis=(0, 1))
-    by_from, by_context = terms.without_held(by_from + common), by_context - common
+    by_from, by_context = parts
+    by_from = terms.without_held(by_from)
     largest_by_from = by_from.max(axis=-1, keepdims=True)
     largest_by_context = by_context.max(axis=-1, keepdims=True)
     # the barrier keeps the compiler from repeating the exponentials in every expression
@@ -131,7 +135,7 @@ def log_partition_and_curvature(terms, counts, precision, point):
             jnp.exp(jnp.maximum(by_context - largest_by_context, LOWEST)),
         )
     )
-    partition = by_context @ by_from.mT
+    partition = _over_to(by_context, by_from)
     log_partition = jnp.log(partition) + largest_by_from.mT + largest_by_context
     departures = terms.by_batch(counts.departures)
     rates = departures / partition
@@ -141,8 +145,7 @@ def log_partition_and_curvature(terms, counts, precision, point):
         rates,
         jnp.zeros_like(rates),
         departures,
-        by_from * (rates.mT @ by_context),
-        by_context * (rates @ by_from),
+        (by_from * _over_contexts(rates, by_context), by_context * (rates @ by_from)),
         precision,
     )
     return log_partition, hessian
@@ -158,24 +161,23 @@ def evaluate(terms, counts, priors, point):
     hessian : Curvature
     """
     precision = prior_precision(terms, priors)
-    log_partition, hessian = log_partition_and_curvature(terms, counts, precision, point)
+    log_partition, hessian = log_partition_and_curvature(
+        terms, counts, precision, terms.parts(point)
+    )
     value = (
         jnp.vdot(hessian.departures, log_partition)
         - jnp.vdot(counts.totals, point)
         - emission_log_prior(terms, point, priors)
     )
-    gradient = terms.project(expected_totals(terms, hessian) - counts.totals) + precision * point
+    expected_totals = terms.from_parts(*hessian.sums)
+    gradient = terms.project(expected_totals - counts.totals) + precision * point
     return value, gradient, hessian
-
-
-def expected_totals(terms, hessian):
-    """Return what `EmissionCounts.totals` are on average, given departures, (n_rows, S)."""
-    return terms.from_parts(hessian.sum_by_from, hessian.sum_by_context)
 
 
 def curvature(terms, counts, priors, point):
     """Return the `Curvature` at a point (n_rows, S)."""
-    return log_partition_and_curvature(terms, counts, prior_precision(terms, priors), point)[1]
+    precision = prior_precision(terms, priors)
+    return log_partition_and_curvature(terms, counts, precision, terms.parts(point))[1]
 
 
 def hessian_diagonal(terms, hessian):
@@ -189,8 +191,9 @@ def hessian_diagonal(terms, hessian):
 def _variances(terms, hessian):
     """Return sums of N P (1 - P) by entry of a point, (n_rows, S)."""
     squares, rates = hessian.by_from**2, _rates_of_means(hessian)
-    by_from = hessian.sum_by_from - squares * (rates.mT @ hessian.by_context**2)
-    by_context = hessian.sum_by_context - hessian.by_context**2 * (rates @ squares)
+    sum_by_from, sum_by_context = hessian.sums
+    by_from = sum_by_from - squares * _over_contexts(rates, hessian.by_context**2)
+    by_context = sum_by_context - hessian.by_context**2 * (rates @ squares)
     # rounding may leave less than nothing where a transition has all the probability
     return jnp.maximum(terms.from_parts(by_from, by_context), 0.0)
 
@@ -255,23 +258,48 @@ def _by_term(terms, point):
 
 def hessian_product(terms, hessian, direction):
     """Multiply the Hessian of f by a centred direction (n_rows, S)."""
-    along_from, along_context = terms.parts(direction)
-    by_from, by_context, rates, added, *_ = hessian
-    weighted_from, weighted_context = by_from * along_from, by_context * along_context
-    means = by_context @ weighted_from.mT + weighted_context @ by_from.mT
-    means *= _rates_of_means(hessian)
-    sum_by_from = (
-        along_from * hessian.sum_by_from
-        + by_from * (rates.mT @ weighted_context - means.mT @ by_context)
-        + added.mT @ along_context
-    )
-    sum_by_context = (
-        along_context * hessian.sum_by_context
-        + by_context * (rates @ weighted_from - means @ by_from)
-        + added @ along_from
-    )
-    product = terms.from_parts(sum_by_from, sum_by_context)
+    product = terms.from_parts(*products_of_parts(hessian, terms.parts(direction)))
     return terms.project(product) + hessian.precision * direction
+
+
+def products_of_parts(hessian, parts):
+    """Return the sums of r over contexts and over i, up to what is constant along j.
+
+    Parameters
+    ----------
+    hessian : Curvature
+    parts : pair of arrays
+        Those of a centred direction, see `Terms.parts`.
+
+    Returns
+    -------
+    by_from : (B, S, S)
+    by_context : (B, M, S)
+    """
+    along_from, along_context = parts
+    by_from, by_context, rates, added, _, (sum_by_from, sum_by_context), _ = hessian
+    weighted_from, weighted_context = by_from * along_from, by_context * along_context
+    means = _over_to(by_context, weighted_from) + _over_to(weighted_context, by_from)
+    means *= _rates_of_means(hessian)
+    over_contexts = _over_contexts(rates, weighted_context) - _over_contexts(means, by_context)
+    over_from = rates @ weighted_from - means @ by_from
+    by_from = along_from * sum_by_from + by_from * over_contexts
+    by_context = along_context * sum_by_context + by_context * over_from
+    return lax.cond(
+        jnp.any(added > 0),
+        lambda: (by_from + _over_contexts(added, along_context), by_context + added @ along_from),
+        lambda: (by_from, by_context),
+    )
+
+
+def _over_to(rows, matrices):
+    """Multiply (B, M, S) by (B, S, S), summed over syllables j: (B, M, S) by i."""
+    return lax.dot_general(rows, matrices, (((2,), (2,)), ((0,), (0,))))
+
+
+def _over_contexts(by_from, by_to):
+    """Multiply two (B, M, S), summed over contexts: (B, S, S)."""
+    return lax.dot_general(by_from, by_to, (((1,), (1,)), ((0,), (0,))))
 
 
 def conjugate_gradients(terms, hessian, right_hand_side, *, tol, relative_tol, max_iter):

@@ -34,11 +34,7 @@ from jax import lax
 from jax.scipy.special import gammaln
 
 from hhmm._emission_solvers import slices
-from hhmm._emission_solvers.objective import (
-    expected_totals,
-    hessian_product,
-    log_partition_and_curvature,
-)
+from hhmm._emission_solvers.objective import log_partition_and_curvature, products_of_parts
 from hhmm._model.joint import trans_log_prior
 from hhmm._model.simplex import center
 from hhmm._model.terms import ALL_TERMS, GROUP_TERMS, scale_of, with_scale
@@ -182,17 +178,17 @@ def _draw_factor(key, terms, counts, point, only, sigma, prior_scale):
     factor is Normal around where Newton's step leads, with the curvature there as precision; so is
     that of the way back, and a Metropolis-Hastings test makes the step exact.
     """
+    fixed, moving = terms.parts(point - only), terms.parts(only)
     linear = jnp.vdot(counts.totals, only)
     key_proposal, key_test = jax.random.split(key)
 
     def proposal_from(log_factor):
         """Return log density at a factor, and mean and precision of the proposal made there."""
         factor = jnp.exp(log_factor)
-        log_partition, hessian = log_partition_and_curvature(
-            terms, counts, jnp.zeros(()), point + (factor - 1) * only
-        )
-        slope = factor * (linear - jnp.vdot(expected_totals(terms, hessian), only))
-        variance = jnp.vdot(hessian_product(terms, hessian, only), only)
+        parts = jax.tree.map(lambda fixed, moving: fixed + factor * moving, fixed, moving)
+        log_partition, hessian = log_partition_and_curvature(terms, counts, None, parts)
+        slope = factor * (linear - _dot(hessian.sums, moving))
+        variance = _dot(products_of_parts(hessian, moving), moving)
         curvature = factor**2 * variance - slope
         prior, prior_slope, prior_curvature = _log_half_cauchy(
             jnp.log(sigma) + log_factor, prior_scale
@@ -205,10 +201,15 @@ def _draw_factor(key, terms, counts, point, only, sigma, prior_scale):
         return 0.5 * jnp.log(precision) - 0.5 * precision * (value - mean) ** 2
 
     noise, uniform = normals(key_proposal, (1,))[0], uniforms(key_test, (1,))[0]
-    old = jnp.zeros(())
-    old_density, mean, precision = proposal_from(old)
-    new = mean + noise / jnp.sqrt(precision)
-    new_density, mean_back, precision_back = proposal_from(new)
+
+    def turn(log_factor, _):
+        density, mean, precision = proposal_from(log_factor)
+        return mean + noise / jnp.sqrt(precision), (log_factor, density, mean, precision)
+
+    # there and back by one loop, which is compiled once
+    _, there_and_back = lax.scan(turn, jnp.zeros(()), length=2)
+    (old, new), (old_density, new_density), means, precisions = there_and_back
+    (mean, mean_back), (precision, precision_back) = means, precisions
     log_ratio = (
         new_density
         - old_density
@@ -218,6 +219,10 @@ def _draw_factor(key, terms, counts, point, only, sigma, prior_scale):
     inside = (sigma * jnp.exp(new) > BOUNDS[0]) & (sigma * jnp.exp(new) < BOUNDS[1])
     accepted = inside & (jnp.log1p(-uniform) < log_ratio)
     return jnp.where(accepted, jnp.exp(new), 1.0)
+
+
+def _dot(one, other):
+    return sum(map(jnp.vdot, one, other))
 
 
 def draw_concentrations(key, counts, priors, learnt, trans_probs=None):

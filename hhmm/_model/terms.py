@@ -283,15 +283,18 @@ class Terms(NamedTuple):
         """Project a point on the centred logits: sums along j, states and levels are 0."""
         parts = []
         for term, rows in self.split(point):
+            n_levels = 1 if term.factor is None else self.n_levels(term)
             if term.by_state and term.by_from:
-                # the largest array: a matrix product is faster than a sum over its last axis
+                # the largest array: matrix products are faster than sums over its axes
                 rows = rows - rows @ jnp.full((self.n_syllables, 1), 1 / self.n_syllables)
+                by_state = rows.reshape(self.n_states, -1)
+                mean = jnp.full((1, self.n_states), 1 / self.n_states) @ by_state
+                rows = (by_state - mean).reshape(rows.shape)
             else:
                 rows = center(rows)
-            n_levels = 1 if term.factor is None else self.n_levels(term)
-            if term.by_state:
-                by_state = rows.reshape(n_levels, self.n_states, -1, self.n_syllables)
-                rows = center(by_state, axis=1).reshape(rows.shape)
+                if term.by_state:
+                    by_state = rows.reshape(n_levels, self.n_states, self.n_syllables)
+                    rows = center(by_state, axis=1).reshape(rows.shape)
             if term.factor is not None:
                 rows = center(rows.reshape(n_levels, -1), axis=0).reshape(rows.shape)
             parts.append(rows)
@@ -367,4 +370,6 @@ def _multiply(levels, array):
     """Multiply levels (n, m) by an array (m, ...)."""
     if np.array_equal(levels, np.eye(len(levels))):
         return array
+    if array.ndim == 2 and np.all(levels == 1):
+        return jnp.broadcast_to(array.sum(axis=0), (len(levels), array.shape[1]))
     return jnp.tensordot(levels, array, 1)

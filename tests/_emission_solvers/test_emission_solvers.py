@@ -42,7 +42,7 @@ SIGMAS = (0.8, 1.7)
 # at a fixed learning rate Adam ends in a small cycle around the mode
 REACH = {
     "newton": Newton(100),
-    "adam": Adam(20_000, 3e-3),
+    "adam": Adam(20_000, 2e-4),
 }
 CLOSENESS = {"newton": 1e-8, "adam": 1e-4}
 

@@ -108,10 +108,12 @@ def point_of(terms, theta):
     return jnp.concatenate([array.reshape(-1, N_SYLLABLES) for array in arrays])
 
 
+@pytest.mark.parametrize("spread", [0.5, 15.0])
 @double_precision
-def test_value_gradient_and_hessian(terms, stats):
+def test_value_gradient_and_hessian(terms, stats, spread):
+    """With a spread of 15, many logits lie 60 nats and more apart."""
     rng = np.random.default_rng(1)
-    theta = 0.5 * rng.standard_normal(n_parameters(terms))
+    theta = spread * rng.standard_normal(n_parameters(terms))
     basis = jax.jacobian(lambda theta: point_of(terms, theta))(theta)  # (n_rows, S, n_parameters)
     value, gradient, ours = evaluate(
         terms, emission_counts(terms, stats), PRIORS, point_of(terms, theta)

@@ -327,6 +327,60 @@ def test_value_gradient_and_hessian(case):
     np.testing.assert_allclose(diagonal, _loop_over_diagonal(case, theta), rtol=1e-9)
 
 
+@double_precision
+def test_logits_far_apart(case):
+    """Logits of 60 nats and more: the dense oracle is matched to rounding of the departures."""
+    terms, dense, rng = case.terms, case.dense, np.random.default_rng(14)
+    theta, direction = rng.standard_normal((2, case.n_params))
+    theta = 60 / np.abs(dense.design @ theta).mean() * theta
+    reduced = emission_counts(terms, SufficientStats(None, case.counts))
+    value, gradient, hessian = jax.jit(evaluate, static_argnums=0)(
+        terms, reduced, PRIORS, case.point(theta)
+    )
+    product = hessian_product(terms, hessian, case.point(direction))
+    rounding = 1e-13 * case.counts.sum()
+    np.testing.assert_allclose(value, dense.value(theta), rtol=1e-12)
+    np.testing.assert_allclose(
+        case.theta(gradient), dense.gradient(theta), rtol=1e-12, atol=rounding
+    )
+    np.testing.assert_allclose(
+        case.theta(product), dense.hessian(theta) @ direction, rtol=1e-10, atol=rounding
+    )
+    diagonal = hessian_diagonal(terms, hessian)
+    np.testing.assert_allclose(
+        diagonal, _loop_over_diagonal(case, theta), rtol=1e-10, atol=rounding
+    )
+
+
+@pytest.mark.parametrize("spread", [250.0, 1e4, 1e150])
+@double_precision
+def test_what_contexts_add_may_lie_very_far_apart(spread):
+    """Biases of 500 nats and more: as the dense oracle has it where the base does not undo them."""
+    case = make_case(("base", "biases"), True)
+    terms = case.terms
+    theta, direction = np.random.default_rng(15).standard_normal((2, case.n_params))
+    biases = spread * np.array([[1, 0, 0, -1], [-1, 0, 1, 0], [0, 0, -1, 1]])[:, :N_SYLLABLES]
+    biases = biases - biases.mean(axis=1, keepdims=True)
+    logits = terms.unstack(case.point(theta))._replace(biases=biases)
+    point = terms.project(terms.stack(logits))
+    reduced = emission_counts(terms, SufficientStats(None, case.counts))
+    value, gradient, hessian = evaluate(terms, reduced, PRIORS, point)
+    product = hessian_product(terms, hessian, case.point(direction))
+    theta = case.theta(point)
+    np.testing.assert_allclose(value, case.dense.value(theta), rtol=1e-12)
+    expected = case.dense.gradient(theta)
+    rounding = 1e-15 * np.abs(expected).max()
+    np.testing.assert_allclose(case.theta(gradient), expected, rtol=1e-12, atol=rounding)
+    assert np.isfinite(product).all()
+    assert np.isfinite(hessian_diagonal(terms, hessian)).all()
+    # where the base does undo them, what comes out is finite
+    opposed = terms.project(terms.stack(logits._replace(base=-jnp.tile(biases[0], (4, 1)))))
+    value, gradient, hessian = evaluate(terms, reduced, PRIORS, opposed)
+    product = hessian_product(terms, hessian, case.point(direction))
+    for array in (value, gradient, product, hessian_diagonal(terms, hessian)):
+        assert np.isfinite(array).all()
+
+
 def _loop_over_diagonal(case, theta):
     """Second derivatives by the entries of a point, as if they were not centred."""
     terms, departures = case.terms, case.counts.sum(axis=2)

@@ -130,10 +130,10 @@ def examine(material: Material) -> Findings:
         "state_names": material.state_names,
         "frame_rate": material.frame_rate,
     }
-    factors = list(material.factors.values())
+    columns: list[list[str] | None] = [*material.factors.values()] or [None]
     reports = [
         state_report(states, animals=material.animals, groups=groups, **common)
-        for groups in factors or [None]
+        for groups in columns
     ]
     transitions = state_transitions(states, n_states=n_states)
     np.fill_diagonal(transitions, 0)

@@ -334,8 +334,8 @@ def other_column(table):
         (without_label, f"has no condition for recording {NAMES[0]!r}"),
         (
             other_name,
-            f"rows for 1 recordings that the data do not have, for example 'day/m9 8'. The data "
-            f"have {NAMES[0]!r}",
+            "rows that match no recording (1 in all), for example 'day/m9 8'. The data have "
+            f"{NAMES[0]!r}",
         ),
         (twice, f"has recording {NAMES[0]!r} twice"),
         (other_column, "must have a column 'recording'"),

@@ -134,17 +134,43 @@ def _parser():
         "--reference", metavar="GROUP", help="group that others are compared with (default: first)"
     )
     fit.add_argument("--state-names", type=_names, metavar="A,B,...", help="names of the states")
-    fit.add_argument("--max-iter", type=int, default=100, metavar="N", help="number of sweeps")
-    fit.add_argument("--n-chains", type=int, default=1, metavar="N", help="number of chains")
-    fit.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
     fit.add_argument(
-        "--n-folds", type=int, default=5, metavar="N", help="folds to choose the number of states"
+        "--max-iter",
+        type=int,
+        default=100,
+        metavar="N",
+        help="number of sweeps (default: %(default)s)",
     )
     fit.add_argument(
-        "--n-seeds", type=int, default=2, metavar="N", help="fits of each number in each fold"
+        "--n-chains",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of chains (default: %(default)s)",
     )
     fit.add_argument(
-        "--n-jobs", type=int, default=1, metavar="N", help="fits at the same time, -1 for all cores"
+        "--seed", type=int, default=0, help="seed of all random numbers (default: %(default)s)"
+    )
+    fit.add_argument(
+        "--n-folds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="folds to choose the number of states (default: %(default)s)",
+    )
+    fit.add_argument(
+        "--n-seeds",
+        type=int,
+        default=2,
+        metavar="N",
+        help="fits of each number in each fold (default: %(default)s)",
+    )
+    fit.add_argument(
+        "--n-jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="fits at the same time, -1 for all cores (default: 1)",
     )
     add_options(fit)
 

@@ -213,12 +213,13 @@ def read_groups(path: Path, names: Sequence[str]) -> Groups:
     if absent:
         raise ValueError(
             f"{path} has no row for {len(absent)} of {len(names)} recordings, for example "
-            f"{_some(absent)}. It has rows for {_some(table.index)}."
+            f"{_some(absent)}. It has rows for {_some(table.index)}. Give each recording a row, "
+            "with its name as in the data."
         )
     unknown = [name for name in table.index if name not in set(names)]
     if unknown:
         raise ValueError(
-            f"{path} has rows for {len(unknown)} recordings that the data do not have, for example "
+            f"{path} has rows that match no recording ({len(unknown)} in all), for example "
             f"{_some(unknown)}. The data have {_some(names)}. Correct the names, or remove the "
             "rows."
         )
@@ -237,4 +238,4 @@ def read_groups(path: Path, names: Sequence[str]) -> Groups:
 
 def _some(names):
     shown = ", ".join(repr(name) for name in list(names)[:_MOST_SHOWN])
-    return shown + (", ..." if len(names) > _MOST_SHOWN else "")
+    return shown + (" and more" if len(names) > _MOST_SHOWN else "")

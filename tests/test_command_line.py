@@ -365,6 +365,16 @@ def test_onsets_have_no_frame_rate(tmp_path, capsys):
     assert "Leave out --frame-rate" in text
 
 
+def test_states_of_events_are_written_with_their_labels(tmp_path):
+    labels = [np.array(["a", None, "b"], object), np.array(["b"], object)]
+    times = [np.array([0.1, 0.2, 0.5]), np.array([1.0])]
+    data = Bunch(names=["x", "y"], sequences=labels, frames=None, times=times)
+    commands._save_states(tmp_path / "states", [np.array([0, 0, 1]), np.array([1])], data)
+    table = pd.read_csv(tmp_path / "states" / "x.csv", keep_default_na=False)
+    assert table.columns.tolist() == ["frame", "time", "syllable", "state"]
+    assert table.syllable.tolist() == ["a", "", "b"]
+
+
 def test_a_column_of_many_labels_is_not_compared():
     told = []
     data = Bunch(names=NAMES * 2, groups=[f"{i}" for i in range(16)])

@@ -508,14 +508,14 @@ def _is_missing(labels):
 
 
 def _save_states(folder, states, data):
-    """Write a table for each recording, of its states, and syllables if they are numbers."""
-    is_number = data.sequences[0].dtype != object
+    """Write a table for each recording, of its states and syllables."""
     datasets.save_states(
         folder,
         states,
         data.names,
-        syllables=data.sequences if is_number else None,
+        syllables=data.sequences,
         frames=data.frames,
+        times=data.times,
         format="csv",
         overwrite=True,
     )

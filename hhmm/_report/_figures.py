@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 144
-_MOST_PANELS = 12
+_LONGEST_ROW_NAME = 20  # longer ones are abbreviated in an ethogram
 
 
 class Picture(NamedTuple):
@@ -234,9 +234,15 @@ def _log_joint(material):
 
 
 def _row_names(material):
-    """Return names of rows: of recordings, or where these are long, animals and numbers."""
-    if material.animals is None or max(map(len, material.names)) <= 20:
+    """Return names of rows that fit beside them.
+
+    Where names of recordings are long, they are the animals with the number of the recording, or
+    the parts in which names differ.
+    """
+    if max(map(len, material.names)) <= _LONGEST_ROW_NAME:
         return material.names
+    if material.animals is None:
+        return _different_parts(material.names)
     counts: dict[str, int] = {}
     rows = []
     for animal in material.animals:
@@ -245,12 +251,27 @@ def _row_names(material):
     return rows if max(counts.values()) > 1 else material.animals
 
 
+def _different_parts(names):
+    """Return names without the words with which all of them begin and end."""
+    words = [re.findall(r"[^\s_/-]+|[\s_/-]", name) for name in names]
+    shortest = min(map(len, words))
+    n_begin = 0
+    while n_begin < shortest and len({parts[n_begin] for parts in words}) == 1:
+        n_begin += 1
+    n_end = 0
+    while n_end < shortest - n_begin and len({parts[-1 - n_end] for parts in words}) == 1:
+        n_end += 1
+    if n_begin == shortest or len(names) == 1:
+        return names
+    return ["".join(parts[n_begin : len(parts) - n_end]).strip() for parts in words]
+
+
 def _for_legend(names):
     return [f"state {name}" if name.isdigit() else name for name in names]
 
 
 def _shortened(name):
-    return name if len(name) <= 16 else f"{name[:15]}\N{HORIZONTAL ELLIPSIS}"
+    return name if len(name) <= 20 else f"{name[:9]}\N{HORIZONTAL ELLIPSIS}{name[-10:]}"
 
 
 def _as_png(figure: Figure) -> tuple[bytes, float]:

@@ -56,6 +56,7 @@ def render(
         citation=CITATION.replace("VERSION", hhmm.__version__),
         summary=_summary(material, findings),
         cautions=findings.cautions,
+        is_fitted=hasattr(material.model, "log_joint_"),
         facts=_facts(material),
         pictures={name: _embedded(picture) for name, picture in pictures.items()},
         states=_states(material, findings),
@@ -216,6 +217,7 @@ def _comparisons(material, findings):
                 "picture": f"comparison_{i + 1}",
                 "groups": words.listed(units),
                 "reference": comparison.groups[0],
+                "level": f"{100 * comparison.confidence_level:g}",
                 "is_paired": bool(comparison.is_paired.any()),
                 "n_tests": n_tests,
                 "sentences": [
@@ -307,10 +309,9 @@ def _number_of_states(material):
     numbers = [int(n) for n in summary["n_states"]]
     n_folds = int(scan.table["fold"].max()) + 1
     n_seeds = int(scan.table["seed"].max()) + 1
-    of_whom = "animals" if material.animals is not None else "recordings"
     text = (
         f"Models with {min(numbers)} to {max(numbers)} states were fitted to parts of the data, "
-        f"and each was scored on {of_whom} that its fit had not seen ({n_folds} parts, "
+        f"and each was scored on recordings that its fit had not seen ({n_folds} parts, "
         f"{words.counted(n_seeds, 'start')} each). "
     )
     if chosen == best:
@@ -336,7 +337,7 @@ def _number_of_states(material):
                 "n_states": n,
                 "score": f"{summary['mean_test_score'][i]:.4f}".replace("-", "\N{MINUS SIGN}"),
                 "difference": f"{summary['mean_difference'][i]:.4f}".replace("-", "\N{MINUS SIGN}"),
-                "error": f"{summary['se_difference'][i]:.4f}",
+                "error": "\N{EN DASH}" if n == best else f"{summary['se_difference'][i]:.4f}",
                 "used": words.number(summary["mean_n_used_states"][i]),
                 "duration": words.duration(median, rate),
                 "agreement": words.number(agreement),

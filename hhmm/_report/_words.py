@@ -16,6 +16,7 @@ _SMALLEST_CHANGE = 0.01
 _SMALLEST_RATIO = 1.2
 _MOST_PROMOTED = 4
 _MOST_LISTED = 10
+_SPACE = "\N{NO-BREAK SPACE}"  # between a number and its unit
 
 
 class Caution(NamedTuple):
@@ -31,8 +32,8 @@ def percent(fraction: float) -> str:
         return "none"
     value = 100 * fraction
     if 0 < value < 0.05:
-        return "< 0.1 %"
-    return f"{value:.0f} %" if value == 0 or value >= 9.95 else f"{value:.1f} %"
+        return f"<{_SPACE}0.1{_SPACE}%"
+    return f"{value:.0f}{_SPACE}%" if value == 0 or value >= 9.95 else f"{value:.1f}{_SPACE}%"
 
 
 def duration(n_timesteps: float, frame_rate: float | None) -> str:
@@ -41,16 +42,13 @@ def duration(n_timesteps: float, frame_rate: float | None) -> str:
         return "unknown"
     if frame_rate is None:
         shown = f"{n_timesteps:,.0f}" if n_timesteps >= 9.95 else f"{n_timesteps:.2g}"
-        return f"{shown} timestep{'' if shown == '1' else 's'}"
+        return f"{shown}{_SPACE}timestep{'' if shown == '1' else 's'}"
     seconds = n_timesteps / frame_rate
     for unit, length in (("h", 3600.0), ("min", 60.0)):
         if seconds >= 0.9995 * length:
-            return (
-                f"{seconds / length:.1f} {unit}"
-                if seconds < 99.95 * length
-                else (f"{seconds / length:,.0f} {unit}")
-            )
-    return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.2g} s"
+            value = seconds / length
+            return f"{value:.1f}{_SPACE}{unit}" if value < 99.95 else f"{value:,.0f}{_SPACE}{unit}"
+    return f"{seconds:.0f}{_SPACE}s" if seconds >= 9.95 else f"{seconds:.2g}{_SPACE}s"
 
 
 def number(value: float) -> str:
@@ -65,7 +63,7 @@ def p_or_q(value: float) -> str:
     if not np.isfinite(value):
         return "\N{EN DASH}"
     if value < 0.001:
-        return "< 0.001"
+        return f"<{_SPACE}0.001"
     return f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
 
 
@@ -110,7 +108,7 @@ def describe_comparison(comparison: GroupComparison, i: int) -> str:
     state = "" if k == NONE else with_state(comparison.state_names[k])
     q = p_or_q(comparison.q_value[i])
     q = f"q {q}" if q.startswith("<") else f"q = {q}"
-    q = q.replace(" ", "\N{NO-BREAK SPACE}")
+    q = q.replace(" ", _SPACE)
     if first == ALL_GROUPS:
         what = {
             "usage": f"the time in {state} differs between groups",

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import StrOptions, validate_params
 
 from hhmm._optional.extras import import_extra
 from hhmm._runtime.files import check_parent, write_files
-from hhmm._sequences.ragged import raise_at_first
+from hhmm._sequences.ragged import Ragged, raise_at_first
 from hhmm._sequences.read import read_states, read_values
 from hhmm.datasets._csv_files import PathLike
 from hhmm.datasets._recordings import file_stem
@@ -22,6 +22,7 @@ _HDF5_SUFFIXES = (".h5", ".hdf5")
 # Datasets of a recording in an HDF5 file.
 _FIELDS = {
     "frames": "frame",
+    "times": "time",
     "syllables": "syllable",
     "states": "state",
     "probabilities": "state_probability",
@@ -41,6 +42,7 @@ def save_states(
     syllables: ArrayLike | None = None,
     probabilities: ArrayLike | None = None,
     frames: ArrayLike | None = None,
+    times: ArrayLike | None = None,
     format: Literal["csv", "h5"] | None = None,
     overwrite: bool = False,
 ) -> list[Path]:
@@ -61,13 +63,16 @@ def save_states(
         groups. In file names, a "." at the beginning of a part is written as "%2E", since such
         files are hidden, and a "%" as "%25". The loaders reverse this.
     syllables : array or list, as `states`, default=None
-        The syllables from which the states were inferred, integers.
+        The syllables from which the states were inferred: integers; for format "csv" also a list
+        of arrays of objects, for example text, None where missing.
     probabilities : array of shape (n_sequences, n_timesteps, n_states), \
             or list of arrays of shape (n_timesteps_i, n_states), default=None
         Probability of each state, as `hhmm.EfficientHHMM.predict_proba` returns it; of
         shape (n_timesteps, n_states) with a 1-D array of states.
     frames : list of arrays of shape (n_timesteps_i,), default=None
         Frame numbers, integers that increase, as `load_table` returns them; 0, 1, ... if None.
+    times : list of arrays of shape (n_timesteps_i,), default=None
+        When each event begins, as `load_table` returns it.
     format : {"csv", "h5"}, default=None
         If None, "h5" where `path` ends in ".h5" or ".hdf5", "csv" otherwise.
     overwrite : bool, default=False
@@ -100,11 +105,12 @@ def save_states(
 
     Notes
     -----
-    A CSV file ``<name>.csv`` has columns ``frame``, ``syllable`` (if given), ``state`` and (if
-    given) ``probability_0``, ``probability_1`` and so on, in full precision. Read the tables back
-    with ``load_syllable_csv(path, syllable="state", recursive=True)``. An HDF5 file has a group for
-    each recording with datasets ``state`` (n_timesteps,), and if given ``syllable`` (n_timesteps,),
-    ``state_probability`` (n_timesteps, n_states) and ``frame`` (n_timesteps,). Read it back with
+    A CSV file ``<name>.csv`` has columns ``frame``, ``time`` and ``syllable`` (if given), ``state``
+    and (if given) ``probability_0``, ``probability_1`` and so on, in full precision. Read the
+    tables back with ``load_syllable_csv(path, syllable="state", recursive=True)``. An HDF5 file has
+    a group for each recording with datasets ``state`` (n_timesteps,), and if given ``syllable``
+    (n_timesteps,), ``state_probability`` (n_timesteps, n_states), ``frame`` and ``time``
+    (n_timesteps,). Read it back with
     h5py: ``file[name]["state"][:]``. -1 marks a timestep without state or syllable.
 
     All files are written under temporary names first. If anything fails, new files are removed
@@ -128,9 +134,11 @@ def save_states(
     path = Path(path)
     format = format or ("h5" if path.suffix.lower() in _HDF5_SUFFIXES else "csv")
     names = [names] if isinstance(names, str) else list(names)
-    records = _read_records(names, states, syllables, probabilities, frames)
+    records = _read_records(names, states, syllables, probabilities, frames, times)
     if format == "h5":
         import_extra("h5py", "save_states")
+        if any(record.get("syllable", record["state"]).dtype == object for record in records):
+            raise TypeError("format 'h5' needs syllables that are integers. Write format 'csv'.")
         _check_names(names, [f"/{field}" for field in records[0]], ignore_case=False)
         writers = {path: partial(_write_h5, names, records)}
     else:
@@ -156,11 +164,13 @@ def save_states(
     return list(writers)
 
 
-def _read_records(names, states, syllables, probabilities, frames):
+def _read_records(names, states, syllables, probabilities, frames, times):
     """Return a dict of arrays for each recording, as they are named in an HDF5 file."""
     given = {"states": read_states(states, "states", np.int32)}
     if syllables is not None:
-        given["syllables"] = read_states(syllables, "syllables", np.int32)
+        given["syllables"] = _read_syllables(syllables)
+    if times is not None:
+        given["times"] = read_values(times, "times", missing=np.nan)
     if frames is not None:
         given["frames"] = _read_frames(frames)
     if probabilities is not None:
@@ -190,6 +200,13 @@ def _read_records(names, states, syllables, probabilities, frames):
         {field: sequences[what][i] for what, field in _FIELDS.items() if what in given}
         for i in range(len(names))
     ]
+
+
+def _read_syllables(syllables):
+    is_list = isinstance(syllables, list) and all(hasattr(row, "dtype") for row in syllables)
+    if is_list and any(row.dtype == object for row in syllables):
+        return Ragged.of([np.asarray(row, object) for row in syllables])
+    return read_states(syllables, "syllables", np.int32)
 
 
 def _read_frames(frames):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import hhmm
+import hhmm._report
 from hhmm import EfficientHHMM
-from hhmm._report import _page
+from hhmm._report import _figures, _page
 from hhmm._report import _words as words
 from hhmm.comparisons import compare_groups
 from hhmm.datasets import make_hhmm
@@ -65,6 +66,15 @@ def model(data):
     return EfficientHHMM(2, max_iter=12, init="prior", random_state=0).fit(data.X)
 
 
+@pytest.fixture
+def without_figures(monkeypatch):
+    """Leave out the figures, which take longer than the words."""
+    monkeypatch.setattr(hhmm._report, "make_pictures", lambda material, findings: {})
+
+
+words_only = pytest.mark.usefixtures("without_figures")
+
+
 def made(n_states, n_syllables, **settings):
     """A model of given parameters: states of the tests are given, so these do not matter."""
     return EfficientHHMM.from_params(
@@ -110,6 +120,7 @@ def test_the_page_says_what_states_are(tmp_path):
     assert "each recording counts as one animal" in page.text
 
 
+@words_only
 def test_without_a_frame_rate_times_are_timesteps(tmp_path):
     X, states, _ = by_hand()
     page = write(tmp_path, made(2, 4), X, states=states, state_names=["rest", "groom"])
@@ -120,6 +131,7 @@ def test_without_a_frame_rate_times_are_timesteps(tmp_path):
     assert "60 timesteps" in page.text
 
 
+@words_only
 def test_held_syllables_count_once(tmp_path):
     """The share of a syllable is how often it begins, if the model has no self-transitions."""
     X = [np.repeat([0, 1, 2], [50, 1, 50])]
@@ -192,6 +204,7 @@ def test_names_are_text_and_no_markup(tmp_path):
     assert "49" not in page.text.split("How to cite")[0].replace("490", "")
 
 
+@words_only
 def test_differences_between_groups_are_sentences(tmp_path):
     rng = np.random.default_rng(0)
     states, X, groups = [], [], ["saline"] * 6 + ["drug"] * 6
@@ -215,7 +228,8 @@ def test_differences_between_groups_are_sentences(tmp_path):
         r"Time in state 0: 75 % in drug, 5\d % in saline \(\+2\d percentage points", page.text
     )
     # the same comparison, given
-    given = compare_groups(states, groups=groups, frame_rate=10, syllables=X, random_state=0)
+    settings = {"frame_rate": 10, "confidence_level": 0.5, "random_state": 0}
+    given = compare_groups(states, groups=groups, syllables=X, **settings)
     again = write(
         tmp_path,
         made(2, 4),
@@ -226,9 +240,11 @@ def test_differences_between_groups_are_sentences(tmp_path):
         comparisons={"groups": given},
         overwrite=True,
     )
-    assert found.group() in again.text
+    assert "95 % interval" not in again.text
+    assert found.group().partition(" (")[0] + " (50 % interval" in again.text
 
 
+@words_only
 def test_columns_that_cannot_be_compared_are_named(tmp_path):
     X, states, _ = by_hand()
     X, states = X * 6, states * 6
@@ -269,12 +285,17 @@ def test_how_the_number_of_states_was_chosen(tmp_path):
     assert "Models with 1 to 3 states were fitted" in page.text
     assert "The best score is that of 2 states" in page.text
     assert "Try a wider range" not in page.text
-    page = write(
-        tmp_path, made(2, 4), X, states=states, scan=a_scan([1, 2], [-2, -1]), overwrite=True
-    )
+    assert "Scores, durations, used states" in page.source  # the figure
+
+
+@words_only
+def test_a_number_at_the_end_of_the_range_asks_for_a_wider_one(tmp_path):
+    X, states, _ = by_hand()
+    page = write(tmp_path, made(2, 4), X, states=states, scan=a_scan([1, 2], [-2, -1]))
     assert "2 is the largest number that was tried. Try a wider range." in page.text
 
 
+@words_only
 def test_warnings_come_first_with_what_to_do(tmp_path, model, data):
     X, states, _ = by_hand()
     page = write(tmp_path, made(3, 4), X, states=states, warnings=["the fit was slow"])
@@ -288,12 +309,13 @@ def test_warnings_come_first_with_what_to_do(tmp_path, model, data):
     assert "No warnings" in page.text
 
 
+@words_only
 def test_states_of_the_page_are_those_of_the_groups_of_the_fit(tmp_path, data):
     animals = list("aabbccdd")
     fit = EfficientHHMM(2, max_iter=8, init="prior", random_state=0).fit(data.X, groups=animals)
     page = write(tmp_path, fit, data.X, animals=animals)
     expected = fit.predict(data.X, groups=animals)
-    share = words.percent(np.mean(np.asarray(expected) == 0))
+    share = " ".join(words.percent(np.mean(np.asarray(expected) == 0)).split())
     assert f"State 0 : {share} of the time" in page.text
     assert "were inferred without them" not in page.text
     page = write(tmp_path, fit, data.X, overwrite=True)
@@ -311,6 +333,24 @@ def test_many_recordings_and_states(tmp_path):
     assert len(page.source) < 3_000_000
 
 
+@pytest.mark.parametrize(
+    ("names", "rows"),
+    [
+        (["24_03_05 mouse-1 (drug)", "24_03_05 mouse-2 (drug)"], ["1", "2"]),
+        (["a day of mouse one", "a day of rat one"], ["mouse", "rat"]),
+        (
+            ["day one of the experiment x", "day two of the experiment"],
+            ["one of the experiment x", "two of the experiment"],
+        ),
+        (["the same beginning", "the same beginning, more"], ["beginning", "beginning, more"]),
+        (["one long name of a recording"],) * 2,
+    ],
+)
+def test_long_names_of_rows_are_the_parts_that_differ(names, rows):
+    assert _figures._different_parts(names) == rows
+
+
+@words_only
 def test_recordings_with_missing_syllables(tmp_path):
     X, states, _ = by_hand()
     X[1] = np.append(X[1], [-1, -1])
@@ -374,6 +414,7 @@ def test_only_a_fitted_model_has_a_report(tmp_path):
         hhmm.report(encoder, X, tmp_path / "report.html")
 
 
+@words_only
 def test_where_the_page_goes(tmp_path):
     X, states, _ = by_hand()
     path = tmp_path / "report.html"
@@ -449,7 +490,7 @@ def test_the_citation_is_that_of_the_readme():
     ],
 )
 def test_percentages(fraction, text):
-    assert words.percent(fraction) == text
+    assert words.percent(fraction).replace("\N{NO-BREAK SPACE}", " ") == text
 
 
 @pytest.mark.parametrize(
@@ -467,7 +508,7 @@ def test_percentages(fraction, text):
     ],
 )
 def test_durations(n_timesteps, rate, text):
-    assert words.duration(n_timesteps, rate) == text
+    assert words.duration(n_timesteps, rate).replace("\N{NO-BREAK SPACE}", " ") == text
 
 
 def test_promoted_syllables_are_clearly_more_frequent():

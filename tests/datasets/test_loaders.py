@@ -859,6 +859,29 @@ def test_options_are_checked_first():
         load_table(__file__, recording="r", syllable="s", sep="ab")
 
 
+def test_states_of_events_are_beside_their_labels_and_times(tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_text("id,start,label\na,2.5,groom\na,0.5,rear\na,4,\nb,1,rear\nb,2,run\n")
+    columns = {"recording": "id", "syllable": "label", "onset": "start", "integer_labels": False}
+    data = load_table(path, **columns)
+    states = [np.array([0, 1, 1]), np.array([1, 0])]
+    given = {"syllables": data.sequences, "times": data.times}
+    paths = save_states(tmp_path / "states", states, data.names, **given)
+    assert paths[0].read_text().splitlines() == [
+        *("frame,time,syllable,state", "0,0.5,rear,0", "1,2.5,groom,1", "2,4.0,,1"),
+    ]
+    again = load_syllable_csv(tmp_path / "states", integer_labels=False)
+    assert [row.tolist() for row in again.sequences] == [["rear", "groom", None], ["rear", "run"]]
+    with pytest.raises(TypeError, match="format 'h5' needs syllables that are integers"):
+        save_states(tmp_path / "states.h5", states, data.names, **given)
+    save_states(tmp_path / "states.h5", states, data.names, times=data.times)
+    with h5py.File(tmp_path / "states.h5") as file:
+        assert file["a/time"][:].tolist() == [0.5, 2.5, 4.0]
+    with pytest.raises(ValueError, match="got 1 of times beside 2"):
+        save_states(tmp_path / "more", states, data.names, times=[data.times[0], [1.0]])
+    assert not (tmp_path / "more").exists()
+
+
 @pytest.mark.parametrize("function", [*LOADERS, load_keypoint_moseq_csv, save_states])
 def test_what_needs_an_extra_says_so(tmp_path, monkeypatch, function):
     module = "h5py" if function is load_keypoint_moseq else "pandas"

@@ -181,21 +181,25 @@ def curvature(terms, counts, priors, point):
 
 
 def hessian_diagonal(terms, hessian):
-    """Return the diagonal of the Hessian of f, not centred, (n_rows, S).
-
-    A little too large where counts were added.
-    """
+    """Return the diagonal of the Hessian of f, not centred, (n_rows, S)."""
     return _variances(terms, hessian) + hessian.precision
 
 
 def _variances(terms, hessian):
-    """Return sums of N P (1 - P) by entry of a point, (n_rows, S)."""
-    squares, rates = hessian.by_from**2, _rates_of_means(hessian)
-    sum_by_from, sum_by_context = hessian.sums
-    by_from = sum_by_from - squares * _over_contexts(rates, hessian.by_context**2)
-    by_context = sum_by_context - hessian.by_context**2 * (rates @ squares)
+    """Return sums of W (1 - W / N) by entry of a point, W = N P and what was added, (n_rows, S)."""
+    by_from, by_context, rates, added, departures, (sum_by_from, sum_by_context), _ = hessian
+    # W^2 / N = (R^2 E^2 w^2 + 2 R a E w + a^2) / N
+    of_squares, squares = _rates_of_means(hessian), by_from**2
+    share = added / jnp.maximum(departures, np.finfo(float).tiny)
+    both = 2 * rates * share
+    sum_by_from -= squares * _over_contexts(of_squares, by_context**2)
+    sum_by_from -= by_from * _over_contexts(both, by_context)
+    sum_by_from -= jnp.sum(added * share, axis=1)[..., None]
+    sum_by_context -= by_context**2 * (of_squares @ squares)
+    sum_by_context -= by_context * (both @ by_from)
+    sum_by_context -= jnp.sum(added * share, axis=2, keepdims=True)
     # rounding may leave less than nothing where a transition has all the probability
-    return jnp.maximum(terms.from_parts(by_from, by_context), 0.0)
+    return jnp.maximum(terms.from_parts(sum_by_from, sum_by_context), 0.0)
 
 
 def _rates_of_means(hessian):

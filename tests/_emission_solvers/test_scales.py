@@ -497,9 +497,7 @@ def test_estimates_of_scales_settle_at_the_true_ones():
             priors,
             terms.unstack(point),
             tol=1e-6,
-            right_hand_side=lambda hessian: draw_with_hessian_covariance(
-                key, terms, reduced, hessian
-            ),
+            right_hand_side=lambda hessian: draw_with_hessian_covariance(key, terms, hessian),
         )
         mode = terms.stack(solution.mode)
         return scales.estimate_scales(terms, mode, solution.solved, priors, learnt), mode

@@ -135,6 +135,9 @@ def report(
 
     Names are text, and never become a part of the markup of the page.
 
+    The ethogram shows about 60 recordings at most, evenly spaced in each group, and says how many
+    are left out. The table of recordings has all of them.
+
     Examples
     --------
     >>> from pathlib import Path

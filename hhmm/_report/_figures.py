@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _DPI = 144
 _LONGEST_ROW_NAME = 20  # longer ones are abbreviated in an ethogram
+_MOST_ROWS = 60  # of the ethogram, so that names stay readable
 
 
 class Picture(NamedTuple):
@@ -52,8 +53,7 @@ def make_pictures(material: Material, findings: Findings) -> dict[str, Picture]:
 def _pictures(material, findings):
     """Yield name, function that draws, title, caption and alternative text of each figure."""
     yield _ethogram(material, findings)
-    if not findings.comparisons:
-        yield _usage(material, findings)
+    yield _usage(material, findings)
     if findings.transitions.any():
         yield _durations(material, findings)
     if material.n_states > 1:
@@ -69,34 +69,53 @@ def _pictures(material, findings):
 
 
 def _ethogram(material, findings):
-    factor = next(iter(material.factors), None)
-    groups = None if factor is None else material.factors[factor]
-    levels = list(dict.fromkeys(groups or []))
-    if factor in findings.comparisons:
-        levels = findings.comparisons[factor].groups  # the reference first
+    factor = next((name for name in findings.comparisons if name in material.factors), None)
+    groups = [""] * len(material.names) if factor is None else material.factors[factor]
+    levels = list(dict.fromkeys(groups))
+    if factor is not None:
+        # the reference first; a comparison that was given need not have all groups
+        levels = list(dict.fromkeys([*findings.comparisons[factor].groups, *levels]))
     names, animals = material.names, material.animals or material.names
-    order = sorted(
-        range(len(names)),
-        key=lambda i: (0 if groups is None else levels.index(groups[i]), _natural(animals[i])),
-    )
+    order = sorted(range(len(names)), key=lambda i: (levels.index(groups[i]), _natural(animals[i])))
+    order = _thinned(order, groups)
     rows = _row_names(material)
     sorted_by = f", sorted by {factor}" if factor else ""
+    n_left_out = len(names) - len(order)
+    left_out = (
+        f" {len(order)} of {len(names)} recordings are shown, evenly spaced in each group, and "
+        f"{n_left_out} are left out."
+        if n_left_out
+        else ""
+    )
     used = [with_state(material.state_names[k]) for k in np.flatnonzero(~findings.is_unused)]
     return (
         "ethogram",
         lambda: plotting.EthogramDisplay.from_predictions(
             [material.states[i] for i in order],
             names=[rows[i] for i in order],
-            groups=None if groups is None else [groups[i] for i in order],
+            groups=None if factor is None else [groups[i] for i in order],
             n_states=material.n_states,
             state_names=_for_legend(material.state_names),
             frame_rate=material.frame_rate,
         ),
         "Ethogram",
-        f"One row for each recording{sorted_by}. The colour shows the state at each moment.",
-        f"Ethogram of {counted(len(names), 'recording')}{sorted_by}: bars of colour show when the "
+        f"One row for each recording{sorted_by}. The colour shows the state at each moment."
+        f"{left_out}",
+        f"Ethogram of {counted(len(order), 'recording')}{sorted_by}: bars of colour show when the "
         f"animal was in {listed(used)}.",
     )
+
+
+def _thinned(order, groups):
+    """Return at most about 60 recordings of an order, evenly spaced, of every group its share."""
+    if len(order) <= _MOST_ROWS:
+        return order
+    kept: list[int] = []
+    for level in dict.fromkeys(groups[i] for i in order):
+        members = [i for i in order if groups[i] == level]
+        n_kept = max(1, _MOST_ROWS * len(members) // len(order))
+        kept += [members[j * len(members) // n_kept] for j in range(n_kept)]
+    return kept
 
 
 def _natural(name):
@@ -107,6 +126,7 @@ def _natural(name):
 
 def _usage(material, findings):
     usage = findings.report.usage
+    unit = "a recording" if material.animals is None else "an animal"
     parts = [
         f"{with_state(name)} {percent(share)}"
         for name, share in zip(material.state_names, usage, strict=True)
@@ -114,11 +134,13 @@ def _usage(material, findings):
     return (
         "usage",
         lambda: plotting.StateUsageDisplay.from_predictions(
-            material.states, n_states=material.n_states, state_names=material.state_names
+            material.states,
+            animals=material.animals,
+            n_states=material.n_states,
+            state_names=material.state_names,
         ),
         "Time in each state",
-        "Fraction of the time in each state. Each dot is a recording. Black: mean and standard "
-        "error.",
+        f"Fraction of the time in each state. Each dot is {unit}. Black: mean and standard error.",
         f"Fraction of the time in each state: {listed(parts, 20)}.",
     )
 
@@ -163,7 +185,7 @@ def _preferences(material, findings):
         ).plot(n_top=4),
         "Syllables that states promote and suppress",
         "Difference between the share of a syllable in the state and its share in all states. "
-        "Blue bars: the state promotes the syllable. Red bars: it suppresses the syllable. "
+        "Blue bars: the state promotes the syllable. Orange bars: it suppresses the syllable. "
         "Numbers or names on the left are the labels of your file.",
         "For each state, the syllables that it promotes and suppresses most, as bars. The table "
         "of states has the promoted syllables as text.",

@@ -13,6 +13,7 @@ from hhmm._optional.extras import import_extra
 from hhmm._report import _words as words
 from hhmm._report._figures import Picture
 from hhmm._report._material import LARGEST_RHAT, Findings, Material, largest_rhat
+from hhmm._validation import shorten
 from hhmm.comparisons._result import ALL_GROUPS, NONE
 from hhmm.diagnostics import posterior_summary
 from hhmm.plotting._figures import state_colors
@@ -67,6 +68,8 @@ def render(
         posterior=_posterior(material),
         has_rhat=np.isfinite(largest_rhat(material.model)),
         methods=_methods(material),
+        settings=_settings(material.model),
+        scales=_scales(material.model),
         recordings=_recordings(material),
     )
 
@@ -97,8 +100,9 @@ def _summary(material, findings):
     text = f"{words.counted(used, 'state')} in {words.counted(len(material.names), 'recording')}"
     if material.animals is not None:
         text += f" of {words.counted(_n_animals(material), 'animal')}"
+    rate = material.frame_rate
+    text += f" ({words.duration(_total(material), rate)} in all)"
     if dwell.size:
-        rate = material.frame_rate
         ends = [words.duration(x * (rate or 1.0), rate) for x in (dwell.min(), dwell.max())]
         text += (
             f"; a stay lasts {ends[0]} on average"
@@ -144,43 +148,42 @@ def _states(material, findings):
         found = words.promoted(shares, overall)
         dwell = words.duration(report.dwell[k] * (rate or 1.0), rate)
         at_a_time = f"{dwell} at a time" if np.isfinite(report.dwell[k]) else "no stay seen to end"
-        parts = [f"{words.percent(report.usage[k])} of the time", at_a_time]
+        suppressed = [material.syllable_names[j] for j in words.suppressed(shares, overall)]
+        visits = words.number(report.visits[k], 2)
+        times = [
+            f"{words.percent(report.usage[k])} of the time",
+            at_a_time,
+            f"{visits} visit{'' if visits == '1' else 's'} a recording",
+        ]
+        parts = [", ".join(times)]
         if found:
             names = words.listed([material.syllable_names[j] for j in found])
-            parts.append(f"promotes {'syllables' if len(found) > 1 else 'syllable'} {names}")
+            text = f"promotes {'syllables' if len(found) > 1 else 'syllable'} {names}"
+            if suppressed:
+                text += f", suppresses {words.listed(suppressed)}"
+            parts.append(text)
         elif material.n_states > 1:
             parts.append("promotes no syllable clearly")
-        used = f"used by {report.n_animals[k]} of {words.counted(total, unit)}"
+        parts.append(f"used by {report.n_animals[k]} of {words.counted(total, unit)}")
         rows.append(
             {
                 "name": f"State {name}" if name.isdigit() else name,
                 "color": _as_hex(colors[k]),
-                "text": f"{', '.join(parts)}; {used}.",
+                "text": f"{'; '.join(parts)}.",
                 "is_unused": bool(findings.is_unused[k]),
                 "usage": words.percent(report.usage[k]),
                 "dwell": dwell,
-                "visits": words.number(report.visits[k]),
+                "visits": visits,
                 "users": f"{report.n_animals[k]} of {total}",
                 "promotes": [
                     f"{material.syllable_names[j]} ({words.percent(shares[j])}, overall "
                     f"{words.percent(overall[j])})"
                     for j in found
                 ],
-                "suppresses": [material.syllable_names[j] for j in _suppressed(shares, overall)],
+                "suppresses": suppressed,
             }
         )
     return rows
-
-
-def _suppressed(shares, overall):
-    """Return the syllables whose share in a state is lowest compared with their share overall."""
-    if not shares.any():
-        return []
-    return [
-        int(j)
-        for j in np.argsort(shares - overall, kind="stable")[:4]
-        if overall[j] - shares[j] >= 0.01 and overall[j] >= 1.2 * shares[j]
-    ]
 
 
 def _as_hex(color):
@@ -356,7 +359,7 @@ def _convergence(material):
     unit = "sweep" if model.algorithm == "gibbs" else "iteration"
     what = f"{words.counted(n_iter, unit)} of {words.counted(n_chains, 'chain')}"
     sentences = [
-        f"The fit had settled after {what}."
+        f"The log joint had settled after {what}."
         if model.converged_
         else f"After {what}, the fit cannot be said to have settled. See the warnings above."
     ]
@@ -368,7 +371,6 @@ def _convergence(material):
             "publish, fit several (n_chains=4, or --n-chains 4 on the command line): R-hat then "
             "compares the chains."
         )
-        return sentences
     rhat = largest_rhat(model)
     if np.isfinite(rhat):
         verdict = (
@@ -377,20 +379,36 @@ def _convergence(material):
             else f"above {LARGEST_RHAT:g}, so the chains do not agree, or are too short"
         )
         sentences.append(
-            "R-hat compares the chains: the largest value of the log joint, usage and dwell times "
-            f"is {rhat:.2f}, {verdict}."
+            "R-hat compares the chains, and is about 1 if they agree. The largest value of the log "
+            f"joint, usage and dwell times is {rhat:.2f}, {verdict}."
         )
+    sentences.append(
+        "Draws that follow each other are similar. The effective draws in the table say how many "
+        "independent draws they are worth: if these are few, the intervals are rough."
+    )
     return sentences
 
 
 def _posterior(material):
-    """Return rows of the posterior of usage and dwell times, by state; None without draws."""
+    """Return rows of the posterior of log joint, usage and dwell times; None without draws."""
     model = material.model
     if not hasattr(model, "posterior_"):
         return None
     summary = posterior_summary(model)
     per_unit = model.frame_rate or 1.0  # with a frame rate, dwell times are in seconds
-    rows = []
+
+    def row(i, state, quantity, show):
+        return {
+            "state": state,
+            "quantity": quantity,
+            "mean": show(summary.mean[i]),
+            "interval": f"{show(summary.q5[i])} to {show(summary.q95[i])}",
+            "rhat": f"{summary.rhat[i]:.2f}" if np.isfinite(summary.rhat[i]) else "\N{EN DASH}",
+            "ess": words.number(np.round(summary.ess_bulk[i])),
+        }
+
+    is_log_joint = summary.name == "log_joint"
+    rows = [row(i, "all", "log joint (nats)", words.number) for i in np.flatnonzero(is_log_joint)]
     for k, name in enumerate(material.state_names):
         for quantity, label in (("usage", "time in the long run"), ("dwell_time", "mean stay")):
             # of states in their order, whatever their names
@@ -398,20 +416,7 @@ def _posterior(material):
             show = words.percent
             if quantity == "dwell_time":
                 show = _duration_of(per_unit, material.frame_rate)
-            rows.append(
-                {
-                    "state": name,
-                    "quantity": label,
-                    "mean": show(summary.mean[i]),
-                    "interval": f"{show(summary.q5[i])} to {show(summary.q95[i])}",
-                    "rhat": f"{summary.rhat[i]:.2f}"
-                    if np.isfinite(summary.rhat[i])
-                    else "\N{EN DASH}",
-                    "ess": f"{summary.ess_bulk[i]:.0f}"
-                    if np.isfinite(summary.ess_bulk[i])
-                    else "\N{EN DASH}",
-                }
-            )
+            rows.append(row(i, name, label, show))
     return rows
 
 
@@ -462,6 +467,31 @@ def _methods(material):
         "state divided by the number of stays that were seen to end."
     )
     return paragraphs
+
+
+def _settings(model):
+    """Return the constructor settings that differ from their defaults: pairs of name and value."""
+    defaults = type(model)().get_params(deep=False)
+    return [
+        (name, shorten(value))
+        for name, value in model.get_params(deep=False).items()
+        if repr(value) != repr(defaults[name])
+    ]
+
+
+def _scales(model):
+    """Return rows of the scales of priors: name, value, and whether it was learnt or given."""
+    settings = model.get_params(deep=False)
+    return [
+        {
+            "name": name,
+            "value": words.number(value),
+            # of groups, names end in that of the factor: "group_emissions_sigma[animal]"
+            "source": "learnt" if str(settings.get(name.partition("[")[0])) == "auto" else "given",
+        }
+        for name, value in model.sigmas_.items()
+        if value != 0  # the term is left out
+    ]
 
 
 def _recordings(material):

@@ -51,11 +51,12 @@ def duration(n_timesteps: float, frame_rate: float | None) -> str:
     return f"{seconds:.0f}{_SPACE}s" if seconds >= 9.95 else f"{seconds:.2g}{_SPACE}s"
 
 
-def number(value: float) -> str:
-    """Return a number with three figures; an en dash if there is none."""
+def number(value: float, figures: int = 3) -> str:
+    """Return a number with some significant figures; an en dash if there is none."""
     if not np.isfinite(value):
         return "\N{EN DASH}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+    is_large = abs(value) >= 10**figures
+    return (f"{value:,.0f}" if is_large else f"{value:.{figures}g}").replace("-", "\N{MINUS SIGN}")
 
 
 def p_or_q(value: float) -> str:
@@ -85,6 +86,16 @@ def promoted(in_state: np.ndarray, overall: np.ndarray) -> list[int]:
     change = in_state - overall
     order = np.argsort(-change, kind="stable")[:_MOST_PROMOTED]
     is_clear = (change >= _SMALLEST_CHANGE) & (in_state >= _SMALLEST_RATIO * overall)
+    return [int(j) for j in order if is_clear[j]]
+
+
+def suppressed(in_state: np.ndarray, overall: np.ndarray) -> list[int]:
+    """Return the syllables that a state suppresses most, by their shares (n_syllables,)."""
+    if not in_state.any():
+        return []
+    change = overall - in_state
+    order = np.argsort(-change, kind="stable")[:_MOST_PROMOTED]
+    is_clear = (change >= _SMALLEST_CHANGE) & (overall >= _SMALLEST_RATIO * in_state)
     return [int(j) for j in order if is_clear[j]]
 
 

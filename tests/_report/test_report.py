@@ -14,8 +14,10 @@ import hhmm._report
 from hhmm import EfficientHHMM
 from hhmm._report import _figures, _page
 from hhmm._report import _words as words
+from hhmm._report._material import largest_rhat
 from hhmm.comparisons import compare_groups
 from hhmm.datasets import make_hhmm
+from hhmm.diagnostics import posterior_summary
 from hhmm.model_selection import ScanResult
 from hhmm.preprocessing import SyllableEncoder
 
@@ -109,14 +111,17 @@ def test_the_page_says_what_states_are(tmp_path):
     )
     # 40 of 60 frames; 40 frames and 1 end seen; 20 frames and 2 ends seen
     assert (
-        "State 0 : 67 % of the time, 4 s at a time, promotes syllables 4 and 17; "
+        "State 0 : 67 % of the time, 4 s at a time, 1.5 visits a recording; "
+        "promotes syllables 4 and 17, suppresses 21 and 33; "
         "used by 2 of 2 recordings."
     ) in page.text
     assert (
-        "State 1 : 33 % of the time, 1 s at a time, promotes syllables 21 and 33; "
+        "State 1 : 33 % of the time, 1 s at a time, 1 visit a recording; "
+        "promotes syllables 21 and 33, suppresses 4 and 17; "
         "used by 2 of 2 recordings."
     ) in page.text
     assert "6 s (60 frames at 10 per second)" in page.text
+    assert "2 states in 2 recordings (6 s in all); stays last 1 s to 4 s on average" in page.text
     assert "each recording counts as one animal" in page.text
 
 
@@ -125,7 +130,8 @@ def test_without_a_frame_rate_times_are_timesteps(tmp_path):
     X, states, _ = by_hand()
     page = write(tmp_path, made(2, 4), X, states=states, state_names=["rest", "groom"])
     assert (
-        "rest : 67 % of the time, 40 timesteps at a time, promotes syllables 0 and 1" in page.text
+        "rest : 67 % of the time, 40 timesteps at a time, 1.5 visits a recording; promotes "
+        "syllables 0 and 1" in page.text
     )
     assert "groom : 33 % of the time, 10 timesteps at a time" in page.text
     assert "60 timesteps" in page.text
@@ -306,7 +312,7 @@ def test_warnings_come_first_with_what_to_do(tmp_path, model, data):
     page = write(tmp_path, model, data.X, overwrite=True)
     assert "12 sweeps, too few to judge if it had settled. What to do:" in page.text
     page = write(tmp_path, made(2, 4), X, states=states, overwrite=True)
-    assert "No warnings" in page.text
+    assert "No warnings All states are in use." in page.text
 
 
 @words_only
@@ -330,6 +336,8 @@ def test_many_recordings_and_states(tmp_path):
     page = write(tmp_path, made(12, 5), X, states=states, names=names, frame_rate=30)
     assert all(name in page.text for name in names)
     assert page.text.count("of the time, ") == 12
+    assert "60 of 100 recordings are shown" in page.text
+    assert "40 are left out" in page.text
     assert len(page.source) < 3_000_000
 
 
@@ -350,6 +358,25 @@ def test_long_names_of_rows_are_the_parts_that_differ(names, rows):
     assert _figures._different_parts(names) == rows
 
 
+def test_every_group_has_its_share_of_the_ethogram():
+    groups = np.repeat(["saline", "drug", "sham"], [60, 39, 1])
+    kept = _figures._thinned(list(range(100)), groups)
+    assert kept == sorted(set(kept))
+    assert [np.sum(groups[kept] == group) for group in ("saline", "drug", "sham")] == [36, 23, 1]
+    assert _figures._thinned([2, 0, 1], ["a"] * 3) == [2, 0, 1]
+
+
+def test_a_comparison_of_some_groups(tmp_path):
+    """A comparison that was given need not have all groups of the recordings."""
+    X, states, _ = by_hand()
+    X, states, groups = X * 3, states * 3, ["a", "b", "a", "b", "c", "c"]
+    given = compare_groups(states[:4], groups=groups[:4], random_state=0)
+    page = write(
+        tmp_path, made(2, 4), X, states=states, groups=groups, comparisons={"groups": given}
+    )
+    assert "sorted by groups" in page.text
+
+
 @words_only
 def test_recordings_with_missing_syllables(tmp_path):
     X, states, _ = by_hand()
@@ -364,7 +391,50 @@ def test_recordings_with_missing_syllables(tmp_path):
 def test_a_report_of_one_state(tmp_path):
     X, _, _ = by_hand()
     page = write(tmp_path, made(1, 4), X, states=[np.zeros(x.size, int) for x in X])
-    assert "State 0 : 100 % of the time, no stay seen to end; used by 2 of 2" in page.text
+    assert (
+        "State 0 : 100 % of the time, no stay seen to end, 1 visit a recording; used by 2 of 2"
+    ) in page.text
+
+
+def test_a_fit_without_draws(tmp_path, data):
+    em = EfficientHHMM(2, algorithm="em", max_iter=200, init="prior", random_state=0).fit(data.X)
+    page = write(tmp_path, em, data.X)
+    assert f"The log joint had settled after {em.n_iter_} iterations of 1 chain." in page.text
+    assert "expectation maximisation" in page.text
+    assert "R-hat" not in page.text
+    assert "Uncertainty of the model" not in page.text
+
+
+def test_a_model_that_was_not_fitted(tmp_path):
+    X, states, _ = by_hand()
+    page = write(tmp_path, made(2, 4), X, states=states)
+    assert "made from given parameters and not fitted" in page.text
+    assert "Course of the fit" not in page.text
+
+
+@words_only
+def test_convergence_is_explained(tmp_path, data):
+    chains = EfficientHHMM(2, max_iter=12, init="prior", n_chains=2, random_state=0).fit(data.X)
+    page = write(tmp_path, chains, data.X)
+    largest = largest_rhat(chains)
+    assert f"joint, usage and dwell times is {largest:.2f}" in page.text
+    assert "how many independent draws they are worth" in page.text
+    mean = words.number(posterior_summary(chains).mean[0])
+    assert f"all log joint (nats) {mean} " in page.text
+
+
+@words_only
+def test_settings_and_scales(tmp_path, model, data):
+    page = write(tmp_path, model, data.X)
+    table = page.text.split("Settings that differ from the defaults")[1].split("Scales")[0]
+    assert table.split() == [
+        *("Setting", "Value", "init", "'prior'", "max_iter", "12"),
+        *("n_states", "2", "random_state", "0"),
+    ]
+    learnt = words.number(model.sigmas_["emission_biases_sigma"])
+    assert f"emission_biases_sigma {learnt} learnt" in page.text
+    assert "trans_kappa 100 given" in page.text
+    assert "emission_interactions_sigma" not in page.text
 
 
 def bad_inputs():
@@ -452,6 +522,14 @@ def test_figures_are_closed(tmp_path):
     X, states, _ = by_hand()
     write(tmp_path, made(2, 4), X, states=states)
     assert plt.get_fignums() == before
+
+
+def test_packages_of_the_page_load_when_it_is_written():
+    script = "import sys, hhmm\nhhmm.report\nprint({'jinja2', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "set()"
 
 
 def test_the_extra_is_named_where_it_is_missing():

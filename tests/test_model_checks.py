@@ -12,12 +12,11 @@ from scipy.stats import kstest
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
-import hhmm.model_checks
 from hhmm import EfficientHHMM
 from hhmm._model.terms import Terms
 from hhmm._types import Posterior
 from hhmm.metrics import state_durations
-from hhmm.model_checks import PredictiveCheck, posterior_predictive_check
+from hhmm.model_checks import PredictiveCheck, _predictive, posterior_predictive_check
 
 N_STATES, N_SYLLABLES = 2, 4
 TERMS = Terms(N_STATES, N_SYLLABLES)
@@ -71,7 +70,7 @@ def with_gaps(rng, lengths):
 def test_replicates_have_lengths_gaps_and_what_the_model_conditions_on(model):
     syllables = with_gaps(np.random.default_rng(0), [30, 1, 2, 17])
     params, rng = model._params(), np.random.RandomState(0)
-    replicate, states = hhmm.model_checks._replicate(params, TERMS, syllables, rng)
+    replicate, states = _predictive._replicate(params, TERMS, syllables, rng)
     n_differing = 0
     for x, copy, z in zip(syllables, replicate, states, strict=True):
         assert copy.shape == z.shape == x.shape
@@ -87,7 +86,7 @@ def test_replicates_have_lengths_gaps_and_what_the_model_conditions_on(model):
 def test_replicates_follow_the_probabilities_of_the_model(model):
     syllables = with_gaps(np.random.default_rng(1), [300] * 60)
     params, rng = model._params(), np.random.RandomState(1)
-    replicate, states = hhmm.model_checks._replicate(params, TERMS, syllables, rng)
+    replicate, states = _predictive._replicate(params, TERMS, syllables, rng)
     first_states = np.array([z[0] for z in states])
     assert abs(first_states.mean() - 0.5) < 4 * np.sqrt(0.25 / 60)
 
@@ -311,12 +310,12 @@ def test_p_values_by_hand():
     replicated = np.array(
         [[2.0, 9.0, np.nan], [1.0, 3.0, np.nan], [0.0, 1.0, np.nan], [5.0, np.nan, np.nan]]
     )
-    p_values = hhmm.model_checks._p_values(observed, replicated)
+    p_values = _predictive._p_values(observed, replicated)
     np.testing.assert_array_equal(p_values, [2.5 / 4, 1 / 2, np.nan])
 
 
 def test_a_state_without_a_bout_has_no_durations():
-    summaries = hhmm.model_checks._of_durations([np.array([0, 0, 2])], 3)
+    summaries = _predictive._of_durations([np.array([0, 0, 2])], 3)
     np.testing.assert_array_equal(np.isnan(summaries).all(axis=1), [False, True, False])
     np.testing.assert_array_equal(summaries[0], [2, 0, 2, 2, 2])
 
@@ -332,7 +331,7 @@ def test_draws_of_the_chains_that_agree_are_used_in_turn(model, recordings, monk
         used.append(params.trans_probs[0, 0])
         return syllables, [np.zeros(x.size, int) for x in syllables]
 
-    monkeypatch.setattr(hhmm.model_checks, "_replicate", replicate)
+    monkeypatch.setattr(_predictive, "_replicate", replicate)
 
     def staying(n_replicates, model):
         used.clear()
@@ -458,7 +457,7 @@ def test_equal_seeds_give_equal_checks(model, recordings):
     ],
 )
 def test_arguments_are_checked_before_any_work(model, monkeypatch, arguments, error, message):
-    monkeypatch.setattr(hhmm.model_checks, "_replicate", None)
+    monkeypatch.setattr(_predictive, "_replicate", None)
     with pytest.raises(error, match=message):
         posterior_predictive_check(**({"model": model, "X": [[0, 1, 2]]} | arguments))
 

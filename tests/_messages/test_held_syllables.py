@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from hhmm import EfficientHHMM, model_checks
+from hhmm import EfficientHHMM
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference import decode, initialise
 from hhmm._model.simulate import simulate
@@ -23,6 +23,7 @@ from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes, runs
 from hhmm._sequences.read import DoubtfulDataWarning, resolve_self_transitions
 from hhmm.datasets import make_hhmm
+from hhmm.model_checks import _predictive
 from tests import oracles
 from tests._messages import backends
 from tests.marks import slow_unless
@@ -417,7 +418,7 @@ def test_replicates_hold_syllables_where_the_data_do():
     syllables = [np.repeat(rng.integers(0, 3, 200), rng.integers(1, 4, 200)) for _ in range(40)]
     for x in syllables:
         x[50:60] = -1
-    replicate, states = model_checks._replicate(
+    replicate, states = _predictive._replicate(
         backends.params_of(model), backends.terms_of(model), syllables, np.random.RandomState(0)
     )
     counts = np.zeros((3, 3, 3))

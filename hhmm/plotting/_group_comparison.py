@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _QUANTITIES = ("usage", "dwell", "transition", "content")
 _SMALL = 0.05  # p or q values below it are black, others grey
+# A log axis of dwell times extends so many times beyond the animals; longer intervals are cut.
+_MOST_BEYOND = 4.0
 _ROW = 0.085  # height of a row of p or q values, as a fraction of the axes
 _MOST_ROWS = 4  # of these values
 _N_COLUMNS = 2
@@ -376,7 +378,9 @@ def _finish_axes(ax, panel, intervals):
     finite = drawn[np.isfinite(drawn)]
     if panel.quantity == "dwell" and finite.size:
         ax.set_yscale("log")
-        low, high = finite.min() / 1.15, finite.max() * 1.1
+        animals = panel.values[np.isfinite(panel.values)]
+        low = max(finite.min(), animals.min() / _MOST_BEYOND) / 1.15
+        high = min(finite.max(), animals.max() * _MOST_BEYOND) * 1.1
         ax.set_ylim(low, low * (high / low) ** (1 / room))
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -195,3 +195,13 @@ def test_names_are_drawn_as_they_are():
     display.figure_.draw_without_rendering()
     assert legend_texts(display)[:2] == ["$x$ (n = 5)", "_y (n = 5)"]
     assert tick_labels(display.axes_[0].xaxis) == ["$^$", "a\\tb", "c"]
+
+
+def test_intervals_far_beyond_the_animals_are_cut():
+    states = [np.repeat([0, 1] * 3, n) for n in (2, 900, 3, 4, 2, 800, 3, 2)]
+    compared = compare(states=states, groups=["a"] * 4 + ["b"] * 4)
+    display = GroupComparisonDisplay.from_comparison(compared, quantities=["dwell"])
+    low, high = display.axes_[0].spines["left"].get_bounds()
+    assert compared.dwell.min() / 5 < low < compared.dwell.min()
+    assert compared.dwell.max() < high < 5 * compared.dwell.max()
+    assert_readable(display.figure_)

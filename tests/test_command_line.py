@@ -438,7 +438,12 @@ def test_an_interrupted_fit_continues(files, tmp_path):
     fit = ["fit", str(files / "results.h5"), "--n-states", "2", "--max-iter", "4000", "--out"]
     command = [sys.executable, "-m", "hhmm", *fit]
     process = subprocess.Popen(
-        [*command, str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # where the tests run in the background of a shell, children would ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     checkpoint = tmp_path / "out.partial" / "fit.npz"
     deadline = time.monotonic() + 300

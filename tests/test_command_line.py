@@ -449,6 +449,7 @@ def test_an_interrupted_fit_continues(files, tmp_path):
     deadline = time.monotonic() + 300
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
+    time.sleep(1)  # an interrupt while the first checkpoint is being written removes it
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == commands.INTERRUPTED, errors

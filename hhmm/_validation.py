@@ -112,6 +112,11 @@ def check_state_names(state_names, n_states):
     """Return a name for each state, a list of different str; their numbers if None."""
     if state_names is None:
         return [str(k) for k in range(n_states)]
+    if isinstance(state_names, str | dict):
+        raise TypeError(
+            f"state_names must be a list of names in the order of the states, got "
+            f"{shorten(state_names)}."
+        )
     names = [str(name) for name in to_list(state_names, "state_names must be a list of names")]
     if len(names) != n_states:
         raise ValueError(f"state_names must hold {n_states} names, got {len(names)}.")

@@ -14,6 +14,7 @@ from sklearn.utils import Bunch
 
 from hhmm._command_line import commands
 from hhmm._command_line.commands import main
+from hhmm._command_line.read import read_groups
 from hhmm._inference import checkpoint as checkpoints
 
 pd = pytest.importorskip("pandas")
@@ -347,6 +348,14 @@ def test_bad_groups_are_refused(change, message, files, tmp_path, capsys):
     arguments = ["fit", files / "results.h5", "--out", tmp_path / "out", *FIT]
     assert message in run_refused([*arguments, "--groups", tmp_path / "groups.csv"], capsys)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["groups.csv"]
+
+
+def test_groups_from_a_spreadsheet_are_read(tmp_path):
+    table = pd.DataFrame({"recording": NAMES, "animal": ANIMALS, "condition": CONDITIONS})
+    table.to_csv(tmp_path / "groups.csv", index=False, sep=";", encoding="utf-8-sig")
+    groups = read_groups(tmp_path / "groups.csv", NAMES)
+    assert groups.animals == ANIMALS
+    assert groups.factors == {"condition": CONDITIONS}
 
 
 @pytest.mark.parametrize("numbers", ["0", "a", "4-2", "2-", "-3"])

@@ -44,6 +44,8 @@ def test_a_new_fit_removes_the_names(model):
         (["rest"], "state_names must hold 2 names, got 1"),
         (["rest", "rest"], "state_names must differ, got 'rest' twice"),
         (5, "state_names must be a list of names"),
+        ("ab", "state_names must be a list of names in the order of the states, got 'ab'"),
+        ({0: "rest", 1: "groom"}, "state_names must be a list of names in the order"),
     ],
 )
 def test_wrong_names_are_refused(model, names, message):

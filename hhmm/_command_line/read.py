@@ -194,7 +194,9 @@ def read_groups(path: Path, names: Sequence[str]) -> Groups:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path} of groups.")
     try:
-        table = pd.read_csv(path, dtype=str, sep=None, engine="python", keep_default_na=False)
+        table = pd.read_csv(
+            path, dtype=str, encoding="utf-8-sig", sep=None, engine="python", keep_default_na=False
+        )
     except ValueError as error:
         raise ValueError(f"{path} cannot be read as a table: {error}") from error
     table.columns = [str(name).strip() for name in table.columns]

@@ -103,8 +103,8 @@ True
   animals scores a held-out animal with effect 0. scikit-learn passes ``groups`` to splitters. It
   passes them to `fit` only if metadata routing is enabled and you request it:
   ``model.set_fit_request(groups=True)``.
-- A sweep takes longer with many groups: with 24 animals, 5 states and 60 syllables, about 3 times as
-  long as without groups.
+- A sweep takes longer with many groups: with 24 animals, 5 states and 60 syllables, about 3 times
+  as long as without groups.
 
 Classify recordings
 -------------------

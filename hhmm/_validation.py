@@ -4,6 +4,7 @@ import contextlib
 import math
 import reprlib
 import sys
+from numbers import Real
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -106,6 +107,14 @@ def describe_differences(there, here):
         for name in sorted({*there, *here})
         if there.get(name) != here.get(name)
     ]
+
+
+def check_frame_rate(frame_rate):
+    """Return timesteps per second as float."""
+    check_scalar(frame_rate, "frame_rate", Real)
+    if not 0 < frame_rate < float("inf"):
+        raise ValueError(f"frame_rate must be > 0 and finite, got {frame_rate}.")
+    return float(frame_rate)
 
 
 def check_state_names(state_names, n_states):

@@ -587,8 +587,8 @@ def test_recordings_without_a_state_are_left_out():
         ({"n_states": 1}, ValueError, "expected a state below n_states=1, got 1"),
         ({"n_resamples": 0}, ValueError, "n_resamples == 0, must be >= 1"),
         ({"confidence_level": 95}, ValueError, "confidence_level == 95, must be < 1"),
-        ({"frame_rate": 0}, ValueError, "frame_rate == 0, must be > 0"),
-        ({"frame_rate": np.inf}, ValueError, "frame_rate must be finite"),
+        ({"frame_rate": 0}, ValueError, "frame_rate must be > 0 and finite, got 0"),
+        ({"frame_rate": np.inf}, ValueError, "frame_rate must be > 0 and finite"),
         (
             {"syllables": [[0, 1, 2]] * 4},
             ValueError,

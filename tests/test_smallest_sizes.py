@@ -792,7 +792,7 @@ class TestDisplays:
 
     def test_of_nothing_to_draw(self, model, X):
         """The beginning of the only state is never seen; one syllable tells nothing."""
-        with pytest.raises(ValueError, match="states must hold a bout, got none"):
+        with pytest.raises(ValueError, match="states must change within a recording"):
             plotting.DurationDisplay.from_predictions([[0, 0], [0]])
         with pytest.raises(ValueError, match="must hold a positive value, got none"):
             plotting.LaggedInformationDisplay.from_sequences([0, 0], 1)

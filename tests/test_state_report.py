@@ -88,7 +88,7 @@ def test_table_and_frame():
         ({"animals": ["a"]}, "animals must have one label for each of 4 recordings, got 1"),
         ({"groups": ["a", "b", None, "c"]}, "groups has no label for recording 2"),
         ({"state_names": ["a"]}, "state_names must hold 3 names, got 1"),
-        ({"frame_rate": 0}, "frame_rate == 0, must be > 0"),
+        ({"frame_rate": 0}, "frame_rate must be > 0 and finite, got 0"),
         ({"n_states": 2}, "n_states"),
     ],
 )

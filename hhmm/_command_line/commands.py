@@ -8,7 +8,6 @@ command continues after an interruption.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import re
@@ -26,11 +25,12 @@ import hhmm
 from hhmm import EfficientHHMM, datasets
 from hhmm._command_line import demo
 from hhmm._command_line.read import Groups, add_options, read_groups, read_recordings
-from hhmm._command_line.write import Results, write_figures, write_tables
+from hhmm._command_line.write import write_results
 from hhmm._optional.extras import import_extra
+from hhmm._report._material import Material
+from hhmm._report._words import Caution, capitalised
 from hhmm._runtime.interrupts import plain_interrupts
-from hhmm._validation import SingleStateWarning, UnusedStatesWarning
-from hhmm.comparisons import GroupComparison, compare_groups
+from hhmm._validation import SingleStateWarning, UnusedStatesWarning, check_state_names
 from hhmm.model_selection import scan
 from hhmm.preprocessing import SyllableEncoder
 
@@ -68,8 +68,7 @@ _OPTIONS = {
 # names of the files of a result
 _MODEL, _ENCODER, _DATA, _ABOUT = "model.joblib", "encoder.joblib", "data.npz", "about.json"
 _PAGE = "report.html"
-_SCAN, _COMPARISONS = "scan.joblib", "comparisons.joblib"
-_MOST_LEVELS = 10  # of a column of groups that is compared
+_SCAN = "scan.joblib"
 _COMMAND = "command.json"  # only in a folder to continue
 
 
@@ -216,7 +215,7 @@ def _demo(options):
 
 
 def _fit(options):
-    """Fit recordings, and write everything."""
+    """Fit recordings, and write all results."""
     for package in ("pandas", "matplotlib", "jinja2"):
         import_extra(package, "python -m hhmm fit")
     out = options.out
@@ -228,14 +227,17 @@ def _fit(options):
             "With --onset each event is one timestep, so times in seconds are not known. Leave out "
             "--frame-rate."
         )
-    groups = _groups_of(data, options.groups, told)
+    groups = _groups_of(data, options.groups)
     known = {label for column in groups.factors.values() for label in column}
     if options.reference is not None and options.reference not in known:
         raise ValueError(
             f"No recording is in group {options.reference!r}. Groups: {sorted(known)}."
         )
     if options.state_names is not None and {len(options.state_names)} != {*options.n_states}:
-        raise ValueError("--state-names must have a name for each state of one --n-states.")
+        raise ValueError(
+            f"--state-names has {len(options.state_names)} names. Give one for each state, and one "
+            "number in --n-states."
+        )
     encoder = SyllableEncoder()
     X = encoder.fit_transform(data.sequences)
     model = EfficientHHMM(
@@ -263,7 +265,7 @@ def _fit(options):
 
 
 def _read(options, told):
-    """Read recordings, say what was read, and add warnings to those that were told."""
+    """Read recordings, print what was read, and add warnings to `told`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         data = read_recordings(options.data, options)
@@ -287,7 +289,7 @@ def _check_partial(partial, n_states):
 
 
 def _fit_into(partial, model, encoder, X, data, groups, options, told):
-    """Fit, and write all results into a folder. Warnings are added to those that were told."""
+    """Fit, and write all results into a folder. Add warnings to `told`."""
     (partial / _COMMAND).write_text(json.dumps({"n_states": options.n_states}))
     result = None
     if len(options.n_states) > 1:
@@ -321,6 +323,7 @@ def _fit_into(partial, model, encoder, X, data, groups, options, told):
         "animals": groups.animals,
         "factors": groups.factors,
         "warnings": told,
+        "reference": options.reference,
         "seed": options.seed,
     }
     joblib.dump(model, partial / _MODEL)
@@ -331,9 +334,7 @@ def _fit_into(partial, model, encoder, X, data, groups, options, told):
     (partial / _ABOUT).write_text(json.dumps(about, indent=1))
     states = model.predict(X, groups=groups.animals)
     _save_states(partial / "states", states, data)
-    comparisons = _compare(model, X, states, groups, options)
-    joblib.dump(comparisons, partial / _COMPARISONS)
-    _write_results(partial, partial, model)
+    _write_results(partial, partial, model, states)
     for leftover in partial.glob("fit.npz*"):
         leftover.unlink()
     for leftover in partial.glob("scan.jsonl*"):
@@ -351,28 +352,13 @@ def _check_new(out):
         )
 
 
-def _groups_of(data, path, told):
-    """Return `Groups` of a table, or those that the data have; leave out what has no comparison."""
+def _groups_of(data, path):
+    """Return `Groups` of a table, or those that the data have."""
     if path is not None:
-        groups = read_groups(path, data.names)
-    elif data.groups is not None and None not in data.groups:
-        groups = Groups(None, {"group": data.groups})
-    else:
-        groups = Groups(None, {})
-    compared = {}
-    for name, column in groups.factors.items():
-        n_levels = len(set(column))
-        if n_levels == 1:
-            print(f"All recordings have the same {name}, so it is not compared.")
-        elif n_levels > _MOST_LEVELS:
-            told.append(
-                f"Column {name!r} was not compared, because it has {n_levels} different labels, "
-                f"and a comparison has {_MOST_LEVELS} groups at most."
-            )
-            print(f"Warning: {told[-1]}")
-        else:
-            compared[name] = column
-    return groups._replace(factors=compared)
+        return read_groups(path, data.names)
+    if data.groups is not None and None not in data.groups:
+        return Groups(None, {"group": data.groups})
+    return Groups(None, {})
 
 
 def _choose(X, model, animals, options, partial, told):
@@ -416,62 +402,36 @@ def _folds(animals, n_folds, seed):
     return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(n_folds)]
 
 
-def _compare(model, X, states, groups, options) -> dict[str, GroupComparison]:
-    """Compare the groups of each factor."""
-    return {
-        name: compare_groups(
-            states,
-            groups=column,
-            animals=groups.animals,
-            syllables=X,
-            n_states=model.n_states,
-            state_names=getattr(model, "state_names_", None),
-            frame_rate=model.frame_rate,
-            reference=options.reference if options.reference in column else None,
-            random_state=options.seed,
-        )
-        for name, column in groups.factors.items()
-    }
-
-
-def _write_results(folder, out, model, title=None):
-    """Write tables, figures and the page of the results in a folder into another one."""
-    encoder = joblib.load(folder / _ENCODER)
-    about = json.loads((folder / _ABOUT).read_text())
-    result = joblib.load(folder / _SCAN) if (folder / _SCAN).exists() else None
-    comparisons = joblib.load(folder / _COMPARISONS)
-    names = getattr(model, "state_names_", None)
-    if names is not None:
-        comparisons = {
-            key: dataclasses.replace(value, state_names=names) for key, value in comparisons.items()
-        }
+def _recordings(folder):
+    """Return the syllables of the recordings in a folder of results."""
     with np.load(folder / _DATA) as arrays:
-        X = [arrays[f"x{i}"] for i in range(len(arrays))]
-    groups = Groups(about["animals"], about["factors"])
-    states = model.predict(X, groups=groups.animals)
-    labels = [str(label) for label in encoder.categories_]
-    results = Results(model, states, about["names"], labels, groups, comparisons, result)
+        return [arrays[f"x{i}"] for i in range(len(arrays))]
+
+
+def _write_results(folder, out, model, states, title=None):
+    """Write tables, figures and the page of the results in a folder into another one."""
+    about = json.loads((folder / _ABOUT).read_text())
+    labels = joblib.load(folder / _ENCODER).categories_
     print("Writing tables and figures.", flush=True)
-    write_tables(out, results)
-    write_figures(out, results)
-    hhmm.report(
-        model,
-        X,
-        out / _PAGE,
+    material = Material(
+        model=model,
+        syllables=_recordings(folder),
         states=states,
         names=about["names"],
-        groups=groups.factors or None,
-        animals=groups.animals,
-        model_groups=groups.animals,
-        syllable_names=labels,
-        comparisons=comparisons,
-        scan=result,
+        animals=about["animals"],
+        factors=about["factors"],
+        syllable_names=[str(label) for label in labels],
+        state_names=check_state_names(getattr(model, "state_names_", None), model.n_states),
+        frame_rate=model.frame_rate,
         title=title or about["title"],
         notes=[f"Data: {about['source']}."],
-        warnings=about["warnings"],
-        overwrite=True,
+        cautions=[Caution(capitalised(text)) for text in about["warnings"]],
+        scan=joblib.load(folder / _SCAN) if (folder / _SCAN).exists() else None,
+        reference=about["reference"],
         random_state=about["seed"],
+        has_model_groups=about["animals"] is not None,
     )
+    write_results(out, material, out / _PAGE)
 
 
 def _report(options):
@@ -481,11 +441,13 @@ def _report(options):
     model = joblib.load(folder / _MODEL)
     if options.state_names is not None:
         model.set_state_names(options.state_names)
+    animals = json.loads((folder / _ABOUT).read_text())["animals"]
+    states = model.predict(_recordings(folder), groups=animals)
     aside = folder / ".new"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
-        _write_results(folder, aside, model, options.title)
+        _write_results(folder, aside, model, states, options.title)
         joblib.dump(model, aside / _MODEL)
         for path in [path for path in aside.rglob("*") if path.is_file()]:
             os.replace(path, folder / path.relative_to(aside))

@@ -332,7 +332,7 @@ def describe_unused(usage):
 
 
 def describe_single(time):
-    """Return warnings about states that change from sequence to sequence, and hardly within one.
+    """Return sentences about states that change from sequence to sequence, and hardly within one.
 
     Parameters
     ----------
@@ -341,7 +341,7 @@ def describe_single(time):
 
     Returns
     -------
-    warnings : list of str
+    sentences : list of str
     """
     single = in_one_state(time)
     n_sequences = int(np.count_nonzero(time.any(axis=1)))
@@ -351,8 +351,7 @@ def describe_single(time):
     return [
         f"{single.sum()} of {n_sequences} sequences are in one state for {IN_ONE_STATE:.0%} of "
         f"their time or more, in {n_kept} different states. States may stand for animals or "
-        "recordings that differ, and not for behaviour. Fit with groups=animals, and compare with "
-        "n_states=1"
+        "recordings that differ, and not for behaviour."
     ]
 
 

@@ -263,12 +263,15 @@ def _summarise(results, checked, prepared, options, groups):
         attributes["states_"], attributes["_mean_run"], terms.self_transitions
     )
     # songs and trials of few syllables may end before their state does
-    is_long = time.sum(axis=1) >= LONG_SEQUENCE * attributes["_mean_run"]
+    long = time[time.sum(axis=1) >= LONG_SEQUENCE * attributes["_mean_run"]]
+    advice = "Compare with n_states=1"
+    if groups is None:
+        advice = "Fit with groups=animals, and compare with n_states=1"
     warnings = [
         *map(ConvergenceWarning, [*judged.warnings, *solves, *stuck]),
         *map(UnusedStatesWarning, convergence.describe_unused(time.sum(axis=0))),
         *map(ShortStatesWarning, short),
-        *map(SingleStateWarning, convergence.describe_single(time[is_long])),
+        *(SingleStateWarning(f"{text} {advice}") for text in convergence.describe_single(long)),
     ]
     return Fitted(attributes, warnings)
 

@@ -20,7 +20,6 @@ from hhmm._runtime.files import absolute, check_file, write_whole
 from hhmm._sequences.groups import read_texts
 from hhmm._sequences.read import read_states
 from hhmm._validation import check_flag, check_state_names, shorten, to_list
-from hhmm.comparisons import GroupComparison
 
 if TYPE_CHECKING:
     import pandas
@@ -43,9 +42,6 @@ def report(
     reference: str | None = None,
     model_groups: ArrayLike | None = None,
     syllable_names: Sequence | None = None,
-    state_names: Sequence[str] | None = None,
-    frame_rate: float | None = None,
-    comparisons: Mapping[str, GroupComparison] | None = None,
     scan: ScanResult | None = None,
     title: str | None = None,
     notes: Sequence[str] = (),
@@ -61,7 +57,8 @@ def report(
     Parameters
     ----------
     model : EfficientHHMM
-        A fitted model.
+        A fitted model. Names of states and the frame rate are those that it keeps
+        (`EfficientHHMM.set_state_names`, `frame_rate`).
     X : array of shape (n_sequences, n_timesteps) or list of arrays of shape (n_timesteps_i,)
         Syllables of the recordings to report on, as for `hhmm.EfficientHHMM.predict`.
     out : str or path-like
@@ -85,13 +82,6 @@ def report(
     syllable_names : sequence of n_syllables labels, default=None
         Labels of the syllables, for example ``encoder.categories_`` of a
         `hhmm.preprocessing.SyllableEncoder`; numbers if None.
-    state_names : sequence of n_states str, default=None
-        Names of the states. By default those of `EfficientHHMM.set_state_names`, or numbers.
-    frame_rate : float, default=None
-        Timesteps per second, for times in seconds. By default that of the model.
-    comparisons : dict of GroupComparison, default=None
-        Comparisons of groups by the name of their factor, if there are some already, as
-        `hhmm.comparisons.compare_groups` returns them. If None, `groups` are compared.
     scan : ScanResult, default=None
         The result of `hhmm.model_selection.scan`, if it chose the number of states.
     title : str, default=None
@@ -167,9 +157,6 @@ def report(
         reference=reference,
         model_groups=model_groups,
         syllable_names=syllable_names,
-        state_names=state_names,
-        frame_rate=frame_rate,
-        comparisons=comparisons,
         scan=scan,
         title=title,
         notes=notes,
@@ -177,8 +164,8 @@ def report(
         random_state=random_state,
     )
     findings = examine(material)
-    page = _page.render(material, findings, make_pictures(material, findings)).encode()
-    write_whole(path, lambda file: file.write(page))
+    page = _page.render(material, findings, make_pictures(material, findings))
+    write_whole(path, lambda file: file.write(page.encode()))
     return path
 
 
@@ -203,9 +190,6 @@ def _read(
     reference,
     model_groups,
     syllable_names,
-    state_names,
-    frame_rate,
-    comparisons,
     scan,
     title,
     notes,
@@ -243,7 +227,6 @@ def _read(
     factors = _read_factors(groups, n_sequences)
     if reference is not None and not any(str(reference) in column for column in factors.values()):
         raise ValueError(f"reference must be a label of groups, got {shorten(reference)}.")
-    given = getattr(model, "state_names_", None) if state_names is None else state_names
     return Material(
         model=model,
         syllables=syllables.sequences,
@@ -252,12 +235,11 @@ def _read(
         animals=animals,
         factors=factors,
         syllable_names=_labels(syllable_names, n_syllables),
-        state_names=check_state_names(given, n_states),
-        frame_rate=model.frame_rate if frame_rate is None else frame_rate,
+        state_names=check_state_names(getattr(model, "state_names_", None), n_states),
+        frame_rate=model.frame_rate,
         title="States of behaviour" if title is None else str(title),
         notes=_sentences(notes, "notes"),
         cautions=[Caution(text) for text in _sentences(warnings, "warnings")],
-        comparisons=_check_comparisons(comparisons, n_states),
         scan=scan,
         reference=None if reference is None else str(reference),
         random_state=random_state,
@@ -314,25 +296,6 @@ def _sentences(texts, name):
     return [
         capitalised(str(text)) for text in to_list(texts, f"{name} must be a list of sentences")
     ]
-
-
-def _check_comparisons(comparisons, n_states):
-    """Return comparisons by name; None if there are none."""
-    if comparisons is None:
-        return None
-    if not isinstance(comparisons, Mapping):
-        raise TypeError(f"comparisons must be a dict by factor, got {shorten(comparisons)}.")
-    for name, comparison in comparisons.items():
-        if not isinstance(comparison, GroupComparison):
-            raise TypeError(
-                f"comparisons[{name!r}] must be a GroupComparison, got {shorten(comparison)}."
-            )
-        if len(comparison.state_names) != n_states:
-            raise ValueError(
-                f"comparisons[{name!r}] has {len(comparison.state_names)} states, but the model "
-                f"has {n_states}. Compare the states of this model."
-            )
-    return {str(name): comparison for name, comparison in comparisons.items()}
 
 
 def _labels(syllable_names, n_syllables):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from hhmm.plotting._figures import import_pyplot
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DPI = 144
+_DPI = 200  # also of the files of the command line
 _LONGEST_ROW_NAME = 20  # longer ones are abbreviated in an ethogram
 _MOST_ROWS = 60  # of the ethogram, so that names stay readable
 
@@ -36,17 +35,11 @@ class Picture(NamedTuple):
 def make_pictures(material: Material, findings: Findings) -> dict[str, Picture]:
     """Return the figures by the names of their files."""
     drawn: dict[str, Picture] = {}
-
-    def draw(name: str, make: Callable[[], Any], title: str, caption: str, alt: str) -> None:
-        display = make()
-        png, width = _as_png(display.figure_)
-        drawn[name] = Picture(png, width, title, caption, alt)
-
     plt = import_pyplot()
     with warnings.catch_warnings(), plt.rc_context({"figure.max_open_warning": 0}), plt.ioff():
         warnings.simplefilter("ignore")  # of fonts without a letter of a name
-        for picture in _pictures(material, findings):
-            draw(*picture)
+        for name, draw, title, caption, alt in _pictures(material, findings):
+            drawn[name] = Picture(*_as_png(draw().figure_), title, caption, alt)
     return drawn
 
 
@@ -71,10 +64,9 @@ def _pictures(material, findings):
 def _ethogram(material, findings):
     factor = next((name for name in findings.comparisons if name in material.factors), None)
     groups = [""] * len(material.names) if factor is None else material.factors[factor]
-    levels = list(dict.fromkeys(groups))
+    levels = [""]
     if factor is not None:
-        # the reference first; a comparison that was given need not have all groups
-        levels = list(dict.fromkeys([*findings.comparisons[factor].groups, *levels]))
+        levels = findings.comparisons[factor].groups  # the reference first
     names, animals = material.names, material.animals or material.names
     order = sorted(range(len(names)), key=lambda i: (levels.index(groups[i]), _natural(animals[i])))
     order = _thinned(order, groups)
@@ -223,7 +215,7 @@ def _comparison(name, factor, comparison):
         lambda: plotting.GroupComparisonDisplay.from_comparison(comparison),
         f"Groups of {factor}",
         "Each dot is an animal. Lines: means with intervals. The values above are q values; those "
-        "below 0.05 are bold.",
+        "below 0.05 are black.",
         f"Time in each state and duration of states in {listed(comparison.groups)}, each animal "
         f"a dot. {counted(n_small, 'difference')} with q below 0.05.",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from hhmm._report._words import Caution
 from hhmm._sequences.ragged import Ragged
 from hhmm._sequences.read import find_unused
 from hhmm.comparisons import GroupComparison, compare_groups
-from hhmm.diagnostics import posterior_summary
+from hhmm.diagnostics import PosteriorSummary, posterior_summary
 from hhmm.metrics import state_transitions
 from hhmm.model_checks import StateReport, state_report
 
@@ -50,8 +50,6 @@ class Material:
         Sentences about the data.
     cautions : list of Caution
         Warnings from reading and fitting.
-    comparisons : dict of GroupComparison or None
-        Those that the user gave.
     scan : ScanResult or None
     reference : str or None
         The group with which others are compared.
@@ -73,7 +71,6 @@ class Material:
     title: str
     notes: list[str] = field(default_factory=list)
     cautions: list[Caution] = field(default_factory=list)
-    comparisons: dict[str, GroupComparison] | None = None
     scan: ScanResult | None = None
     reference: str | None = None
     random_state: int | np.random.RandomState | None = None
@@ -100,6 +97,10 @@ class Findings:
         By the name of the factor.
     cautions : list of Caution
         All warnings, those of the states first.
+    posterior : PosteriorSummary or None
+        None without draws.
+    largest_rhat : float
+        Of log joint, usage and dwell times; NaN with one chain.
     """
 
     report: StateReport
@@ -108,6 +109,8 @@ class Findings:
     is_unused: np.ndarray
     comparisons: dict[str, GroupComparison]
     cautions: list[Caution]
+    posterior: PosteriorSummary | None
+    largest_rhat: float
 
     @property
     def syllable_shares(self) -> np.ndarray:
@@ -138,9 +141,11 @@ def examine(material: Material) -> Findings:
     transitions = state_transitions(states, n_states=n_states)
     np.fill_diagonal(transitions, 0)
     comparisons, skipped = _compare(material)
+    posterior = posterior_summary(material.model) if hasattr(material.model, "posterior_") else None
+    largest_rhat = _find_largest_rhat(posterior)
     texts = dict.fromkeys(text for report in reports for text in report.warnings)
     of_states = [Caution(text, _advice(text, material.model)) for text in texts]
-    cautions = [*of_states, *_judge_fit(material), *skipped, *material.cautions]
+    cautions = [*of_states, *_judge_fit(material, largest_rhat), *skipped, *material.cautions]
     return Findings(
         report=reports[0],
         syllable_counts=_count_syllables(material),
@@ -148,30 +153,21 @@ def examine(material: Material) -> Findings:
         is_unused=find_unused(reports[0].usage),
         comparisons=comparisons,
         cautions=list(dict.fromkeys(cautions)),
+        posterior=posterior,
+        largest_rhat=largest_rhat,
     )
 
 
-def largest_rhat(model: EfficientHHMM) -> float:
-    """Return the largest R-hat of log joint, usage and dwell times; NaN with one chain."""
-    if not hasattr(model, "posterior_"):
+def _find_largest_rhat(posterior):
+    if posterior is None:
         return np.nan
-    summary = posterior_summary(model)
     judged = ("log_joint", "usage[", "dwell_time[")
-    is_judged = np.array([str(name).startswith(judged) for name in summary.name])
-    rhat = summary.rhat[is_judged]
-    return (
-        float(rhat[np.isfinite(rhat)].max(initial=-np.inf)) if np.isfinite(rhat).any() else np.nan
-    )
+    rhat = posterior.rhat[[str(name).startswith(judged) for name in posterior.name]]
+    return float(np.nanmax(rhat)) if np.isfinite(rhat).any() else np.nan
 
 
 def _compare(material):
     """Return the comparison of each factor, and warnings about those that cannot be compared."""
-    if material.comparisons is not None:
-        named = {
-            name: replace(comparison, state_names=material.state_names)
-            for name, comparison in material.comparisons.items()
-        }
-        return named, []
     comparisons, skipped = {}, []
     for name, groups in material.factors.items():
         levels = list(dict.fromkeys(groups))
@@ -218,7 +214,7 @@ def _count_syllables(material):
     return counts.reshape(material.n_states, n_syllables)
 
 
-def _judge_fit(material):
+def _judge_fit(material, largest_rhat):
     """Return warnings that the model itself shows."""
     model, cautions = material.model, []
     n_sweeps = int(getattr(model, "n_iter_", 0))  # a model made from parameters has none
@@ -229,9 +225,9 @@ def _judge_fit(material):
         if n_sweeps < MIN_SWEEPS:
             text = f"The fit had {n_sweeps} sweeps, too few to judge if it had settled."
         cautions.append(Caution(text, _MORE_SWEEPS))
-    elif largest_rhat(model) > LARGEST_RHAT:
+    elif largest_rhat > LARGEST_RHAT:
         text = (
-            f"The chains do not agree: the largest R-hat is {largest_rhat(model):.2f}, and should "
+            f"The chains do not agree: the largest R-hat is {largest_rhat:.2f}, and should "
             f"be below {LARGEST_RHAT:g}."
         )
         cautions.append(Caution(text, _MORE_SWEEPS))
@@ -247,6 +243,10 @@ def _judge_fit(material):
 
 def _advice(text, model):
     """Return what to do about a warning of `state_report`."""
+    if "are in one state" in text:
+        if model.group_labels_:
+            return "Compare with a fit of one state."
+        return "Give the animals to the fit, and compare with a fit of one state."
     if "takes less than" in text:
         return "Do not interpret this state. Fit with fewer states."
     if "is found in animal" in text:

@@ -12,10 +12,9 @@ import hhmm
 from hhmm._optional.extras import import_extra
 from hhmm._report import _words as words
 from hhmm._report._figures import Picture
-from hhmm._report._material import LARGEST_RHAT, Findings, Material, largest_rhat
+from hhmm._report._material import LARGEST_RHAT, Findings, Material
 from hhmm._validation import shorten
 from hhmm.comparisons._result import ALL_GROUPS, NONE
-from hhmm.diagnostics import posterior_summary
 from hhmm.plotting._figures import state_colors
 
 # As in README.rst.
@@ -64,9 +63,9 @@ def render(
         animals_note=_animals_note(material),
         comparisons=_comparisons(material, findings),
         number_of_states=_number_of_states(material),
-        convergence=_convergence(material),
-        posterior=_posterior(material),
-        has_rhat=np.isfinite(largest_rhat(material.model)),
+        convergence=_convergence(material, findings),
+        posterior=_posterior(material, findings),
+        has_rhat=np.isfinite(findings.largest_rhat),
         methods=_methods(material),
         settings=_settings(material.model),
         scales=_scales(material.model),
@@ -318,7 +317,9 @@ def _number_of_states(material):
         f"{words.counted(n_seeds, 'start')} each). "
     )
     if chosen == best:
-        text += f"The best score is that of {chosen} states, and no smaller number comes close."
+        text += f"The best score is that of {chosen} states."
+    elif n_folds < 2 or chosen != scan.one_standard_error()["n_states"]:
+        text += f"The best score is that of {best} states. {chosen} was chosen otherwise."
     else:
         text += (
             f"The best score is that of {best} states. {chosen} was chosen: it is the smallest "
@@ -350,7 +351,7 @@ def _number_of_states(material):
     return {"text": text, "advice": advice, "rows": rows}
 
 
-def _convergence(material):
+def _convergence(material, findings):
     """Return sentences about the convergence of the fit."""
     model = material.model
     if not hasattr(model, "log_joint_"):
@@ -363,7 +364,7 @@ def _convergence(material):
         if model.converged_
         else f"After {what}, the fit cannot be said to have settled. See the warnings above."
     ]
-    if not hasattr(model, "posterior_"):
+    if findings.posterior is None:
         return sentences
     if n_chains == 1:
         sentences.append(
@@ -371,7 +372,7 @@ def _convergence(material):
             "publish, fit several (n_chains=4, or --n-chains 4 on the command line): R-hat then "
             "compares the chains."
         )
-    rhat = largest_rhat(model)
+    rhat = findings.largest_rhat
     if np.isfinite(rhat):
         verdict = (
             "so the chains agree"
@@ -389,13 +390,12 @@ def _convergence(material):
     return sentences
 
 
-def _posterior(material):
+def _posterior(material, findings):
     """Return rows of the posterior of log joint, usage and dwell times; None without draws."""
-    model = material.model
-    if not hasattr(model, "posterior_"):
+    summary = findings.posterior
+    if summary is None:
         return None
-    summary = posterior_summary(model)
-    per_unit = model.frame_rate or 1.0  # with a frame rate, dwell times are in seconds
+    per_unit = material.frame_rate or 1.0  # with a frame rate, dwell times are in seconds
 
     def row(i, state, quantity, show):
         return {

@@ -14,7 +14,7 @@ from hhmm._sequences.read import (
     check_n_states,
     read_states,
 )
-from hhmm._validation import check_state_names
+from hhmm._validation import check_frame_rate, check_state_names
 from hhmm.comparisons._content import compare_content
 from hhmm.comparisons._result import GroupComparison, in_order, q_values
 from hhmm.comparisons._units import (
@@ -161,9 +161,7 @@ def compare_groups(
     limits: dict[str, Any] = {"min_val": 0, "max_val": 1, "include_boundaries": "neither"}
     check_scalar(confidence_level, "confidence_level", Real, **limits)
     if frame_rate is not None:
-        check_scalar(frame_rate, "frame_rate", Real, min_val=0, include_boundaries="neither")
-        if not np.isfinite(frame_rate):
-            raise ValueError(f"frame_rate must be finite, got {frame_rate}.")
+        check_frame_rate(frame_rate)
     units = read_units(groups, animals, reference, n_sequences)
     rng = check_random_state(random_state)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
 
 from hhmm._inference.convergence import describe_single
 from hhmm._optional.extras import import_extra
@@ -21,7 +19,7 @@ from hhmm._sequences.read import (
     in_one_state,
     read_states,
 )
-from hhmm._validation import check_state_names
+from hhmm._validation import check_frame_rate, check_state_names
 
 if TYPE_CHECKING:
     import pandas
@@ -183,7 +181,7 @@ def state_report(
     n_states = check_n_states(n_states, sequences)
     names = check_state_names(state_names, n_states)
     if frame_rate is not None:
-        check_scalar(frame_rate, "frame_rate", Real, min_val=0, include_boundaries="neither")
+        check_frame_rate(frame_rate)
     texts = None if animals is None else read_texts(animals, "animals", n_sequences)
     units, unit_of = _levels([str(i) for i in range(n_sequences)] if texts is None else texts)
 

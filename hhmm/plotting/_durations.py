@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hhmm._sequences.read import check_n_states, read_states
-from hhmm._validation import check_option
+from hhmm._validation import check_frame_rate, check_option
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
 from hhmm.plotting import _figures, _states
@@ -179,7 +179,10 @@ class DurationDisplay:
         bouts = sequences.find_bouts()
         kept = bouts.is_observed & bouts.has_begin
         if not kept.any():
-            raise ValueError("states must hold a bout, got none. Bouts need an observed beginning.")
+            raise ValueError(
+                "states must change within a recording, but no state begins in one. There are no "
+                "durations to draw."
+            )
         by_state = [kept & (bouts.values == state) for state in range(n_states)]
         if trans_probs is not None:
             _warn_of_clocks([bouts.n_timesteps[which] for which in by_state], trans_probs)
@@ -216,7 +219,7 @@ class DurationDisplay:
         longest = max(int(part.max()) for part in durations if part.size)
         unit = 1.0
         if self.frame_rate is not None:
-            unit = 1 / _states.check_frame_rate(self.frame_rate)
+            unit = 1 / check_frame_rate(self.frame_rate)
 
         self.figure_, self.ax_ = _figures.figure_and_axes(ax, (3.4, 3.0))
         smallest = 1.0

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hhmm._validation import check_frame_rate
 from hhmm.metrics import LaggedInformation, lagged_mutual_information
-from hhmm.plotting import _figures, _states
+from hhmm.plotting import _figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +125,7 @@ class LaggedInformationDisplay:
         order = np.argsort(lags)
         unit = 1.0
         if self.frame_rate is not None:
-            unit = 1 / _states.check_frame_rate(self.frame_rate)
+            unit = 1 / check_frame_rate(self.frame_rate)
         highest = [data, *(part.max(axis=0) for part in (markov, shuffled) if len(part))]
         shown = np.concatenate([curve[curve > 0] for curve in highest])
         if not shown.size:

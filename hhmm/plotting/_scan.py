@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hhmm._validation import shorten
+from hhmm._validation import check_frame_rate, shorten
 from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class ScanDisplay:
         if self.frame_rate is not None:
             unit = "s"
             for name in ("mean_median_duration", "se_median_duration"):
-                summary[name] = summary[name] / _states.check_frame_rate(self.frame_rate)
+                summary[name] = summary[name] / check_frame_rate(self.frame_rate)
         plt = _figures.import_pyplot()
         panels: Any = axes
         if axes is None:

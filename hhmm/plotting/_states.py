@@ -1,14 +1,12 @@
 """Names, groups and usage of states as displays take them, and the unit of time."""
 
 import unicodedata
-from numbers import Real
 
 import numpy as np
-from sklearn.utils import check_scalar
 
 from hhmm._inference.draws import stationary_distribution
 from hhmm._sequences.read import find_unused
-from hhmm._validation import check_flag
+from hhmm._validation import check_flag, check_frame_rate
 from hhmm.metrics import state_usage
 
 _MOST_STATES = 200
@@ -104,14 +102,6 @@ def check_groups(groups, n_recordings):
     texts = check_names(groups, n_recordings, "groups")
     names = list(dict.fromkeys(texts))
     return names, [np.flatnonzero(np.array(texts, object) == name) for name in names]
-
-
-def check_frame_rate(frame_rate):
-    """Return timesteps per second as float."""
-    check_scalar(frame_rate, "frame_rate", Real)
-    if not 0 < frame_rate < float("inf"):
-        raise ValueError(f"frame_rate must be > 0 and finite, got {frame_rate}.")
-    return float(frame_rate)
 
 
 def time_unit(n_timesteps, frame_rate):

@@ -14,8 +14,6 @@ import hhmm._report
 from hhmm import EfficientHHMM
 from hhmm._report import _figures, _page
 from hhmm._report import _words as words
-from hhmm._report._material import largest_rhat
-from hhmm.comparisons import compare_groups
 from hhmm.datasets import make_hhmm
 from hhmm.diagnostics import posterior_summary
 from hhmm.model_selection import ScanResult
@@ -102,11 +100,10 @@ def test_the_page_says_what_states_are(tmp_path):
     X, states, labels = by_hand()
     page = write(
         tmp_path,
-        made(2, 4),
+        made(2, 4, frame_rate=10),
         X,
         states=states,
         syllable_names=labels,
-        frame_rate=10,
         names=["a", "b"],
     )
     # 40 of 60 frames; 40 frames and 1 end seen; 20 frames and 2 ends seen
@@ -128,7 +125,7 @@ def test_the_page_says_what_states_are(tmp_path):
 @words_only
 def test_without_a_frame_rate_times_are_timesteps(tmp_path):
     X, states, _ = by_hand()
-    page = write(tmp_path, made(2, 4), X, states=states, state_names=["rest", "groom"])
+    page = write(tmp_path, made(2, 4).set_state_names(["rest", "groom"]), X, states=states)
     assert (
         "rest : 67 % of the time, 40 timesteps at a time, 1.5 visits a recording; promotes "
         "syllables 0 and 1" in page.text
@@ -191,14 +188,13 @@ def test_names_are_text_and_no_markup(tmp_path):
     X, states = X * 2, states * 2
     page = write(
         tmp_path,
-        made(2, 4),
+        made(2, 4).set_state_names(HOSTILE[:2]),
         X,
         states=states,
         names=HOSTILE,
         animals=HOSTILE,
         groups={HOSTILE[0]: [HOSTILE[1], HOSTILE[2]] * 2},
         syllable_names=HOSTILE,
-        state_names=HOSTILE[:2],
         title=HOSTILE[0],
         notes=[HOSTILE[1]],
         warnings=[HOSTILE[2]],
@@ -219,9 +215,8 @@ def test_differences_between_groups_are_sentences(tmp_path):
         lengths = np.tile([60 if group == "drug" else 20, 20], 6) + rng.integers(-2, 3, 12)
         states.append(np.repeat(np.tile([0, 1], 6), lengths))
         X.append(2 * states[-1] + rng.integers(0, 2, states[-1].size))
-    page = write(
-        tmp_path, made(2, 4), X, states=states, groups=groups, frame_rate=10, random_state=0
-    )
+    model = made(2, 4, frame_rate=10)
+    page = write(tmp_path, model, X, states=states, groups=groups, random_state=0)
     found = re.search(
         r"Mean stay in state 0: (\S+) s in drug, (\S+) s in saline, so (\S+) times as long "
         r"\(95 % interval (\S+) to (\S+); q (= 0\.00\d|< 0.001)\)",
@@ -233,21 +228,6 @@ def test_differences_between_groups_are_sentences(tmp_path):
     assert re.search(
         r"Time in state 0: 75 % in drug, 5\d % in saline \(\+2\d percentage points", page.text
     )
-    # the same comparison, given
-    settings = {"frame_rate": 10, "confidence_level": 0.5, "random_state": 0}
-    given = compare_groups(states, groups=groups, syllables=X, **settings)
-    again = write(
-        tmp_path,
-        made(2, 4),
-        X,
-        states=states,
-        groups=groups,
-        frame_rate=10,
-        comparisons={"groups": given},
-        overwrite=True,
-    )
-    assert "95 % interval" not in again.text
-    assert found.group().partition(" (")[0] + " (50 % interval" in again.text
 
 
 @words_only
@@ -291,6 +271,11 @@ def test_how_the_number_of_states_was_chosen(tmp_path):
     assert "Models with 1 to 3 states were fitted" in page.text
     assert "The best score is that of 2 states" in page.text
     assert "Try a wider range" not in page.text
+    for spread, said in ((0.01, "2 was chosen: it is the smallest"), (0, "2 was chosen otherwise")):
+        result = a_scan([1, 2, 3], [-2, -1, -0.999])
+        result.table["test_score"][8:] += np.repeat([spread, -spread], 2)  # between the folds
+        again = write(tmp_path, made(2, 4), X, states=states, scan=result, overwrite=True)
+        assert said in again.text
     assert "Scores, durations, used states" in page.source  # the figure
 
 
@@ -333,7 +318,7 @@ def test_many_recordings_and_states(tmp_path):
     states = [np.repeat(rng.integers(0, 12, 10), 30) for _ in range(100)]
     X = [z % 5 for z in states]
     names = [f"a recording with a long name {i}" for i in range(100)]
-    page = write(tmp_path, made(12, 5), X, states=states, names=names, frame_rate=30)
+    page = write(tmp_path, made(12, 5, frame_rate=30), X, states=states, names=names)
     assert all(name in page.text for name in names)
     assert page.text.count("of the time, ") == 12
     assert "60 of 100 recordings are shown" in page.text
@@ -364,17 +349,6 @@ def test_every_group_has_its_share_of_the_ethogram():
     assert kept == sorted(set(kept))
     assert [np.sum(groups[kept] == group) for group in ("saline", "drug", "sham")] == [36, 23, 1]
     assert _figures._thinned([2, 0, 1], ["a"] * 3) == [2, 0, 1]
-
-
-def test_a_comparison_of_some_groups(tmp_path):
-    """A comparison that was given need not have all groups of the recordings."""
-    X, states, _ = by_hand()
-    X, states, groups = X * 3, states * 3, ["a", "b", "a", "b", "c", "c"]
-    given = compare_groups(states[:4], groups=groups[:4], random_state=0)
-    page = write(
-        tmp_path, made(2, 4), X, states=states, groups=groups, comparisons={"groups": given}
-    )
-    assert "sorted by groups" in page.text
 
 
 @words_only
@@ -416,10 +390,12 @@ def test_a_model_that_was_not_fitted(tmp_path):
 def test_convergence_is_explained(tmp_path, data):
     chains = EfficientHHMM(2, max_iter=12, init="prior", n_chains=2, random_state=0).fit(data.X)
     page = write(tmp_path, chains, data.X)
-    largest = largest_rhat(chains)
+    summary = posterior_summary(chains)
+    rows = [name.startswith(("log_joint", "usage", "dwell")) for name in summary.name]
+    largest = max(summary.rhat[np.array(rows) & (summary.name != "usage_entropy")])
     assert f"joint, usage and dwell times is {largest:.2f}" in page.text
     assert "how many independent draws they are worth" in page.text
-    mean = words.number(posterior_summary(chains).mean[0])
+    mean = words.number(summary.mean[0])
     assert f"all log joint (nats) {mean} " in page.text
 
 
@@ -455,12 +431,9 @@ def bad_inputs():
     yield "column", {"groups": {"sex": ["f", ""]}}, ValueError, r"groups\['sex'\] has no label"
     yield "animals", {"animals": list("abc")}, ValueError, "animals must have one label"
     yield "syllables", {"syllable_names": ["a"]}, ValueError, "syllable_names must hold 4 labels"
-    yield "state names", {"state_names": ["a"]}, ValueError, "state_names must hold 2 names"
     yield "reference", {"groups": ["a", "b"], "reference": "c"}, ValueError, "got 'c'"
     yield "warnings", {"warnings": "text"}, TypeError, "must be a list of sentences, got a string"
-    yield "comparisons", {"comparisons": {"a": 1}}, TypeError, "must be a GroupComparison, got 1"
     yield "scan", {"scan": 3}, TypeError, "scan must be a ScanResult, got 3"
-    yield "frame rate", {"frame_rate": -1}, ValueError, "frame_rate"
     yield "overwrite", {"overwrite": "no"}, TypeError, "overwrite"
 
 

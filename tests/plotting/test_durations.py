@@ -138,7 +138,7 @@ def test_durations_can_be_read_in_a_column(n_states, frame_rate):
 
 
 def test_duration_arguments_are_checked():
-    with pytest.raises(ValueError, match="must hold a bout, got none"):
+    with pytest.raises(ValueError, match="states must change within a recording"):
         DurationDisplay.from_predictions([[0, 0, 0], [1]])
     with pytest.raises(ValueError, match="kind must be 'sampled' or 'viterbi', got 'smoothed'"):
         DurationDisplay.from_estimator(Model().fit(), [[0]], kind="smoothed")

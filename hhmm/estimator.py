@@ -39,7 +39,7 @@ from hhmm._model.simulate import simulate
 from hhmm._model.terms import (
     ADDED_SETTINGS,
     ALL_TERMS,
-    GROUP_TERMS,
+    GROUP_EMISSIONS,
     Factor,
     Terms,
     named_scales,
@@ -641,7 +641,7 @@ class EfficientHHMM(
                     _params_of(chain, grouped.levels)
                     | {"n_syllables_": n_syllables, "self_transitions_": self_transitions}
                     | {"group_labels_": grouped.levels}
-                    | {"sigmas_": _floats(named_scales(chain.priors))}
+                    | {"sigmas_": _by_factor(_floats(named_scales(chain.priors)), grouped.levels)}
                 ),
             )
             fitted = fit(
@@ -1404,7 +1404,7 @@ class EfficientHHMM(
     def _terms(self, n_syllables, self_transitions, factors=()):
         """Return the terms of the emissions: those whose scale is not 0."""
         names = tuple(term.name for term in ALL_TERMS if self._has(term.sigma))
-        of_groups = tuple(t.name for t in GROUP_TERMS[:2] if factors and self._has(t.sigma))
+        of_groups = tuple(t.name for t in GROUP_EMISSIONS if factors and self._has(t.sigma))
         trans_by_group = bool(factors) and self._has("group_transitions_sigma")
         if not names:
             raise ValueError(

@@ -581,6 +581,7 @@ def test_recordings_without_a_state_are_left_out():
         ({"animals": ["a", "b", "", "d"]}, ValueError, "animals has no label for recording 2"),
         ({"groups": ["x"] * 4}, ValueError, "two different labels or more, got only 'x'"),
         ({"groups": "xyxy"}, TypeError, "groups must be a sequence of labels, got a string"),
+        ({"groups": {"a": list("xyxy")}}, TypeError, "groups must be one column of labels"),
         ({"groups": 3}, TypeError, "groups must be a sequence of labels"),
         ({"reference": "z"}, ValueError, "reference must be one of the groups 'x', 'y', got 'z'"),
         ({"state_names": ["a"]}, ValueError, "state_names must hold 2 names, got 1"),

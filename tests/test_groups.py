@@ -1,6 +1,7 @@
 """Groups of sequences in the estimator: labels, effects, unknown groups, files and errors."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -243,3 +244,22 @@ def test_the_log_joint_of_some_effects():
     model = make_model(group_transitions=None)
     X, _ = model.sample(6, 20, random_state=0, groups=ANIMALS)
     assert np.isfinite(model.log_joint(X, groups=ANIMALS))
+
+
+def test_a_dict_is_columns_and_a_string_or_a_blank_label_is_refused():
+    rng = np.random.default_rng(0)
+    X = [rng.integers(0, 3, 30) for _ in range(4)]
+    columns = {"animal": ["a", "b", "a", "b"], "day": [1, 1, 2, 2]}
+    settings = {"init": "prior", "max_iter": 2, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one, other = (
+            EfficientHHMM(2, **settings).fit(X, groups=groups)
+            for groups in (columns, pd.DataFrame(columns))
+        )
+    assert list(one.group_labels_) == ["animal", "day"]
+    np.testing.assert_array_equal(one.log_joint_, other.log_joint_)
+    with pytest.raises(TypeError, match="a label for each sequence, got a string: 'abab'"):
+        EfficientHHMM(2).fit(X, groups="abab")
+    with pytest.raises(ValueError, match="has none for sequence 1"):
+        EfficientHHMM(2).fit(X, groups=["a", " ", "a", "b"])

@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from hhmm._model.simplex import helmert_basis
-from hhmm._model.terms import ALL_TERMS, GROUP_TERMS, PUBLISHED_TERMS, Terms
+from hhmm._model.terms import ALL_TERMS, GROUP_EMISSIONS, GROUP_TERMS, PUBLISHED_TERMS, Terms
 from hhmm._runtime.precision import log_of_rounding
 from hhmm._types import EmissionFactors, EmissionLogits, Params
 
 
 def terms_of(params, *, self_transitions=True, factors=()):
     """Return the `Terms` of `Params`: those that are not None."""
-    of_groups = GROUP_TERMS[:2] if factors else ()
+    of_groups = GROUP_EMISSIONS if factors else ()
     return Terms(
         n_states=params.trans_probs.shape[-1],
         n_syllables=params.emission_base.shape[-2],

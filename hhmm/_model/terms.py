@@ -73,6 +73,7 @@ GROUP_TERMS = (
     Term("group_states", by_state=True, by_from=False),
     Term("group_transitions", by_state=False, by_from=True),
 )
+GROUP_EMISSIONS = GROUP_TERMS[:-1]
 PUBLISHED_TERMS = ("base", "biases")
 # what was added to the settings of version 0.1, and what it meant there
 ADDED_SETTINGS = {

@@ -1,5 +1,6 @@
 """Read groups of sequences: a label for each sequence, or a column of labels for each factor."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,8 @@ def read_labels(groups, n_sequences):
 
     Parameters
     ----------
-    groups : array-like of shape (n_sequences,), or data frame or array of (n_sequences, n_factors)
+    groups : array-like of shape (n_sequences,), array of (n_sequences, n_factors), data frame, or \
+            dict of columns
     n_sequences : int
 
     Returns
@@ -35,10 +37,13 @@ def read_labels(groups, n_sequences):
     ValueError
         If there is not a label for each sequence.
     """
-    if hasattr(groups, "columns"):  # a data frame
-        names = [str(name) for name in groups.columns]
+    if isinstance(groups, str):
+        raise TypeError(f"groups must have a label for each sequence, got a string: {groups!r}.")
+    if isinstance(groups, Mapping) or hasattr(groups, "columns"):  # a data frame
+        given = list(groups) if isinstance(groups, Mapping) else groups.columns
+        names = [str(name) for name in given]
         _check_different(names)
-        columns = [list(groups[name]) for name in groups.columns]
+        columns = [list(groups[name]) for name in given]
     else:
         name = getattr(groups, "name", None)  # of a pandas Series
         table = np.empty(len(groups), object)
@@ -127,6 +132,10 @@ def read_texts(labels, name, n_sequences):
     """
     if isinstance(labels, str | bytes):
         raise TypeError(f"{name} must be a sequence of labels, got a string: {shorten(labels)}.")
+    if hasattr(labels, "columns") or isinstance(labels, Mapping):
+        raise TypeError(
+            f"{name} must be one column of labels, got {shorten(labels)}. Give a column of it."
+        )
     labels = to_list(labels, f"{name} must be a sequence of labels, one for each recording")
     if len(labels) != n_sequences:
         raise ValueError(
@@ -150,7 +159,9 @@ def _check_different(names):
 
 def _is_missing(label):
     is_nan = isinstance(label, float) and label != label
-    return label is None or is_nan or type(label).__name__ in ("NAType", "NaTType")  # of pandas
+    is_blank = isinstance(label, str) and not label.strip()
+    is_of_pandas = type(label).__name__ in ("NAType", "NaTType")
+    return label is None or is_nan or is_blank or is_of_pandas
 
 
 def _plain(label):

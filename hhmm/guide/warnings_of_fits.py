@@ -6,8 +6,8 @@ about data or states, and do not change it. The message of a warning has the fig
 +------------------------------+----------------------------------+--------------------------------+
 | message                      | meaning                          | what to do                     |
 +==============================+==================================+================================+
-| the log joint had not        | the chain was still moving to a  | increase ``max_iter``; it can  |
-| settled                      | mode, or jumped to another one   | take thousands of sweeps       |
+| the log joint (or            | the chain was still moving to a  | increase ``max_iter``; it can  |
+| likelihood) had not settled  | mode, or jumped to another one   | take thousands of sweeps       |
 +------------------------------+----------------------------------+--------------------------------+
 | chains ... are not where the | chains ended in different modes; | compare fits with other values |
 | best one is                  | the estimate is of the best one  | of ``random_state``; report    |

@@ -198,6 +198,7 @@ def test_every_format_is_read(kind, recordings, tmp_path):
         options = ["--recording", "mouse", "--syllable", "label", "--frame", "frame_index"]
         if kind == "text":
             table.label = "s" + table.label.astype(str)
+            options.append("--text-labels")
             expected = [[f"s{x}" for x in row] for row in expected]
         if kind == "recording":
             table = table.rename(columns={"mouse": "recording", "label": "syllable"})
@@ -211,8 +212,7 @@ def test_every_format_is_read(kind, recordings, tmp_path):
 def test_a_format_is_found_in_the_file_or_chosen(files, recordings, tmp_path):
     path = tmp_path / "results"  # HDF5 without an ending
     os.link(files / "results.h5", path)
-    for options in ((), ("--format", "keypoint-moseq")):
-        assert read(path, *options).names == NAMES
+    assert read(path, "--format", "keypoint-moseq").names == NAMES
     write_moseq_df(tmp_path / "df.csv", recordings)
     assert read(tmp_path / "df.csv").groups == ["a", "b", "a"]
     # chosen by hand: one recording with the name of the file

@@ -391,14 +391,14 @@ def _choose(X, model, animals, options, partial, told):
 
 
 def _folds(animals, n_folds, seed):
-    """Return pairs of recordings to fit and to hold out; an animal is in as many as possible."""
-    rng = np.random.default_rng(seed)
-    rank = dict(
-        zip(rng.permutation(list(dict.fromkeys(animals))), range(len(animals)), strict=False)
-    )
-    order = sorted(rng.permutation(len(animals)), key=lambda i: rank[animals[i]])
+    """Return pairs of recordings to fit and to hold out, those of an animal in different folds.
+
+    The folds of scikit-learn do not allow fewer recordings of each animal than there are folds.
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(animals))
+    by_animal = shuffled[np.argsort(np.array(animals)[shuffled], kind="stable")]
     fold = np.empty(len(animals), int)
-    fold[order] = np.arange(len(animals)) % n_folds
+    fold[by_animal] = np.arange(len(animals)) % n_folds
     return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(n_folds)]
 
 

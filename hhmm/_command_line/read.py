@@ -11,14 +11,13 @@ from sklearn.utils import Bunch
 
 from hhmm import datasets
 from hhmm._optional.extras import import_extra
+from hhmm.datasets._csv_files import first_line
+from hhmm.datasets._keypoint_moseq import RECORDING_NAMES
+from hhmm.datasets._recordings import SYLLABLE_NAMES
 
 FORMATS = ("keypoint-moseq", "keypoint-moseq-csv", "moseq-df", "table", "csv")
 _HDF5 = (".h5", ".hdf5")
-_HDF5_BEGINS = b"\x89HDF\r\n\x1a\n"
 _TABLES = (".csv", ".tsv", ".txt")
-# columns of the recording in a moseq_df.csv, the newest name first
-_MOSEQ_NAMES = ("name", "session_name", "file_name", "uuid")
-_MOSEQ_SYLLABLES = ("syllable", "syllables_reindexed")
 _OF_KEYPOINT_MOSEQ = ("centroid x", "heading")
 _SEPARATORS = (",", ";", "\t", "|")
 RECORDING, ANIMAL = "recording", "animal"
@@ -51,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--text-labels",
         action="store_true",
-        help="syllables in a table are text, even if they look like numbers",
+        help="syllables in a table are text and not numbers",
     )
 
 
@@ -86,11 +85,11 @@ def read_recordings(path: Path, options: Any) -> Bunch:
         "onset": options.onset,
         "sep": sep,
         "fill_gaps": options.fill_gaps,
+        "integer_labels": not options.text_labels,
     }
     if what == "csv":
-        return _read_labels(datasets.load_syllable_csv, path, given, options.text_labels)
-    given["recording"] = options.recording or RECORDING
-    return _read_labels(datasets.load_table, path, given, options.text_labels)
+        return datasets.load_syllable_csv(path, **given)
+    return datasets.load_table(path, recording=options.recording or RECORDING, **given)
 
 
 def _find_format(path, options):
@@ -106,9 +105,7 @@ def _find_format(path, options):
         if options.syllable is None and any(name in header for name in _OF_KEYPOINT_MOSEQ):
             return "keypoint-moseq-csv"
         return "csv"
-    with open(path, "rb") as file:
-        begin = file.read(len(_HDF5_BEGINS))
-    if path.suffix.lower() in _HDF5 or begin == _HDF5_BEGINS:
+    if path.suffix.lower() in _HDF5:
         return "keypoint-moseq"
     if path.suffix.lower() not in _TABLES:
         raise ValueError(
@@ -118,33 +115,9 @@ def _find_format(path, options):
     header = _header(path, options.sep)
     if options.recording is not None or RECORDING in header:
         return "table"
-    is_moseq = any(name in header for name in _MOSEQ_NAMES)
-    is_moseq = is_moseq and any(name in header for name in _MOSEQ_SYLLABLES)
+    is_moseq = any(name in header for name in RECORDING_NAMES)
+    is_moseq = is_moseq and any(name in header for name in SYLLABLE_NAMES)
     return "moseq-df" if is_moseq and options.syllable is None else "csv"
-
-
-def _read_labels(load, path, given, text_labels):
-    """Read labels as integers; if most of them are none, read them as text."""
-    if text_labels:
-        return load(path, **given, integer_labels=False)
-    try:
-        return load(path, **given)
-    except ValueError as error:
-        if "an integer syllable" not in str(error):
-            raise
-        data = load(path, **given, integer_labels=False)
-        labels = {label for row in data.sequences for label in row if label is not None}
-        if 2 * sum(map(_is_number, labels)) >= len(labels):
-            raise  # a slip in a column of numbers
-        return data
-
-
-def _is_number(label):
-    try:
-        float(label)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _csv_files(folder):
@@ -155,21 +128,16 @@ def _csv_files(folder):
     )
 
 
-def _first_line(path):
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        return file.readline(100_000).rstrip("\r\n")
-
-
 def _find_separator(path):
     """Return the separator that occurs most often in the header of a file, or of a folder's."""
     files = _csv_files(path) if path.is_dir() else [path]
-    line = _first_line(files[0]) if files else ""
+    line = first_line(files[0]) if files else ""
     return max(_SEPARATORS, key=line.count)  # the first one of equals
 
 
 def _header(path, sep):
     """Return the names of the columns of a file of text."""
-    cells = _first_line(path).split(sep or _find_separator(path))
+    cells = first_line(path).rstrip("\r\n").split(sep or _find_separator(path))
     return [cell.strip().strip('"') for cell in cells]
 
 

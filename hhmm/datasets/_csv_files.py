@@ -138,7 +138,7 @@ def open_table(
     if len(sep) != 1:
         raise ValueError(f"sep must be a single character, got {shorten(sep)}")
     advice = _advise_separator(path, sep)
-    if advice and sep not in _first_line(path):
+    if advice and sep not in first_line(path):
         raise ValueError(f"{path} has no {sep!r} in its header{advice}")
     # Two lines, so that a row with more cells than the header is found: pandas would take
     # its first cell for the name of the row, and all others for those of the next column.
@@ -220,7 +220,7 @@ def _read_csv(path, *, columns=None, **options):
         raise ValueError(f"{path} is not text in UTF-8: {error}") from error
 
 
-def _first_line(path):
+def first_line(path):
     """Return the header of a text file, or its first 100,000 characters; "" if it is no text."""
     with open(path, encoding="utf-8-sig") as file:
         try:
@@ -231,7 +231,7 @@ def _first_line(path):
 
 def _advise_separator(path, sep):
     """Return advice for an error if another separator occurs more often in the header."""
-    header = _first_line(path)
+    header = first_line(path)
     count, other = max((header.count(other), other) for other in _SEPARATORS)
     if count <= header.count(sep):
         return ""

@@ -39,7 +39,7 @@ from hhmm.datasets._tables import Columns, read_recordings
 if TYPE_CHECKING:
     import pandas
 
-_RECORDING_NAMES = ("name", "session_name", "file_name", "uuid")
+RECORDING_NAMES = ("name", "session_name", "file_name", "uuid")
 # deflate, which packs best of the filters that come with HDF5, packs 1032 bytes into one at most
 _MAX_COMPRESSION = 1032
 # filters of HDF5 that leave data as large as they are: shuffle and a checksum
@@ -301,7 +301,7 @@ def load_moseq_dataframe(
     table = open_table(path_or_dataframe, sep=sep, user="load_moseq_dataframe")
     columns = Columns(
         syllable=choose_column(table, SYLLABLE_NAMES),
-        recording=choose_column(table, _RECORDING_NAMES),
+        recording=choose_column(table, RECORDING_NAMES),
         frame=find_column(table, ["frame_index"]),
         group=find_column(table, ["group"]),
     )

@@ -263,3 +263,5 @@ def test_a_dict_is_columns_and_a_string_or_a_blank_label_is_refused():
         EfficientHHMM(2).fit(X, groups="abab")
     with pytest.raises(ValueError, match="has none for sequence 1"):
         EfficientHHMM(2).fit(X, groups=["a", " ", "a", "b"])
+    with pytest.raises(ValueError, match="each of the 4 sequences of X, got 3"):
+        EfficientHHMM(2).fit(X, groups={"animal": list("abab"), "day": [1, 1, 2]})

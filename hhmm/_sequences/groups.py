@@ -55,7 +55,8 @@ def read_labels(groups, n_sequences):
         names = [f"{ONE_FACTOR}{i}" for i in range(len(columns))]
         if len(columns) == 1:
             names = [name if isinstance(name, str) else ONE_FACTOR]
-    found = len(columns[0]) if columns else 0
+    lengths = [len(column) for column in columns] or [0]
+    found = next((n for n in lengths if n != n_sequences), n_sequences)
     if found != n_sequences:
         raise ValueError(
             f"groups must have a label for each of the {n_sequences} sequences of X, got {found}."

@@ -175,7 +175,7 @@ def test_a_model_without_groups_is_as_before(data):
     [
         (ANIMALS[:5], "a label for each of the 6 sequences of X, got 5"),
         ([*ANIMALS[:5], None], "'group' has none for sequence 5"),
-        ([*ANIMALS[:5], 3], "must be of one kind, got text and numbers"),
+        ([*ANIMALS[:5], 3], "labels of one kind, but 'group' has text and numbers"),
         ([["a", "b"]] * 5 + [["a"]], "as many factors for each sequence"),
         (pd.DataFrame([["a", "b"]] * 6, columns=["x", "x"]), "columns of different names"),
     ],
@@ -187,10 +187,13 @@ def test_bad_groups_are_refused(data, groups, message):
     assert not hasattr(model, "trans_probs_")
 
 
-def test_other_factors_are_refused(fitted, data):
-    frame = pd.DataFrame({"animal": ANIMALS})
-    with pytest.raises(ValueError, match=r"the factors \['group'\], got \['animal'\]"):
-        fitted.predict(data[0][:6], groups=frame)
+def test_factors_are_those_of_the_fit(fitted, data):
+    """One column is the factor of a model fitted with labels, whatever its name."""
+    X, frame = data[0][:6], pd.DataFrame({"animal": ANIMALS})
+    expected = fitted.predict(X, groups=ANIMALS)
+    np.testing.assert_array_equal(fitted.predict(X, groups=frame), expected)
+    with pytest.raises(ValueError, match=r"the factors of the fit, group\. Got animal, day"):
+        fitted.predict(X, groups=frame.assign(day=range(6)))
 
 
 def test_the_gradient_has_no_effects_on_transitions(data):

@@ -19,7 +19,7 @@ class Labels(NamedTuple):
     columns: tuple  # a list of labels a factor, None where there is none
 
 
-def read_labels(groups, n_sequences):
+def read_labels(groups, n_sequences, name="groups"):
     """Read labels.
 
     Parameters
@@ -27,6 +27,8 @@ def read_labels(groups, n_sequences):
     groups : array-like of shape (n_sequences,), array of (n_sequences, n_factors), data frame, or \
             dict of columns
     n_sequences : int
+    name : str, default="groups"
+        Of the argument, for messages.
 
     Returns
     -------
@@ -38,35 +40,37 @@ def read_labels(groups, n_sequences):
         If there is not a label for each sequence.
     """
     if isinstance(groups, str):
-        raise TypeError(f"groups must have a label for each sequence, got a string: {groups!r}.")
+        raise TypeError(f"{name} must have a label for each sequence, got a string: {groups!r}.")
     if isinstance(groups, Mapping) or hasattr(groups, "columns"):  # a data frame
         given = list(groups) if isinstance(groups, Mapping) else groups.columns
         names = [str(name) for name in given]
-        _check_different(names)
+        _check_different(names, name)
         columns = [list(groups[name]) for name in given]
     else:
-        name = getattr(groups, "name", None)  # of a pandas Series
         table = np.empty(len(groups), object)
         table[:] = list(groups)
         rows = [np.ravel(np.asarray(row, object)) for row in table]
         if len({len(row) for row in rows}) > 1:
-            raise ValueError("groups must have as many factors for each sequence as for others.")
+            raise ValueError(f"{name} must have as many factors for each sequence as for others.")
         columns = [list(column) for column in zip(*rows, strict=True)]
         names = [f"{ONE_FACTOR}{i}" for i in range(len(columns))]
         if len(columns) == 1:
-            names = [name if isinstance(name, str) else ONE_FACTOR]
+            of_series = getattr(groups, "name", None)  # pandas
+            names = [of_series if isinstance(of_series, str) else ONE_FACTOR]
     lengths = [len(column) for column in columns] or [0]
     found = next((n for n in lengths if n != n_sequences), n_sequences)
     if found != n_sequences:
         raise ValueError(
-            f"groups must have a label for each of the {n_sequences} sequences of X, got {found}."
+            f"{name} must have a label for each of the {n_sequences} sequences of X, got {found}."
         )
     columns = ([None if _is_missing(x) else _plain(x) for x in column] for column in columns)
     return Labels(tuple(names), tuple(columns))
 
 
-def find_levels(labels):
+def find_levels(labels, name="groups"):
     """Return the labels of each factor that occur, a dict of sorted arrays by name.
+
+    `name` is that of the argument, for messages.
 
     Raises
     ------
@@ -74,15 +78,17 @@ def find_levels(labels):
         If a label is missing, or labels of a factor are text and numbers.
     """
     found = {}
-    for name, column in zip(*labels, strict=True):
+    for factor, column in zip(*labels, strict=True):
         if None in column:
             raise ValueError(
-                f"groups must have a label for each sequence, but {name!r} has none for sequence "
+                f"{name} must have a label for each sequence, but {factor!r} has none for sequence "
                 f"{column.index(None)}. Leave the sequence out, or give it a label."
             )
         if len({isinstance(label, str) for label in column}) > 1:
-            raise ValueError(f"labels of {name!r} must be of one kind, got text and numbers.")
-        found[name] = np.unique(np.array(column))
+            raise ValueError(
+                f"{name} must have labels of one kind, but {factor!r} has text and numbers."
+            )
+        found[factor] = np.unique(np.array(column))
     return found
 
 
@@ -106,12 +112,17 @@ def find_groups(labels, levels):
     ValueError
         If the factors are not those of `levels`.
     """
-    if set(labels.names) != set(levels):
-        raise ValueError(f"groups must have the factors {list(levels)}, got {list(labels.names)}.")
+    names = labels.names
+    if len(names) == len(levels) == 1 and ONE_FACTOR in (*names, *levels):
+        names = tuple(levels)  # labels without a name are those of the one factor
+    if set(names) != set(levels):
+        raise ValueError(
+            f"groups must have the factors of the fit, {', '.join(levels)}. Got {', '.join(names)}."
+        )
     numbers = []
     for name, known in levels.items():
         number = {label: i for i, label in enumerate(known.tolist())}
-        column = labels.columns[labels.names.index(name)]
+        column = labels.columns[names.index(name)]
         numbers.append([number.get(label, -1) for label in column])
     of_groups, of_sequences = np.unique(np.transpose(numbers), axis=0, return_inverse=True)
     return Groups(len(of_groups), of_sequences.reshape(-1).astype(np.int32)), of_groups
@@ -153,9 +164,9 @@ def read_texts(labels, name, n_sequences):
     return texts
 
 
-def _check_different(names):
+def _check_different(names, name):
     if len(set(names)) < len(names):
-        raise ValueError(f"groups must have columns of different names, got {names}.")
+        raise ValueError(f"{name} must have columns of different names, got {names}.")
 
 
 def _is_missing(label):

@@ -2,6 +2,7 @@
 
 =====================  ==========================================================================
 `from_keypoint_moseq`  from a ``results.h5`` to states by group and a figure
+`command_line`         fit, predict and make a report without Python code
 `choosing`             check if there are slow states; choose their number and the stickiness
 `warnings_of_fits`     what each warning means, and what to do
 `groups`               several animals, several groups: fitting, comparing, cross-validating

@@ -1,0 +1,78 @@
+"""Fit, predict and make a report from the command line.
+
+Install the packages for tables, figures and the page with ``pip install ".[report]"``. Then::
+
+    python -m hhmm fit results.h5 --n-lags 3 --n-states 4 --frame-rate 30 --groups groups.csv \\
+        --reference saline --out out
+
+Data
+----
+The format is found from the ending of the file and the names of its columns. ``--format`` sets it.
+
+================================  ==================================================================
+``results.h5``                    of keypoint-MoSeq. Give ``--n-lags`` as for
+                                  :func:`hhmm.datasets.load_keypoint_moseq`: the first frames of a
+                                  recording have no syllables of their own.
+a folder of CSV files             of keypoint-MoSeq, or a file for each recording
+``moseq_df.csv``                  of MoSeq
+a table with a column recording   a row for each frame, or, with ``--onset``, for each event
+================================  ==================================================================
+
+``--groups`` is a table with a row for each recording. The column ``recording`` has the names as in
+the data. The column ``animal``, if there is one, gives the model the animals: each animal then has
+an effect of its own on the use of syllables and on transitions. Each other column is compared:
+``saline`` with ``drug``, for example. ``--reference`` is the group that others are compared with;
+by default it is the label of the first recording.
+
+Results
+-------
+The folder ``out`` is made when all is done. It has:
+
+===========================  =======================================================================
+``report.html``              one page with warnings, states in words, figures and comparisons
+``states/``                  a table for each recording: the state and the syllable of each frame
+``tables/states.csv``        a row for each state: usage (fraction of time), mean dwell time, visits
+                             per recording, number of animals that use it
+``tables/usage.csv``         a row for each recording: fraction of the time in each state
+``tables/durations.csv``     a row for each complete stay in a state
+``tables/transitions.csv``   counts of changes from state to state in each recording
+``tables/syllables.csv``     share of each syllable in each state minus its share in all states
+``tables/posterior.csv``     parameters with intervals (:func:`hhmm.diagnostics.posterior_summary`)
+``tables/comparison_*.csv``  a row for each test (:func:`hhmm.comparisons.compare_groups`)
+``tables/scan.csv``          a row for each fit of a range (:func:`hhmm.model_selection.scan`)
+``figures/``                 the figures of the page
+``model.joblib``             the model: ``joblib.load`` in Python
+``encoder.joblib``           your labels to 0, 1, ... (:class:`hhmm.preprocessing.SyllableEncoder`)
+===========================  =======================================================================
+
+Usage and dwell times in ``states.csv`` are counted in the most probable states. Those in
+``posterior.csv`` are parameters of the model. These dwell times can be shorter, because the most
+probable states leave out brief changes that are uncertain.
+
+Number of states
+----------------
+``--n-states 2-8`` fits each number to parts of the recordings, and scores it on the others. The
+smallest number that is within one standard error of the best is chosen
+(:meth:`hhmm.model_selection.ScanResult.one_standard_error`). Then it is fitted to all recordings.
+``--n-folds`` and ``--n-seeds`` set the number of fits, and ``--n-jobs`` how many run at the same
+time.
+
+Interruptions
+-------------
+Run the same command again to continue. Until all is done, results are in ``out.partial``. Ctrl-C
+ends the command with exit status 130. Other exit statuses are 0, 2 for bad input, and 1 for other
+failures.
+
+Other commands
+--------------
+Name the states after you have seen them, and write tables, figures and page again::
+
+    python -m hhmm report out --state-names rest,groom,explore,run
+
+Find the states of other recordings. Labels that the fit did not have are missing there::
+
+    python -m hhmm predict out new_results.h5 --groups new_groups.csv --out new_states
+
+Both commands load ``model.joblib``, and loading such a file runs code that is in it. Use them only
+with folders that you trust.
+"""

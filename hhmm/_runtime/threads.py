@@ -2,11 +2,40 @@
 
 import functools
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
+import joblib
+from joblib.parallel import get_active_backend
 
 from hhmm._runtime.precision import double_precision
+
+
+def n_cores():
+    """Return the number of cores of this machine that a fit may use.
+
+    It is as many as joblib grants, and one in a worker of joblib or Dask, where other tasks run
+    beside it. A backend of joblib that spans machines (Dask, Ray) counts the threads of all of
+    them: there it is the cores of this machine.
+    """
+    backend, _ = get_active_backend()
+    if backend.nesting_level or _is_dask_worker():
+        return 1
+    if type(backend).__module__ == "joblib._parallel_backends":
+        return joblib.effective_n_jobs(-1)
+    return joblib.cpu_count()
+
+
+def _is_dask_worker():
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return False
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True
 
 
 def run_in_threads(*calls, n_threads=None, pool="groups"):

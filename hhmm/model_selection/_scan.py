@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import numpy as np
 from joblib import effective_n_jobs
+from joblib.parallel import SequentialBackend, get_active_backend
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -211,7 +212,7 @@ def scan(
         n_done = len(all_tasks) - len(tasks)
         n_workers = min(n_workers, max(len(tasks), 1))  # no more than fits
         # sequences are laid end to end, so that joblib can share the memory with its workers
-        fits = Parallel(n_jobs=n_workers, return_as="generator_unordered")(
+        fits = Parallel(n_jobs=n_workers, return_as=_return_as())(
             delayed(_fit)(
                 task,
                 plan.model,
@@ -223,7 +224,7 @@ def scan(
             for task in tasks
         )
         bar = Bar("scan", len(all_tasks), "fit", verbose, n_done=n_done)
-        with contextlib.closing(fits), bar:
+        with _closing(fits), bar:
             for n_new, row in enumerate(fits, start=1):
                 record.append(row)
                 under_way = _under_way(checkpoint, checkpoint_every, _journal._key(row))
@@ -236,6 +237,17 @@ def scan(
     result = ScanResult(table, given, frame_rate=plan.model.frame_rate)
     _warn_of_convergence(result.table["warnings"])
     return result
+
+
+def _return_as():
+    """Return how joblib returns fits: when they end, or all at the end where it cannot (Ray)."""
+    backend, _ = get_active_backend()
+    returns_each = isinstance(backend, SequentialBackend) or backend.supports_return_generator
+    return "generator_unordered" if returns_each else "list"
+
+
+def _closing(fits):
+    return contextlib.closing(fits) if hasattr(fits, "close") else contextlib.nullcontext()
 
 
 class _Point(NamedTuple):
@@ -306,7 +318,8 @@ def _make_plan(X, param_grid, estimator, cv, groups, model_groups, mask, n_seeds
     ):
         warnings.warn(message, read.DoubtfulDataWarning, stacklevel=4)
     if model_groups is not None:
-        find_levels(read_labels(model_groups, len(data.sequences)))
+        labels = read_labels(model_groups, len(data.sequences), "model_groups")
+        find_levels(labels, "model_groups")
     points = _make_points(model, param_grid, n_syllables)
     folds = _make_folds(data.sequences, cv, groups)
     most = max(point.settings["n_states"] for point in points)

@@ -1,0 +1,47 @@
+"""How many cores a fit uses, under backends of joblib that span machines too."""
+
+import joblib
+import numpy as np
+import pytest
+from joblib._parallel_backends import ThreadingBackend
+
+from hhmm import EfficientHHMM
+from hhmm._runtime import threads
+from hhmm.model_selection import scan
+
+
+class ClusterBackend(ThreadingBackend):
+    """Counts the threads of many machines, and returns results all at once, as Ray's does."""
+
+    supports_return_generator = False
+
+    def effective_n_jobs(self, n_jobs):
+        return 64 if n_jobs == -1 else super().effective_n_jobs(n_jobs)
+
+
+@pytest.fixture
+def cluster():
+    joblib.register_parallel_backend("cluster", ClusterBackend)
+    with joblib.parallel_config(backend="cluster"):
+        assert joblib.effective_n_jobs(-1) == 64
+        yield
+    del joblib.parallel.BACKENDS["cluster"]
+
+
+def test_the_cores_are_those_of_this_machine(cluster):
+    assert threads.n_cores() == joblib.cpu_count()
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_a_worker_of_joblib_uses_one_core(backend):
+    assert threads.n_cores() == joblib.effective_n_jobs(-1)
+    workers = joblib.Parallel(n_jobs=2, backend=backend)
+    assert workers(joblib.delayed(threads.n_cores)() for _ in range(2)) == [1, 1]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_scan_runs_where_results_come_all_at_once(cluster):
+    X = np.random.default_rng(0).integers(0, 3, (6, 20))
+    estimator = EfficientHHMM(init="prior", max_iter=2)
+    result = scan(X, {"n_states": [1]}, estimator=estimator, cv=2, n_seeds=1, n_jobs=2)
+    assert len(result.table["test_score"]) == 2

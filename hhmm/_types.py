@@ -96,7 +96,9 @@ class PackedSequences(NamedTuple):
     starts: Array  # (n_steps, n_lanes) bool
     inside: Array  # (n_steps, n_lanes) bool
     pair_counts: Array  # (n_pairs,) float64: how often each pair occurs inside
-    first_lane: Array  # () uint32: number of the first lane among all, see `hhmm._sequences.lanes`
+    # (2, n_steps / 2, n_lanes) uint32, of every two timesteps: the number of their sequence, and
+    # that of the pair in it. Random numbers depend on these. None where no states are drawn
+    counters: Array
     groups: Array  # (n_lanes,) int32: the group of all sequences of a lane
 
     @property
@@ -137,7 +139,7 @@ class PackedRuns(NamedTuple):
     # (n_groups, n_rows, n_powers) float64: how often each cell occurs inside; a row for each
     # syllable that is held as an emission, and one for no emission
     cell_counts: Array
-    first_lane: Array  # () uint32, as in PackedSequences
+    counters: Array  # (2, n_runs / 2, n_lanes) uint32, as in PackedSequences, of every two runs
     groups: Array  # (n_lanes,) int32, as in PackedSequences
 
 

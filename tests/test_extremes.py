@@ -293,7 +293,7 @@ def test_runs_of_a_billion_timesteps():
         positions=np.zeros((n, n), np.int64),
         pair_counts=np.array([n**2 * n_powers - n, 0, 0, 0, n], float),
         cell_counts=cell_counts,
-        first_lane=np.uint32(0),
+        counters=np.indices((n // 2, n), np.uint32)[::-1],
         groups=np.zeros(n, np.int32),
     )
 

@@ -5,10 +5,9 @@ import threading
 
 import jax
 import jax.numpy as jnp
-import joblib
 
 from hhmm._inference.loop import iterate
-from hhmm._runtime.threads import in_thread, run_in_threads
+from hhmm._runtime.threads import in_thread, n_cores, run_in_threads
 
 # kinds of plans that `compile_ahead` has compiled
 _compiled = set()
@@ -33,7 +32,7 @@ def compile_ahead(start, plan):
     """
     shapes = jax.tree.map(jnp.shape, (start.chain, plan.prepared.groups))
     kind = plan.algorithm, plan.settings, plan.n_draws, str(shapes)
-    if kind in _compiled or joblib.effective_n_jobs(-1) == 1:
+    if kind in _compiled or n_cores() == 1:
         return lambda: None
     _compiled.add(kind)
     call = functools.partial(iterate, start, plan._replace(n_iter=1), report=lambda *_: None)
@@ -45,7 +44,7 @@ class _AbandonedError(Exception):
 
 
 def iterate_chains(starts, plan, listeners, ends_early):
-    """Do the sweeps of chains at the same time, in as many threads as joblib grants cores.
+    """Do the sweeps of chains at the same time, in as many threads as there are cores.
 
     What a chain draws does not depend on the others. When one fails, or the user interrupts, the
     others end after the call that is under way.
@@ -62,7 +61,8 @@ def iterate_chains(starts, plan, listeners, ends_early):
     listeners : list of (callable, callable or None)
         The `report` and the `save` of each chain, as `iterate` takes them.
     ends_early : callable
-        Whether to end all chains after the sweeps that are under way.
+        Whether to end all chains after the sweeps that are under way. The first chain does one
+        call in any case.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def iterate_chains(starts, plan, listeners, ends_early):
     """
     abandoned, errors = threading.Event(), []
 
-    def make_call(start, listener):
+    def make_call(i, start, listener):
         report, save = listener
 
         def report_unless_abandoned(*arguments):
@@ -81,7 +81,7 @@ def iterate_chains(starts, plan, listeners, ends_early):
             return asked_to_end or ends_early()
 
         def call():
-            if ends_early() and start.past is None:
+            if i > 0 and ends_early() and start.past is None:
                 return None
             try:
                 return iterate(start, plan, report=report_unless_abandoned, save=save)
@@ -92,8 +92,9 @@ def iterate_chains(starts, plan, listeners, ends_early):
 
         return call
 
-    calls = [make_call(*pair) for pair in zip(starts, listeners, strict=True)]
-    n_threads = min(len(calls), joblib.effective_n_jobs(-1))
+    pairs = zip(starts, listeners, strict=True)
+    calls = [make_call(i, *pair) for i, pair in enumerate(pairs)]
+    n_threads = min(len(calls), n_cores())
     try:
         return run_in_threads(*calls, n_threads=n_threads, pool="chains")
     except _AbandonedError:

@@ -27,16 +27,13 @@ import numpy as np
 from hhmm._emission_solvers.objective import Tuning
 from hhmm._inference.compiled import Draws, Trace
 from hhmm._inference.loop import ChainEnd, ChainProgress
-from hhmm._model.terms import ADDED_SETTINGS, ALL_TERMS, GROUP_TERMS, Factor, Terms
+from hhmm._model.terms import ALL_TERMS, GROUP_TERMS, Factor, Terms
 from hhmm._runtime import files
 from hhmm._types import EmissionLogits, Priors
 from hhmm._validation import describe_differences
 
-FORMAT = 2
-# format 1, of version 0.1, has no scales: they are those of the settings
-_FORMATS = (1, FORMAT)
-# what was added to the settings since
-_ADDED = ADDED_SETTINGS | {"n_levels": []}
+# raised where the same seed gives other draws: a fit could not continue to the same result
+FORMAT = 3
 _FILE = "hhmm checkpoint"
 _HEADER = "header"
 _LEFT = "The file was not changed"
@@ -237,10 +234,20 @@ def _as_list(array):
     return array.tolist()
 
 
+class _OtherFormatError(Exception):
+    """The file is of another version of hhmm."""
+
+
 def _read(path, fit, n_chains):
     """Return the `Fit` of a file, and its `ChainProgress` of each chain; checked."""
     try:
         header, arrays = _read_arrays(path)
+    except _OtherFormatError as error:
+        raise ValueError(
+            f"{path} is of format {error}, and this version of hhmm writes format {FORMAT}. Random "
+            f"numbers differ, so the fit cannot continue to the same result. {_LEFT}: continue "
+            "with the version that wrote it, or give another path"
+        ) from None
     except _DAMAGED as error:
         raise ValueError(
             f"{path} is not a checkpoint of a fit, or is damaged ({error}). {_LEFT}: give another "
@@ -255,7 +262,7 @@ def _read(path, fit, n_chains):
         raise ValueError(f"{path} is damaged: it holds {sorted(by_chain)}. {_LEFT}")
     for i, of_chain in enumerate(by_chain.values()):
         try:
-            pasts.append(_to_past(of_chain, _ADDED | fit.settings) if of_chain else None)
+            pasts.append(_to_past(of_chain, fit.settings) if of_chain else None)
         except _DAMAGED as error:
             raise ValueError(
                 f"{path} is damaged: what it holds of chain {i} does not fit. {_LEFT}"
@@ -293,8 +300,8 @@ def _read_arrays(path):
     header = json.loads(arrays.pop(_HEADER).tobytes().decode())
     if not isinstance(header, dict) or header.get("file") != _FILE:
         raise ValueError("the header is of something else")
-    if header.get("format") not in _FORMATS:
-        raise ValueError(f"format {header.get('format')}, this hhmm reads formats {_FORMATS}")
+    if header.get("format") != FORMAT:
+        raise _OtherFormatError(header.get("format"))
     if not all(isinstance(header[name], dict) for name in ("settings", "data", "versions")):
         raise ValueError("the header is not whole")
     if not isinstance(header["max_iter"], int) or not {
@@ -327,7 +334,7 @@ def _to_array(data):
 
 def _check_same(path, header, fit):
     """Refuse a checkpoint of another fit, and say what is different."""
-    differences = describe_differences(_ADDED | header["settings"], fit.settings)
+    differences = describe_differences(header["settings"], fit.settings)
     if header["data"] != fit.data:
         differences.append(
             f"the data are others: {_of_data(header['data'])} there, {_of_data(fit.data)} here"
@@ -387,17 +394,12 @@ def _to_past(arrays, settings):
     )
     nothing = (0,) * len(factors)
     zero = EmissionLogits(**{name: nothing if name.startswith("group") else 0 for name in names})
-    has_scales = any(name.startswith("end.priors") for name in arrays)
     priors = Priors(**{name: nothing if name.startswith("group") else 0 for name in Priors._fields})
-    priors = priors if has_scales else None
-    trace = Trace(*[0] * len(Trace._fields))
-    if not has_scales:
-        trace = trace._replace(log_likelihood=None)
     template = ChainProgress(
         end=ChainEnd(0, 0, zero, zero, 0, Tuning(*[0] * len(Tuning._fields)), priors),
         kept=Draws(zero, 0, 0, priors),
         kept_sweeps=0,
-        trace=trace,
+        trace=Trace(*[0] * len(Trace._fields)),
         emission_losses=0,
         optimizer=(0,) * sum(name.startswith("optimizer.") for name in arrays),
         stopped=0,
@@ -409,16 +411,6 @@ def _to_past(arrays, settings):
     past = jax.tree.unflatten(structure, [arrays[name] for name in names])
     n_states = terms.n_states
     (n_kept,), (n_done,) = past.kept_sweeps.shape, past.trace.log_joint.shape
-    if not has_scales:
-        given = [name for name in Priors._fields if not name.startswith("group")]
-        priors = Priors(**{name: np.float64(settings[name]) for name in given})
-        each = jax.tree.map(lambda value: np.full(n_kept, value), priors)
-        past = past._replace(
-            end=past.end._replace(priors=priors),
-            kept=past.kept._replace(priors=each),
-            # not recorded then; it is only read where scales are learnt
-            trace=past.trace._replace(log_likelihood=past.trace.log_joint),
-        )
     expected = [
         *(
             (term.of(logits), (*leading, *own.shape(term)))

@@ -39,7 +39,7 @@ class Draws(NamedTuple):
     logits: EmissionLogits
     trans_probs: Array
     log_joint: Array
-    priors: Priors = None  # None in checkpoints of version 0.1
+    priors: Priors
 
 
 def draw_of(chain):

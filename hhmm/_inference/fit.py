@@ -124,10 +124,12 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every, group
         reports_each_sweep=bool(tasks),
         tol=NEVER if is_sampler else options.tol,
     )
-    chain_starts = _make_starts(
+    chain_starts, was_interrupted = _make_starts(
         init, rng, checkpoint, checked.sequences, prepared, plan, options, groups
     )
-    results, was_interrupted = _iterate(chain_starts, plan, options, checkpoint, tasks)
+    results, was_interrupted = _iterate(
+        chain_starts, plan, options, checkpoint, tasks, was_interrupted
+    )
     fitted = _summarise(results, checked, prepared, options, groups)
     if was_interrupted:
         message = convergence.describe_interrupt(
@@ -138,7 +140,10 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every, group
 
 
 def _make_starts(init, rng, checkpoint, sequences, prepared, plan, options, groups):
-    """Make the start of each chain: resumed, continued or new."""
+    """Make the start of each chain: resumed, continued or new.
+
+    Return also whether the user interrupted the search for them.
+    """
     priors, settings, n_chains = options.priors, plan.settings, options.n_chains
     prepared = prepared if options.algorithm == "gibbs" else None  # others draw no states
     pasts = [None] * n_chains
@@ -149,22 +154,34 @@ def _make_starts(init, rng, checkpoint, sequences, prepared, plan, options, grou
     ]
     if all(resumed):
         checkpoint.started(rng)
-        return resumed
+        return resumed, False
+    was_interrupted = False
     if isinstance(init, list) and isinstance(init[0], ChainEnd):
         new = starts.further_starts(
             rng, init, prepared, priors, n_chains=n_chains, settings=settings
         )
     else:
-        new = starts.new_starts(
-            rng, init, sequences, prepared, priors, plan, n_chains=n_chains, groups=groups
+        new, was_interrupted = starts.new_starts(
+            rng,
+            init,
+            sequences,
+            prepared,
+            priors,
+            plan,
+            n_chains=n_chains,
+            groups=groups,
+            verbose=options.verbose,
         )
     if checkpoint is not None:
         checkpoint.started(rng)
-    return [old or start for old, start in zip(resumed, new, strict=True)]
+    return [old or start for old, start in zip(resumed, new, strict=True)], was_interrupted
 
 
-def _iterate(chain_starts, plan, options, checkpoint, tasks):
-    """Do the sweeps of all chains; return results, and whether the user interrupted."""
+def _iterate(chain_starts, plan, options, checkpoint, tasks, was_interrupted):
+    """Do the sweeps of all chains; return results, and whether the user interrupted.
+
+    Where the search for starts was interrupted, chains do as little as they can.
+    """
     n_iter = plan.n_iter
     n_done = [
         0 if start.past is None else len(start.past.trace.log_joint) for start in chain_starts
@@ -184,12 +201,13 @@ def _iterate(chain_starts, plan, options, checkpoint, tasks):
                 chain_starts,
                 plan,
                 [*map(listeners, range(len(chain_starts)))],
-                lambda: interrupts.noted,
+                lambda: was_interrupted or interrupts.noted,
             )
+    was_interrupted |= interrupts.noted
     begun = [result for result in results if result is not None]
     # of a fit that was interrupted, chains that have come to where draws are kept, if any has
     complete = [result for result in begun if len(result.trace.log_joint) > n_iter // 2]
-    return complete if interrupts.noted and complete else begun, interrupts.noted
+    return complete if was_interrupted and complete else begun, was_interrupted
 
 
 def _summarise(results, checked, prepared, options, groups):

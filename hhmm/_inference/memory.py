@@ -9,10 +9,9 @@ more most is for pairs, whatever the number of states.
 
 from typing import NamedTuple
 
-import joblib
-
 from hhmm._messages.associative import BLOCK_BYTES
 from hhmm._runtime.memory import available
+from hhmm._runtime.threads import n_cores
 
 COMPILER = 0.3e9  # bytes, whatever is fitted
 # of a chain: what is made of each entry of the counts while emissions are solved, and of each pair
@@ -55,7 +54,7 @@ def estimate(prepared, *, n_timesteps, terms, n_chains, n_draws):
     -------
     estimate : Estimate
     """
-    n_at_once = min(n_chains, joblib.effective_n_jobs(-1))
+    n_at_once = min(n_chains, n_cores())
     n_states, n_syllables = terms.n_states, terms.n_syllables
     n_params = n_states**2 + sum(n_syllables * terms.n_rows(term) for term in terms.present)
     per_count = PER_COUNT + PER_COUNT_OF_INTERACTIONS * ("interactions" in terms.names)

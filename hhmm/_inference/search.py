@@ -30,7 +30,6 @@ and kappa for itself, since a few transition probabilities weigh little.
 from typing import NamedTuple
 
 import jax
-import joblib
 import numpy as np
 
 from hhmm._emission_solvers import Newton
@@ -40,7 +39,8 @@ from hhmm._inference.loop import Plan, Start, iterate
 from hhmm._inference.prepare import prepare
 from hhmm._model.simplex import center, helmert_basis
 from hhmm._runtime.keys import key_from_data
-from hhmm._runtime.threads import run_in_threads
+from hhmm._runtime.progress import print_if_verbose
+from hhmm._runtime.threads import n_cores, run_in_threads
 from hhmm._types import EmissionLogits, Priors
 
 FAMILIES = ("slow", "sticky", "flat")
@@ -86,7 +86,7 @@ class _Racer(NamedTuple):
     pace: float  # nats an iteration; 0 where it has come to rest
 
 
-def search(rng, sequences, priors, *, settings, groups=None):
+def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_early=lambda: False):
     """Race starts by MAP-EM.
 
     Parameters
@@ -100,6 +100,10 @@ def search(rng, sequences, priors, *, settings, groups=None):
     groups : (n_sequences,) int32, default=None
         The group of each sequence. Effects of groups are part of the race from its first round: a
         start that was found without them is not left afterwards.
+    verbose : int, default=0
+        0 prints nothing.
+    ends_early : callable
+        Whether to end the race with what it has.
 
     Returns
     -------
@@ -126,7 +130,7 @@ def search(rng, sequences, priors, *, settings, groups=None):
         sampler="laplace",
         terms=settings.terms._replace(n_syllables=len(seen)),
     )
-    n_threads = joblib.effective_n_jobs(-1)
+    n_threads = n_cores()
     prepared = prepare(
         work,
         settings.terms,
@@ -145,7 +149,7 @@ def search(rng, sequences, priors, *, settings, groups=None):
         result = iterate(
             Start(key_from_data(np.zeros(2, np.uint32)), chain, 0),
             Plan(prepared, "em", settings, n_iter, stages, tol=TOL),
-            report=lambda *_: None,
+            report=lambda *_: ends_early(),
         )
         recent = result.trace.log_joint[-PACE:]
         pace = 0 if result.stopped else (recent[-1] - recent[0]) / max(len(recent) - 1, 1)
@@ -154,6 +158,7 @@ def search(rng, sequences, priors, *, settings, groups=None):
     def race(racers, n_iter):
         """Run so many iterations of each that moves; the highest first."""
         moving = [racer for racer in racers if racer.pace > 0]
+        print_if_verbose(_describe(racers, len(moving), n_iter), verbose)
         calls = [lambda racer=racer: climb(racer, n_iter) for racer in moving]
         moved = run_in_threads(*calls, n_threads=n_threads, pool="starts")
         racers = moved + [racer for racer in racers if racer.pace == 0]
@@ -187,6 +192,8 @@ def search(rng, sequences, priors, *, settings, groups=None):
         racers = race(racers, n_iter)
         families = [[racer for racer in racers if racer.family == f] for f in FAMILIES]
         racers = [racer for family in families for racer in family[: keep(len(family))]]
+        if ends_early():
+            break
         if i == 0 and learnt_scales:
             racers = with_common_scales(racers)
     for lap in range(N_LAPS):
@@ -199,7 +206,7 @@ def search(rng, sequences, priors, *, settings, groups=None):
             else racer._replace(pace=0)
             for racer in racers
         ]
-        if not any(racer.pace > 0 for racer in racers):
+        if ends_early() or not any(racer.pace > 0 for racer in racers):
             break
         racers = race(racers, LAP)
     return [
@@ -212,6 +219,13 @@ def search(rng, sequences, priors, *, settings, groups=None):
         )
         for family, chain, _ in sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
     ]
+
+
+def _describe(racers, n_moving, n_iter):
+    """Return a line about the next round of a race."""
+    text = f"Search for a start: {n_iter} iterations of EM from {n_moving} starts"
+    reached = [float(racer.chain.log_joint) for racer in racers if np.isfinite(racer.pace)]
+    return f"{text}, best log joint {max(reached):.1f}" if reached else text
 
 
 def _with_unseen(logits, seen, n_syllables):

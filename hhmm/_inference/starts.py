@@ -13,11 +13,12 @@ from hhmm._inference.chains import compile_ahead
 from hhmm._inference.loop import Start
 from hhmm._model.emissions import logits_from_params
 from hhmm._model.transitions import with_a_mode
+from hhmm._runtime.interrupts import Interrupts
 from hhmm._runtime.keys import key_from_data, key_from_random_state
 from hhmm._types import EmissionLogits, Params
 
 
-def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains, groups=None):
+def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains, groups=None, verbose=0):
     """Make starts of new chains.
 
     Parameters
@@ -34,22 +35,34 @@ def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains, groups
     n_chains : int
     groups : (n_sequences,) int32, default=None
         The group of each sequence.
+    verbose : int, default=0
+        0 prints nothing.
 
     Returns
     -------
     starts : list of loop.Start, one a chain
+    was_interrupted : bool
+        Whether the user ended the race of ``"windows"``. The starts are the best it had.
     """
     settings = plan.settings
     terms = settings.terms
     if isinstance(init, str) and init == "windows" and min(terms.n_states, terms.n_syllables) == 1:
         init = "prior"  # there is one mode
-    finalists = None
+    finalists, was_interrupted = None, False
     if isinstance(init, str) and init == "windows":
         wait = compile_ahead(_flat_start(prepared, priors, settings), plan)
-        finalists = search.search(
-            rng, sequences, with_a_mode(priors), settings=settings, groups=groups
-        )
-        wait()
+        with Interrupts() as interrupts:
+            finalists = search.search(
+                rng,
+                sequences,
+                with_a_mode(priors),
+                settings=settings,
+                groups=groups,
+                verbose=verbose,
+                ends_early=lambda: interrupts.noted,
+            )
+            wait()
+        was_interrupted = interrupts.noted
 
     def make(i):
         if finalists is not None:
@@ -82,7 +95,7 @@ def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains, groups
     for i in range(n_chains):
         chain = make(i)
         starts.append(Start(key_from_random_state(rng), chain, 0))
-    return starts
+    return starts, was_interrupted
 
 
 def _flat_start(prepared, priors, settings):

@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from hhmm._messages.arithmetic import draw_index
-from hhmm._runtime.keys import key_from_data, uniforms_by_lane, uniforms_of_pairs
+from hhmm._runtime.keys import key_from_data, uniforms_by_row, uniforms_of_pairs
 from hhmm._types import Array
 
 MAX_SLOTS = 1024
@@ -54,7 +53,7 @@ def stays(states, table, runs):
     """
     key, _ = _keys(states)
     n_states = table.relative.shape[1]
-    uniform = uniforms_by_lane(key, len(states.first), runs)
+    uniform = uniforms_by_row(key, runs.counters)
     cell = runs.cells * n_states + states.first
     log_ratio = jnp.log(uniform.astype(jnp.float64)) + _log_power(
         table, runs.cells, states.first, states.last
@@ -139,10 +138,13 @@ def bridge(carry, visit, states, staying, uniform, table, transfer, runs):
 
 def _noise(key, slots, runs):
     """Draw two numbers a slot, (2, n_slots), that depend on its run and timestep alone."""
-    n_runs, n_lanes = runs.pairs.shape
-    lane = runs.first_lane + (slots.run % n_lanes).astype(jnp.uint32)
-    number = lane * np.uint32(n_runs) + (slots.run // n_lanes).astype(jnp.uint32)
-    return uniforms_of_pairs(key, number, slots.step.astype(jnp.uint32))
+    row, lane = jnp.divmod(slots.run, runs.pairs.shape[1])
+    sequence, pair = runs.counters[:, row // 2, lane]
+    run = 2 * pair.astype(jnp.uint64) + row.astype(jnp.uint64) % 2
+    step = run * runs.cell_counts.shape[-1] + slots.step.astype(jnp.uint64)
+    # where 32 bits do not hold the number of the step, the others go to the sequence's
+    sequence = sequence + ((step >> 32) << 24).astype(jnp.uint32)
+    return uniforms_of_pairs(key, sequence, step.astype(jnp.uint32))
 
 
 def _time_of_leaving(slots, table, n_powers):

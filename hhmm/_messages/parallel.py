@@ -49,7 +49,7 @@ from hhmm._messages.associative import (
 )
 from hhmm._messages.scaled import matrix_product
 from hhmm._messages.sequential import states_by_timestep
-from hhmm._runtime.keys import uniforms_by_lane
+from hhmm._runtime.keys import uniforms_by_row
 
 __all__ = [
     "expected_counts",
@@ -125,7 +125,7 @@ def sample(key, factors, trans_probs, data):
     n_states = trans_probs.shape[1]
     n_steps, n_lanes = data.pairs.shape
     trans = of_lanes(trans_probs.astype(messages.dtype), data.groups).swapaxes(1, 2)
-    noise = uniforms_by_lane(key, n_steps, data)
+    noise = uniforms_by_row(key, data.counters)
 
     def step(state, inputs):
         messages, ends, noise = inputs

@@ -28,7 +28,7 @@ from hhmm._messages.arithmetic import (
     propagate,
     total,
 )
-from hhmm._runtime.keys import uniforms_by_lane
+from hhmm._runtime.keys import counters_of_rows, uniforms_of_pairs
 from hhmm._types import Array
 
 
@@ -166,8 +166,7 @@ def draw_ends(key, tables, passed, runs):
 
 def noise_of_ends(key, runs):
     """Draw the noise of the last and the first state of runs, (n_runs, 2, n_lanes)."""
-    n_runs, n_lanes = runs.pairs.shape
-    return uniforms_by_lane(key, 2 * n_runs, runs).reshape(n_runs, 2, n_lanes)
+    return uniforms_of_pairs(key, *counters_of_rows(runs.counters)).swapaxes(0, 1)
 
 
 def backward(tables, passed, predicted, runs, *, with_joint):

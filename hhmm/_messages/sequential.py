@@ -64,7 +64,7 @@ from hhmm._messages.arithmetic import (
     sum_products,
     total,
 )
-from hhmm._runtime.keys import uniforms_by_lane
+from hhmm._runtime.keys import uniforms_by_row
 from hhmm._runtime.precision import log_of_rounding
 from hhmm._types import Array, SufficientStats
 
@@ -263,7 +263,7 @@ def sample(key, factors, trans_probs, sequences):
     """
     passed = forward(factors, trans_probs, sequences)
     trans = of_lanes(trans_probs.astype(passed.messages.dtype), sequences.groups)
-    noise = uniforms_by_lane(key, len(sequences.pairs), sequences)
+    noise = uniforms_by_row(key, sequences.counters)
 
     def step(state, inputs):
         message, ends, uniform = inputs

@@ -37,22 +37,25 @@ def normals(key, shape, dtype=jnp.float64):
     return lax.optimization_barrier(flat).reshape(shape)
 
 
-def uniforms_by_lane(key, n, sequences):
-    """Draw numbers uniform in [0, 1), n for each lane, (n, n_lanes) float32.
+def uniforms_by_row(key, counters):
+    """Draw a number uniform in [0, 1) for each row of lanes, (n_steps, n_lanes) float32.
 
-    What is drawn for a lane does not depend on which lanes are computed together.
+    It depends on the sequence and on the place of the row in it, and not on where the sequence
+    lies.
 
     Parameters
     ----------
     key : JAX key
-    n : int
-    sequences : PackedSequences or PackedRuns
+    counters : (2, n_steps / 2, n_lanes) uint32
+        Of two rows: the number of their sequence, and the number of the pair in it.
     """
-    n_lanes = sequences.pairs.shape[1]
-    shape = ((n + 1) // 2, n_lanes)
-    lanes = jnp.broadcast_to(sequences.first_lane + jnp.arange(n_lanes, dtype=jnp.uint32), shape)
-    rows = lax.broadcasted_iota(jnp.uint32, shape, 0)
-    return uniforms_of_pairs(key, lanes, rows).reshape(2 * shape[0], n_lanes)[:n]
+    return uniforms_of_pairs(key, *counters).swapaxes(0, 1).reshape(-1, counters.shape[2])
+
+
+def counters_of_rows(counters):
+    """Return the number of the sequence and that of the row in it, each (n_steps, n_lanes)."""
+    sequence, pair = jnp.repeat(counters, 2, axis=1)
+    return sequence, 2 * pair + (jnp.arange(len(pair), dtype=jnp.uint32) % 2)[:, None]
 
 
 def uniforms_of_pairs(key, first, second):

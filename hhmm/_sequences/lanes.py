@@ -14,9 +14,9 @@ import heapq
 from typing import NamedTuple
 
 import jax
-import joblib
 import numpy as np
 
+from hhmm._runtime.threads import n_cores
 from hhmm._types import PackedSequences, RunData
 
 
@@ -71,10 +71,20 @@ def pack(sequences, n_syllables, *, self_transitions=True, groups=None):
         starts=np.ascontiguousarray(starts.T),
         inside=np.ascontiguousarray(inside.T),
         pair_counts=np.bincount(flat_pairs, minlength=no_emission + 1).astype(np.float64),
-        first_lane=np.uint32(0),
+        counters=count_pairs_of_rows(index, n_steps, n_lanes),
         groups=groups_of_lanes(index, n_lanes, groups),
     )
     return packed, index
+
+
+def count_pairs_of_rows(index, n_steps, n_lanes):
+    """Return the counters of `PackedSequences`."""
+    counters = np.zeros((2, n_lanes, n_steps // 2), np.uint32)
+    for i, (lane, offset, length) in enumerate(zip(*index, strict=True)):
+        n_pairs = -(-length // 2)
+        place = lane, slice(offset // 2, offset // 2 + n_pairs)
+        counters[0][place], counters[1][place] = i, np.arange(n_pairs)
+    return np.ascontiguousarray(counters.swapaxes(1, 2))
 
 
 def n_pairs(n_syllables, groups):
@@ -174,17 +184,19 @@ def _lane_after_lane(parts, index):
 def assign_lanes(lengths, groups=None):
     """Choose lane and offset of each sequence; returns the index and the packed shape.
 
-    Sequences of different groups share no lane.
+    Sequences of different groups share no lane. Each takes an even number of steps, because random
+    numbers are drawn for two steps at a time.
     """
     lengths = np.asarray(lengths)
-    capacity = int(lengths.max())
+    n_even = lengths + lengths % 2
+    capacity = int(n_even.max())
     lanes = np.zeros(len(lengths), int)
     offsets = np.zeros(len(lengths), int)
     of_sequences = np.zeros(len(lengths), int) if groups is None else groups.of_sequences
     n_used = 0
     filled = {}  # by group, a heap of (timesteps used, lane)
     for i in np.argsort(-lengths, kind="stable"):
-        length = int(lengths[i])
+        length = int(n_even[i])
         if length == 0:
             continue
         heap = filled.setdefault(int(of_sequences[i]), [])
@@ -196,7 +208,7 @@ def assign_lanes(lengths, groups=None):
         lanes[i], offsets[i] = lane, used
         heapq.heappush(heap, (used + length, lane))
     # at least one of each, so that there is something to compute on where nothing is observed
-    n_steps, n_lanes = round_up(max(capacity, 1)), round_up(max(n_used, 1))
+    n_steps, n_lanes = round_up(max(capacity, 2)), round_up(max(n_used, 1))
     return PackIndex(lanes, offsets, lengths), n_steps, n_lanes
 
 
@@ -216,8 +228,7 @@ MIN_GROUP_WORK = 400_000
 def n_groups(data, n_states, n_at_once):
     """Return how many groups to compute at the same time.
 
-    At most the number of cores that joblib grants: one inside of its worker processes. One
-    on an accelerator.
+    At most the number of cores, see `n_cores`. One on an accelerator.
 
     Parameters
     ----------
@@ -233,7 +244,7 @@ def n_groups(data, n_states, n_at_once):
     most = min(width // least, width * n_steps // MIN_GROUP_WORK)
     if most <= 1 or jax.default_backend() != "cpu":
         return 1
-    return min(most, max(joblib.effective_n_jobs(-1) // n_at_once, 1))
+    return min(most, max(n_cores() // n_at_once, 1))
 
 
 def join(states, n_lanes):
@@ -270,11 +281,9 @@ def split(data, n_groups):
         return tuple(RunData(runs, None) for runs in _split_runs(data.runs, n_groups))
     no_emission = len(data.pair_counts) - 1
     groups = []
-    for lanes, part in _parts(data, n_groups, {"pairs": no_emission}):
+    for part in _parts(data, n_groups, {"pairs": no_emission}):
         counts = np.bincount(part["pairs"][part["inside"]], minlength=no_emission + 1)
-        groups.append(
-            PackedSequences(**part, pair_counts=counts.astype(np.float64), first_lane=lanes)
-        )
+        groups.append(PackedSequences(**part, pair_counts=counts.astype(np.float64)))
     return tuple(groups)
 
 
@@ -284,17 +293,13 @@ def _split_runs(runs, n_groups):
     held = held_pairs(runs)
     fill = {"pairs": n_pairs - 1, "cells": n_cells - n_powers, "positions": 2**31 - 1}
     groups = []
-    for lanes, part in _parts(runs, n_groups, fill):
+    for part in _parts(runs, n_groups, fill):
         cell_counts = np.bincount(part["cells"][part["inside"]], minlength=n_cells)
         cell_counts = cell_counts.reshape(shape).astype(np.float64)
         pair_counts = np.bincount(part["pairs"][part["inside"]], minlength=n_pairs)
         pair_counts = pair_counts.astype(np.float64)
         np.add.at(pair_counts, held, (cell_counts @ np.arange(n_powers)).reshape(-1))
-        groups.append(
-            runs._replace(
-                **part, pair_counts=pair_counts, cell_counts=cell_counts, first_lane=lanes
-            )
-        )
+        groups.append(runs._replace(**part, pair_counts=pair_counts, cell_counts=cell_counts))
     return groups
 
 
@@ -312,8 +317,8 @@ def held_pairs(runs):
 
 
 def _parts(packed, n_groups, fill):
-    """Yield the number of the first lane of each group, and its fields that have lanes."""
-    fill = {"starts": True, "inside": False, "groups": 0, **fill}
+    """Yield the fields that have lanes, of each group."""
+    fill = {"starts": True, "inside": False, "counters": 0, "groups": 0, **fill}
     n_lanes = packed.pairs.shape[1]
     width = -(-n_lanes // n_groups)
     for first in range(0, n_lanes, width):
@@ -323,4 +328,4 @@ def _parts(packed, n_groups, fill):
             widths = [(0, 0)] * (lanes.ndim - 1) + [(0, width - lanes.shape[-1])]
             padded = np.pad(lanes, widths, constant_values=value)
             part[name] = np.ascontiguousarray(padded)
-        yield np.uint32(first), part
+        yield part

@@ -14,6 +14,7 @@ from hhmm._sequences.lanes import (
     Groups,
     PackIndex,
     assign_lanes,
+    count_pairs_of_rows,
     groups_of_lanes,
     n_pairs,
     pair_codes,
@@ -125,7 +126,7 @@ def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True, groups
         cell_counts=np.bincount(cells, minlength=n_cells)
         .reshape(n_groups, n_rows, n_powers)
         .astype(np.float64),
-        first_lane=np.uint32(0),
+        counters=count_pairs_of_rows(run_index, n_steps, n_lanes),
         groups=groups_of_lanes(run_index, n_lanes, groups),
     )
     return packed, run_index, piece_index, piece_shape
@@ -172,7 +173,7 @@ def cut_pieces(
     laid_out = PackedSequences(
         *map(by_step, (pairs, starts, inside)),
         packed.pair_counts,
-        packed.first_lane,
+        counters=None,
         groups=by_piece(packed.groups[lane[found]]),
     )
     return Pieces(

@@ -266,7 +266,7 @@ def test_chains_share_one_compiled_kernel(data, n_sweep_traces):
 
 @pytest.mark.parametrize(("n_at_once", "n_groups"), [(1, 4), (2, 2), (3, 1), (9, 1)])
 def test_chains_share_the_cores(n_at_once, n_groups, monkeypatch):
-    monkeypatch.setattr(lanes.joblib, "effective_n_jobs", lambda _: 4)
+    monkeypatch.setattr(lanes, "n_cores", lambda: 4)
     prepared = prepare(
         [np.zeros(2_000, np.int32)] * 800,
         Terms(n_states=3, n_syllables=1),
@@ -279,7 +279,7 @@ def test_chains_share_the_cores(n_at_once, n_groups, monkeypatch):
 
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_chain_that_fails_ends_the_others(failing, monkeypatch):
-    monkeypatch.setattr(chains.joblib, "effective_n_jobs", lambda _: 2)
+    monkeypatch.setattr(chains, "n_cores", lambda: 2)
     started, ended = threading.Event(), threading.Event()
 
     def iterate(start, plan, report, save):

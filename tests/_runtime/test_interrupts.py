@@ -1,6 +1,7 @@
 """Ctrl-C, and whatever else ends a fit: what was computed is kept, or all is as it was."""
 
 import io
+import os
 import signal
 import sys
 import threading
@@ -13,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from hhmm import EfficientHHMM
-from hhmm._inference import loop
+from hhmm._inference import loop, search
 from hhmm._runtime import interrupts
 from hhmm._runtime.progress import Progress
 from hhmm.datasets import make_hhmm
@@ -155,6 +156,26 @@ def test_before_the_first_sweep_there_is_nothing_to_keep(data, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         model.fit(data.X)
     assert not hasattr(model, "trans_probs_")
+
+
+def test_an_interrupt_ends_the_search_for_a_start(data, monkeypatch, capsys):
+    """The fit is one sweep from the best start so far."""
+    climb, n_calls = search.iterate, []
+
+    def climb_and_interrupt(*arguments, **options):
+        n_calls.append(None)
+        if len(n_calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)  # to the main thread, which waits
+        return climb(*arguments, **options)
+
+    monkeypatch.setattr(search, "iterate", climb_and_interrupt)
+    model = _model(init="windows", n_chains=2, verbose=1)
+    with pytest.warns(ConvergenceWarning, match="interrupted after 1 of 200 sweeps"):
+        model.fit(data.X)
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Search")]
+    assert len(printed) == 1  # rounds after the first are left out
+    assert "15 iterations of EM from" in printed[0]
+    assert model.predict(data.X).shape == data.X.shape
 
 
 @pytest.mark.parametrize(("n_done", "n_left"), [(3, 1), (150, 1), (250, 1), (350, 2)])

@@ -110,7 +110,7 @@ def test_groups_of_lanes_change_no_answer_of_a_fitted_model(backend, monkeypatch
 
 @pytest.mark.parametrize("n_cores", [1, 4])
 def test_little_or_narrow_data_and_single_cores_are_not_split(n_cores, monkeypatch):
-    monkeypatch.setattr(lanes.joblib, "effective_n_jobs", lambda _: n_cores)
+    monkeypatch.setattr(lanes, "n_cores", lambda: n_cores)
     terms = Terms(N_STATES, n_syllables=1)
     large = prepare([np.zeros(2_000, np.int32)] * 800, terms, "sequential", every_timestep=False)
     narrow = prepare([np.zeros(200_000, np.int32)] * 8, terms, "sequential", every_timestep=False)
@@ -129,12 +129,11 @@ def test_groups_hold_all_lanes_and_their_counts(backend):
         np.testing.assert_array_equal(sum(g.cell_counts for g in groups), data.cell_counts)
     np.testing.assert_array_equal(sum(g.pair_counts for g in groups), data.pair_counts)
     assert len({g.pairs.shape for g in groups}) == 1  # one compiled kernel for all
-    for name in ("pairs", "starts", "inside"):
-        together = np.concatenate([getattr(g, name) for g in groups], axis=1)
+    for name in ("pairs", "starts", "inside", "counters"):
+        together = np.concatenate([getattr(g, name) for g in groups], axis=-1)
         np.testing.assert_array_equal(
-            together[:, : data.pairs.shape[1]], getattr(data, name), err_msg=name
+            together[..., : data.pairs.shape[1]], getattr(data, name), err_msg=name
         )
-    assert [int(g.first_lane) for g in groups] == [0, groups[0].pairs.shape[1]]
 
 
 @double_precision

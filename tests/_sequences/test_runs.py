@@ -167,7 +167,7 @@ def test_counts_beyond_32_bits_are_exact(kernel):
         cell_counts=np.eye(1, 3 * n_powers, n_powers - 1).reshape(1, 3, n_powers)
         * n_runs
         * n_lanes,
-        first_lane=np.uint32(0),
+        counters=np.indices((n_runs // 2, n_lanes), np.uint32)[::-1],
         groups=np.zeros(n_lanes, np.int32),
     )
     trans_probs = np.array([[0.99999, 0.00001], [1.0, 0.0]])

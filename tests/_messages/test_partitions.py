@@ -1,0 +1,100 @@
+"""Draws depend on the sequence and the place in it, and not on what is computed beside it."""
+
+import jax
+import numpy as np
+import pytest
+
+from hhmm._emission_solvers import Newton
+from hhmm._inference import choose, gibbs
+from hhmm._inference.chain import Settings
+from hhmm._inference.prepare import prepare
+from hhmm._model.terms import Terms
+from hhmm._runtime.keys import key_from_data
+from hhmm._runtime.precision import double_precision
+from hhmm._sequences.read import Layout
+from hhmm._types import EmissionLogits
+
+# lanes are computed in another order as tests compile usually
+pytestmark = pytest.mark.optimized
+
+N_STATES, N_SYLLABLES = 3, 5
+N_SEQUENCES = 24
+PARTITIONS = {
+    "2": np.array_split(np.arange(N_SEQUENCES), 2),
+    "5 shuffled": np.array_split(np.random.default_rng(1).permutation(N_SEQUENCES), 5),
+    "24": np.array_split(np.arange(N_SEQUENCES), N_SEQUENCES),
+    "reversed": [np.arange(N_SEQUENCES)[::-1]],
+}
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    """Of 0 to 300 timesteps, held for 1 to 20, with missing ones."""
+    rng = np.random.default_rng(0)
+    found = []
+    for length in (0, 1, 2, 3, *rng.integers(4, 300, N_SEQUENCES - 4)):
+        held = np.repeat(rng.integers(0, N_SYLLABLES, 300), rng.integers(1, 20, 300))
+        held[rng.random(held.size) < 0.01] = -1
+        found.append(held[:length].astype(np.int32))
+    return found
+
+
+@pytest.mark.parametrize("partition", PARTITIONS)
+@pytest.mark.parametrize(
+    ("message_passing", "self_transitions"),
+    [
+        ("sequential", True),
+        ("compressed", True),
+        ("compressed", False),
+        pytest.param("parallel", True, marks=pytest.mark.slow),
+    ],
+)
+@double_precision
+def test_parts_give_the_states_and_the_counts_of_the_whole(
+    sequences, message_passing, self_transitions, partition, monkeypatch
+):
+    monkeypatch.setattr(choose, "choose_n_powers", lambda *_: 8)
+    draw = _draw_function(message_passing, self_transitions)
+    states, counts = draw(sequences, np.arange(N_SEQUENCES))
+    for value in counts:
+        assert (np.asarray(value) == np.round(value)).all()
+    total = jax.tree.map(np.zeros_like, counts)
+    for part in PARTITIONS[partition]:
+        of_part, counts_of_part = draw([sequences[i] for i in part], part)
+        total = jax.tree.map(np.add, total, counts_of_part)
+        for i, row in zip(part, of_part, strict=True):
+            np.testing.assert_array_equal(row, states[i])
+    for value, expected in zip(total, counts, strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
+def _draw_function(message_passing, self_transitions):
+    terms = Terms(N_STATES, N_SYLLABLES, self_transitions=self_transitions)
+    rng = np.random.default_rng(2)
+    logits = EmissionLogits(
+        rng.normal(size=(N_SYLLABLES, N_SYLLABLES)), rng.normal(size=(N_STATES, N_SYLLABLES))
+    )
+    trans_probs = 0.9 * np.eye(N_STATES) + 0.1 * rng.dirichlet(np.ones(N_STATES), N_STATES)
+
+    def draw(sequences, numbers):
+        prepared = prepare(sequences, terms, message_passing, every_timestep=False)
+        data = _numbered(prepared.data, numbers)
+        settings = Settings(Newton(10), "laplace", prepared.backend, terms, ())
+        key = key_from_data(np.array([3, 4], np.uint32))
+        states, stats, _ = jax.jit(gibbs.update_states, static_argnames="settings")(
+            key, logits, trans_probs, data, settings=settings
+        )
+        drawn = prepared._replace(data=data).states_by_timestep(states, logits, trans_probs)
+        layout = Layout(False, np.array([len(x) for x in sequences]))
+        return prepared.unpack([drawn], layout, fill=-1), stats
+
+    return draw
+
+
+def _numbered(data, numbers):
+    """Give the sequences of packed data their numbers among all."""
+    packed = data.runs if data.n_cells else data
+    counters = np.array(packed.counters)
+    counters[0] = numbers[counters[0]]
+    packed = packed._replace(counters=counters)
+    return data._replace(runs=packed) if data.n_cells else packed

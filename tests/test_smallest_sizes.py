@@ -701,10 +701,12 @@ class TestDisplays:
         display = plotting.SyllableTransitionDisplay.from_estimator(model)
         assert len(display.axes_) == n_states
         assert_drawn(display.figure_)
-        display = plotting.SyllablePreferenceDisplay.from_estimator(model, n_top=1)
+        display = plotting.SyllablePreferenceDisplay.from_estimator(
+            model, n_top=1, unused_states=True
+        )
         assert [len(bars) for bars in display.bars_] == [n_syllables] * n_states
         assert_drawn(display.figure_)
-        display = plotting.StateGraphDisplay.from_estimator(model)
+        display = plotting.StateGraphDisplay.from_estimator(model, unused_states=True)
         assert sorted(display.arrows_) == [(0, 1), (1, 0)][: 2 * (n_states - 1)]
         assert_drawn(display.figure_)
         display = plotting.LogJointDisplay.from_estimator(model)

@@ -90,6 +90,7 @@ class Plan(NamedTuple):
     save_every: int | None = None  # sweeps between two calls of `save`
     reports_each_sweep: bool = False  # at the price of a call for each sweep
     tol: float = NEVER  # a sweep that gains at most so many nats is the last one
+    first_call: int = 1  # sweeps of the first call; of short plans, a call takes most of the time
 
 
 class Result(NamedTuple):
@@ -190,7 +191,7 @@ def iterate(start, plan, *, report, save=None):
         )
 
     n_calls = 0
-    n_sweeps, stopped = 1, past is not None and past.stopped
+    n_sweeps, stopped = plan.first_call, past is not None and past.stopped
     saved = done
     while done < n_iter and not stopped:
         n_now = min(n_sweeps, n_iter - done)

@@ -148,7 +148,7 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
         stages = Stages(n_held=0 if learns_scales else FOREVER)
         result = iterate(
             Start(key_from_data(np.zeros(2, np.uint32)), chain, 0),
-            Plan(prepared, "em", settings, n_iter, stages, tol=TOL),
+            Plan(prepared, "em", settings, n_iter, stages, tol=TOL, first_call=LAP),
             report=lambda *_: ends_early(),
         )
         recent = result.trace.log_joint[-PACE:]

@@ -255,4 +255,4 @@ def _most_frequent_states(sequences, width, n_timesteps, n_states):
 
 
 def _abbreviate(name):
-    return name if len(name) <= 32 else f"{name[:15]}\N{HORIZONTAL ELLIPSIS}{name[-16:]}"
+    return name if len(name) <= 20 else f"{name[:9]}\N{HORIZONTAL ELLIPSIS}{name[-9:]}"

@@ -54,11 +54,11 @@ HELD = [
     ),
 )
 def test_several_blocks_match_enumeration(monkeypatch, zeros, capacity, rows, rows_float64):
-    """Seven timesteps in blocks of one; and of four, or three, with the last one filled up."""
+    """Eight timesteps in blocks of one; and of four, or three, with the last one filled up."""
     model = oracles.random_model(np.random.default_rng(5), 3, 3, sigma=1.5, zeros=zeros)
     n_steps, n_lanes = lanes.pack(SEQUENCES, 3)[0].pairs.shape
     monkeypatch.setattr(associative, "BLOCK_BYTES", capacity * n_lanes * 3 * 3 * 4)
-    assert n_steps == 7
+    assert n_steps == 8
     assert associative.rows_of_block(n_steps, n_lanes, 3, np.float32) == rows
     assert associative.rows_of_block(n_steps, n_lanes, 3, np.float64) == rows_float64
     packed, index = lanes.pack(SEQUENCES, 3)
@@ -111,13 +111,13 @@ def over_runs():
 def test_several_blocks_of_runs(monkeypatch, over_runs, capacity, rows, rows_float64):
     """Everything as in enumeration, and the draw that the key gives in `compressed`.
 
-    Five runs in blocks of one; and of three, or two, with the last one filled up.
+    Six runs in blocks of one; and of four, or three, with the last one filled up.
     """
     model, prepared, expected = over_runs
     runs = prepared.data.runs
     n_runs, n_lanes = runs.pairs.shape
     monkeypatch.setattr(associative, "BLOCK_BYTES", capacity * n_lanes * 3 * 3 * 4)
-    assert n_runs == 5
+    assert n_runs == 6
     assert associative.rows_of_block(n_runs, n_lanes, 3, np.float32) == rows
     assert associative.rows_of_block(n_runs, n_lanes, 3, np.float64) == rows_float64
     for function in ("forward", "draw_ends", "backward", "best_ends"):

@@ -36,7 +36,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from hhmm._sequences import lanes, runs
+from hhmm._sequences import runs
 
 MAX_POWERS = 1024
 MAX_TABLE_BYTES = 2**28
@@ -73,10 +73,9 @@ def choose(sequences, terms, message_passing):
         message_passing = "parallel"
     if message_passing == "sequential":
         return Choice("sequential", None)
-    pairs, starts = lanes.pair_codes(
+    lengths = runs.run_lengths(
         sequences, terms.n_syllables, self_transitions=terms.self_transitions
     )
-    _, lengths = runs.find_runs(pairs, starts, terms.n_syllables, len(pairs) + 1)
     mean_run = lengths.mean() if len(lengths) else 0
     if message_passing == "auto":
         least = MIN_MEAN_RUN if terms.self_transitions else MIN_MEAN_RUN_HELD

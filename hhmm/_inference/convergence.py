@@ -371,10 +371,13 @@ def describe_short(states, mean_run, self_transitions):
     -------
     warnings : list of str
     """
-    rows = [row[row >= 0] for row in map(np.asarray, states)]
-    n_timesteps = sum(map(len, rows))
-    n_changes = sum(int(np.count_nonzero(row[1:] != row[:-1])) for row in rows)
-    mean_bout = n_timesteps / (n_changes + sum(len(row) > 0 for row in rows))
+    n_timesteps = n_changes = n_used = 0
+    for row in states:
+        used = row[row >= 0]
+        n_timesteps += len(used)
+        n_changes += int(np.count_nonzero(used[1:] != used[:-1]))
+        n_used += len(used) > 0
+    mean_bout = n_timesteps / (n_changes + n_used)
     if n_changes < _FEWEST_CHANGES or mean_bout >= SHORT_STATES * mean_run:
         return []
     if self_transitions and mean_run >= LONG_RUN:

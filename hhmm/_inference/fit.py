@@ -318,9 +318,9 @@ def _ordered_states(states, prepared, checked):
     time = np.stack([np.bincount(row[row >= 0], minlength=n_states) for row in states])
     order = np.argsort(-time.sum(axis=0), kind="stable")
     new_name = np.append(np.argsort(order), -1).astype(np.int32)  # -1 on padding stays
-    is_array = checked.layout.is_array
-    renamed = new_name[states] if is_array else [new_name[row] for row in states]
-    return renamed, time[:, order], order
+    for row in states:
+        row[:] = new_name[row]
+    return states, time[:, order], order
 
 
 def _traces(results, name):

@@ -47,8 +47,9 @@ class Prepared(NamedTuple):
 
     def states_by_timestep(self, states, logits, trans_probs):
         """Write out what a backend drew given these parameters, (n_steps, n_lanes)."""
-        static = {"backend": self.backend, "terms": self.terms, "shape": self.shape}
-        return np.asarray(_states_by_timestep(states, logits, trans_probs, self.data, **static))
+        factors, trans_probs = _factors(logits, trans_probs, terms=self.terms)
+        write = BACKENDS[self.backend].states_by_timestep
+        return np.asarray(write(states, factors, trans_probs, self.data, self.shape))
 
 
 def prepare(sequences, terms, message_passing, *, every_timestep, n_at_once=1, groups=None):
@@ -91,8 +92,7 @@ def prepare(sequences, terms, message_passing, *, every_timestep, n_at_once=1, g
     return Prepared(chosen.backend, terms, data, groups, shape, piece_index, run_index)
 
 
-@functools.partial(jax.jit, static_argnames=("backend", "terms", "shape"))
-def _states_by_timestep(states, logits, trans_probs, data, *, backend, terms, shape):
-    factors = emission_factors(logits, terms)
+@functools.partial(jax.jit, static_argnames="terms")
+def _factors(logits, trans_probs, *, terms):
     trans_probs = context_trans_probs(trans_probs, logits.group_transitions, terms)
-    return BACKENDS[backend].states_by_timestep(states, factors, trans_probs, data, shape)
+    return emission_factors(logits, terms), trans_probs

@@ -34,6 +34,7 @@ function here takes the module that has them as `recursion`: `run_products` has 
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from hhmm._messages import powers, run_recursion, sequential
@@ -147,13 +148,21 @@ def change_points(states, factors, trans_probs, data, *, n_positions):
 def states_by_timestep(states, factors, trans_probs, data, shape):
     """Write a draw out, one state a timestep of the array of pieces, (n_steps, n_pieces) int32.
 
-    Arguments are those of `change_points`; `shape` is that of the array of pieces, static.
+    Arguments are those of `change_points`; `shape` is that of the array of pieces. The host does
+    it: a scan over positions would hold five arrays of them.
     """
     n_positions = shape[0] * shape[1]
-    changes = change_points(states, factors, trans_probs, data, n_positions=n_positions)
-    positions = jnp.arange(n_positions, dtype=jnp.int32 if n_positions < 2**31 else jnp.int64)
-    last_change = lax.cummax(jnp.where(changes >= 0, positions, 0))
-    return changes[last_change].reshape(shape[::-1]).T
+    changes = _change_points(states, factors, trans_probs, data, n_positions=n_positions)
+    return write_out(np.asarray(changes), shape)
+
+
+def write_out(changes, shape):
+    """Return one state a timestep, (n_steps, n_pieces), of what `change_points` marks."""
+    at = np.append(0, np.flatnonzero(changes[1:] >= 0) + 1)  # the first one always begins
+    return np.repeat(changes[at], np.diff(at, append=changes.size)).reshape(shape[::-1]).T
+
+
+_change_points = jax.jit(change_points, static_argnames="n_positions")
 
 
 def expected_counts(factors, trans_probs, data, *, recursion=run_recursion):

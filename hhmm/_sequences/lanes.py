@@ -177,7 +177,8 @@ def sum_by_sequence(parts, index):
 def _lane_after_lane(parts, index):
     """Lay lanes end to end, since a sequence may span several; return also where each begins."""
     n_steps, trailing = len(parts[0]), parts[0].shape[1:-1]
-    flat = np.concatenate([np.moveaxis(np.asarray(part), -1, 0) for part in parts])
+    by_lane = [np.moveaxis(np.asarray(part), -1, 0) for part in parts]
+    flat = np.concatenate(by_lane) if len(by_lane) > 1 else by_lane[0]  # a copy of all results
     return flat.reshape(-1, *trailing), index.lanes * n_steps + index.offsets
 
 

@@ -434,9 +434,11 @@ def mean_run_length(sequences):
 
 def _is_collapsed(sequences):
     """Return whether no syllable follows itself, where some would by chance."""
+    if mean_run_length(sequences) != 1:
+        return False
     n_used = np.bincount(np.concatenate([x[x >= 0] for x in sequences]))
     by_chance = np.sum((n_used / n_used.sum()) ** 2) * count_transitions(sequences).sum()
-    return mean_run_length(sequences) == 1 and by_chance >= _FEWEST_BY_CHANCE
+    return by_chance >= _FEWEST_BY_CHANCE
 
 
 def resolve_self_transitions(self_transitions, sequences):

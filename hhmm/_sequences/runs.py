@@ -26,6 +26,8 @@ from hhmm._types import PackedRuns, PackedSequences, Pieces
 # What is known of every timestep is computed in pieces of at most so many: long enough that
 # few messages enter from runs, short enough that there are many lanes.
 MAX_PIECE_LENGTH = 512
+# Pair codes of about so many timesteps are made at a time: runs take much less memory.
+BLOCK_TIMESTEPS = 1 << 22
 # holding times are kept as so many quantiles a syllable
 N_QUANTILES = 512
 
@@ -89,15 +91,12 @@ def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True, groups
         Of the array of pieces.
     """
     lengths = np.array([len(sequence) for sequence in sequences])
-    begin = np.cumsum(lengths) - lengths  # of each sequence among all timesteps
-    pairs, starts = pair_codes(
-        sequences, n_syllables, self_transitions=self_transitions, groups=groups
-    )
     n_rows = n_syllables + 1 if self_transitions else 1
     n_groups, of_sequences = groups or Groups(1, np.zeros(len(sequences), np.int32))
     no_emission = n_pairs(n_syllables, groups) - 1
-    first, n_timesteps = find_runs(pairs, starts, n_syllables, n_powers)
-    sequence = np.repeat(np.arange(len(sequences)), lengths)[first]
+    coding = {"self_transitions": self_transitions, "groups": groups}
+    runs, pair_counts = _tabulate(sequences, n_syllables, n_powers, **coding)
+    sequence, first, n_timesteps, pairs, held, starts = runs
     n_runs = np.bincount(sequence, minlength=len(sequences))
     run_index, n_steps, n_lanes = assign_lanes(n_runs, groups)
     piece_index, piece_shape = _assign_pieces(lengths)
@@ -105,11 +104,10 @@ def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True, groups
     # where each run lies: runs of a sequence one below the other
     order = np.arange(len(first)) - np.repeat(np.cumsum(n_runs) - n_runs, n_runs)
     place = (run_index.offsets[sequence] + order, run_index.lanes[sequence])
-    held = pairs[np.minimum(first + 1, len(pairs) - 1)]
     row = np.where((n_timesteps == 1) | (held == no_emission), n_rows - 1, held % n_syllables)
     cells = (of_sequences[sequence] * n_rows + row) * n_powers + n_timesteps - 1
     n_cells = n_groups * n_rows * n_powers
-    position = piece_index.lanes[sequence] * piece_shape[0] + first - begin[sequence]
+    position = piece_index.lanes[sequence] * piece_shape[0] + first
 
     def lay_out(values, fill, dtype):
         packed = np.full((n_steps, n_lanes), fill, dtype)
@@ -117,12 +115,12 @@ def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True, groups
         return packed
 
     packed = PackedRuns(
-        pairs=lay_out(pairs[first], no_emission, np.int32),
+        pairs=lay_out(pairs, no_emission, np.int32),
         cells=lay_out(cells, n_cells - n_powers, np.int32),
-        starts=lay_out(starts[first], True, bool),
+        starts=lay_out(starts, True, bool),
         inside=lay_out(True, False, bool),
         positions=lay_out(position, math.prod(piece_shape), np.int64),
-        pair_counts=np.bincount(pairs, minlength=no_emission + 1).astype(np.float64),
+        pair_counts=pair_counts,
         cell_counts=np.bincount(cells, minlength=n_cells)
         .reshape(n_groups, n_rows, n_powers)
         .astype(np.float64),
@@ -130,6 +128,53 @@ def pack_runs(sequences, n_syllables, n_powers, *, self_transitions=True, groups
         groups=groups_of_lanes(run_index, n_lanes, groups),
     )
     return packed, run_index, piece_index, piece_shape
+
+
+def run_lengths(sequences, n_syllables, *, self_transitions):
+    """Return the number of timesteps of every run, uncut."""
+    max_length = max(map(len, sequences), default=0) + 1
+    coding = {"self_transitions": self_transitions}
+    blocks = _blocks(sequences, n_syllables, **coding)
+    return np.concatenate([find_runs(*codes, n_syllables, max_length)[1] for _, codes in blocks])
+
+
+def _tabulate(sequences, n_syllables, max_length, **coding):
+    """Return what each run is, and how often each pair occurs.
+
+    Returns
+    -------
+    runs : tuple of (n_runs,) arrays
+        The sequence, the first timestep in it, the number of timesteps, the pair code of the first
+        one and of the second one (of the first one if it is alone), and whether it is a start.
+    pair_counts : (n_pairs,) float64
+    """
+    tables, pair_counts = [], 0.0
+    for numbers, (pairs, starts) in _blocks(sequences, n_syllables, **coding):
+        lengths = np.array([len(sequences[i]) for i in numbers])
+        first, n_timesteps = find_runs(pairs, starts, n_syllables, max_length)
+        sequence = np.repeat(numbers, lengths)[first]
+        begin = np.repeat(np.cumsum(lengths) - lengths, lengths)[first]
+        held = pairs[np.minimum(first + 1, len(pairs) - 1)]
+        tables.append((sequence, first - begin, n_timesteps, pairs[first], held, starts[first]))
+        n_codes = n_pairs(n_syllables, coding["groups"])
+        pair_counts += np.bincount(pairs, minlength=n_codes).astype(np.float64)
+    return tuple(map(np.concatenate, zip(*tables, strict=True))), pair_counts
+
+
+def _blocks(sequences, n_syllables, *, groups=None, **coding):
+    """Yield numbers of sequences and their pair codes, a few million timesteps at a time."""
+    ends = np.cumsum([len(sequence) for sequence in sequences])
+    for numbers in np.split(np.arange(len(sequences)), _cuts(ends)):
+        of_block = (
+            None if groups is None else groups._replace(of_sequences=groups.of_sequences[numbers])
+        )
+        block = [sequences[i] for i in numbers]
+        yield numbers, pair_codes(block, n_syllables, groups=of_block, **coding)
+
+
+def _cuts(ends):
+    """Return the first sequence of each block but the first."""
+    return np.flatnonzero(np.diff((ends - 1) // BLOCK_TIMESTEPS)) + 1
 
 
 def cut_pieces(

@@ -39,9 +39,11 @@ disk is full, the fit continues and warns. Only one fit at a time can use a file
 Ctrl-C ends a fit after the current sweep. The model is then fitted on the completed sweeps, and a
 warning says how many. Continue with ``warm_start=True`` or the checkpoint. A second Ctrl-C, or one
 within ten seconds of another, stops at once, which is needed in a grid search. The model is fitted
-even if warnings are errors.
+even if warnings are errors. Ctrl-C during the search for a start (``init="windows"``) ends the
+search, and the fit after one sweep from the best start so far.
 
-With ``verbose=1`` a fit prints its estimate of memory before it starts. If the machine, the
+With ``verbose=1`` a fit prints its estimate of memory before it starts, and the rounds of the
+search. If the machine, the
 container or the cluster job does not have enough free memory, the fit raises an error that says
 what to change. See the notes of `hhmm.EfficientHHMM`. A fit of a hundred million timesteps, held
 for 40 on average, took 3.5 GB in addition to the data.

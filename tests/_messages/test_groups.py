@@ -12,7 +12,7 @@ import scipy.stats
 
 from hhmm._inference import choose, decode
 from hhmm._inference.prepare import prepare
-from hhmm._messages import BACKENDS
+from hhmm._messages import BACKENDS, compressed
 from hhmm._model.emissions import emission_factors, logits_from_params, terms_of
 from hhmm._model.simplex import center
 from hhmm._model.terms import Factor
@@ -181,7 +181,10 @@ def test_draws_of_groups(case):
     expected = sum(map(oracles.log_likelihood, case.models, SEQUENCES))
     np.testing.assert_allclose(log_likelihood.mean(), expected, rtol=1e-6)
     for i in range(n_draws):
-        paths = case.unpack(states[i])
+        of_draw = states[i]
+        if of_draw.ndim == 1:
+            of_draw = compressed.write_out(of_draw, case.prepared.shape)
+        paths = case.unpack(of_draw)
         drawn.append(paths[which])
         if i < 5:
             trans = np.zeros((len(FACTORS[0].levels), N_STATES, N_STATES))
@@ -209,5 +212,9 @@ def _sample(key, case, data):
     prepared = case.prepared
     backend = BACKENDS[prepared.backend]
     states, stats, log_likelihood = backend.sample(key, factors, trans_probs, data)
-    states = backend.states_by_timestep(states, factors, trans_probs, data, prepared.shape)
+    if prepared.data.n_cells:
+        n_positions = prepared.shape[0] * prepared.shape[1]
+        states = compressed.change_points(
+            states, factors, trans_probs, data, n_positions=n_positions
+        )
     return states, stats, log_likelihood

@@ -13,6 +13,7 @@ from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences.read import Layout
 from hhmm._types import EmissionLogits
+from tests.marks import slow_unless
 
 # lanes are computed in another order as tests compile usually
 pytestmark = pytest.mark.optimized
@@ -39,7 +40,8 @@ def sequences():
     return found
 
 
-@pytest.mark.parametrize("partition", PARTITIONS)
+# many small parts are many shapes to compile
+@pytest.mark.parametrize("partition", slow_unless(["2", "reversed"], PARTITIONS))
 @pytest.mark.parametrize(
     ("message_passing", "self_transitions"),
     [

@@ -233,7 +233,8 @@ def _groups(terms):
 def _pad(packed):
     """Runs laid out in as many rows and lanes as any syllables of `LENGTHS` need."""
     n_runs, n_lanes = packed.pairs.shape
-    widths = (0, max(LENGTHS) - n_runs), (0, len(LENGTHS) - n_lanes)
+    n_most = max(LENGTHS) + max(LENGTHS) % 2  # lanes have an even number of rows
+    widths = (0, n_most - n_runs), (0, len(LENGTHS) - n_lanes)
 
     def pad(values, fill):
         return np.pad(values, widths, constant_values=fill)
@@ -245,6 +246,7 @@ def _pad(packed):
         starts=pad(packed.starts, True),
         inside=pad(packed.inside, False),
         positions=pad(packed.positions, shape[0] * shape[1]),
+        counters=np.pad(packed.counters, ((0, 0), (0, widths[0][1] // 2), widths[1])),
         groups=np.pad(packed.groups, widths[1]),
     )
 

@@ -82,7 +82,8 @@ def test_groups_of_lanes_stop_at_the_same_iteration(model, monkeypatch):
         fits.append(clone(model).fit(X))
     assert fits[0].converged_
     assert fits[1].n_iter_ == fits[0].n_iter_ < model.max_iter
-    np.testing.assert_allclose(fits[1].log_joint_, fits[0].log_joint_, rtol=1e-9)
+    # on some processors, messages of 3 lanes and of 5 are rounded otherwise, to float32
+    np.testing.assert_allclose(fits[1].log_joint_, fits[0].log_joint_, rtol=1e-6)
 
 
 @pytest.mark.parametrize("backend", ["sequential", "compressed", "parallel"])

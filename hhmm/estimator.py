@@ -538,12 +538,12 @@ class EfficientHHMM(
         and end a chain by returning True. Such a fit keeps the draws that `n_draws` and `max_iter`
         had planned until then, or the last one alone. See `hhmm.callbacks`.
 
-        An interrupt (Ctrl-C) during the sweeps ends the fit after the current sweep, and one during
-        the search for a start ends the search, and the fit after one sweep: the model is
-        fitted on the sweeps done, and a warning says so. If there are several chains, only those in
-        the second half of their sweeps are used, if there are any. A second interrupt, or one
-        within ten seconds of another, raises KeyboardInterrupt at once and does not change the
-        estimator.
+        An interrupt (Ctrl-C) during the sweeps ends the fit after the current sweep. One during the
+        search for a start ends the search, and the fit after one sweep; with `checkpoint` it stops
+        at once. The model is fitted on the sweeps done, and a warning says so. If there are several
+        chains, only those in the second half of their sweeps are used, if there are any. A
+        second interrupt, or one within ten seconds of another, raises KeyboardInterrupt at once and
+        does not change the estimator.
 
         Warns
         -----

@@ -4,6 +4,7 @@ It lays the data out, makes a start for each chain, does the sweeps of all chain
 what they found. The estimator validates before and stores after.
 """
 
+import contextlib
 import functools
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from hhmm._inference.loop import NEVER, ChainEnd, Plan
 from hhmm._inference.prepare import prepare
 from hhmm._model.emissions import all_params, with_zeros
 from hhmm._model.terms import named_scales, with_named_scales
-from hhmm._runtime.interrupts import Interrupts
+from hhmm._runtime.interrupts import Interrupts, plain_interrupts
 from hhmm._runtime.progress import Progress, print_if_verbose
 from hhmm._sequences.read import mean_run_length
 from hhmm._sequences.runs import holding_times
@@ -161,17 +162,19 @@ def _make_starts(init, rng, checkpoint, sequences, prepared, plan, options, grou
             rng, init, prepared, priors, n_chains=n_chains, settings=settings
         )
     else:
-        new, was_interrupted = starts.new_starts(
-            rng,
-            init,
-            sequences,
-            prepared,
-            priors,
-            plan,
-            n_chains=n_chains,
-            groups=groups,
-            verbose=options.verbose,
-        )
+        # a fit that continues from a checkpoint must have the start of an undisturbed one
+        with contextlib.nullcontext() if checkpoint is None else plain_interrupts():
+            new, was_interrupted = starts.new_starts(
+                rng,
+                init,
+                sequences,
+                prepared,
+                priors,
+                plan,
+                n_chains=n_chains,
+                groups=groups,
+                verbose=options.verbose,
+            )
     if checkpoint is not None:
         checkpoint.started(rng)
     return [old or start for old, start in zip(resumed, new, strict=True)], was_interrupted

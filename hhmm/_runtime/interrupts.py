@@ -58,8 +58,9 @@ class Interrupts:
 @contextlib.contextmanager
 def plain_interrupts():
     """Let the first interrupt end a fit in this block: half of one would be of no use."""
+    before = getattr(_plain, "on", False)
     _plain.on = True
     try:
         yield
     finally:
-        _plain.on = False
+        _plain.on = before

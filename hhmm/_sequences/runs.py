@@ -164,17 +164,13 @@ def _tabulate(sequences, n_syllables, max_length, **coding):
 def _blocks(sequences, n_syllables, *, groups=None, **coding):
     """Yield numbers of sequences and their pair codes, a few million timesteps at a time."""
     ends = np.cumsum([len(sequence) for sequence in sequences])
-    for numbers in np.split(np.arange(len(sequences)), _cuts(ends)):
+    cuts = np.flatnonzero(np.diff((ends - 1) // BLOCK_TIMESTEPS)) + 1
+    for numbers in np.split(np.arange(len(sequences)), cuts):
         of_block = (
             None if groups is None else groups._replace(of_sequences=groups.of_sequences[numbers])
         )
         block = [sequences[i] for i in numbers]
         yield numbers, pair_codes(block, n_syllables, groups=of_block, **coding)
-
-
-def _cuts(ends):
-    """Return the first sequence of each block but the first."""
-    return np.flatnonzero(np.diff((ends - 1) // BLOCK_TIMESTEPS)) + 1
 
 
 def cut_pieces(

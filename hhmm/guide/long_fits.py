@@ -40,7 +40,8 @@ Ctrl-C ends a fit after the current sweep. The model is then fitted on the compl
 warning says how many. Continue with ``warm_start=True`` or the checkpoint. A second Ctrl-C, or one
 within ten seconds of another, stops at once, which is needed in a grid search. The model is fitted
 even if warnings are errors. Ctrl-C during the search for a start (``init="windows"``) ends the
-search, and the fit after one sweep from the best start so far.
+search, and the fit after one sweep from the best start so far. A fit with a checkpoint stops at
+once, and the same call begins again.
 
 With ``verbose=1`` a fit prints its estimate of memory before it starts, and the rounds of the
 search. If the machine, the

@@ -158,7 +158,7 @@ def test_before_the_first_sweep_there_is_nothing_to_keep(data, monkeypatch):
     assert not hasattr(model, "trans_probs_")
 
 
-def test_an_interrupt_ends_the_search_for_a_start(data, monkeypatch, capsys):
+def test_an_interrupt_ends_the_search_for_a_start(data, monkeypatch, capsys, tmp_path):
     """The fit is one sweep from the best start so far."""
     climb, n_calls = search.iterate, []
 
@@ -169,6 +169,10 @@ def test_an_interrupt_ends_the_search_for_a_start(data, monkeypatch, capsys):
         return climb(*arguments, **options)
 
     monkeypatch.setattr(search, "iterate", climb_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):  # else the fit would continue from another start
+        _model(init="windows").fit(data.X, checkpoint=tmp_path / "fit.npz")
+    assert not (tmp_path / "fit.npz").exists()
+    n_calls.clear()
     model = _model(init="windows", n_chains=2, verbose=1)
     with pytest.warns(ConvergenceWarning, match="interrupted after 1 of 200 sweeps"):
         model.fit(data.X)

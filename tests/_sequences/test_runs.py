@@ -191,3 +191,20 @@ def test_cells_are_counted_in_as_many_bits_as_they_need(n, dtype):
     cells = jax.ShapeDtypeStruct((n,), np.int32)
     traced = jax.make_jaxpr(lambda cells: count_cells(cells, 2))(cells)
     assert f"{dtype}[2] = scatter-add" in str(traced)
+
+
+@pytest.mark.parametrize("self_transitions", [True, False])
+def test_blocks_of_sequences_change_nothing(self_transitions, monkeypatch):
+    rng = np.random.default_rng(0)
+    sequences = [
+        np.repeat(rng.integers(-1, 3, n), 4).astype(np.int32) for n in (0, 5, 30, 1, 0, 12, 40, 0)
+    ]
+    arguments = (sequences, 3, 4)
+    whole = runs.pack_runs(*arguments, self_transitions=self_transitions)
+    lengths = runs.run_lengths(sequences, 3, self_transitions=self_transitions)
+    monkeypatch.setattr(runs, "BLOCK_TIMESTEPS", 50)
+    parts = runs.pack_runs(*arguments, self_transitions=self_transitions)
+    for value, expected in zip(*map(jax.tree.leaves, (parts, whole)), strict=True):
+        np.testing.assert_array_equal(value, expected)
+    by_block = runs.run_lengths(sequences, 3, self_transitions=self_transitions)
+    np.testing.assert_array_equal(by_block, lengths)

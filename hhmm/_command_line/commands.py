@@ -220,8 +220,8 @@ def _fit(options):
         import_extra(package, "python -m hhmm fit")
     out = options.out
     _check_new(out)
-    told: list[str] = []
-    data = _read(options, told)
+    messages: list[str] = []
+    data = _read(options, messages)
     if data.times is not None and options.frame_rate is not None:
         raise ValueError(
             "With --onset each event is one timestep, so times in seconds are not known. Leave out "
@@ -255,7 +255,7 @@ def _fit(options):
         print(f"Continuing what {partial} has.")
     partial.mkdir(exist_ok=True)
     try:
-        _fit_into(partial, model, encoder, X, data, groups, options, told)
+        _fit_into(partial, model, encoder, X, data, groups, options, messages)
     except BaseException:
         if not any(partial.glob("fit.npz")) and not any(partial.glob("scan.jsonl")):
             shutil.rmtree(partial)  # there is nothing to continue
@@ -264,15 +264,15 @@ def _fit(options):
     print(f"Results are in {out}. Open {out / _PAGE} in a browser.")
 
 
-def _read(options, told):
-    """Read recordings, print what was read, and add warnings to `told`."""
+def _read(options, messages):
+    """Read recordings, print what was read, and add warnings to `messages`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         data = read_recordings(options.data, options)
     print(f"Read {data.source}.", flush=True)
     for warning in caught:
-        told.append(_in_options(str(warning.message)))
-        print(f"Warning: {told[-1]}", flush=True)
+        messages.append(_in_options(str(warning.message)))
+        print(f"Warning: {messages[-1]}", flush=True)
     return data
 
 
@@ -288,12 +288,12 @@ def _check_partial(partial, n_states):
         )
 
 
-def _fit_into(partial, model, encoder, X, data, groups, options, told):
-    """Fit, and write all results into a folder. Add warnings to `told`."""
+def _fit_into(partial, model, encoder, X, data, groups, options, messages):
+    """Fit, and write all results into a folder. Add warnings to `messages`."""
     (partial / _COMMAND).write_text(json.dumps({"n_states": options.n_states}))
     result = None
     if len(options.n_states) > 1:
-        result = _choose(X, model, groups.animals, options, partial, told)
+        result = _choose(X, model, groups.animals, options, partial, messages)
         model.set_params(n_states=result.one_standard_error()["n_states"])
         print(f"{result}\nChosen: {model.n_states} states.")
     began = time.perf_counter()
@@ -303,7 +303,7 @@ def _fit_into(partial, model, encoder, X, data, groups, options, told):
     of_fit = [warning for warning in caught if issubclass(warning.category, UserWarning)]
     # the report has these of the states that it shows, and not of those of the last sweep
     not_in_report = UnusedStatesWarning | SingleStateWarning
-    told += [
+    messages += [
         _in_options(str(warning.message))
         for warning in of_fit
         if not issubclass(warning.category, not_in_report)
@@ -322,7 +322,7 @@ def _fit_into(partial, model, encoder, X, data, groups, options, told):
         "names": data.names,
         "animals": groups.animals,
         "factors": groups.factors,
-        "warnings": told,
+        "warnings": messages,
         "reference": options.reference,
         "seed": options.seed,
     }
@@ -361,7 +361,7 @@ def _groups_of(data, path):
     return Groups(None, {})
 
 
-def _choose(X, model, animals, options, partial, told):
+def _choose(X, model, animals, options, partial, messages):
     """Scan the numbers of states; held-out recordings are of known animals where there are some."""
     n_folds = min(options.n_folds, len(X))
     if n_folds < 2:
@@ -385,8 +385,8 @@ def _choose(X, model, animals, options, partial, told):
         )
     for warning in caught:
         message = _in_options(str(warning.message))
-        told.append(f"In the choice of the number of states: {message}")
-        print(f"Warning: {told[-1]}")
+        messages.append(f"In the choice of the number of states: {message}")
+        print(f"Warning: {messages[-1]}")
     return result
 
 

@@ -83,7 +83,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was computed from a `Material`.
+    """Findings computed from a `Material`.
 
     Attributes
     ----------

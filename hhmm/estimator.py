@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -33,7 +34,7 @@ from hhmm._inference import checkpoint as checkpoints
 from hhmm._inference import decode, draws, memory
 from hhmm._inference.convergence import agreeing
 from hhmm._inference.fit import Options, estimate_memory, fit
-from hhmm._inference.prepare import prepare
+from hhmm._inference.prepare import laid_out
 from hhmm._model.emissions import all_params, terms_of, with_zeros
 from hhmm._model.simulate import simulate
 from hhmm._model.terms import (
@@ -59,6 +60,8 @@ from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import current_settings, double_precision
 from hhmm._sequences import read
 from hhmm._sequences.groups import find_groups, find_levels, read_labels
+from hhmm._sequences.ragged import Layout
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params, Priors
 from hhmm._validation import check_flag, to_float
 
@@ -81,6 +84,7 @@ _OF_SOME_FITS = (
     "state_names_",
     "_holding_times",
     "_kept_sweeps",
+    "_states_by_timestep",
 )
 # stacklevel of a warning in _fit: over its decorators, fit, and that of fit
 _CALLER_OF_FIT = 6 if HAS_CALLBACKS else 5
@@ -588,10 +592,10 @@ class EfficientHHMM(
                 "emission_sampler='hmc' needs the mode itself: expected "
                 f"emission_solver='newton', got {self.emission_solver!r}"
             )
-        checked = read.check_sequences(self, X, mask=mask, reset=True)
+        checked = read.check_runs(self, X, mask=mask, reset=True)
         grouped = _Grouped({}, (), None)
         if groups is not None:
-            labels = read_labels(groups, len(checked.sequences))
+            labels = read_labels(groups, len(checked.n_runs))
             grouped = _group(labels, find_levels(labels))
         if (
             grouped.factors
@@ -603,7 +607,7 @@ class EfficientHHMM(
                 "group_transitions_sigma=0, or use algorithm='em'."
             )
         n_syllables, empty = read.check_fit_data(checked, self.n_syllables, self.n_states)
-        self_transitions = read.resolve_self_transitions(self.self_transitions, checked.sequences)
+        self_transitions = read.resolve_self_transitions(self.self_transitions, checked)
         for message in read.describe_doubtful_data(
             checked,
             n_syllables,
@@ -621,7 +625,7 @@ class EfficientHHMM(
         if path is not None:
             described = checkpoints.describe(
                 self,
-                checked.sequences,
+                checked,
                 n_syllables,
                 init,
                 rng,
@@ -720,8 +724,11 @@ class EfficientHHMM(
             If X is several sequences of one timestep each, as a column of shape (n_timesteps, 1)
             is. The other methods that take X warn too.
         """
-        params, prepared, checked = self._prepare(X, mask, groups)
-        return prepared.unpack(decode.viterbi(params, prepared), checked.layout, fill=-1)
+        params, parts = self._prepare(X, mask, groups)
+        return _joined(
+            prepared.unpack(decode.viterbi(params, prepared), of_part, fill=-1)
+            for prepared, of_part in parts
+        )
 
     @double_precision
     def decode(
@@ -742,10 +749,14 @@ class EfficientHHMM(
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
             As `predict` returns them.
         """
-        params, prepared, checked = self._prepare(X, mask, groups)
-        states = decode.viterbi(params, prepared)
-        log_probs = decode.log_joint_probs(params, prepared, states)
-        return prepared.sum_timesteps(log_probs), prepared.unpack(states, checked.layout, fill=-1)
+        params, parts = self._prepare(X, mask, groups)
+        log_probs, paths = [], []
+        for prepared, layout in parts:
+            states = decode.viterbi(params, prepared)
+            of_path = decode.log_joint_probs(params, prepared, states)
+            log_probs.append(prepared.sum_timesteps(of_path))
+            paths.append(prepared.unpack(states, layout, fill=-1))
+        return np.concatenate(log_probs), _joined(paths)
 
     @double_precision
     def predict_proba(
@@ -782,18 +793,20 @@ class EfficientHHMM(
         """
         check_flag(average, "average")
         draws_ = self._draws() if average else None
-        params, prepared, checked = self._prepare(X, mask, groups)
-        if draws_ is None:
-            parts = decode.smooth(params, prepared)
-        else:
-            parts = [0.0] * len(prepared.groups)
-            for params in draws_:
-                smoothed = decode.smooth(params, prepared)
-                parts = [
-                    total + np.asarray(part) for total, part in zip(parts, smoothed, strict=True)
+        params, parts = self._prepare(X, mask, groups)
+
+        def smooth(prepared):
+            if draws_ is None:
+                return decode.smooth(params, prepared)
+            totals = [0.0] * len(prepared.groups)
+            for drawn in draws_:
+                smoothed = decode.smooth(drawn, prepared)
+                totals = [
+                    total + np.asarray(group) for total, group in zip(totals, smoothed, strict=True)
                 ]
-            parts = [total / np.float32(len(draws_)) for total in parts]
-        return _checked_probabilities(parts, prepared, checked)
+            return [total / np.float32(len(draws_)) for total in totals]
+
+        return _checked_probabilities(smooth, parts)
 
     @double_precision
     def filter_proba(
@@ -811,8 +824,8 @@ class EfficientHHMM(
         probabilities : ndarray or list of ndarrays, float32
             p(z[t] | x[1], ..., x[t]), in the form of `predict_proba`.
         """
-        params, prepared, checked = self._prepare(X, mask, groups)
-        return _checked_probabilities(decode.forward_filter(params, prepared), prepared, checked)
+        params, parts = self._prepare(X, mask, groups)
+        return _checked_probabilities(functools.partial(decode.forward_filter, params), parts)
 
     @double_precision
     def sample_states(
@@ -837,9 +850,12 @@ class EfficientHHMM(
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
             In the form of X; -1 on padding.
         """
-        params, prepared, checked = self._prepare(X, mask, groups)
-        states = decode.sample(key_from_random_state(random_state), params, prepared)
-        return prepared.unpack(states, checked.layout, fill=-1)
+        params, parts = self._prepare(X, mask, groups, every_timestep=False)
+        key = key_from_random_state(random_state)
+        return _joined(
+            decode.sample(key, params, prepared)._replace(layout=layout).in_form_of_input()
+            for prepared, layout in parts
+        )
 
     @double_precision
     def score_samples(
@@ -873,8 +889,8 @@ class EfficientHHMM(
         """
         check_flag(average, "average")
         if not average:
-            params, prepared, _ = self._prepare(X, mask, groups, every_timestep=False)
-            return self._log_likelihoods(params, prepared)
+            params, parts = self._prepare(X, mask, groups, every_timestep=False)
+            return _log_likelihoods([params], parts)[0]
         self._check_draws("average=True")
         chains = np.flatnonzero(self.chain_weights_)
         by_draw = self._score_draws(X, mask, groups, draws.flat(self.posterior_, chains))
@@ -919,10 +935,8 @@ class EfficientHHMM(
             If no sequence of positive weight has an observed transition.
         """
         del y
-        params, prepared, checked = self._prepare(X, mask, groups, every_timestep=False)
-        n_observed = read.count_transitions(
-            checked.sequences, self_transitions=prepared.terms.self_transitions
-        )
+        checked = self._check(X, mask)
+        n_observed = read.count_transitions(checked, self_transitions=self.self_transitions_)
         if sample_weight is not None:
             sample_weight = _validation.check_weights(sample_weight)
         weight = _check_sample_weight(sample_weight, n_observed, ensure_non_negative=True)
@@ -933,7 +947,8 @@ class EfficientHHMM(
                 f"{'' if sample_weight is None else ' of positive weight'} must have two observed "
                 "timesteps in a row"
             )
-        return float(weight @ self._log_likelihoods(params, prepared) / n_transitions)
+        params, parts = self._lay_out(checked, groups, every_timestep=False)
+        return float(weight @ _log_likelihoods([params], parts)[0] / n_transitions)
 
     def set_state_names(self, names: Sequence[str]) -> Self:
         """Name the states, for displays, tables and reports made from the model.
@@ -1003,6 +1018,7 @@ class EfficientHHMM(
         log_prior = decode.params_log_prior(params, priors, terms=terms)
         return float(log_likelihood + log_prior)
 
+    @double_precision
     def transform(
         self, X: ArrayLike, *, groups: ArrayLike | None = None, mask: ArrayLike | None = None
     ) -> np.ndarray:
@@ -1018,9 +1034,14 @@ class EfficientHHMM(
         usage : ndarray of shape (n_sequences, n_states)
             Rows sum to 1; NaN for a sequence without an observed timestep.
         """
-        states = self.predict(X, groups=groups, mask=mask)
+        params, parts = self._prepare(X, mask, groups)
         n_states = self._n_features_out
-        counts = np.stack([np.bincount(row[row >= 0], minlength=n_states) for row in states])
+        counts = np.concatenate(
+            [
+                prepared.runs_of_path(decode.viterbi(params, prepared)).sum_by_label(n_states)
+                for prepared, _ in parts
+            ]
+        )
         totals = counts.sum(axis=1, keepdims=True)
         return counts / np.where(totals > 0, totals, np.nan)
 
@@ -1254,6 +1275,15 @@ class EfficientHHMM(
         return np.asarray(decode.syllable_trans_probs(params, terms=terms))
 
     @property
+    def states_(self) -> Arrays:
+        """States of the training data, in the form of X. They are held as runs until asked for."""
+        if "_states" not in vars(self):
+            raise AttributeError(f"this {type(self).__name__} has no states_")
+        if "_states_by_timestep" not in vars(self):
+            self._states_by_timestep = self._states.in_form_of_input()
+        return self._states_by_timestep
+
+    @property
     def group_trans_probs_(self) -> dict[str, np.ndarray]:
         """State transition probabilities of each level, effects of other factors 0."""
         log_trans = np.log(self.trans_probs_)
@@ -1264,7 +1294,8 @@ class EfficientHHMM(
         state = super().__getstate__()
         if "emission_base_" in state:
             # a fitted model goes to other machines, where a progress bar is of no use
-            state = {name: value for name, value in state.items() if name != "_skl_callbacks"}
+            left_out = ("_skl_callbacks", "_states_by_timestep")
+            state = {name: value for name, value in state.items() if name not in left_out}
         return state | {"_state_version": _STATE_VERSION, "_sklearn_version": sklearn.__version__}
 
     def __setstate__(self, state):
@@ -1340,15 +1371,8 @@ class EfficientHHMM(
     @double_precision
     def _score_draws(self, X, mask, groups, draws):
         """Return log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
-        _, prepared, _ = self._prepare(X, mask, groups, every_timestep=False)
-        return np.array([self._log_likelihoods(params, prepared) for params in draws])
-
-    @staticmethod
-    def _log_likelihoods(params, prepared):
-        """Return log-likelihood of each sequence, (n_sequences,)."""
-        log_likelihoods = prepared.sum_terms(decode.log_normalisers(params, prepared))
-        _refuse_beyond_float32(~np.isfinite(log_likelihoods))
-        return log_likelihoods
+        _, parts = self._prepare(X, mask, groups, every_timestep=False)
+        return _log_likelihoods(draws, parts)
 
     def _holding_table(self, holding_times):
         """Return how long syllables are held in a simulation; None with self-transitions."""
@@ -1450,8 +1474,7 @@ class EfficientHHMM(
             init = init if same else init._replace(**dict.fromkeys(_OF_GROUPS))
             _validation.check_same_shapes(init, n_states, n_syllables, name="init")
         elif not isinstance(init, str):
-            lengths = [len(sequence) for sequence in checked.sequences]
-            init = read.check_states(init, checked.layout, lengths, n_states, name="init")
+            init = read.check_states(init, checked.layout, checked.lengths, n_states, name="init")
         return init
 
     def _has_labels(self, grouped):
@@ -1462,26 +1485,37 @@ class EfficientHHMM(
         )
 
     def _prepare(self, X, mask, groups=None, *, every_timestep=True):
-        """Check X and lay it out for a fitted model: params, prepared, checked."""
+        """Check X and lay it out for a fitted model: params, and what `_lay_out` returns."""
+        return self._lay_out(self._check(X, mask, stacklevel=6), groups, every_timestep)
+
+    def _check(self, X, mask, *, stacklevel=5):
+        """Check X for a fitted model; return `RunLengths`."""
         check_is_fitted(self)
-        checked = read.check_sequences(self, X, mask=mask, reset=False)
-        grouped = self._find_groups(groups, len(checked.sequences))
-        read.warn_of_column(checked, stacklevel=5)
+        checked = read.check_runs(self, X, mask=mask, reset=False)
+        read.warn_of_column(checked, stacklevel=stacklevel)
         mean_run = getattr(self, "_mean_run", None)
-        read.warn_of_other_runs(checked, mean_run, self.self_transitions_, stacklevel=5)
-        params = self._params()
-        n_syllables = len(params.emission_base)
-        read.check_labels(
-            checked.sequences, n_syllables, origin=f"the model was fitted with {n_syllables}"
-        )
-        prepared = prepare(
-            checked.sequences,
+        read.warn_of_other_runs(checked, mean_run, self.self_transitions_, stacklevel=stacklevel)
+        n_syllables = len(self.emission_base_)
+        read.check_labels(checked, n_syllables, origin=f"the model was fitted with {n_syllables}")
+        return checked
+
+    def _lay_out(self, checked, groups, every_timestep):
+        """Lay checked sequences out, part by part.
+
+        Returns
+        -------
+        params : Params
+        parts : iterator of (Prepared, Layout)
+        """
+        params, grouped = self._params(), self._find_groups(groups, len(checked.n_runs))
+        parts = laid_out(
+            checked,
             terms_of(params, self_transitions=self.self_transitions_, factors=grouped.factors),
             self.message_passing,
             every_timestep=every_timestep,
             groups=grouped.of_sequences,
         )
-        return params, prepared, checked
+        return params, parts
 
     def _find_groups(self, groups, n_sequences):
         """Return the `_Grouped` of new sequences; without groups, all effects are 0."""
@@ -1540,6 +1574,11 @@ def _spread(values):
 def _completed(state):
     """Add to a model saved earlier what was added since, at its meaning there."""
     state = {"frame_rate": None} | ADDED_SETTINGS | state
+    if "states_" in state:
+        states = state.pop("states_")
+        rows = list(states)
+        layout = Layout(isinstance(states, np.ndarray), np.array([len(row) for row in rows]))
+        state["_states"] = RunLengths.of(rows)._replace(layout=layout).without_end()
     if "posterior_" in state and "chain_weights_" not in state:
         chains = agreeing(state["log_joint_"])
         weights = np.zeros(len(state["log_joint_"]))
@@ -1558,12 +1597,37 @@ def _completed(state):
     return state
 
 
-def _checked_probabilities(parts, prepared, checked):
+def _joined(parts):
+    """Join results of parts in the form of X."""
+    parts = list(parts)
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], list):
+        return [row for part in parts for row in part]
+    return np.concatenate(parts)
+
+
+def _checked_probabilities(compute, parts):
     """Return probabilities of states in the form of X, NaN on padding alone."""
-    probabilities = prepared.unpack(parts, checked.layout, fill=np.nan)
-    rows = zip(probabilities, checked.sequences, strict=True)
-    _refuse_beyond_float32([np.isnan(row[: len(x)]).any() for row, x in rows])
-    return probabilities
+    probabilities, is_bad = [], []
+    for prepared, layout in parts:
+        of_part = prepared.unpack(compute(prepared), layout, fill=np.nan)
+        rows = zip(of_part, prepared.timesteps.lengths, strict=True)
+        is_bad += [np.isnan(row[:n]).any() for row, n in rows]
+        probabilities.append(of_part)
+    _refuse_beyond_float32(is_bad)
+    return _joined(probabilities)
+
+
+def _log_likelihoods(draws, parts):
+    """Return log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
+    of_parts = [
+        [prepared.sum_terms(decode.log_normalisers(params, prepared)) for params in draws]
+        for prepared, _ in parts
+    ]
+    log_likelihoods = np.concatenate(of_parts, axis=1)
+    _refuse_beyond_float32(~np.isfinite(log_likelihoods).all(axis=0))
+    return log_likelihoods
 
 
 def _refuse_beyond_float32(is_bad):

@@ -31,6 +31,7 @@ from hhmm._model.terms import Terms
 from hhmm._model.transitions import SMALLEST_PROB, draw_trans_probs, trans_mode
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import EmissionLogits, PackedRuns, Params, Priors, RunData, SufficientStats
 from hhmm.metrics import matched_accuracy
 from tests import long_sequences, oracles
@@ -204,9 +205,7 @@ def test_a_tiny_concentration_puts_all_on_one_state_and_on_each_as_often():
     ]
     settings = Settings(Newton(1), "laplace", "sequential", Terms(n, 2))
     on_host = [
-        initialise.start_from_prior(
-            np.random.RandomState(i), None, priors, settings=settings
-        ).trans_probs
+        initialise.start_from_prior(np.random.RandomState(i), priors, settings=settings).trans_probs
         for i in range(10)
     ]
     for drawn in (np.concatenate(on_device), np.concatenate(on_host)):
@@ -356,7 +355,7 @@ def test_the_log_likelihood_of_a_long_sequence(kind, monkeypatch):
         fitted = EfficientHHMM.from_params(*model, message_passing=backend)
         np.testing.assert_allclose(fitted.score_samples([x]), expected, rtol=1e-10)
 
-        prepared = prepare([x], terms, backend, every_timestep=False)
+        prepared = prepare(RunLengths.of([x]), terms, backend, every_timestep=False)
         kernels = BACKENDS[prepared.backend]
         recorded = [
             jax.jit(kernel)(factors, model.trans_probs, prepared.data)[-1]
@@ -389,7 +388,9 @@ def test_expected_counts_of_a_long_constant_sequence():
     model = oracles.random_model(np.random.default_rng(0), 2, 3)
     model = model._replace(trans_probs=np.array([[0.9, 0.1], [0.23, 0.77]]))
     terms = Terms(n_states=2, n_syllables=3)
-    prepared = prepare([np.ones(n, np.int32)], terms, "sequential", every_timestep=False)
+    prepared = prepare(
+        RunLengths.of([np.ones(n, np.int32)]), terms, "sequential", every_timestep=False
+    )
 
     @jax.jit
     def expected_counts(data):

@@ -30,8 +30,8 @@ def compile_ahead(start, plan):
     wait : callable
         Returns when all is compiled; errors are left to the chains themselves.
     """
-    shapes = jax.tree.map(jnp.shape, (start.chain, plan.prepared.groups))
-    kind = plan.algorithm, plan.settings, plan.n_draws, str(shapes)
+    shapes = jax.tree.map(jnp.shape, start.chain)
+    kind = plan.algorithm, plan.settings, plan.n_draws, str(shapes), plan.parts.kind
     if kind in _compiled or n_cores() == 1:
         return lambda: None
     _compiled.add(kind)

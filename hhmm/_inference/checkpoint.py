@@ -13,6 +13,7 @@ array is taken whose digest, type or shape is not as it must be.
 
 import contextlib
 import io
+import itertools
 import json
 import threading
 import warnings
@@ -58,7 +59,7 @@ def describe(estimator, sequences, n_syllables, start, rng, n_levels=(), groups=
     Parameters
     ----------
     estimator : EfficientHHMM
-    sequences : list of 1-D int32 arrays
+    sequences : RunLengths
     n_syllables : int
     start : str or tree of arrays
         Where the fit starts: the name of an `init`, states, parameters, or the ends of chains.
@@ -81,15 +82,15 @@ def describe(estimator, sequences, n_syllables, start, rng, n_levels=(), groups=
     settings["n_syllables"] = n_syllables
     settings["n_levels"] = list(n_levels)
     is_named = isinstance(start, str)
-    settings["init"] = start if is_named else f"arrays {files.digest(*jax.tree.leaves(start))[:16]}"
-    lengths = np.array([len(sequence) for sequence in sequences])
+    settings["init"] = start if is_named else f"arrays {files.digest(jax.tree.leaves(start))[:16]}"
+    lengths = sequences.lengths
     data = {
         "n_sequences": len(lengths),
         "n_timesteps": int(lengths.sum()),
-        "sha256": files.digest(lengths.astype("<i8"), *(x.astype("<i4") for x in sequences)),
+        "sha256": files.digest(itertools.chain([lengths.astype("<i8")], sequences.one_by_one())),
     }
     if groups is not None:
-        data["groups"] = files.digest(groups.astype("<i4"))
+        data["groups"] = files.digest([groups.astype("<i4")])
     is_seeded = estimator.random_state is not None
     return Fit(settings, data, int(estimator.max_iter), _state_of(rng), is_seeded)
 
@@ -227,7 +228,7 @@ def _versions():
 
 def _sha256(header, arrays):
     text = json.dumps({name: header[name] for name in header if name != "sha256"}, sort_keys=True)
-    return files.digest(np.frombuffer(text.encode(), np.uint8), *(arrays[name] for name in arrays))
+    return files.digest([np.frombuffer(text.encode(), np.uint8), *arrays.values()])
 
 
 def _as_list(array):

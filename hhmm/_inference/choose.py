@@ -45,6 +45,9 @@ MIN_MEAN_RUN = 12.0
 MIN_MEAN_RUN_HELD = 6.0  # where syllables that are held are no emissions
 # and by associative scans
 MIN_MEAN_RUN_PARALLEL = 2.0
+# A part of the data is at most so many steps (timesteps or runs) times states, or one sequence.
+# Messages take about a dozen bytes of each.
+PART = 1 << 24
 
 
 class Choice(NamedTuple):
@@ -59,7 +62,7 @@ def choose(sequences, terms, message_passing):
 
     Parameters
     ----------
-    sequences : list of 1-D int32 arrays
+    sequences : RunLengths
     terms : Terms
     message_passing : {"auto", "sequential", "parallel", "compressed"}, or a backend
 
@@ -73,10 +76,10 @@ def choose(sequences, terms, message_passing):
         message_passing = "parallel"
     if message_passing == "sequential":
         return Choice("sequential", None)
-    lengths = runs.run_lengths(
+    lengths, n_runs = runs.run_lengths(
         sequences, terms.n_syllables, self_transitions=terms.self_transitions
     )
-    mean_run = lengths.mean() if len(lengths) else 0
+    mean_run = lengths @ n_runs / max(n_runs.sum(), 1)
     if message_passing == "auto":
         least = MIN_MEAN_RUN if terms.self_transitions else MIN_MEAN_RUN_HELD
         message_passing = "sequential" if mean_run < least else "compressed"
@@ -86,19 +89,20 @@ def choose(sequences, terms, message_passing):
     if not by_runs:
         return Choice(message_passing, None)
     n_rows = (terms.n_syllables + 1 if terms.self_transitions else 1) * terms.n_groups
-    n_powers = choose_n_powers(lengths, n_rows, terms.n_states, len(sequences))
+    n_sequences = len(sequences.n_runs)
+    n_powers = choose_n_powers(lengths, n_runs, n_rows, terms.n_states, n_sequences)
     return Choice("compressed" if message_passing == "compressed" else "parallel_runs", n_powers)
 
 
-def choose_n_powers(lengths, n_rows, n_states, n_sequences):
+def choose_n_powers(lengths, n_runs, n_rows, n_states, n_sequences):
     """Return length of the table of powers, a power of two.
 
     A longer table takes longer to make, and cuts fewer of the long runs.
 
     Parameters
     ----------
-    lengths : (n_runs,) int
-        Timesteps of each run, uncut.
+    lengths, n_runs : (n_lengths,) int
+        Different numbers of timesteps of runs, uncut, and how many runs have each.
     n_rows, n_states, n_sequences : int
         Of rows of the table, of states, of sequences.
     """
@@ -108,11 +112,13 @@ def choose_n_powers(lengths, n_rows, n_states, n_sequences):
         n_entries = n_rows * n_powers * n_states**2
         if 4 * n_entries > MAX_TABLE_BYTES and n_powers > 1:
             break
-        n_runs = np.sum(-(-lengths // n_powers))
+        n_cut = n_runs @ -(-lengths // n_powers)
+        # of a part, which makes a table of its own; what a part is depends on the data alone
+        n_parts = max(n_cut * n_states / PART, 1)
         microseconds = (
             6e-4 * n_entries * n_states
-            + 3 * n_runs / max(n_sequences, 1)
-            + (0.07 + 1.5e-3 * n_states**2) * n_runs
+            + 3 * n_cut / max(n_sequences, 1)
+            + (0.07 + 1.5e-3 * n_states**2) * n_cut / n_parts
         )
         if microseconds < lowest:
             best, lowest = n_powers, microseconds

@@ -1,7 +1,7 @@
-"""Many sweeps between two looks of the host: in one compiled loop, or in calls for groups of lanes.
+"""Many sweeps between two looks of the host: in one compiled loop, or in calls for parts of data.
 
 `sweeps_in_one_call` is one call whatever the number of sweeps: nothing but arithmetic where sweeps
-take microseconds. `sweeps_by_group` calls the kernels of every sweep from the host, that of the
+take microseconds. `sweeps_by_part` calls the kernels of every sweep from the host, that of the
 states once for each group of lanes, in threads: of calls made from one thread, JAX runs one after
 the other on a CPU, and a scan keeps one core busy. Both draw the same.
 """
@@ -29,7 +29,7 @@ ALTERNATING = {"em": EM, "gibbs": GIBBS}
 MAX_SWEEPS_PER_CALL = 64
 # A gain smaller than this part of the log joint is rounding: an algorithm that climbs stops.
 ROUNDING = 1e-9
-# what `sweeps_by_group` has called before: what it has not, it compiles at the same time
+# what `sweeps_by_part` has called before: what it has not, it compiles at the same time
 _compiled = set()
 
 
@@ -142,12 +142,12 @@ def has_stopped(before, chain, tol, sweep, stages, settings):
     return stops & ~(moved | learns_later)
 
 
-def sweeps_by_group(
-    key, chain, draws, first_sweep, n_sweeps, slots, groups, stages, tol, *, algorithm, settings
+def sweeps_by_part(
+    key, chain, draws, first_sweep, n_sweeps, slots, parts, stages, tol, *, algorithm, settings
 ):
-    """Run sweeps with a call for each group of lanes; as `sweeps_in_one_call`, with many sequences.
+    """Run sweeps with calls for parts of the data; as `sweeps_in_one_call`, with many sequences.
 
-    `draws` are NumPy arrays, and are written to.
+    `draws` are NumPy arrays, and are written to. The chain holds no states.
     """
     static = {"algorithm": algorithm, "settings": settings}
 
@@ -155,25 +155,19 @@ def sweeps_by_group(
         # what the parameters do not need stays out of the call
         needed = chain._replace(states=None, has_states=None, log_joint=None, log_likelihood=None)
         updated = params_kernel(key_emission, key_trans, needed, phase, **static)
-        return updated._replace(states=chain.states, has_states=chain.has_states)
+        return updated._replace(states=(), has_states=chain.has_states)
 
     def update_states(key_states, logits, trans_probs):
-        calls = [
-            functools.partial(states_kernel, key_states, logits, trans_probs, group, **static)
-            for group in groups
-        ]
-        states, stats, log_likelihoods = zip(*run_in_threads(*calls), strict=True)
-        return states, sum_stats(*stats), np.float64(sum(map(float, log_likelihoods)))
+        return (), *parts.update_states(key_states, logits, trans_probs, **static)
 
     phase = stages.phase(np.int32(first_sweep))
-    shapes = str(jax.tree.map(jnp.shape, (chain._replace(states=None), groups[0])))
+    shapes = str(jax.tree.map(jnp.shape, chain)), parts.kind
     if (algorithm, settings, shapes) not in _compiled:
         key_emission, key_trans, key_states = sweep_keys(key, first_sweep)
         run_in_threads(
             functools.partial(update_params, key_emission, key_trans, chain),
-            functools.partial(
-                states_kernel, key_states, chain.logits, chain.trans_probs, groups[0], **static
-            ),
+            functools.partial(parts.compile, key_states, chain.logits, chain.trans_probs, **static),
+            pool="compilers",
         )
         _compiled.add((algorithm, settings, shapes))
     traces, stopped = [], False

@@ -360,8 +360,7 @@ def describe_short(states, mean_run, self_transitions):
 
     Parameters
     ----------
-    states : list of 1-D arrays, or 2-D array
-        -1 on padding.
+    states : RunLengths
     mean_run : float
         Mean number of timesteps that a syllable is held.
     self_transitions : bool
@@ -371,13 +370,9 @@ def describe_short(states, mean_run, self_transitions):
     -------
     warnings : list of str
     """
-    n_timesteps = n_changes = n_used = 0
-    for row in states:
-        used = row[row >= 0]
-        n_timesteps += len(used)
-        n_changes += int(np.count_nonzero(used[1:] != used[:-1]))
-        n_used += len(used) > 0
-    mean_bout = n_timesteps / (n_changes + n_used)
+    n_bouts, n_used = len(states.labels), np.count_nonzero(states.n_runs)
+    n_changes = n_bouts - n_used
+    mean_bout = states.n_timesteps.sum(dtype=np.int64) / n_bouts
     if n_changes < _FEWEST_CHANGES or mean_bout >= SHORT_STATES * mean_run:
         return []
     if self_transitions and mean_run >= LONG_RUN:

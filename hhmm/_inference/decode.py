@@ -56,13 +56,12 @@ def log_normalisers(params, prepared):
 
 
 def sample(key, params, prepared):
-    """Return one draw of the states from their posterior, (n_steps, n_lanes) int32."""
+    """Return one draw of the states from their posterior, as `RunLengths`."""
     given = params, tabulate(params, terms=prepared.terms, with_rounding=True)
     kernel = functools.partial(_sample, key, *given, backend=prepared.backend, terms=prepared.terms)
     drawn = run_in_threads(*(functools.partial(kernel, group) for group in prepared.groups))
-    return [
-        prepared.states_by_timestep(states, logits, params.trans_probs) for states, logits in drawn
-    ]
+    states, logits = zip(*drawn, strict=True)
+    return prepared.runs_of_states(states, logits[0], params.trans_probs)
 
 
 @functools.partial(jax.jit, static_argnames="terms")

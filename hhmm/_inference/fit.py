@@ -15,11 +15,14 @@ from sklearn.exceptions import ConvergenceWarning
 from hhmm._inference import convergence, decode, draws, memory, starts
 from hhmm._inference.chain import Settings, Stages
 from hhmm._inference.chains import iterate_chains
+from hhmm._inference.compiled import sweep_keys
 from hhmm._inference.loop import NEVER, ChainEnd, Plan
-from hhmm._inference.prepare import prepare
+from hhmm._inference.parts import LocalParts, joined
+from hhmm._inference.prepare import laid_out
 from hhmm._model.emissions import all_params, with_zeros
 from hhmm._model.terms import named_scales, with_named_scales
 from hhmm._runtime.interrupts import Interrupts, plain_interrupts
+from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.progress import Progress, print_if_verbose
 from hhmm._sequences.read import mean_run_length
 from hhmm._sequences.runs import holding_times
@@ -59,11 +62,11 @@ class Fitted(NamedTuple):
     warnings: list
 
 
-def estimate_memory(checked, options, terms, prepared=None):
-    """Estimate what a fit takes; without `prepared`, before the data are laid out."""
+def estimate_memory(checked, options, terms, parts=None):
+    """Estimate what a fit takes; without `parts`, before the data are laid out."""
     return memory.estimate(
-        prepared,
-        n_timesteps=int(checked.layout.n_timesteps.sum()),
+        parts,
+        checked,
         terms=terms,
         n_chains=options.n_chains,
         n_draws=options.n_draws,
@@ -75,7 +78,7 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every, group
 
     Parameters
     ----------
-    checked : Checked
+    checked : RunLengths
     terms : Terms
     init : {"windows", "prior", "random"}, Params, list of states, or list of ChainEnd
         Checked: of the shapes of the fit.
@@ -101,22 +104,22 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every, group
         If a log joint or a parameter is not finite.
     """
     is_sampler = options.algorithm == "gibbs"
-    prepared = prepare(
-        checked.sequences,
+    parts = LocalParts.make(
+        checked,
         terms,
         options.message_passing,
-        every_timestep=False,
         n_at_once=options.n_chains,
         groups=groups,
+        in_one=options.algorithm == "gradient",
     )
-    needed = estimate_memory(checked, options, terms, prepared)
+    needed = estimate_memory(checked, options, terms, parts)
     memory.check_fits(needed)
     print_if_verbose(f"about {needed.total / 1e9:.1f} GB of memory are needed", options.verbose)
     n_held = (N_HELD if is_sampler else 2 * N_HELD) if options.is_blind else 0
     plan = Plan(
-        prepared=prepared.on_device(),
+        parts=parts,
         algorithm=options.algorithm,
-        settings=Settings(options.solver, options.sampler, prepared.backend, terms, options.learnt),
+        settings=Settings(options.solver, options.sampler, parts.backend, terms, options.learnt),
         n_iter=options.n_iter,
         # draws are kept of the second half alone
         stages=Stages(n_warm_up=options.n_iter // 2, n_held=n_held),
@@ -126,12 +129,12 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every, group
         tol=NEVER if is_sampler else options.tol,
     )
     chain_starts, was_interrupted = _make_starts(
-        init, rng, checkpoint, checked.sequences, prepared, plan, options, groups
+        init, rng, checkpoint, checked, plan, options, groups
     )
     results, was_interrupted = _iterate(
         chain_starts, plan, options, checkpoint, tasks, was_interrupted
     )
-    fitted = _summarise(results, checked, prepared, options, groups)
+    fitted = _summarise(results, checked, plan, options, groups)
     if was_interrupted:
         message = convergence.describe_interrupt(
             results, options.n_iter, options.n_chains, has_checkpoint=checkpoint is not None
@@ -140,27 +143,22 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every, group
     return fitted
 
 
-def _make_starts(init, rng, checkpoint, sequences, prepared, plan, options, groups):
+def _make_starts(init, rng, checkpoint, sequences, plan, options, groups):
     """Make the start of each chain: resumed, continued or new.
 
     Return also whether the user interrupted the search for them.
     """
     priors, settings, n_chains = options.priors, plan.settings, options.n_chains
-    prepared = prepared if options.algorithm == "gibbs" else None  # others draw no states
     pasts = [None] * n_chains
     if checkpoint is not None:
         pasts, rng = checkpoint.pasts, checkpoint.rng(rng)
-    resumed = [
-        past and starts.resumed_start(past, prepared, priors, settings=settings) for past in pasts
-    ]
+    resumed = [past and starts.resumed_start(past, priors, settings=settings) for past in pasts]
     if all(resumed):
         checkpoint.started(rng)
         return resumed, False
     was_interrupted = False
     if isinstance(init, list) and isinstance(init[0], ChainEnd):
-        new = starts.further_starts(
-            rng, init, prepared, priors, n_chains=n_chains, settings=settings
-        )
+        new = starts.further_starts(rng, init, priors, n_chains=n_chains, settings=settings)
     else:
         # a fit that continues from a checkpoint must have the start of an undisturbed one
         with contextlib.nullcontext() if checkpoint is None else plain_interrupts():
@@ -168,7 +166,6 @@ def _make_starts(init, rng, checkpoint, sequences, prepared, plan, options, grou
                 rng,
                 init,
                 sequences,
-                prepared,
                 priors,
                 plan,
                 n_chains=n_chains,
@@ -213,9 +210,9 @@ def _iterate(chain_starts, plan, options, checkpoint, tasks, was_interrupted):
     return complete if was_interrupted and complete else begun, was_interrupted
 
 
-def _summarise(results, checked, prepared, options, groups):
+def _summarise(results, checked, plan, options, groups):
     """Summarise the results of all chains as fitted attributes."""
-    is_sampler, terms = options.algorithm == "gibbs", prepared.terms
+    is_sampler, terms, parts = options.algorithm == "gibbs", plan.settings.terms, plan.parts
     log_joint, log_likelihood = _traces(results, "log_joint"), _traces(results, "log_likelihood")
     compared = log_likelihood if options.learnt else log_joint
     reached = convergence.final_log_joints(compared) if is_sampler else log_joint[:, -1]
@@ -229,26 +226,27 @@ def _summarise(results, checked, prepared, options, groups):
         "best_chain_": best_chain,
         "n_syllables_": terms.n_syllables,
         "self_transitions_": terms.self_transitions,
-        "_mean_run": mean_run_length(checked.sequences),
+        "_mean_run": mean_run_length(checked),
         "_ends": [result.end for result in results],
     }
     if not terms.self_transitions:
-        attributes["_holding_times"] = holding_times(checked.sequences, terms.n_syllables)
+        attributes["_holding_times"] = holding_times(checked, terms.n_syllables)
     if options.algorithm != "gradient":
         attributes["emission_losses_"] = chain.emission_losses[: int(chain.emission_n_iter)]
     if is_sampler:
-        states = [prepared.states_by_timestep(chain.states, chain.logits, chain.trans_probs)]
+        states = _last_states(best, plan)
     else:
         params = all_params(chain.logits, chain.trans_probs)
-        prepared = prepare(
-            checked.sequences,
-            terms,
-            options.message_passing,
-            every_timestep=True,
-            groups=groups,
+        states = joined(
+            [
+                prepared.runs_of_path(decode.viterbi(params, prepared))
+                for prepared, _ in laid_out(
+                    checked, terms, options.message_passing, every_timestep=True, groups=groups
+                )
+            ]
         )
-        states = decode.viterbi(params, prepared)
-    attributes["states_"], time, order = _ordered_states(states, prepared, checked)
+    states, time, order = _ordered_states(states, checked, terms.n_states)
+    attributes["_states"] = states
     if is_sampler:
         kept = draws.of_equal_number([(result.kept, result.kept_sweeps) for result in results])
         posterior = draws.align(
@@ -261,7 +259,7 @@ def _summarise(results, checked, prepared, options, groups):
             "emission_acceptance_": acceptance,
             "emission_diverging_": _traces(results, "emission_diverging"),
         }
-        attributes["chain_weights_"] = _chain_weights(posterior, compared, prepared)
+        attributes["chain_weights_"] = _chain_weights(posterior, compared, parts)
         means = jax.tree.map(lambda part: part[best_chain].mean(axis=0), posterior)
         params = Params(*(getattr(means, name) for name in Params._fields))
         priors = with_named_scales(options.priors, means.sigmas)
@@ -280,9 +278,7 @@ def _summarise(results, checked, prepared, options, groups):
     attributes["converged_"] = judged.converged and not stuck
     decrement = np.concatenate([result.trace.emission_decrement for result in results])
     solves = convergence.judge_solves(decrement, options.solver)
-    short = convergence.describe_short(
-        attributes["states_"], attributes["_mean_run"], terms.self_transitions
-    )
+    short = convergence.describe_short(states, attributes["_mean_run"], terms.self_transitions)
     # songs and trials of few syllables may end before their state does
     long = time[time.sum(axis=1) >= LONG_SEQUENCE * attributes["_mean_run"]]
     advice = "Compare with n_states=1"
@@ -297,7 +293,17 @@ def _summarise(results, checked, prepared, options, groups):
     return Fitted(attributes, warnings)
 
 
-def _chain_weights(posterior, compared, prepared):
+def _last_states(result, plan):
+    """Return the states that the last sweep of a chain drew, as `RunLengths`."""
+    chain, parts = result.chain, plan.parts
+    if not parts.is_split:
+        (prepared,) = parts.prepared
+        return prepared.runs_of_states([chain.states], chain.logits, chain.trans_probs)
+    _, _, key_states = sweep_keys(key_from_data(result.end.key), result.end.n_sweeps - 1)
+    return parts.draw_states(key_states, chain.logits, chain.trans_probs, settings=plan.settings)
+
+
+def _chain_weights(posterior, compared, parts):
     """Weight chains for predictions, (n_chains,): equally where they are all in one mode."""
     n_chains, n_draws = posterior.log_joint.shape
     if len(convergence.agreeing(compared)) == n_chains:
@@ -305,24 +311,26 @@ def _chain_weights(posterior, compared, prepared):
     used = np.unique(np.linspace(0, n_draws - 1, N_DRAWS_OF_WEIGHTS).astype(int))
     thinned = jax.tree.map(lambda part: part[:, used], posterior)
     log_likelihood = [
-        prepared.sum_terms(decode.log_normalisers(params, prepared))
+        np.concatenate(
+            [
+                prepared.sum_terms(decode.log_normalisers(params, prepared))
+                for prepared in parts.prepared
+            ]
+        )
         for params in draws.flat(thinned)
     ]
     return draws.stacking_weights(np.reshape(log_likelihood, (n_chains, len(used), -1)))
 
 
-def _ordered_states(states, prepared, checked):
+def _ordered_states(states, checked, n_states):
     """Number states by falling time.
 
     Return them in the form of X, the times (n_sequences, n_states), and the order.
     """
-    states = prepared.unpack(states, checked.layout, fill=-1)
-    n_states = prepared.terms.n_states
-    time = np.stack([np.bincount(row[row >= 0], minlength=n_states) for row in states])
+    time = states.sum_by_label(n_states)
     order = np.argsort(-time.sum(axis=0), kind="stable")
-    new_name = np.append(np.argsort(order), -1).astype(np.int32)  # -1 on padding stays
-    for row in states:
-        row[:] = new_name[row]
+    new_name = np.argsort(order).astype(np.int32)
+    states = states._replace(labels=new_name[states.labels], layout=checked.layout)
     return states, time[:, order], order
 
 

@@ -17,14 +17,12 @@ from hhmm._sequences.lanes import pair_codes
 from hhmm._types import Params, SufficientStats
 
 
-def start_from_prior(rng, prepared, priors, *, settings):
+def start_from_prior(rng, priors, *, settings):
     """Return a chain at parameters drawn from the prior.
 
     Parameters
     ----------
     rng : numpy.random.RandomState
-    prepared : Prepared or None
-        None for algorithms that draw no states.
     priors : Priors
     settings : chain.Settings
 
@@ -46,10 +44,10 @@ def start_from_prior(rng, prepared, priors, *, settings):
     uniform = 1 - rng.random_sample(alpha.shape)  # not 0
     log_gamma = np.log(rng.standard_gamma(alpha + 1)) + np.log(uniform) / alpha
     trans_probs = np.maximum(softmax(log_gamma, axis=1), SMALLEST_PROB)
-    return start_from_params(logits, trans_probs, prepared, priors, settings=settings)
+    return start_from_params(logits, trans_probs, priors, settings=settings)
 
 
-def start_from_params(logits, trans_probs, prepared, priors, *, settings):
+def start_from_params(logits, trans_probs, priors, *, settings):
     """Return a chain at given parameters, logits and A; see `start_from_prior`.
 
     Terms of the fit that the logits do not have start at 0.
@@ -59,7 +57,7 @@ def start_from_params(logits, trans_probs, prepared, priors, *, settings):
         np.zeros((terms.n_contexts, terms.n_states)),
         np.zeros((terms.n_contexts, terms.n_syllables, terms.n_syllables)),
     )
-    return _chain(False, stats, prepared, with_terms(logits, terms), trans_probs, priors, settings)
+    return _chain(False, stats, with_terms(logits, terms), trans_probs, priors, settings)
 
 
 def with_terms(logits, terms):
@@ -83,14 +81,14 @@ def _with_transitions(logits, terms, effects=None):
     return logits._replace(group_transitions=effects)
 
 
-def start_from_random_states(rng, sequences, prepared, priors, *, settings, groups=None):
+def start_from_random_states(rng, sequences, priors, *, settings, groups=None):
     """Return a chain at states drawn uniformly and independently; see `start_from_states`."""
     n_states = settings.terms.n_states
     states = [rng.randint(n_states, size=len(x), dtype=np.int32) for x in sequences]
-    return start_from_states(states, sequences, prepared, priors, settings=settings, groups=groups)
+    return start_from_states(states, sequences, priors, settings=settings, groups=groups)
 
 
-def start_from_states(states, sequences, prepared, priors, *, settings, groups=None):
+def start_from_states(states, sequences, priors, *, settings, groups=None):
     """Return a chain at given states; see `start_from_prior`.
 
     Parameters
@@ -104,7 +102,7 @@ def start_from_states(states, sequences, prepared, priors, *, settings, groups=N
     logits = {term: np.full(terms.shape(term), np.nan) for term in terms.present}
     logits = _with_transitions(terms.by_field(logits), terms)
     trans_probs = np.full((terms.n_states, terms.n_states), 1 / terms.n_states)
-    return _chain(True, stats, prepared, logits, trans_probs, priors, settings)
+    return _chain(True, stats, logits, trans_probs, priors, settings)
 
 
 def count_states(states, sequences, terms, groups=None):
@@ -128,11 +126,11 @@ def count_states(states, sequences, terms, groups=None):
     )
 
 
-def _chain(has_states, stats, prepared, logits, trans_probs, priors, settings):
+def _chain(has_states, stats, logits, trans_probs, priors, settings):
     return ChainState(
         has_states=np.bool_(has_states),
         stats=stats,
-        states=prepared.data.empty_states() if prepared else (),
+        states=(),
         logits=logits,
         trans_probs=trans_probs,
         # where the first emission solve starts

@@ -27,13 +27,12 @@ from hhmm._inference.compiled import (
     Trace,
     begin_ascent,
     draw_of,
-    sweeps_by_group,
+    sweeps_by_part,
     sweeps_in_one_call,
 )
 from hhmm._inference.draws import already_kept, schedule
-from hhmm._inference.prepare import Prepared
+from hhmm._inference.parts import LocalParts
 from hhmm._model.terms import named_scales
-from hhmm._sequences import lanes
 from hhmm._types import Array, EmissionLogits, Priors
 
 # a tolerance that stops nothing
@@ -81,7 +80,7 @@ class Start(NamedTuple):
 class Plan(NamedTuple):
     """Plan of a fit, the same for all chains."""
 
-    prepared: Prepared  # on the device
+    parts: LocalParts  # of the data
     algorithm: str  # "em", "gibbs" or "gradient"
     settings: Settings
     n_iter: int  # sweeps to do, at most
@@ -132,11 +131,12 @@ def iterate(start, plan, *, report, save=None):
     draws, kept, slots = _room_for_draws(chain, plan, past, done)
     traces = [] if past is None else [past.trace]
     stages = Stages(*map(np.int32, plan.stages))
-    groups = plan.prepared.groups
-    is_grouped = len(groups) > 1 and algorithm in ALTERNATING
-    many_sweeps = sweeps_by_group if is_grouped else sweeps_in_one_call
-    sequences = jax.device_put(groups if is_grouped else plan.prepared.data)
-    n_lanes = [part.shape[1] for part in jax.tree.leaves(chain.states)[:1]]
+    if plan.parts.is_split and algorithm in ALTERNATING:
+        many_sweeps, sequences = sweeps_by_part, plan.parts
+    else:
+        many_sweeps, sequences = sweeps_in_one_call, plan.parts.in_one
+        if algorithm == "gibbs":
+            chain = chain._replace(states=sequences.empty_states())
 
     def call(chain, draws, first, n_sweeps, slots):
         return many_sweeps(
@@ -181,7 +181,7 @@ def iterate(start, plan, *, report, save=None):
                 tuning=to_host(chain.tuning),
                 priors=to_host(chain.priors),
             ),
-            # copied: `sweeps_by_group` writes to its draws in place
+            # copied: `sweeps_by_part` writes to its draws in place
             kept=jax.tree.map(lambda x: np.array(x)[: len(so_far)], draws),
             kept_sweeps=so_far,
             trace=jax.tree.map(lambda *parts: np.concatenate(parts), *traces),
@@ -227,9 +227,6 @@ def iterate(start, plan, *, report, save=None):
     if plan.n_draws and not len(kept_sweeps):  # ended in the first half
         kept_sweeps = np.array([done - 1])
         kept = jax.tree.map(lambda x: np.asarray(x)[None], draw_of(chain))
-    if is_grouped:
-        states = lanes.join(chain.states, *n_lanes) if n_lanes else chain.states[0]
-        chain = chain._replace(states=states)
     return Result(chain, kept, kept_sweeps, past.trace, stopped, past.end)
 
 

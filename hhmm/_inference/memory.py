@@ -18,7 +18,9 @@ COMPILER = 0.3e9  # bytes, whatever is fitted
 PER_COUNT = 125
 PER_COUNT_OF_INTERACTIONS = 300
 PER_PAIR = 400
-PER_TIMESTEP = 30  # data, and the states as they are given back
+PER_RUN = 40  # of the data, and of the states
+PER_LAID_OUT = 45  # the same as backends read them, for each timestep or run
+PER_TIMESTEP = 3  # states as they are drawn
 PER_STEP = 40  # of a chain, for each timestep or run that messages are passed over, and
 PER_STEP_AND_STATE = 4
 PER_SIMULATED = 50  # of each timestep: two uniforms, and states and syllables in two layouts
@@ -40,14 +42,15 @@ class Estimate(NamedTuple):
         return COMPILER + sum(self)
 
 
-def estimate(prepared, *, n_timesteps, terms, n_chains, n_draws):
+def estimate(parts, sequences, *, terms, n_chains, n_draws):
     """Estimate the memory of a fit.
 
     Parameters
     ----------
-    prepared : Prepared or None
+    parts : LocalParts or None
         None leaves the messages out, before the data are laid out for them.
-    n_timesteps, n_chains, n_draws : int
+    sequences : RunLengths
+    n_chains, n_draws : int
     terms : Terms
 
     Returns
@@ -59,7 +62,7 @@ def estimate(prepared, *, n_timesteps, terms, n_chains, n_draws):
     n_params = n_states**2 + sum(n_syllables * terms.n_rows(term) for term in terms.present)
     per_count = PER_COUNT + PER_COUNT_OF_INTERACTIONS * ("interactions" in terms.names)
     return Estimate(
-        timesteps=PER_TIMESTEP * n_timesteps + n_at_once * _messages(prepared, n_states),
+        timesteps=PER_RUN * len(sequences.labels) + _of_parts(parts, n_states, n_at_once),
         counts=n_at_once
         * terms.n_groups
         * (per_count * n_states + PER_PAIR)
@@ -68,10 +71,19 @@ def estimate(prepared, *, n_timesteps, terms, n_chains, n_draws):
     )
 
 
-def _messages(prepared, n_states):
-    """Return bytes of the messages of a chain."""
-    if prepared is None:
+def _of_parts(parts, n_states, n_at_once):
+    """Return bytes of the data as they are laid out, and of the messages of chains."""
+    if parts is None:
         return 0
+    prepared, n_parts = parts.prepared[0], len(parts.prepared)
+    n_under_way = n_at_once * min(parts.n_threads, n_parts)
+    laid_out = PER_LAID_OUT * prepared.data.steps.pairs.size * n_parts
+    written_out = PER_TIMESTEP * int(prepared.timesteps.lengths.sum())
+    return laid_out + written_out + n_under_way * _messages(prepared, n_states)
+
+
+def _messages(prepared, n_states):
+    """Return bytes of the messages of a chain over a part."""
     steps = prepared.data.steps.pairs.size
     messages = steps * (PER_STEP + PER_STEP_AND_STATE * n_states)
     if prepared.backend in ("parallel", "parallel_runs"):

@@ -36,11 +36,12 @@ from hhmm._emission_solvers import Newton
 from hhmm._inference import initialise, windows
 from hhmm._inference.chain import FOREVER, ChainState, Stages
 from hhmm._inference.loop import Plan, Start, iterate
-from hhmm._inference.prepare import prepare
+from hhmm._inference.parts import LocalParts
 from hhmm._model.simplex import center, helmert_basis
 from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.progress import print_if_verbose
 from hhmm._runtime.threads import n_cores, run_in_threads
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import EmissionLogits, Priors
 
 FAMILIES = ("slow", "sticky", "flat")
@@ -92,7 +93,7 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
     Parameters
     ----------
     rng : numpy.random.RandomState
-    sequences : list of 1-D int32 arrays
+    sequences : RunLengths
         Labels 0 to n_syllables - 1, -1 where missing.
     priors : Priors
         With a mode, see `transitions.with_a_mode`; first guesses of what is learnt.
@@ -114,8 +115,8 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
     # effects of groups are many: they need more data than states do, which runs hold at less cost
     in_runs = settings.backend == "compressed"
     if groups is None:
-        n_timesteps = sum(map(len, sequences))
-        in_runs &= n_timesteps >= LONG_RUNS * sum(_size(x, True) for x in sequences)
+        n_timesteps = int(sequences.lengths.sum())
+        in_runs &= n_timesteps >= LONG_RUNS * int(sequences.n_runs.sum())
     work, groups = _part(rng, sequences, groups, compressed=in_runs)
     # at least two: with one syllable, states cannot be distinguished
     seen = np.union1d(np.concatenate(work), np.arange(min(2, n_syllables)))
@@ -131,15 +132,14 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
         terms=settings.terms._replace(n_syllables=len(seen)),
     )
     n_threads = n_cores()
-    prepared = prepare(
-        work,
+    parts = LocalParts.make(
+        RunLengths.of(work),
         settings.terms,
         settings.backend,
-        every_timestep=False,
         n_at_once=n_threads,  # cores are for several starts at a time, not for the lanes of one
         groups=groups,
-    ).on_device()
-    settings = settings._replace(backend=prepared.backend)
+    )
+    settings = settings._replace(backend=parts.backend)
 
     learnt_scales = [name for name in settings.learnt if not name.startswith("trans")]
 
@@ -148,7 +148,7 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
         stages = Stages(n_held=0 if learns_scales else FOREVER)
         result = iterate(
             Start(key_from_data(np.zeros(2, np.uint32)), chain, 0),
-            Plan(prepared, "em", settings, n_iter, stages, tol=TOL, first_call=LAP),
+            Plan(parts, "em", settings, n_iter, stages, tol=TOL, first_call=LAP),
             report=lambda *_: ends_early(),
         )
         recent = result.trace.log_joint[-PACE:]
@@ -279,7 +279,7 @@ def _slow(rng, family, sequences, groups, priors, settings):
     for length in tried:
         states = windows.window_states(sequences, terms, length, rng, groups)
         yield initialise.start_from_states(
-            states, sequences, None, priors, settings=settings, groups=groups
+            states, sequences, priors, settings=settings, groups=groups
         )
 
 
@@ -305,27 +305,39 @@ def _random(rng, family, sequences, groups, priors, settings):
             d = rng.standard_normal((n_states - 1, n_syllables, n_syllables - 1))
             d = np.tensordot(to_states, sigma * d @ to_syllables.T, 1)
             logits = logits._replace(interactions=d)
-        yield initialise.start_from_params(logits, trans_probs, None, priors, settings=settings)
+        yield initialise.start_from_params(logits, trans_probs, priors, settings=settings)
 
 
 def _part(rng, sequences, groups, *, compressed):
-    """Choose stretches of sequences in random order until they are `MAX_TIMESTEPS` in all."""
-    sizes = np.array([_size(x, compressed) for x in sequences])
+    """Choose stretches of sequences in random order until they are `MAX_TIMESTEPS` in all.
+
+    The size of a stretch is its timesteps, or its runs where those are what a sweep pays for.
+    Only the stretches that are chosen are written out, one label a timestep.
+    """
+    lengths = sequences.lengths
+    sizes = np.maximum(sequences.n_runs, 1) if compressed else lengths
     if sizes.sum() <= MAX_TIMESTEPS:
-        return sequences, groups
+        return sequences.sequences, groups
     # long sequences are cut, so that a part holds stretches of many of them
     n_stretches = np.maximum(1, np.round(sizes * MIN_STRETCHES / MAX_TIMESTEPS)).astype(int)
+    of_stretches = np.repeat(np.arange(len(lengths)), n_stretches)
+    number = np.arange(len(of_stretches)) - (np.cumsum(n_stretches) - n_stretches)[of_stretches]
+    # the first stretches of a sequence are one timestep longer where it cannot be cut evenly
+    shortest, n_longer = np.divmod(lengths, n_stretches)
+    begins = (number * shortest[of_stretches]) + np.minimum(number, n_longer[of_stretches])
+    stops = begins + shortest[of_stretches] + (number < n_longer[of_stretches])
+    first = np.cumsum(lengths) - lengths
+    begins, stops = begins + first[of_stretches], stops + first[of_stretches]
+    ends_of_runs = np.cumsum(sequences.n_timesteps, dtype=np.int64)
+    first_run = np.searchsorted(ends_of_runs, begins, side="right")
+    last_run = np.searchsorted(ends_of_runs, stops - 1, side="right")
+    order = rng.permutation(len(of_stretches))
+    of_size = np.maximum(last_run - first_run, 0) + 1 if compressed else stops - begins
+    n_used = max(1, int(np.searchsorted(np.cumsum(of_size[order]), MAX_TIMESTEPS)))
     stretches = []
-    for x, n in zip(sequences, n_stretches, strict=True):
-        stretches += np.array_split(x, n)
-    order = rng.permutation(len(stretches))
-    total = np.cumsum([_size(stretches[i], compressed) for i in order])
-    n_used = max(1, int(np.searchsorted(total, MAX_TIMESTEPS)))
-    used = order[:n_used]
-    of_stretches = None if groups is None else np.repeat(groups, n_stretches)[used]
-    return [stretches[i] for i in used], of_stretches
-
-
-def _size(x, compressed):
-    """Count timesteps, or changes of syllable where those are what a sweep pays for."""
-    return int(np.count_nonzero(x[1:] != x[:-1])) + 1 if compressed else len(x)
+    for i in order[:n_used]:
+        runs = slice(first_run[i], last_run[i] + 1)
+        ends = np.clip(ends_of_runs[runs], begins[i], stops[i])
+        stretches.append(np.repeat(sequences.labels[runs], np.diff(ends, prepend=begins[i])))
+    used = of_stretches[order[:n_used]]
+    return stretches, None if groups is None else groups[used]

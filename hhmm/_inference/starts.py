@@ -18,7 +18,7 @@ from hhmm._runtime.keys import key_from_data, key_from_random_state
 from hhmm._types import EmissionLogits, Params
 
 
-def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains, groups=None, verbose=0):
+def new_starts(rng, init, sequences, priors, plan, *, n_chains, groups=None, verbose=0):
     """Make starts of new chains.
 
     Parameters
@@ -26,9 +26,7 @@ def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains, groups
     rng : numpy.random.RandomState
     init : {"windows", "prior", "random"}, Params, or list of 1-D int32 arrays
         Checked: parameters are of the shapes of the fit, states go with `sequences`.
-    sequences : list of 1-D int32 arrays
-    prepared : Prepared or None
-        None for algorithms that draw no states.
+    sequences : RunLengths
     priors : Priors
     plan : loop.Plan
         What the starts are for; compiled while ``"windows"`` races.
@@ -50,7 +48,7 @@ def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains, groups
         init = "prior"  # there is one mode
     finalists, was_interrupted = None, False
     if isinstance(init, str) and init == "windows":
-        wait = compile_ahead(_flat_start(prepared, priors, settings), plan)
+        wait = compile_ahead(_flat_start(priors, settings), plan)
         with Interrupts() as interrupts:
             finalists = search.search(
                 rng,
@@ -72,24 +70,21 @@ def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains, groups
             return initialise.start_from_params(
                 start.logits,
                 start.trans_probs,
-                prepared,
                 priors._replace(**learnt),
                 settings=settings,
             )
         if isinstance(init, Params):
             logits = jax.tree.map(np.asarray, logits_from_params(init))
-            return initialise.start_from_params(
-                logits, init.trans_probs, prepared, priors, settings=settings
-            )
+            return initialise.start_from_params(logits, init.trans_probs, priors, settings=settings)
         if not isinstance(init, str):
             return initialise.start_from_states(
-                init, sequences, prepared, priors, settings=settings, groups=groups
+                init, sequences.sequences, priors, settings=settings, groups=groups
             )
         if init == "random":
             return initialise.start_from_random_states(
-                rng, sequences, prepared, priors, settings=settings, groups=groups
+                rng, sequences.sequences, priors, settings=settings, groups=groups
             )
-        return initialise.start_from_prior(rng, prepared, priors, settings=settings)
+        return initialise.start_from_prior(rng, priors, settings=settings)
 
     starts = []
     for i in range(n_chains):
@@ -98,24 +93,22 @@ def new_starts(rng, init, sequences, prepared, priors, plan, *, n_chains, groups
     return starts, was_interrupted
 
 
-def _flat_start(prepared, priors, settings):
+def _flat_start(priors, settings):
     """Return a start at uniform probabilities."""
     n_states = settings.terms.n_states
     trans_probs = np.full((n_states, n_states), 1 / n_states)
-    chain = initialise.start_from_params(
-        EmissionLogits(), trans_probs, prepared, priors, settings=settings
-    )
+    chain = initialise.start_from_params(EmissionLogits(), trans_probs, priors, settings=settings)
     return Start(key_from_data(np.zeros(2, np.uint32)), chain, 0)
 
 
-def further_starts(rng, ends, prepared, priors, *, n_chains, settings):
+def further_starts(rng, ends, priors, *, n_chains, settings):
     """Make starts where chains ended; more chains than there were take other keys.
 
     Parameters
     ----------
     rng : numpy.random.RandomState
     ends : list of loop.ChainEnd
-    prepared, priors, n_chains
+    priors, n_chains
         As for `new_starts`.
     settings : chain.Settings
 
@@ -127,17 +120,17 @@ def further_starts(rng, ends, prepared, priors, *, n_chains, settings):
     for i in range(n_chains):
         end = ends[i % len(ends)]
         key = key_from_data(end.key) if i < len(ends) else key_from_random_state(rng)
-        starts.append(Start(key, _chain_at(end, prepared, priors, settings), end.n_sweeps))
+        starts.append(Start(key, _chain_at(end, priors, settings), end.n_sweeps))
     return starts
 
 
-def resumed_start(past, prepared, priors, *, settings):
+def resumed_start(past, priors, *, settings):
     """Make the start of a chain that continues in the middle of a fit.
 
     Parameters
     ----------
     past : loop.ChainProgress
-    prepared, priors
+    priors
         As for `new_starts`.
     settings : chain.Settings
 
@@ -145,19 +138,17 @@ def resumed_start(past, prepared, priors, *, settings):
     -------
     start : loop.Start
     """
-    chain = _chain_at(past.end, prepared, priors, settings)
+    chain = _chain_at(past.end, priors, settings)
     n_losses, n_done = len(past.emission_losses), len(past.trace.log_joint)
     chain.emission_losses[:n_losses] = past.emission_losses
     chain = chain._replace(emission_n_iter=np.int32(n_losses))
     return Start(key_from_data(past.end.key), chain, past.end.n_sweeps - n_done, past)
 
 
-def _chain_at(end, prepared, priors, settings):
+def _chain_at(end, priors, settings):
     """Make a chain at the parameters and the learnt scales where another one ended."""
     if end.priors is not None:
         learnt = {name: getattr(end.priors, name) for name in settings.learnt}
         priors = priors._replace(**learnt)
-    chain = initialise.start_from_params(
-        end.logits, end.trans_probs, prepared, priors, settings=settings
-    )
+    chain = initialise.start_from_params(end.logits, end.trans_probs, priors, settings=settings)
     return chain._replace(mode=initialise.with_terms(end.mode, settings.terms), tuning=end.tuning)

@@ -10,7 +10,7 @@ sequences:
 ``expected_counts``     sufficient statistics, averaged over the posterior of the states; log p(x)
 ``sample``              one draw of all states from their posterior, its counts, log p(x)
 ``viterbi``             the most probable states
-``states_by_timestep``  what `sample` drew, a state a timestep
+``state_changes``       where the states that `sample` drew change
 ======================  =====================================================
 
 `sequential` and `parallel` take `PackedSequences` and give results for every timestep in the same

@@ -60,7 +60,7 @@ __all__ = [
     "log_normalisers",
     "sample",
     "smooth",
-    "states_by_timestep",
+    "state_changes",
     "viterbi",
 ]
 
@@ -125,19 +125,20 @@ def change_points(states, factors, trans_probs, data, *, n_positions):
 
     Returns
     -------
-    changes : (n_positions,) int32
+    changes : (n_positions,) int16, or int32 where there are many states
         The state where a run begins or the state changes, -1 elsewhere.
     """
     runs = data.runs
     table = tabulate(factors, trans_probs, runs).powers
-    changes = jnp.full(n_positions, -1, jnp.int32)
-    changes = changes.at[runs.positions].set(states.first, mode="drop")
+    dtype = jnp.int16 if trans_probs.shape[1] < 2**15 else jnp.int32
+    changes = jnp.full(n_positions, -1, dtype)
+    changes = changes.at[runs.positions].set(states.first.astype(dtype), mode="drop")
     positions = runs.positions.reshape(-1)
 
     def visit(changes, event):
         at = positions[event.run] + event.step + event.stayed + 1
         at = jnp.where(event.leaves, at, n_positions)
-        return changes.at[at].set(event.state_after, mode="drop")
+        return changes.at[at].set(event.state_after.astype(dtype), mode="drop")
 
     staying, uniform = stays(states, table, runs)
     return bridge(
@@ -145,24 +146,13 @@ def change_points(states, factors, trans_probs, data, *, n_positions):
     )
 
 
-def states_by_timestep(states, factors, trans_probs, data, shape):
-    """Write a draw out, one state a timestep of the array of pieces, (n_steps, n_pieces) int32.
-
-    Arguments are those of `change_points`; `shape` is that of the array of pieces. The host does
-    it: a scan over positions would hold five arrays of them.
-    """
-    n_positions = shape[0] * shape[1]
-    changes = _change_points(states, factors, trans_probs, data, n_positions=n_positions)
-    return write_out(np.asarray(changes), shape)
-
-
-def write_out(changes, shape):
-    """Return one state a timestep, (n_steps, n_pieces), of what `change_points` marks."""
-    at = np.append(0, np.flatnonzero(changes[1:] >= 0) + 1)  # the first one always begins
-    return np.repeat(changes[at], np.diff(at, append=changes.size)).reshape(shape[::-1]).T
-
-
 _change_points = jax.jit(change_points, static_argnames="n_positions")
+
+
+def state_changes(states, factors, trans_probs, data, shape):
+    """Return `change_points` on the host; `shape` is that of the array of pieces."""
+    n_positions = shape[0] * shape[1]
+    return np.asarray(_change_points(states, factors, trans_probs, data, n_positions=n_positions))
 
 
 def expected_counts(factors, trans_probs, data, *, recursion=run_recursion):

@@ -48,7 +48,7 @@ from hhmm._messages.associative import (
     timestep_links,
 )
 from hhmm._messages.scaled import matrix_product
-from hhmm._messages.sequential import states_by_timestep
+from hhmm._messages.sequential import state_changes
 from hhmm._runtime.keys import uniforms_by_row
 
 __all__ = [
@@ -57,7 +57,7 @@ __all__ = [
     "log_normalisers",
     "sample",
     "smooth",
-    "states_by_timestep",
+    "state_changes",
     "viterbi",
 ]
 

@@ -15,4 +15,4 @@ smooth = partial(compressed.smooth, recursion=run_products)
 expected_counts = partial(compressed.expected_counts, recursion=run_products)
 sample = partial(compressed.sample, recursion=run_products)
 viterbi = partial(compressed.viterbi, recursion=run_products)
-states_by_timestep = compressed.states_by_timestep
+state_changes = compressed.state_changes

@@ -48,6 +48,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from hhmm._messages.arithmetic import (
@@ -277,10 +278,10 @@ def sample(key, factors, trans_probs, sequences):
     return states, stats, log_likelihood(passed, stats, factors, trans_probs, sequences)
 
 
-def states_by_timestep(states, factors, trans_probs, sequences, shape):
-    """Return a draw, which has one state a timestep, as it is."""
+def state_changes(states, factors, trans_probs, sequences, shape):
+    """Return the states of a draw, lane after lane, on the host."""
     del factors, trans_probs, sequences, shape
-    return states
+    return np.asarray(states).T.reshape(-1)
 
 
 def count(states, sequences, factors, trans_probs):

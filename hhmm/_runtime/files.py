@@ -21,7 +21,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def digest(*arrays):
+def digest(arrays):
     """Return the SHA-256 of the bytes of arrays, one after the other."""
     sha256 = hashlib.sha256()
     for array in arrays:

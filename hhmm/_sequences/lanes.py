@@ -11,12 +11,15 @@ nearly the same size (the folds of a cross-validation) shares one compiled kerne
 """
 
 import heapq
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from hhmm._runtime.threads import n_cores
+from hhmm._sequences.ragged import Layout
+from hhmm._sequences.run_lengths import RunLengths, merge_runs
 from hhmm._types import PackedSequences, RunData
 
 
@@ -35,7 +38,7 @@ class PackIndex(NamedTuple):
     lengths: np.ndarray  # 0 for a sequence without an observed timestep, which is not packed
 
 
-def pack(sequences, n_syllables, *, self_transitions=True, groups=None):
+def pack(sequences, n_syllables, *, self_transitions=True, groups=None, numbers=None, shape=(0, 0)):
     """Lay sequences out in lanes.
 
     Parameters
@@ -45,6 +48,10 @@ def pack(sequences, n_syllables, *, self_transitions=True, groups=None):
     n_syllables : int
     self_transitions, groups
         As for `pair_codes`.
+    numbers : (n_sequences,) int, default=None
+        Numbers of the sequences in all data, on which random numbers depend; 0, 1, ... if None.
+    shape : (n_steps, n_lanes), default=(0, 0)
+        The packed arrays have at least this shape, so that parts of the data have the same.
 
     Returns
     -------
@@ -52,7 +59,7 @@ def pack(sequences, n_syllables, *, self_transitions=True, groups=None):
     index : PackIndex
     """
     lengths = [len(sequence) for sequence in sequences]
-    index, n_steps, n_lanes = assign_lanes(lengths, groups)
+    index, n_steps, n_lanes = assign_lanes(lengths, groups, shape)
     flat_pairs, flat_starts = pair_codes(
         sequences, n_syllables, self_transitions=self_transitions, groups=groups
     )
@@ -71,16 +78,17 @@ def pack(sequences, n_syllables, *, self_transitions=True, groups=None):
         starts=np.ascontiguousarray(starts.T),
         inside=np.ascontiguousarray(inside.T),
         pair_counts=np.bincount(flat_pairs, minlength=no_emission + 1).astype(np.float64),
-        counters=count_pairs_of_rows(index, n_steps, n_lanes),
+        counters=count_pairs_of_rows(index, n_steps, n_lanes, numbers),
         groups=groups_of_lanes(index, n_lanes, groups),
     )
     return packed, index
 
 
-def count_pairs_of_rows(index, n_steps, n_lanes):
-    """Return the counters of `PackedSequences`."""
+def count_pairs_of_rows(index, n_steps, n_lanes, numbers=None):
+    """Return the counters of `PackedSequences`; see `pack`."""
+    numbers = range(len(index.lanes)) if numbers is None else numbers
     counters = np.zeros((2, n_lanes, n_steps // 2), np.uint32)
-    for i, (lane, offset, length) in enumerate(zip(*index, strict=True)):
+    for i, lane, offset, length in zip(numbers, *index, strict=True):
         n_pairs = -(-length // 2)
         place = lane, slice(offset // 2, offset // 2 + n_pairs)
         counters[0][place], counters[1][place] = i, np.arange(n_pairs)
@@ -182,15 +190,15 @@ def _lane_after_lane(parts, index):
     return flat.reshape(-1, *trailing), index.lanes * n_steps + index.offsets
 
 
-def assign_lanes(lengths, groups=None):
+def assign_lanes(lengths, groups=None, shape=(0, 0)):
     """Choose lane and offset of each sequence; returns the index and the packed shape.
 
     Sequences of different groups share no lane. Each takes an even number of steps, because random
-    numbers are drawn for two steps at a time.
+    numbers are drawn for two steps at a time. The packed shape is at least `shape`.
     """
     lengths = np.asarray(lengths)
     n_even = lengths + lengths % 2
-    capacity = int(n_even.max())
+    capacity = max(int(n_even.max()), shape[0])
     lanes = np.zeros(len(lengths), int)
     offsets = np.zeros(len(lengths), int)
     of_sequences = np.zeros(len(lengths), int) if groups is None else groups.of_sequences
@@ -209,8 +217,77 @@ def assign_lanes(lengths, groups=None):
         lanes[i], offsets[i] = lane, used
         heapq.heappush(heap, (used + length, lane))
     # at least one of each, so that there is something to compute on where nothing is observed
-    n_steps, n_lanes = round_up(max(capacity, 2)), round_up(max(n_used, 1))
+    n_steps, n_lanes = round_up(max(capacity, 2)), round_up(max(n_used, 1, shape[1]))
     return PackIndex(lanes, offsets, lengths), n_steps, n_lanes
+
+
+def split_sequences(steps, most):
+    """Split sequences in parts of at most so many steps, or of one sequence.
+
+    Parameters
+    ----------
+    steps : (n_sequences,) int
+        Of each sequence.
+    most : int
+
+    Returns
+    -------
+    parts : list of (first, stop)
+    """
+    n_parts = max(-(-int(steps.sum()) // most), 1)
+    ends = np.cumsum(steps)
+    # a sequence belongs to the part in which its middle lies
+    part = ((ends - steps / 2) * n_parts / max(ends[-1], 1)).astype(int)
+    cuts = np.flatnonzero(np.diff(part)) + 1
+    bounds = [0, *cuts.tolist(), len(steps)]
+    return list(pairwise(bounds))
+
+
+def common_shape(steps, parts, n_groups, of_sequences):
+    """Return a packed shape into which each part of the sequences fits; see `split_sequences`."""
+    capacity = round_up(max(int((steps + steps % 2).max()), 2))
+    n_lanes = 1
+    for first, stop in parts:
+        groups = None if of_sequences is None else Groups(n_groups, of_sequences[first:stop])
+        *_, n_used = assign_lanes(steps[first:stop], groups, (capacity, 0))
+        n_lanes = max(n_lanes, n_used)
+    return capacity, n_lanes
+
+
+def runs_of_changes(changes, index, n_steps):
+    """Find runs in values that are laid out lane after lane.
+
+    Parameters
+    ----------
+    changes : (n_lanes * n_steps,) int
+        The value from here on, or -1 where it is that of the timestep before.
+    index : PackIndex
+    n_steps : int
+
+    Returns
+    -------
+    runs : RunLengths
+        Of the sequences, in their order.
+    """
+    used = np.flatnonzero(index.lengths)
+    begins = index.lanes[used] * n_steps + index.offsets[used]
+    order = np.argsort(begins)
+    used, begins = used[order], begins[order]
+    ends = begins + index.lengths[used]
+    at = np.flatnonzero(changes >= 0)
+    place = np.searchsorted(begins, at, side="right") - 1
+    inside = at < ends[place] if len(used) else np.zeros(len(at), bool)
+    at, place = at[inside & (place >= 0)], place[inside & (place >= 0)]
+    n_timesteps = np.minimum(np.append(at[1:], changes.size)[: len(at)], ends[place]) - at
+    labels = changes[at].astype(np.int32)
+    joins = np.append(False, (labels[1:] == labels[:-1]) & (place[1:] == place[:-1]))[: len(at)]
+    labels, n_timesteps = merge_runs(labels, n_timesteps.astype(np.int32), joins)
+    of_runs = used[place[~joins]]
+    if (np.diff(of_runs) < 0).any():
+        by_sequence = np.argsort(of_runs, kind="stable")
+        labels, n_timesteps = labels[by_sequence], n_timesteps[by_sequence]
+    n_runs = np.bincount(of_runs, minlength=len(index.lengths))
+    return RunLengths(labels, n_timesteps, n_runs, Layout(False, index.lengths))
 
 
 def round_up(n):
@@ -256,6 +333,9 @@ def join(states, n_lanes):
     states : tuple of (n_steps, n_lanes) arrays or of RunStates
     n_lanes : int
     """
+
+    if len(states) == 1:
+        return states[0]
 
     def side_by_side(*parts):
         # the key of what happens inside of runs is one for all

@@ -5,6 +5,7 @@ of the input, in which results are given back. Missing timesteps become -1.
 """
 
 import warnings
+from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import validate_data
 
 from hhmm._sequences.ragged import MISSING, Layout, Ragged, raise_at_first, to_integers
+from hhmm._sequences.run_lengths import BLOCK_TIMESTEPS, RunLengths, find_runs, merge_runs
 from hhmm._sequences.runs import quantiles
 from hhmm._validation import count_dims, fill_missing, shorten, to_array
 
@@ -44,6 +46,7 @@ _EXPECTED = (
 )
 _RAVEL = "If it is one sequence, pass [numpy.ravel(X)]"
 ENCODE = "Encode labels as 0, 1, ... first, for example by hhmm.preprocessing.SyllableEncoder"
+_HINT_OF_MISSING = "Negative values in data, and NaN, mark missing timesteps"
 # what to do about what scikit-learn refuses
 _ADVICE = {
     "could not convert string": ENCODE,
@@ -54,6 +57,93 @@ _ADVICE = {
 
 class DoubtfulDataWarning(UserWarning):
     """The data can be fitted, but most likely they should be brought to another form first."""
+
+
+def check_runs(estimator, X, *, mask=None, reset):
+    """Read X and mask as runs, a few million timesteps at a time.
+
+    Parameters
+    ----------
+    estimator, mask, reset
+        As for `check_sequences`.
+    X : 2-D array-like of shape (n_sequences, n_timesteps), or sequence of 1-D array-likes
+        Items that have ``read_runs``, as those of `hhmm.datasets.open_recordings` do, are read by
+        it.
+
+    Returns
+    -------
+    sequences : RunLengths
+        Labels are -1 where missing; each sequence ends at its last observed timestep.
+    """
+    X = open_series(X)
+    if is_list_of_sequences(X):
+        _check_list(estimator, X, mask, reset)
+        is_array, rows = False, ((row, None) for row in X)
+    else:
+        ragged, missing = _read_array(estimator, X, mask, reset)
+        is_array, shape = True, (len(ragged.lengths), ragged.layout.n_timesteps[0])
+        values = ragged.values.reshape(shape)
+        missing = [None] * len(values) if missing is None else missing.reshape(shape)
+        rows = zip(values, missing, strict=True)
+    tables, batch, lengths, n_in_batch = [], [], [], 0
+    for i, (row, is_missing) in enumerate(rows):
+        if hasattr(row, "read_runs"):
+            labels, n_timesteps = row.read_runs()
+            tables += [_runs_of(batch), (labels, n_timesteps, np.full(len(labels), i))]
+            batch, n_in_batch = [], 0
+            lengths.append(int(n_timesteps.sum(dtype=np.int64)))
+            continue
+        if not is_array:
+            row = _read_row(row, f"X, sequence {i}", ValueError, f". {ENCODE}")
+        lengths.append(len(row))
+        for first in range(0, len(row), BLOCK_TIMESTEPS):
+            piece = slice(first, first + BLOCK_TIMESTEPS)
+            hidden = None if is_missing is None else is_missing[piece]
+            batch.append((i, first, row[piece], hidden))
+            n_in_batch += len(row[piece])
+            if n_in_batch >= BLOCK_TIMESTEPS:
+                tables.append(_runs_of(batch))
+                batch, n_in_batch = [], 0
+    tables.append(_runs_of(batch))
+    labels, n_timesteps, of_sequences = map(np.concatenate, zip(*tables, strict=True))
+    # a run may go on in the next piece
+    joins = np.append(False, (labels[1:] == labels[:-1]) & (np.diff(of_sequences) == 0))
+    joins = joins[: len(labels)]
+    labels, n_timesteps = merge_runs(labels, n_timesteps, joins)
+    n_runs = np.bincount(of_sequences[~joins], minlength=len(lengths))
+    layout = Layout(is_array, np.array(lengths, np.int64))
+    return RunLengths(labels, n_timesteps, n_runs, layout).without_end()
+
+
+def _runs_of(pieces):
+    """Find the runs of pieces of sequences: labels, timesteps, and the sequence of each run.
+
+    Parameters
+    ----------
+    pieces : list of (sequence, first timestep, values, is_missing or None)
+    """
+    if not pieces:
+        return (np.zeros(0, np.int32),) * 2 + (np.zeros(0, np.int64),)
+    sequence, first, values, hidden = zip(*pieces, strict=True)
+    lengths = np.array([len(x) for x in values])
+    ends = np.cumsum(lengths)
+
+    def locate(position):
+        piece = int(np.searchsorted(ends, position, side="right"))
+        timestep = first[piece] + position - (ends[piece] - lengths[piece])
+        return f"X, sequence {sequence[piece]}, timestep {timestep}"
+
+    codes = to_integers(
+        np.concatenate(values),
+        np.int32,
+        locate,
+        expected="an integer syllable",
+        hint=_HINT_OF_MISSING,
+    )
+    if hidden[0] is not None:
+        codes[np.concatenate(hidden)] = MISSING
+    labels, n_timesteps, n_runs = find_runs(codes, lengths)
+    return labels, n_timesteps, np.repeat(sequence, n_runs)
 
 
 def check_sequences(estimator, X, *, mask=None, reset):
@@ -76,18 +166,7 @@ def check_sequences(estimator, X, *, mask=None, reset):
     """
     X = open_series(X)
     if is_list_of_sequences(X):
-        if mask is not None:
-            raise ValueError(
-                "mask goes with a 2-D X only, but X is a list of sequences. Write missing "
-                "timesteps into the sequences as -1 or NaN instead"
-            )
-        if reset:
-            forget_columns(estimator)
-        if len(X) and count_dims(X[0]) == 0:
-            raise ValueError(
-                f"X must be {_EXPECTED}, got a list of {len(X)} single values. Reshape your data: "
-                "wrap a single sequence as [X]"
-            )
+        _check_list(estimator, X, mask, reset)
         ragged, missing = read_values(X, "X", error=ValueError, hint=f". {ENCODE}"), None
     else:
         ragged, missing = _read_array(estimator, X, mask, reset)
@@ -96,12 +175,30 @@ def check_sequences(estimator, X, *, mask=None, reset):
         np.int32,
         ragged.locator("X"),
         expected="an integer syllable",
-        hint="Negative values in data, and NaN, mark missing timesteps",
+        hint=_HINT_OF_MISSING,
     )
     if missing is not None:
         codes[missing] = MISSING
     ragged = ragged._replace(values=codes)
     return ragged.cut(ragged.n_used)
+
+
+def _check_list(estimator, X, mask, reset):
+    """Check that a list can be one of sequences."""
+    if mask is not None:
+        raise ValueError(
+            "mask goes with a 2-D X only, but X is a list of sequences. Write missing "
+            "timesteps into the sequences as -1 or NaN instead"
+        )
+    if reset:
+        forget_columns(estimator)
+    if not len(X):
+        raise ValueError("X must hold at least one sequence, got an empty X")
+    if count_dims(X[0]) == 0:
+        raise ValueError(
+            f"X must be {_EXPECTED}, got a list of {len(X)} single values. Reshape your data: "
+            "wrap a single sequence as [X]"
+        )
 
 
 def open_series(X):
@@ -116,7 +213,7 @@ def is_list_of_sequences(X):
     """Return whether X is a list, a tuple, or a 1-D object array of sequences."""
     if isinstance(X, np.ndarray) and not isinstance(X, np.ma.MaskedArray):
         return X.dtype == object and X.ndim == 1 and X.size > 0 and count_dims(X[0]) > 0
-    return isinstance(X, (list, tuple))
+    return isinstance(X, Sequence)
 
 
 def forget_columns(estimator):
@@ -198,17 +295,14 @@ def read_values(values, name, *, n_axes=1, missing=MISSING, error=TypeError, hin
     error, hint
         Class and end of the error about what are no numbers.
     """
-    if not isinstance(values, list | tuple):
+    if not isinstance(values, Sequence):
         values = as_array(values, name, missing)
         if values.ndim == 1 and values.dtype == object:
             values = list(values)  # of sequences
-    if isinstance(values, list | tuple) and len(values) and count_dims(values[0]) >= n_axes:
+    if isinstance(values, Sequence) and len(values) and count_dims(values[0]) >= n_axes:
         rows = []
         for i, row in enumerate(values):
-            name_of_row = f"{name}, sequence {i}"
-            row = as_array(as_row(row, name_of_row, n_axes), name_of_row, missing)
-            _check_kind(row, name_of_row, error, hint)
-            rows.append(row)
+            rows.append(_read_row(row, f"{name}, sequence {i}", error, hint, n_axes, missing))
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         # An empty list becomes a float array: left in, it would turn all labels into floats.
         dtype = np.int64 if n_axes == 1 else rows[0].dtype
@@ -235,6 +329,13 @@ def read_values(values, name, *, n_axes=1, missing=MISSING, error=TypeError, hin
         lengths = np.array([len(values)])
         return Ragged(values, lengths, Layout(False, lengths))
     return _of_rows(values)
+
+
+def _read_row(row, name, error, hint, n_axes=1, missing=MISSING):
+    """Return one sequence of a list as an array of numbers."""
+    row = as_array(as_row(row, name, n_axes), name, missing)
+    _check_kind(row, name, error, hint)
+    return row
 
 
 def _check_kind(values, name, error, hint):
@@ -276,14 +377,15 @@ def as_array(values, name, missing=MISSING):
 
 
 def check_labels(sequences, n_syllables, *, origin):
-    """Raise ValueError where a label is `n_syllables` or more; `origin` says what set that."""
-    for i, sequence in enumerate(sequences):
-        if sequence.size and sequence.max() >= n_syllables:
-            t = int(np.argmax(sequence >= n_syllables))
-            raise ValueError(
-                f"X contains syllable {sequence[t]} (sequence {i}, timestep {t}), but {origin}: "
-                f"labels must be 0 to {n_syllables - 1}, or negative or NaN where missing"
-            )
+    """Raise ValueError where a label of `RunLengths` is too large; `origin` says for what."""
+    labels = sequences.labels
+    if labels.max(initial=-1) >= n_syllables:
+        run = int(np.argmax(labels >= n_syllables))
+        _, place = sequences.locate(run, "X").split(", ", 1)
+        raise ValueError(
+            f"X contains syllable {labels[run]} ({place}), but {origin}: "
+            f"labels must be 0 to {n_syllables - 1}, or negative or NaN where missing"
+        )
 
 
 def check_states(states, layout, lengths, n_states, *, name):
@@ -364,7 +466,7 @@ def check_fit_data(checked, n_syllables, n_states):
 
     Parameters
     ----------
-    checked : Ragged
+    checked : RunLengths
     n_syllables : int or None
         None takes the largest label plus one.
     n_states : int
@@ -375,20 +477,20 @@ def check_fit_data(checked, n_syllables, n_states):
     empty : ndarray of int
         Indices of the sequences without an observed timestep.
     """
-    sequences, lengths = checked.sequences, checked.lengths
-    check_observed(checked)
+    lengths = checked.lengths
+    check_observed(checked.labels, len(lengths))
     if n_syllables is None:
-        largest = int(checked.values.max())
+        largest = int(checked.labels.max())
         if largest >= MAX_SYLLABLES:
             raise ValueError(
                 f"X contains syllable {largest}: expected labels below {MAX_SYLLABLES}. {ENCODE}"
             )
         n_syllables = largest + 1
     else:
-        check_labels(sequences, n_syllables, origin=f"n_syllables is {n_syllables}")
+        check_labels(checked, n_syllables, origin=f"n_syllables is {n_syllables}")
     if n_states > lengths.sum():
         raise ValueError(f"n_states={n_states} is more than the {lengths.sum()} timesteps of X")
-    if not count_transitions(sequences).any():
+    if not count_transitions(checked).any():
         is_array, n_timesteps = checked.layout
         form = f" (n_features={n_timesteps[0]})" if is_array else ""
         advice = f" {_RAVEL}" if lengths.max() == 1 and len(lengths) > 1 else ""
@@ -404,39 +506,39 @@ def check_fit_data(checked, n_syllables, n_states):
     return int(n_syllables), np.flatnonzero(lengths == 0)
 
 
-def check_observed(ragged):
-    """Raise ValueError where all is missing."""
-    if not len(ragged.values) or not (ragged.values >= 0).any():
+def check_observed(labels, n_sequences):
+    """Raise ValueError where all labels of X are missing."""
+    if not (labels >= 0).any():
         raise ValueError(
-            f"X has {len(ragged.lengths)} sequence(s) and not one observed timestep: all is missing"
+            f"X has {n_sequences} sequence(s) and not one observed timestep: all is missing"
         )
 
 
 def count_transitions(sequences, *, self_transitions=True):
-    """Count the observed transitions of each sequence, (n_sequences,).
+    """Count the observed transitions of each sequence of `RunLengths`, (n_sequences,).
 
     Transitions of a syllable to itself are left out unless `self_transitions`.
     """
-
-    def count(before, after):
-        observed = (before >= 0) & (after >= 0)
-        return np.count_nonzero(observed if self_transitions else observed & (before != after))
-
-    return np.array([count(x[:-1], x[1:]) for x in sequences])
+    observed = sequences.labels >= 0
+    counts = sequences.follows & observed
+    counts[1:] &= observed[:-1]
+    if self_transitions:
+        counts = counts + np.where(observed, sequences.n_timesteps - 1, 0)
+    return sequences.sum_by_sequence(counts)
 
 
 def mean_run_length(sequences):
     """Return the mean number of timesteps that a syllable is held; NaN if nothing is observed."""
-    n_observed = sum(int(np.count_nonzero(x >= 0)) for x in sequences)
-    n_held = sum(int(np.count_nonzero((x[1:] == x[:-1]) & (x[1:] >= 0))) for x in sequences)
-    return n_observed / (n_observed - n_held) if n_observed else np.nan
+    observed = sequences.labels >= 0
+    n_timesteps = sequences.n_timesteps[observed]
+    return n_timesteps.sum(dtype=np.int64) / len(n_timesteps) if len(n_timesteps) else np.nan
 
 
 def _is_collapsed(sequences):
     """Return whether no syllable follows itself, where some would by chance."""
     if mean_run_length(sequences) != 1:
         return False
-    n_used = np.bincount(np.concatenate([x[x >= 0] for x in sequences]))
+    n_used = np.bincount(sequences.labels[sequences.labels >= 0])
     by_chance = np.sum((n_used / n_used.sum()) ** 2) * count_transitions(sequences).sum()
     return by_chance >= _FEWEST_BY_CHANCE
 
@@ -447,7 +549,7 @@ def resolve_self_transitions(self_transitions, sequences):
     Parameters
     ----------
     self_transitions : bool or "auto"
-    sequences : list of 1-D int32 arrays
+    sequences : RunLengths
         With an observed transition.
 
     Returns
@@ -474,7 +576,7 @@ def resolve_self_transitions(self_transitions, sequences):
 
 def warn_of_column(checked, *, stacklevel):
     """Warn of one sequence given as a column: as sequences of one timestep, it says nothing."""
-    n_sequences = len(checked.sequences)
+    n_sequences = len(checked.n_runs)
     if n_sequences > 1 and (checked.layout.n_timesteps == 1).all():
         warnings.warn(
             f"X is {n_sequences} sequences of one timestep each, without a transition, so the "
@@ -489,7 +591,7 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given, self_transi
 
     Parameters
     ----------
-    checked : Ragged
+    checked : RunLengths
     n_syllables : int
     empty : ndarray of int
         Indices of the sequences without an observed timestep.
@@ -502,27 +604,26 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given, self_transi
     -------
     messages : list of str
     """
-    sequences = checked.sequences
+    n_sequences, labels = len(checked.n_runs), checked.labels
     messages = []
     if len(empty):
         shown = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
         messages.append(
-            f"{len(empty)} of {len(sequences)} sequences have no observed timestep and are left "
+            f"{len(empty)} of {n_sequences} sequences have no observed timestep and are left "
             f"out of the fit: index {shown}"
         )
-    occurs = np.zeros(n_syllables + 1, bool)
-    for sequence in sequences:
-        occurs[sequence] = True  # a missing timestep, -1, is the last entry
-    n_unused = n_syllables - int(occurs[:-1].sum())
+    occurs = np.zeros(n_syllables, bool)
+    occurs[labels[labels >= 0]] = True
+    n_unused = n_syllables - int(occurs.sum())
     if n_unused > n_syllables * (_MOST_UNUSED_OF_GIVEN if is_given else _MOST_UNUSED):
         messages.append(
             f"{n_unused} of the {n_syllables} labels 0 to {n_syllables - 1} never occur in X. The "
             "model reserves probability for each of them, and can miss states because of that. "
             "Number the labels that occur with hhmm.preprocessing.SyllableEncoder"
         )
-    n_observed = sum(np.count_nonzero(x >= 0) for x in sequences)
-    n_possible = n_observed - (len(sequences) - len(empty))
-    n_transitions = int(count_transitions(sequences).sum())
+    n_observed = _count_observed(checked)
+    n_possible = n_observed - (n_sequences - len(empty))
+    n_transitions = int(count_transitions(checked).sum())
     if n_transitions < _FEWEST_TRANSITIONS * n_possible:
         messages.append(
             f"X has {n_observed:,} observed timesteps but {n_transitions:,} observed "
@@ -531,8 +632,8 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given, self_transi
             "event, leave out the missing timesteps between events, so that each event is one "
             "timestep"
         )
-    mean_run = mean_run_length(sequences)
-    has_changes = count_transitions(sequences, self_transitions=False).any()
+    mean_run = mean_run_length(checked)
+    has_changes = count_transitions(checked, self_transitions=False).any()
     if self_transitions and has_changes and mean_run >= LONG_RUN:
         messages.append(
             f"Syllables are held for {mean_run:.1f} timesteps on average. With "
@@ -540,6 +641,11 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given, self_transi
             "which syllables are used. Fit with self_transitions=False"
         )
     return messages
+
+
+def _count_observed(sequences):
+    """Count the observed timesteps of `RunLengths`."""
+    return int(sequences.n_timesteps[sequences.labels >= 0].sum(dtype=np.int64))
 
 
 def warn_of_other_runs(checked, mean_run, self_transitions, *, stacklevel):
@@ -550,14 +656,14 @@ def warn_of_other_runs(checked, mean_run, self_transitions, *, stacklevel):
 
     Parameters
     ----------
-    checked : Ragged
+    checked : RunLengths
     mean_run : float or None
         Mean number of timesteps that a syllable was held in the data of the fit, None if unknown.
     self_transitions : bool
         Whether the model takes a syllable that follows itself as an emission.
     """
-    n_observed = sum(int(np.count_nonzero(x >= 0)) for x in checked.sequences)
-    here = mean_run_length(checked.sequences)
+    n_observed = _count_observed(checked)
+    here = mean_run_length(checked)
     if not n_observed >= _FEWEST_RUNS * here:  # NaN where there are none
         return
     if mean_run is None:

@@ -1,9 +1,10 @@
 """Hold sequences as runs: stretches of equal labels, with their numbers of timesteps.
 
 At the frame rate of a camera a syllable is held for tens of timesteps, so runs take much less
-memory than timesteps do.
+memory than timesteps do. States are held in the same way.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -26,15 +27,14 @@ class RunLengths(NamedTuple):
     def of(cls, sequences):
         """Find the runs of a list of 1-D int32 arrays."""
         lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-        rows = [find_runs(sequence) for sequence in sequences]
-        return cls.from_rows(rows, Layout(False, lengths))
+        tables = [find_runs(np.concatenate(sequences), lengths)] if len(sequences) else []
+        return cls.join(tables, Layout(False, lengths))
 
     @classmethod
-    def from_rows(cls, rows, layout):
-        """Lay the runs of sequences end to end, (labels, n_timesteps) each."""
-        labels, n_timesteps = zip(*rows, strict=True)
-        n_runs = np.array([len(row) for row in labels], np.int64)
-        return cls(np.concatenate(labels), np.concatenate(n_timesteps), n_runs, layout)
+    def join(cls, tables, layout):
+        """Lay runs end to end, tuples as `find_runs` returns them."""
+        labels, n_timesteps, n_runs = map(np.concatenate, zip(*tables, strict=True))
+        return cls(labels, n_timesteps, n_runs, layout)
 
     @property
     def lengths(self):
@@ -43,14 +43,14 @@ class RunLengths(NamedTuple):
         return np.diff(ends[np.append(0, np.cumsum(self.n_runs))])
 
     @property
-    def of_sequence(self):
-        """Return the number of the sequence of each run, (n_runs,)."""
-        return np.repeat(np.arange(len(self.n_runs)), self.n_runs)
-
-    @property
     def begins(self):
         """Return the number of the first run of each sequence, (n_sequences,)."""
         return np.cumsum(self.n_runs) - self.n_runs
+
+    @property
+    def of_sequences(self):
+        """Return the number of the sequence of each run, (n_runs,)."""
+        return np.repeat(np.arange(len(self.n_runs)), self.n_runs)
 
     @property
     def follows(self):
@@ -65,59 +65,142 @@ class RunLengths(NamedTuple):
         values = np.repeat(self.labels, self.n_timesteps)
         return np.split(values, np.cumsum(self.lengths)[:-1])
 
-    def take(self, numbers):
-        """Return the sequences of these numbers."""
+    def items(self):
+        """Return an array-like a sequence, which is read as runs."""
+        pairs = zip(*map(self._split, self[:2]), strict=True)
+        return [HeldSequence(labels, n_timesteps) for labels, n_timesteps in pairs]
+
+    def one_by_one(self):
+        """Yield `sequences`, one at a time."""
+        for labels, n_timesteps in zip(*map(self._split, self[:2]), strict=True):
+            yield np.repeat(labels, n_timesteps)
+
+    def _split(self, values):
+        return np.split(values, np.cumsum(self.n_runs)[:-1])
+
+    def sum_by_sequence(self, values):
+        """Sum integers of runs over each sequence, (n_sequences,) int64."""
+        n = len(self.n_runs)
+        return np.bincount(self.of_sequences, weights=values, minlength=n).astype(np.int64)
+
+    def sum_by_label(self, n_labels):
+        """Return the timesteps of each label 0 to n_labels - 1, (n_sequences, n_labels) int64."""
+        n_sequences, seen = len(self.n_runs), self.labels >= 0
+        cells = (self.of_sequences * n_labels + self.labels)[seen]
+        sums = np.bincount(cells, self.n_timesteps[seen], minlength=n_sequences * n_labels)
+        return sums.astype(np.int64).reshape(n_sequences, n_labels)
+
+    def part(self, first, stop):
+        """Return some sequences, as views."""
+        ends = np.append(0, np.cumsum(self.n_runs))
+        runs = slice(ends[first], ends[stop])
+        n_timesteps = self.layout.n_timesteps[first:stop]
+        return RunLengths(
+            self.labels[runs],
+            self.n_timesteps[runs],
+            self.n_runs[first:stop],
+            self.layout._replace(n_timesteps=n_timesteps),
+        )
+
+    def blocks(self, most=BLOCK_TIMESTEPS):
+        """Yield parts of about so many runs at most, with the number of their first sequence."""
         ends = np.cumsum(self.n_runs)
-        runs = np.concatenate([np.arange(ends[i] - self.n_runs[i], ends[i]) for i in numbers])
-        layout = self.layout._replace(n_timesteps=self.layout.n_timesteps[numbers])
-        return RunLengths(self.labels[runs], self.n_timesteps[runs], self.n_runs[numbers], layout)
+        cuts = np.flatnonzero(np.diff((ends - 1) // most)) + 1
+        bounds = [0, *cuts.tolist(), len(ends)]
+        for first, stop in pairwise(bounds):
+            yield first, self.part(first, stop)
 
-    def locator(self, name):
-        """Return a function that turns the number of a run into the text of its place."""
+    def without_end(self):
+        """Leave out what is missing at the end of sequences."""
+        last = (self.begins + self.n_runs)[self.n_runs > 0] - 1
+        last = last[self.labels[last] == MISSING]
+        if not len(last):
+            return self
+        n_runs = self.n_runs - np.bincount(self.of_sequences[last], minlength=len(self.n_runs))
+        labels, n_timesteps = np.delete(self.labels, last), np.delete(self.n_timesteps, last)
+        return self._replace(labels=labels, n_timesteps=n_timesteps, n_runs=n_runs)
 
-        def locate(run):
-            sequence = int(np.searchsorted(np.cumsum(self.n_runs), run, side="right"))
-            timestep = int(self.n_timesteps[self.begins[sequence] : run].sum())
-            return f"{name}, sequence {sequence}, timestep {timestep}"
+    def in_form_of_input(self):
+        """Return one label a timestep in the form of the input, -1 on padding."""
+        rows = []
+        for sequence, n in zip(self.one_by_one(), self.layout.n_timesteps, strict=True):
+            row = np.full(n, MISSING, np.int32)
+            row[: len(sequence)] = sequence
+            rows.append(row)
+        return np.stack(rows) if self.layout.is_array else rows
 
-        return locate
+    def locate(self, run, name):
+        """Return the place where a run begins, as text."""
+        sequence = int(self.of_sequences[run])
+        timestep = int(self.n_timesteps[self.begins[sequence] : run].sum())
+        return f"{name}, sequence {sequence}, timestep {timestep}"
 
 
-def find_runs(labels):
-    """Find the runs of one sequence.
+class HeldSequence:
+    """One sequence as runs: an array-like of its timesteps."""
+
+    ndim = 1
+
+    def __init__(self, labels, n_timesteps):
+        self._runs = labels, n_timesteps
+
+    def read_runs(self):
+        """Return labels and timesteps of the runs, (n_runs,) int32 each."""
+        return self._runs
+
+    def __len__(self):
+        return int(self._runs[1].sum(dtype=np.int64))
+
+    def __array__(self, dtype=None, copy=None):
+        del copy  # always one
+        return np.repeat(*self._runs).astype(np.int32 if dtype is None else dtype)
+
+
+def find_runs(values, lengths):
+    """Find the runs of sequences that lie end to end.
 
     Parameters
     ----------
-    labels : (n_timesteps,) int32
+    values : (n_timesteps,) int
+    lengths : (n_sequences,) int
+
+    Returns
+    -------
+    labels, n_timesteps : (n_runs,) int32
+    n_runs : (n_sequences,) int64
+    """
+    ends = np.cumsum(lengths)
+    begins = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=begins[1:])
+    begins[(ends - lengths)[lengths > 0]] = True
+    first = np.flatnonzero(begins)
+    n_runs = np.diff(np.searchsorted(first, np.append(0, ends)))
+    n_timesteps = np.diff(first, append=len(values)).astype(np.int32)
+    return values[first].astype(np.int32), n_timesteps, n_runs
+
+
+def join_runs(blocks):
+    """Find the runs of one sequence that is read block by block.
+
+    Parameters
+    ----------
+    blocks : iterable of 1-D int arrays
 
     Returns
     -------
     labels, n_timesteps : (n_runs,) int32
     """
-    return join_runs(
-        labels[first : first + BLOCK_TIMESTEPS] for first in range(0, len(labels), BLOCK_TIMESTEPS)
+    found = [(np.zeros(0, np.int32), np.zeros(0, np.int32))]
+    found += [find_runs(block, np.array([len(block)]))[:2] for block in blocks]
+    labels, n_timesteps = map(np.concatenate, zip(*found, strict=True))
+    return merge_runs(
+        labels, n_timesteps, np.append(False, labels[1:] == labels[:-1])[: len(labels)]
     )
 
 
-def join_runs(blocks):
-    """Find the runs of one sequence that is read block by block; see `find_runs`."""
-    found = [(np.zeros(0, np.int32), np.zeros(0, np.int32))]
-    for block in blocks:
-        first = np.append(0, np.flatnonzero(block[1:] != block[:-1]) + 1)[: len(block)]
-        found.append((block[first], np.diff(first, append=len(block))))
-    return merge_runs(*map(np.concatenate, zip(*found, strict=True)))
-
-
-def merge_runs(labels, n_timesteps):
-    """Merge neighbours with the same label; return int32 arrays."""
-    begins = np.append(True, labels[1:] != labels[:-1])[: len(labels)]
-    if not begins.all():
-        n_timesteps = np.add.reduceat(n_timesteps, np.flatnonzero(begins))
-        labels = labels[begins]
-    return labels.astype(np.int32, copy=False), n_timesteps.astype(np.int32, copy=False)
-
-
-def without_end(labels, n_timesteps):
-    """Leave out what is missing at the end of one sequence."""
-    n_used = len(labels) - (len(labels) > 0 and labels[-1] == MISSING)
-    return labels[:n_used], n_timesteps[:n_used]
+def merge_runs(labels, n_timesteps, joins):
+    """Merge each run of which `joins` is True with the one before."""
+    if not joins.any():
+        return labels, n_timesteps
+    first = np.flatnonzero(~joins)
+    return labels[first], np.add.reduceat(n_timesteps, first).astype(np.int32)

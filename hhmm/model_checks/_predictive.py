@@ -196,7 +196,8 @@ def posterior_predictive_check(
     syllables = [sequences[i] for i in used]
     sizes = len(model.trans_probs_), len(model.emission_base_)
 
-    _, prepared, checked = model._prepare(syllables, None)  # once, for all draws
+    _, parts = model._prepare(syllables, None, every_timestep=False)
+    parts = [prepared for prepared, _ in parts]  # once, for all draws
     draws_ = _parameter_draws(model)
     seeds = rng.randint(2**31, size=(int(n_replicates), 2))
     observed: Any = []
@@ -204,11 +205,11 @@ def posterior_predictive_check(
     for i, (seed_states, seed_replicate) in enumerate(seeds):
         params = draws_[i * len(draws_) // len(seeds)]
         replicate = _replicate(
-            params, prepared.terms, syllables, np.random.RandomState(seed_replicate)
+            params, parts[0].terms, syllables, np.random.RandomState(seed_replicate)
         )
         replicated.append(chosen.compute(*replicate, *sizes))
         if chosen.of_states:
-            states = _draw_states(seed_states, params, prepared, checked.layout)
+            states = _draw_states(seed_states, params, parts)
             observed.append(chosen.compute(syllables, states, *sizes))
         elif not observed:
             observed.append(chosen.compute(syllables, None, *sizes))
@@ -291,11 +292,11 @@ def _find_statistic(statistic):
 
 def _checked_sequences(model, X, mask):
     """Return X as a list of int32 arrays, -1 if missing; check labels against the model."""
-    sequences = read.check_sequences(model, X, mask=mask, reset=False).sequences
+    sequences = read.check_runs(model, X, mask=mask, reset=False)
     n_syllables = len(model.emission_base_)
     origin = f"the model was fitted with {n_syllables}"
     read.check_labels(sequences, n_syllables, origin=origin)
-    return sequences
+    return sequences.sequences
 
 
 def _subset(sequences, max_timesteps, rng):
@@ -321,10 +322,10 @@ def _parameter_draws(model):
 
 
 @double_precision
-def _draw_states(seed, params, prepared, layout):
+def _draw_states(seed, params, parts):
     """Draw the states of the data once, a list of 1-D arrays."""
-    states = decode.sample(key_from_random_state(seed), params, prepared)
-    return prepared.unpack(states, layout, fill=-1)
+    key = key_from_random_state(seed)
+    return [row for part in parts for row in decode.sample(key, params, part).sequences]
 
 
 @double_precision

@@ -8,6 +8,7 @@ import numbers
 import os
 import zlib
 from importlib.metadata import version
+from itertools import chain
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -177,8 +178,8 @@ def _header(plan, seed):
         "version": version("hhmm"),
         "data": {
             "n_sequences": len(data.lengths),
-            "n_timesteps": len(data.values),
-            "sha256": digest(data.lengths.astype("<i8"), data.values.astype("<i4"), *groups),
+            "n_timesteps": int(data.lengths.sum()),
+            "sha256": digest(chain([data.lengths.astype("<i8")], data.one_by_one(), groups)),
         },
         "folds": {"n_folds": len(plan.folds), "sha256": _checksum(folds)},
         "settings": _settings_of(plan.model, plan.points[0].settings["n_syllables"]),

@@ -39,7 +39,7 @@ from hhmm._runtime.interrupts import plain_interrupts
 from hhmm._runtime.progress import Bar
 from hhmm._sequences import read
 from hhmm._sequences.groups import find_levels, read_labels
-from hhmm._sequences.ragged import Ragged
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._validation import (
     ShortStatesWarning,
     SingleStateWarning,
@@ -275,7 +275,7 @@ class _Task(NamedTuple):
 class _Plan(NamedTuple):
     """Everything that is to be fitted, checked."""
 
-    data: Ragged  # codes
+    data: RunLengths
     groups: Any  # of the model, a label or row a sequence; or None
     model: EfficientHHMM
     points: list[_Point]
@@ -305,10 +305,10 @@ def _make_plan(X, param_grid, estimator, cv, groups, model_groups, mask, n_seeds
             f"{type(model).__name__}. Steps before it in a Pipeline can be applied to X first"
         )
     model = clone(model)
-    data = read.check_sequences(model, X, mask=mask, reset=True)
+    data = read.check_runs(model, X, mask=mask, reset=True)
     n_syllables, empty = read.check_fit_data(data, model.n_syllables, 1)
     # once for all folds: scores of models with and without self-transitions cannot be compared
-    model.self_transitions = read.resolve_self_transitions(model.self_transitions, data.sequences)
+    model.self_transitions = read.resolve_self_transitions(model.self_transitions, data)
     for message in read.describe_doubtful_data(
         data,
         n_syllables,
@@ -318,10 +318,10 @@ def _make_plan(X, param_grid, estimator, cv, groups, model_groups, mask, n_seeds
     ):
         warnings.warn(message, read.DoubtfulDataWarning, stacklevel=4)
     if model_groups is not None:
-        labels = read_labels(model_groups, len(data.sequences), "model_groups")
+        labels = read_labels(model_groups, len(data.n_runs), "model_groups")
         find_levels(labels, "model_groups")
     points = _make_points(model, param_grid, n_syllables)
-    folds = _make_folds(data.sequences, cv, groups)
+    folds = _make_folds(data, cv, groups)
     most = max(point.settings["n_states"] for point in points)
     for fold, (train, _) in enumerate(folds):
         n_timesteps = data.lengths[train].sum()
@@ -387,10 +387,10 @@ def _with_trans_kappa(model):
 
 def _make_folds(sequences, cv, groups):
     """Return the indices of training and held-out sequences of each fold."""
-    n_sequences = len(sequences)
+    n_sequences = len(sequences.n_runs)
     if groups is not None:
         groups = to_array(groups, "groups must be labels, one a sequence")
-        check_consistent_length(sequences, groups)
+        check_consistent_length(sequences.n_runs, groups)
         if isinstance(cv, Integral):
             cv = GroupKFold(int(cv))
     observed = read.count_transitions(sequences) > 0
@@ -426,7 +426,7 @@ def _under_way(checkpoint, checkpoint_every, key):
 
 def _fit(task, model, data, groups, base_seed, under_way):
     """Fit once, and return what is measured: a row of the record."""
-    sequences = data.sequences
+    sequences = data.items()
     used = [i for i in task.train if len(sequences[i])]
     train, test = [sequences[i] for i in used], [sequences[i] for i in task.test]
     of_train: dict[str, Any] = {}

@@ -25,6 +25,7 @@ from hhmm._sequences.read import (
     forget_columns,
     is_list_of_sequences,
 )
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._validation import as_objects, shorten, unchanged_on_error
 from hhmm.preprocessing._base import Arrays, _SequenceTransformer, with_nested_lists_as_array
 
@@ -151,7 +152,7 @@ class SyllableEncoder(_SequenceTransformer):
 
     def _fit(self, X):
         labels, index = self._factorize(X, reset=True)
-        check_observed(index)
+        check_observed(index.values, len(index.lengths))
         index = index.values
         counts = np.bincount(index[index >= 0])
         least = self.min_frequency or 0
@@ -238,7 +239,9 @@ class SyllableEncoder(_SequenceTransformer):
         codes = check_sequences(SyllableEncoder(), with_nested_lists_as_array(X), reset=True)
         n_syllables = self.n_syllables_
         check_labels(
-            codes.sequences, n_syllables, origin=f"the encoder has {n_syllables} categories"
+            RunLengths.of(codes.sequences),
+            n_syllables,
+            origin=f"the encoder has {n_syllables} categories",
         )
         missing = MISSING if self.categories_.dtype == np.int64 else None
         labels = np.append(self.categories_, np.array(missing, self.categories_.dtype))

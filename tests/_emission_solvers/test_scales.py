@@ -432,7 +432,7 @@ def test_no_two_draws_of_a_sweep_share_a_key(monkeypatch):
     settings = Settings(Newton(50), "laplace", "sequential", terms, learnt)
     x = [np.random.default_rng(0).integers(0, 3, 60).astype(np.int32)]
     chain = initialise.start_from_random_states(
-        np.random.RandomState(0), x, None, PRIORS, settings=settings
+        np.random.RandomState(0), x, PRIORS, settings=settings
     )
     update = jax.jit(functools.partial(gibbs.update_params, settings=settings))
     key_emission, key_trans, _ = jax.random.split(key_from_random_state(0), 3)

@@ -42,6 +42,7 @@ from hhmm._model.terms import named_scales, scale_of
 from hhmm._model.transitions import context_trans_probs
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._sequences import lanes, runs
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Array, EmissionLogits, Priors, RunData, SufficientStats
 from tests import oracles
 
@@ -222,7 +223,10 @@ def pack(syllables, kernel):
     if not kernel.by_runs:
         packed = [lanes.pack(split(x), N_SYLLABLES, **coding)[0] for x in syllables]
         return jax.tree.map(lambda *parts: np.stack(parts), *packed)
-    packed = [_pad(runs.pack_runs(split(x), N_SYLLABLES, N_POWERS, **coding)[0]) for x in syllables]
+    packed = [
+        _pad(runs.pack_runs(RunLengths.of(split(x)), N_SYLLABLES, N_POWERS, **coding)[0])
+        for x in syllables
+    ]
     return RunData(jax.tree.map(lambda *parts: np.stack(parts), *packed), None)
 
 
@@ -360,9 +364,7 @@ def start(joint, settings):
     """Chains at draws of everything. Of the states they carry the counts, and no more."""
     n_replicates = len(joint.states)
     logits, priors = jax.tree.map(lambda values: values[0], (joint.logits, joint.priors))
-    one = initialise.start_from_params(
-        logits, joint.trans_probs[0], None, priors, settings=settings
-    )
+    one = initialise.start_from_params(logits, joint.trans_probs[0], priors, settings=settings)
     chain = jax.tree.map(lambda x: np.broadcast_to(x, (n_replicates, *np.shape(x))), one)
     return chain._replace(
         has_states=np.ones(n_replicates, bool),

@@ -20,6 +20,7 @@ from hhmm._inference.prepare import prepare
 from hhmm._model.terms import Terms
 from hhmm._runtime.progress import Progress
 from hhmm._sequences import lanes
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params
 from hhmm.datasets import make_hhmm
 from tests.marks import slow_unless_rows
@@ -268,7 +269,7 @@ def test_chains_share_one_compiled_kernel(data, n_sweep_traces):
 def test_chains_share_the_cores(n_at_once, n_groups, monkeypatch):
     monkeypatch.setattr(lanes, "n_cores", lambda: 4)
     prepared = prepare(
-        [np.zeros(2_000, np.int32)] * 800,
+        RunLengths.of([np.zeros(2_000, np.int32)] * 800),
         Terms(n_states=3, n_syllables=1),
         "sequential",
         every_timestep=False,

@@ -14,13 +14,14 @@ from hhmm._inference import chain as chains
 from hhmm._inference import compiled, draws, gibbs, initialise, loop
 from hhmm._inference.chain import Phase, Settings, Stages
 from hhmm._inference.convergence import drift
-from hhmm._inference.prepare import prepare
+from hhmm._inference.parts import LocalParts
 from hhmm._messages import sequential
 from hhmm._model.emissions import logits_from_params
 from hhmm._model.terms import Terms
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import EmissionFactors, Params, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
 from tests import oracles
@@ -66,22 +67,21 @@ def test_counts_match_the_loop(ragged):
         np.testing.assert_array_equal(stats.syllable_trans_counts, syllables)
 
 
-def _prepare(data):
-    return prepare(list(data.X), TERMS, "sequential", every_timestep=False)
+def _lay_out(data):
+    return LocalParts.make(RunLengths.of(list(data.X)), TERMS, "sequential")
 
 
 def _run(data, *, n_iter, first_sweep=0, chain=None, seed=0):
     """Run sweeps from states drawn at random; the result and the chain's shapes."""
-    prepared = _prepare(data)
+    parts = _lay_out(data)
     if chain is None:
         chain = initialise.start_from_random_states(
             np.random.RandomState(0),
             list(data.X),
-            prepared,
             PRIORS,
             settings=SETTINGS,
         )
-    plan = loop.Plan(prepared, "gibbs", SETTINGS, n_iter, Stages(), n_draws=5)
+    plan = loop.Plan(parts, "gibbs", SETTINGS, n_iter, Stages(), n_draws=5)
     start = loop.Start(key_from_random_state(seed), chain, first_sweep)
     return loop.iterate(start, plan, report=lambda *_: None)
 
@@ -113,17 +113,17 @@ def test_kept_draws_are_those_of_their_sweeps(data):
 def test_log_joint_of_a_sweep_is_that_of_its_parameters():
     """Against enumeration over paths and scipy's densities, on tiny sequences."""
     data = make_hhmm(6, 5, N_STATES, N_SYLLABLES, random_state=2)
-    prepared = _prepare(data)
+    parts = _lay_out(data)
     model = oracles.random_model(np.random.default_rng(3), N_STATES, N_SYLLABLES)
     chain = initialise.start_from_random_states(
         np.random.RandomState(0),
         list(data.X),
-        prepared,
         PRIORS,
         settings=SETTINGS,
     )
     chain = chain._replace(
         has_states=np.bool_(False),
+        states=parts.in_one.empty_states(),
         logits=logits_from_params(Params(*model)),
         trans_probs=model.trans_probs,
     )
@@ -131,7 +131,7 @@ def test_log_joint_of_a_sweep_is_that_of_its_parameters():
         chains.sweep_keys(key_from_random_state(0)),
         chain,
         functools.partial(gibbs.update_params, phase=Phase(), settings=SETTINGS),
-        functools.partial(gibbs.update_states, sequences=prepared.data, settings=SETTINGS),
+        functools.partial(gibbs.update_states, sequences=parts.in_one, settings=SETTINGS),
         TERMS,
     )
     expected = sum(oracles.log_likelihood(model, x) for x in data.X)
@@ -142,10 +142,8 @@ def test_log_joint_of_a_sweep_is_that_of_its_parameters():
 
 @double_precision
 def test_not_finite_log_joint_is_an_error(data):
-    prepared = _prepare(data)
     chain = initialise.start_from_prior(
         np.random.RandomState(0),
-        prepared,
         PRIORS,
         settings=SETTINGS,
     )

@@ -8,9 +8,10 @@ import pytest
 
 from hhmm import EfficientHHMM
 from hhmm._inference import memory as estimates
-from hhmm._inference.prepare import prepare
+from hhmm._inference.parts import LocalParts
 from hhmm._model.terms import Terms
 from hhmm._runtime import memory
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm.datasets import make_hhmm
 from tests.published import PUBLISHED
 
@@ -19,9 +20,10 @@ SIZE = r"[\d,]+\.\d GB"
 
 def _estimate(x, n_states=3, n_syllables=4, message_passing="sequential", **counts):
     terms = Terms(n_states, n_syllables)
-    prepared = prepare([x], terms, message_passing, every_timestep=False)
+    sequences = RunLengths.of([x])
+    parts = LocalParts.make(sequences, terms, message_passing)
     counts = {"n_chains": 1, "n_draws": 5, **counts}
-    return estimates.estimate(prepared, n_timesteps=len(x), terms=terms, **counts)
+    return estimates.estimate(parts, sequences, terms=terms, **counts)
 
 
 def test_runs_take_less_than_timesteps_and_chains_take_more():

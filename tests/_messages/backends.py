@@ -16,6 +16,7 @@ from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import runs
 from hhmm._sequences.read import Layout
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params
 
 # over timesteps or over runs; as they come, and with everything so short that it is cut
@@ -43,6 +44,7 @@ class Backend(NamedTuple):
             patch.setattr(choose, "MAX_POWERS", self.max_powers)
             patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", self.min_mean_run)
             patch.setattr(runs, "MAX_PIECE_LENGTH", self.max_piece_length)
+            sequences = RunLengths.of(sequences)
             return prepare(sequences, terms_of(model), self.name, every_timestep=True)
 
 
@@ -81,8 +83,8 @@ def sample(backend, model, sequences, *, seed):
     kernel = _jitted("sample", prepared.backend, prepared.terms)
     states, stats, log_likelihood = kernel(key, params, prepared.data)
     logits = logits_from_params(params)
-    states = prepared.states_by_timestep(states, logits, params.trans_probs)
-    return _unpack(prepared, states), jax.tree.map(np.asarray, stats), float(log_likelihood)
+    states = prepared.runs_of_states([states], logits, params.trans_probs)
+    return states.sequences, jax.tree.map(np.asarray, stats), float(log_likelihood)
 
 
 @double_precision

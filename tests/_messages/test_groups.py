@@ -19,7 +19,7 @@ from hhmm._model.terms import Factor
 from hhmm._model.transitions import context_trans_probs
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
-from hhmm._sequences import runs
+from hhmm._sequences import lanes, runs
 from hhmm._sequences.read import Layout
 from hhmm._types import Params
 from tests import oracles
@@ -97,7 +97,11 @@ class Case:
             patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", backend.min_mean_run)
             patch.setattr(runs, "MAX_PIECE_LENGTH", backend.max_piece_length)
             self.prepared = prepare(
-                SEQUENCES, self.terms, backend.name, every_timestep=True, groups=GROUPS
+                RunLengths.of(SEQUENCES),
+                self.terms,
+                backend.name,
+                every_timestep=True,
+                groups=GROUPS,
             )
 
     def unpack(self, values):
@@ -181,10 +185,12 @@ def test_draws_of_groups(case):
     expected = sum(map(oracles.log_likelihood, case.models, SEQUENCES))
     np.testing.assert_allclose(log_likelihood.mean(), expected, rtol=1e-6)
     for i in range(n_draws):
-        of_draw = states[i]
-        if of_draw.ndim == 1:
-            of_draw = compressed.write_out(of_draw, case.prepared.shape)
-        paths = case.unpack(of_draw)
+        changes = states[i]
+        if changes.ndim == 2:
+            changes = changes.T.reshape(-1)
+        prepared = case.prepared
+        drawn_runs = lanes.runs_of_changes(changes, prepared.timesteps, prepared.shape[0])
+        paths = drawn_runs.sequences
         drawn.append(paths[which])
         if i < 5:
             trans = np.zeros((len(FACTORS[0].levels), N_STATES, N_STATES))

@@ -22,6 +22,7 @@ from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes, runs
 from hhmm._sequences.read import DoubtfulDataWarning, resolve_self_transitions
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm.datasets import make_hhmm
 from hhmm.model_checks import _predictive
 from tests import oracles
@@ -214,7 +215,7 @@ def test_pairs_that_hold_a_syllable_are_no_emissions():
 def test_runs_without_emission_share_one_row_of_the_table(n_powers):
     """Every timestep is in one run, in order, with its emission or none."""
     packed, run_index, piece_index, shape = runs.pack_runs(
-        SEQUENCES, 3, n_powers, self_transitions=False
+        RunLengths.of(SEQUENCES), 3, n_powers, self_transitions=False
     )
     assert packed.cell_counts.shape == (1, 1, n_powers)
     np.testing.assert_array_equal(lanes.held_pairs(packed), [9])
@@ -318,7 +319,7 @@ def test_simulated_states_move_on_while_a_syllable_is_held(simulated):
 )
 def test_holding_times_of_data(x, expected):
     """Each syllable has those of its whole runs, else of all its runs, else of all syllables."""
-    table = runs.holding_times([np.array(row, np.int32) for row in x], 3)
+    table = runs.holding_times(RunLengths.of([np.array(row, np.int32) for row in x]), 3)
     assert table.shape == (3, runs.N_QUANTILES)
     for row, values in zip(table, expected, strict=True):
         assert set(row) == set(values)
@@ -387,7 +388,7 @@ def test_timesteps_that_hold_a_syllable_change_no_likelihood_of_one_state(data):
     ],
 )
 def test_auto_goes_by_how_long_syllables_are_held(x, expected):
-    assert resolve_self_transitions("auto", [x.astype(np.int32)]) is expected
+    assert resolve_self_transitions("auto", RunLengths.of([x.astype(np.int32)])) is expected
 
 
 def test_auto_is_decided_in_a_fit(data):

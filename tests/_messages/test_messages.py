@@ -17,6 +17,7 @@ from hhmm._messages import BACKENDS, sequential
 from hhmm._model.emissions import emission_factors, logits_from_params, params_from_logits
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes, runs
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params
 from tests import oracles
 from tests._messages import backends
@@ -151,7 +152,7 @@ def test_expected_counts_by_blocks_match_enumeration(name, monkeypatch):
     """Blocks that end inside of sequences, between them and past their end."""
     model = make_model(name)
     terms = backends.terms_of(model)
-    prepared = prepare(SEQUENCES, terms, "sequential", every_timestep=False)
+    prepared = prepare(RunLengths.of(SEQUENCES), terms, "sequential", every_timestep=False)
     n_steps, n_lanes = prepared.data.pairs.shape
     monkeypatch.setattr(sequential, "BLOCK_CELLS", 3 * n_lanes * model.n_states)
     assert n_steps > 6
@@ -175,7 +176,7 @@ def test_expected_counts_by_blocks_of_a_long_sequence(monkeypatch):
     model = oracles.random_model(np.random.default_rng(5), 3, 3, sigma=1.5)
     x = np.random.default_rng(0).integers(0, 3, 3000).astype(np.int32)
     terms = backends.terms_of(model)
-    prepared = prepare([x], terms, "sequential", every_timestep=False)
+    prepared = prepare(RunLengths.of([x]), terms, "sequential", every_timestep=False)
 
     def kernel(params, data):
         factors = emission_factors(logits_from_params(params), terms)

@@ -24,6 +24,7 @@ from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes, runs
 from hhmm._sequences.read import Layout
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params
 from tests import oracles
 from tests.marks import slow_unless, slow_unless_rows
@@ -101,7 +102,7 @@ def over_runs():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choose, "choose_n_powers", lambda *_: 2)
         patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", 0)
-        prepared = prepare(HELD * 50, Terms(3, 3), "parallel", every_timestep=True)
+        prepared = prepare(RunLengths.of(HELD * 50), Terms(3, 3), "parallel", every_timestep=True)
     return model, prepared, _run_all(compressed, model, prepared.data, seed=4)
 
 
@@ -158,7 +159,7 @@ def test_the_best_path_goes_on_from_block_to_block(monkeypatch):
     x = np.repeat(rng.integers(0, 3, 200), rng.integers(1, 4, 200)).astype(np.int32)
     monkeypatch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", 0)
     monkeypatch.setattr(runs, "MAX_PIECE_LENGTH", 4)  # within a piece all is found anew
-    prepared = prepare([x], Terms(3, 3), "parallel", every_timestep=True)
+    prepared = prepare(RunLengths.of([x]), Terms(3, 3), "parallel", every_timestep=True)
     n_lanes = prepared.data.runs.pairs.shape[1]
     monkeypatch.setattr(associative, "BLOCK_BYTES", 8 * n_lanes * 3 * 3 * 8)
     states = decode.viterbi(Params(*model), prepared)

@@ -11,7 +11,7 @@ from hhmm._inference.prepare import prepare
 from hhmm._model.terms import Terms
 from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.precision import double_precision
-from hhmm._sequences.read import Layout
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import EmissionLogits
 from tests.marks import slow_unless
 
@@ -79,16 +79,15 @@ def _draw_function(message_passing, self_transitions):
     trans_probs = 0.9 * np.eye(N_STATES) + 0.1 * rng.dirichlet(np.ones(N_STATES), N_STATES)
 
     def draw(sequences, numbers):
-        prepared = prepare(sequences, terms, message_passing, every_timestep=False)
+        prepared = prepare(RunLengths.of(sequences), terms, message_passing, every_timestep=False)
         data = _numbered(prepared.data, numbers)
         settings = Settings(Newton(10), "laplace", prepared.backend, terms, ())
         key = key_from_data(np.array([3, 4], np.uint32))
         states, stats, _ = jax.jit(gibbs.update_states, static_argnames="settings")(
             key, logits, trans_probs, data, settings=settings
         )
-        drawn = prepared._replace(data=data).states_by_timestep(states, logits, trans_probs)
-        layout = Layout(False, np.array([len(x) for x in sequences]))
-        return prepared.unpack([drawn], layout, fill=-1), stats
+        drawn = prepared._replace(data=data).runs_of_states([states], logits, trans_probs)
+        return drawn.sequences, stats
 
     return draw
 

@@ -18,6 +18,7 @@ from hhmm._model.terms import Terms
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params, Priors
 from hhmm.datasets import make_hhmm
 from tests.published import PUBLISHED
@@ -113,9 +114,9 @@ def test_groups_of_lanes_change_no_answer_of_a_fitted_model(backend, monkeypatch
 def test_little_or_narrow_data_and_single_cores_are_not_split(n_cores, monkeypatch):
     monkeypatch.setattr(lanes, "n_cores", lambda: n_cores)
     terms = Terms(N_STATES, n_syllables=1)
-    large = prepare([np.zeros(2_000, np.int32)] * 800, terms, "sequential", every_timestep=False)
-    narrow = prepare([np.zeros(200_000, np.int32)] * 8, terms, "sequential", every_timestep=False)
-    small = prepare([np.zeros(50, np.int32)] * 8, terms, "sequential", every_timestep=False)
+    large = _prepare([np.zeros(2_000, np.int32)] * 800, terms, "sequential")
+    narrow = _prepare([np.zeros(200_000, np.int32)] * 8, terms, "sequential")
+    small = _prepare([np.zeros(50, np.int32)] * 8, terms, "sequential")
     assert [len(prepared.groups) for prepared in (large, narrow, small)] == [n_cores, 1, 1]
 
 
@@ -123,7 +124,7 @@ def test_little_or_narrow_data_and_single_cores_are_not_split(n_cores, monkeypat
 @double_precision
 def test_groups_hold_all_lanes_and_their_counts(backend):
     sequences = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
-    data = prepare(sequences, TERMS, backend, every_timestep=False).data
+    data = _prepare(sequences, TERMS, backend).data
     groups = lanes.split(data, 2)
     if backend == "compressed":
         data, groups = data.runs, [group.runs for group in groups]
@@ -150,13 +151,15 @@ def test_a_sweep_over_runs_holds_no_array_of_timesteps_by_states():
     assert largest["sequential"] >= n_timesteps * N_STATES
 
 
+def _prepare(sequences, terms, backend):
+    return prepare(RunLengths.of(sequences), terms, backend, every_timestep=False)
+
+
 def _largest_array(sequences, backend):
     """Number of entries of the largest array in a sweep, loops and branches included."""
-    prepared = prepare(sequences, TERMS, backend, every_timestep=False)
+    prepared = _prepare(sequences, TERMS, backend)
     settings = Settings(Newton(100), "laplace", backend, TERMS)
-    chain = initialise.start_from_prior(
-        np.random.RandomState(0), prepared, PRIORS, settings=settings
-    )
+    chain = initialise.start_from_prior(np.random.RandomState(0), PRIORS, settings=settings)
 
     def sweep(key, chain, data):
         return chains.sweep(

@@ -13,6 +13,7 @@ from hhmm._model.emissions import emission_factors
 from hhmm._model.terms import Terms
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes, runs
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import EmissionLogits, PackedRuns, RunData
 from tests import oracles
 from tests.marks import slow_unless
@@ -29,7 +30,9 @@ sequence = st.lists(held, max_size=8).map(
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_runs_written_out_are_the_sequences(sequences, n_powers):
     """Every timestep is in one run, in order, with its emission."""
-    packed, run_index, piece_index, shape = runs.pack_runs(sequences, N_SYLLABLES, n_powers)
+    packed, run_index, piece_index, shape = runs.pack_runs(
+        RunLengths.of(sequences), N_SYLLABLES, n_powers
+    )
     pieces = runs.cut_pieces(sequences, N_SYLLABLES, packed, piece_index, shape)
     assert pieces.sequences.pairs.shape == shape
     by_position = pieces.sequences.pairs.T.reshape(-1)
@@ -59,7 +62,7 @@ def test_runs_written_out_are_the_sequences(sequences, n_powers):
 @given(st.lists(sequence, min_size=1, max_size=4), st.sampled_from([1, 4, 64]))
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_pieces_know_the_run_they_begin_in(sequences, n_powers):
-    packed, _, piece_index, shape = runs.pack_runs(sequences, N_SYLLABLES, n_powers)
+    packed, _, piece_index, shape = runs.pack_runs(RunLengths.of(sequences), N_SYLLABLES, n_powers)
     pieces = runs.cut_pieces(sequences, N_SYLLABLES, packed, piece_index, shape)
     for piece in np.flatnonzero(pieces.sequences.inside[0]):
         place = pieces.run[piece], pieces.lane[piece]
@@ -80,8 +83,8 @@ def test_pieces_know_the_run_they_begin_in(sequences, n_powers):
     ],
 )
 def test_runs_are_as_long_as_they_can_be(x, lengths):
-    pairs, starts = lanes.pair_codes([np.array(x, np.int32)], N_SYLLABLES)
-    _, found = runs.find_runs(pairs, starts, N_SYLLABLES, 100)
+    sequences = RunLengths.of([np.array(x, np.int32)])
+    _, found, *_ = runs.tabulate(sequences, N_SYLLABLES, 100)
     np.testing.assert_array_equal(found, lengths)
 
 

@@ -66,7 +66,11 @@ class FakeModel(EfficientHHMM):
             warnings.warn("of another kind", RuntimeWarning, stacklevel=2)
         if self.trans_kappa == 13:
             raise FloatingPointError("the log joint is not finite")
-        self.rng_seed_ = [self.random_state, self.n_states, int(sum(x @ x for x in X))]
+        self.rng_seed_ = [
+            self.random_state,
+            self.n_states,
+            int(sum(x @ x for x in map(np.asarray, X))),
+        ]
         rng = np.random.default_rng(self.rng_seed_)
         self.best_chain_ = 1
         self.log_joint_ = rng.normal(size=(2, 3))
@@ -79,13 +83,14 @@ class FakeModel(EfficientHHMM):
         shift = rng.integers(self.n_states)
         noise = rng.random()
         return [
-            (np.arange(len(x)) // 7 + x * (rng.random(len(x)) < noise / 3) + shift) % self.n_states
+            (np.arange(len(x)) // 7 + np.asarray(x) * (rng.random(len(x)) < noise / 3) + shift)
+            % self.n_states
             for x in X
         ]
 
     def score(self, X, y=None, *, mask=None):
         return float(
-            -sum(x.sum() for x in X) / 1e3 + np.log(self.n_states) + self.rng_seed_[0] / 1e11
+            -sum(np.sum(x) for x in X) / 1e3 + np.log(self.n_states) + self.rng_seed_[0] / 1e11
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from numbers import Integral, Real
 from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -651,6 +652,7 @@ class EfficientHHMM(
                 ),
             )
             fitted = fit(
+                X,
                 checked,
                 terms,
                 init,
@@ -699,8 +701,13 @@ class EfficientHHMM(
 
     @double_precision
     def predict(
-        self, X: ArrayLike, *, groups: ArrayLike | None = None, mask: ArrayLike | None = None
-    ) -> Arrays:
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        out: str | PathLike | None = None,
+    ) -> Arrays | list[Path]:
         """Predict the most probable path of states of each sequence (Viterbi).
 
         Parameters
@@ -712,11 +719,24 @@ class EfficientHHMM(
             has effect 0.
         mask : array-like of bool of shape (n_sequences, n_timesteps), optional
             False marks a missing timestep. For 2-D X only.
+        out : str or path-like, optional
+            Folder to write the states to, for more timesteps than fit in memory. Each sequence has
+            a file ``<name>.npy`` of shape (n_timesteps,), int16, with the name of the recording as
+            `hhmm.datasets.open_recordings` names it, or ``sequence_0000``, ``sequence_0001`` and
+            so on. The folder is made if it does not exist; its parent must exist. All files are
+            written, or none.
 
         Returns
         -------
         states : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
-            In the form of X; -1 on padding.
+            In the form of X; -1 on padding. With `out`, the paths of the files, a list.
+
+        Raises
+        ------
+        FileExistsError
+            If a file that `out` would hold exists.
+        OSError
+            If there is not enough room on the disk.
 
         Warns
         -----
@@ -724,11 +744,24 @@ class EfficientHHMM(
             If X is several sequences of one timestep each, as a column of shape (n_timesteps, 1)
             is. The other methods that take X warn too.
         """
-        params, parts = self._prepare(X, mask, groups)
-        return _joined(
-            prepared.unpack(decode.viterbi(params, prepared), of_part, fill=-1)
-            for prepared, of_part in parts
+        if out is None:
+            params, parts = self._prepare(X, mask, groups)
+            return _joined(
+                prepared.unpack(decode.viterbi(params, prepared), layout, fill=-1)
+                for prepared, layout in parts
+            )
+        from hhmm.datasets._state_files import choose_files, write_one_by_one
+
+        checked = self._check(X, mask)
+        paths = choose_files(out, X, checked.layout.n_timesteps)
+        params, parts = self._lay_out(checked, groups, every_timestep=True)
+        rows = (
+            row
+            for prepared, layout in parts
+            for row in prepared.unpack(decode.viterbi(params, prepared), layout, fill=-1)
         )
+        write_one_by_one(paths, rows)
+        return paths
 
     @double_precision
     def decode(

@@ -12,13 +12,13 @@ import jax
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from hhmm._inference import convergence, decode, draws, memory, starts
+from hhmm._inference import convergence, draws, memory, starts
 from hhmm._inference.chain import Settings, Stages
 from hhmm._inference.chains import iterate_chains
 from hhmm._inference.compiled import sweep_keys
+from hhmm._inference.dask_parts import DaskParts, active_client
 from hhmm._inference.loop import NEVER, ChainEnd, Plan
-from hhmm._inference.parts import LocalParts, joined
-from hhmm._inference.prepare import laid_out
+from hhmm._inference.parts import LocalParts
 from hhmm._model.emissions import all_params, with_zeros
 from hhmm._model.terms import named_scales, with_named_scales
 from hhmm._runtime.interrupts import Interrupts, plain_interrupts
@@ -73,11 +73,13 @@ def estimate_memory(checked, options, terms, parts=None):
     )
 
 
-def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every, groups=None):
+def fit(X, checked, terms, init, rng, options, checkpoint, tasks, save_every, groups=None):
     """Fit chains to data.
 
     Parameters
     ----------
+    X : array-like
+        The sequences as the user gave them.
     checked : RunLengths
     terms : Terms
     init : {"windows", "prior", "random"}, Params, list of states, or list of ChainEnd
@@ -104,14 +106,7 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every, group
         If a log joint or a parameter is not finite.
     """
     is_sampler = options.algorithm == "gibbs"
-    parts = LocalParts.make(
-        checked,
-        terms,
-        options.message_passing,
-        n_at_once=options.n_chains,
-        groups=groups,
-        in_one=options.algorithm == "gradient",
-    )
+    parts = _make_parts(X, checked, terms, options, groups)
     needed = estimate_memory(checked, options, terms, parts)
     memory.check_fits(needed)
     print_if_verbose(f"about {needed.total / 1e9:.1f} GB of memory are needed", options.verbose)
@@ -141,6 +136,31 @@ def fit(checked, terms, init, rng, options, checkpoint, tasks, save_every, group
         )
         fitted = fitted._replace(warnings=[ConvergenceWarning(message)])
     return fitted
+
+
+def _make_parts(X, checked, terms, options, groups):
+    """Lay the data out in this process, or for the Dask cluster that joblib was given."""
+    client = active_client()
+    if client is not None and options.algorithm != "gradient":
+        parts = DaskParts.make(
+            client,
+            X,
+            checked,
+            terms,
+            options.message_passing,
+            groups=groups,
+            verbose=options.verbose,
+        )
+        if parts is not None:
+            return parts
+    return LocalParts.make(
+        checked,
+        terms,
+        options.message_passing,
+        n_at_once=options.n_chains,
+        groups=groups,
+        in_one=options.algorithm == "gradient",
+    )
 
 
 def _make_starts(init, rng, checkpoint, sequences, plan, options, groups):
@@ -237,14 +257,7 @@ def _summarise(results, checked, plan, options, groups):
         states = _last_states(best, plan)
     else:
         params = all_params(chain.logits, chain.trans_probs)
-        states = joined(
-            [
-                prepared.runs_of_path(decode.viterbi(params, prepared))
-                for prepared, _ in laid_out(
-                    checked, terms, options.message_passing, every_timestep=True, groups=groups
-                )
-            ]
-        )
+        states = parts.best_paths(params, options.message_passing)
     states, time, order = _ordered_states(states, checked, terms.n_states)
     attributes["_states"] = states
     if is_sampler:
@@ -310,15 +323,7 @@ def _chain_weights(posterior, compared, parts):
         return np.full(n_chains, 1 / n_chains)
     used = np.unique(np.linspace(0, n_draws - 1, N_DRAWS_OF_WEIGHTS).astype(int))
     thinned = jax.tree.map(lambda part: part[:, used], posterior)
-    log_likelihood = [
-        np.concatenate(
-            [
-                prepared.sum_terms(decode.log_normalisers(params, prepared))
-                for prepared in parts.prepared
-            ]
-        )
-        for params in draws.flat(thinned)
-    ]
+    log_likelihood = parts.log_likelihoods(draws.flat(thinned))
     return draws.stacking_weights(np.reshape(log_likelihood, (n_chains, len(used), -1)))
 
 

@@ -9,6 +9,7 @@ more most is for pairs, whatever the number of states.
 
 from typing import NamedTuple
 
+from hhmm._inference.parts import LocalParts
 from hhmm._messages.associative import BLOCK_BYTES
 from hhmm._runtime.memory import available
 from hhmm._runtime.threads import n_cores
@@ -47,7 +48,7 @@ def estimate(parts, sequences, *, terms, n_chains, n_draws):
 
     Parameters
     ----------
-    parts : LocalParts or None
+    parts : LocalParts, DaskParts or None
         None leaves the messages out, before the data are laid out for them.
     sequences : RunLengths
     n_chains, n_draws : int
@@ -73,8 +74,8 @@ def estimate(parts, sequences, *, terms, n_chains, n_draws):
 
 def _of_parts(parts, n_states, n_at_once):
     """Return bytes of the data as they are laid out, and of the messages of chains."""
-    if parts is None:
-        return 0
+    if not isinstance(parts, LocalParts):
+        return 0  # not laid out yet, or on other machines
     prepared, n_parts = parts.prepared[0], len(parts.prepared)
     n_under_way = n_at_once * min(parts.n_threads, n_parts)
     laid_out = PER_LAID_OUT * prepared.data.steps.pairs.size * n_parts

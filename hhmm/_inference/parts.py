@@ -11,18 +11,20 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from hhmm._inference import compiled
-from hhmm._inference.prepare import lay_out, recipes
+from hhmm._inference import compiled, decode
+from hhmm._inference.prepare import laid_out, lay_out, recipes
 from hhmm._runtime.threads import n_cores, run_in_threads
-from hhmm._sequences.run_lengths import RunLengths
+from hhmm._sequences.run_lengths import RunLengths, joined
 
 
 class LocalParts(NamedTuple):
     """Parts in the memory of this process, for its cores and devices."""
 
+    sequences: RunLengths
     prepared: tuple  # of Prepared, a part each
     groups: tuple  # lanes of all parts, on devices
     n_threads: int  # that a chain may use
+    of_groups: np.ndarray | None  # (n_sequences,) the group of each sequence
 
     @classmethod
     def make(cls, sequences, terms, message_passing, *, n_at_once=1, groups=None, in_one=False):
@@ -37,6 +39,7 @@ class LocalParts(NamedTuple):
             in_one=in_one,
         )
         prepared = tuple(lay_out(sequences.part(*recipe.numbers), recipe) for recipe in of_parts)
+        of_groups = groups
         groups = tuple(group for part in prepared for group in part.groups)
         # without devices named, arrays go where JAX computes by default
         devices = jax.local_devices() if len(groups) > 1 else [None]
@@ -44,7 +47,9 @@ class LocalParts(NamedTuple):
             jax.device_put(group, devices[i % len(devices)] if len(devices) > 1 else None)
             for i, group in enumerate(groups)
         )
-        return cls(prepared, groups, max(n_cores() // n_at_once, len(devices)))
+        return cls(
+            sequences, prepared, groups, max(n_cores() // n_at_once, len(devices)), of_groups
+        )
 
     @property
     def backend(self):
@@ -100,6 +105,26 @@ class LocalParts(NamedTuple):
             runs.append(part.runs_of_states(jax.device_get(states), logits, trans_probs))
         return joined(runs)
 
+    def log_likelihoods(self, draws):
+        """Return the log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
+        of_parts = [
+            [part.sum_terms(decode.log_normalisers(params, part)) for params in draws]
+            for part in self.prepared
+        ]
+        return np.concatenate(of_parts, axis=1)
+
+    def best_paths(self, params, message_passing):
+        """Return the most probable states, as `RunLengths`."""
+        part = self.prepared[0]
+        parts = laid_out(
+            self.sequences,
+            part.terms,
+            message_passing,
+            every_timestep=True,
+            groups=self.of_groups,
+        )
+        return joined([p.runs_of_path(decode.viterbi(params, p)) for p, _ in parts])
+
     def _call(self, choose, key, logits, trans_probs, algorithm, settings, groups=None):
         """Call the kernel of the states for groups, and keep what `choose` returns of each."""
 
@@ -112,13 +137,3 @@ class LocalParts(NamedTuple):
         groups = self.groups if groups is None else groups
         calls = [lambda group=group: call(group) for group in groups]
         return run_in_threads(*calls, n_threads=min(self.n_threads, len(calls)))
-
-
-def joined(runs):
-    """Join the `RunLengths` of parts."""
-    if len(runs) == 1:
-        return runs[0]
-    layout = runs[0].layout._replace(
-        n_timesteps=np.concatenate([part.layout.n_timesteps for part in runs])
-    )
-    return RunLengths.join([part[:3] for part in runs], layout)

@@ -81,6 +81,7 @@ def recipes(
     n_at_once=1,
     groups=None,
     in_one=False,
+    is_shared=False,
 ):
     """Choose a backend and how to lay sequences out for it, in parts.
 
@@ -98,6 +99,9 @@ def recipes(
         The group of each sequence, for terms with factors.
     in_one : bool, default=False
         Whether all are one part.
+    is_shared : bool, default=False
+        Whether parts are for other processes: as many as are worth a task. How many there are
+        depends on the data alone.
 
     Returns
     -------
@@ -109,7 +113,9 @@ def recipes(
     if in_one:
         parts, shape, piece_shape = [(0, len(sequences.n_runs))], (0, 0), (0, 0)
     else:
-        parts, shape, piece_shape = _parts(sequences, terms, choice, of_groups, every_timestep)
+        parts, shape, piece_shape = _parts(
+            sequences, terms, choice, of_groups, every_timestep, is_shared
+        )
     return [
         Recipe(
             terms,
@@ -119,13 +125,13 @@ def recipes(
             shape,
             piece_shape,
             every_timestep,
-            n_at_once * len(parts),
+            np.inf if is_shared else n_at_once * len(parts),
         )
         for first, stop in parts
     ]
 
 
-def _parts(sequences, terms, choice, groups, every_timestep):
+def _parts(sequences, terms, choice, groups, every_timestep, is_shared):
     """Split sequences in parts; return these as (first, stop), and shapes that all can have."""
     lengths = sequences.lengths
     n_steps = lengths
@@ -137,7 +143,11 @@ def _parts(sequences, terms, choice, groups, every_timestep):
             self_transitions=terms.self_transitions,
         )
     most = max(PART // terms.n_states, 1)
-    parts = lanes.split_sequences(lengths if every_timestep else n_steps, most)
+    steps = lengths if every_timestep else n_steps
+    n_parts = max(-(-int(steps.sum()) // most), 1)
+    if is_shared:
+        n_parts = max(n_parts, lanes.most_tasks(steps, terms.n_states, choice.n_powers is not None))
+    parts = lanes.split_sequences(steps, n_parts)
     if len(parts) == 1:
         return parts, (0, 0), (0, 0)
     shape = lanes.common_shape(n_steps, parts, terms.n_groups, groups)

@@ -221,20 +221,19 @@ def assign_lanes(lengths, groups=None, shape=(0, 0)):
     return PackIndex(lanes, offsets, lengths), n_steps, n_lanes
 
 
-def split_sequences(steps, most):
-    """Split sequences in parts of at most so many steps, or of one sequence.
+def split_sequences(steps, n_parts):
+    """Split sequences in parts of about as many steps, or of one sequence.
 
     Parameters
     ----------
     steps : (n_sequences,) int
         Of each sequence.
-    most : int
+    n_parts : int
 
     Returns
     -------
     parts : list of (first, stop)
     """
-    n_parts = max(-(-int(steps.sum()) // most), 1)
     ends = np.cumsum(steps)
     # a sequence belongs to the part in which its middle lies
     part = ((ends - steps / 2) * n_parts / max(ends[-1], 1)).astype(int)
@@ -301,6 +300,8 @@ def round_up(n):
 MIN_GROUP_WIDTH = 300
 MIN_GROUP_WIDTH_OF_RUNS = 1000
 MIN_GROUP_WORK = 400_000
+# the same of a part that is sent to another process: a few hundredths of a second
+MIN_TASK_WORK = 10_000_000
 
 
 def n_groups(data, n_states, n_at_once):
@@ -315,14 +316,26 @@ def n_groups(data, n_states, n_at_once):
     n_at_once : int
         How many computations on these data share the cores.
     """
-    n_steps, n_lanes = data.steps.pairs.shape
-    width, least = n_lanes * n_states, MIN_GROUP_WIDTH
-    if data.n_cells:
-        width, least = width * n_states, MIN_GROUP_WIDTH_OF_RUNS
-    most = min(width // least, width * n_steps // MIN_GROUP_WORK)
-    if most <= 1 or jax.default_backend() != "cpu":
+    most = _most_groups(*data.steps.pairs.shape, n_states, data.n_cells > 0, MIN_GROUP_WORK)
+    n_devices = jax.local_device_count()
+    if most <= 1 or (jax.default_backend() != "cpu" and n_devices == 1):
         return 1
-    return min(most, max(n_cores() // n_at_once, 1))
+    is_cpu = jax.default_backend() == "cpu"
+    n_workers = max(n_cores() if is_cpu else 1, n_devices)
+    return min(most, max(int(n_workers // n_at_once), 1))
+
+
+def most_tasks(steps, n_states, by_runs):
+    """Return how many parts of sequences, with these steps each, are worth a task of their own."""
+    _, *shape = assign_lanes(steps)
+    return max(_most_groups(*shape, n_states, by_runs, MIN_TASK_WORK), 1)
+
+
+def _most_groups(n_steps, n_lanes, n_states, by_runs, least_work):
+    width, least = n_lanes * n_states, MIN_GROUP_WIDTH
+    if by_runs:
+        width, least = width * n_states, MIN_GROUP_WIDTH_OF_RUNS
+    return min(width // least, width * n_steps // least_work)
 
 
 def join(states, n_lanes):

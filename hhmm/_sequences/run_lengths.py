@@ -204,3 +204,13 @@ def merge_runs(labels, n_timesteps, joins):
         return labels, n_timesteps
     first = np.flatnonzero(~joins)
     return labels[first], np.add.reduceat(n_timesteps, first).astype(np.int32)
+
+
+def joined(runs):
+    """Join the `RunLengths` of parts."""
+    if len(runs) == 1:
+        return runs[0]
+    layout = runs[0].layout._replace(
+        n_timesteps=np.concatenate([part.layout.n_timesteps for part in runs])
+    )
+    return RunLengths.join([part[:3] for part in runs], layout)

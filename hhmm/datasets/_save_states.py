@@ -139,13 +139,13 @@ def save_states(
         import_extra("h5py", "save_states")
         if any(record.get("syllable", record["state"]).dtype == object for record in records):
             raise TypeError("format 'h5' needs syllables that are integers. Write format 'csv'.")
-        _check_names(names, [f"/{field}" for field in records[0]], ignore_case=False)
+        check_names(names, [f"/{field}" for field in records[0]], ignore_case=False)
         writers = {path: partial(_write_h5, names, records)}
     else:
         import_extra("pandas", "save_states")
         if path.suffix.lower() == ".csv" or (path.exists() and not path.is_dir()):
             raise ValueError(f"format 'csv' writes one file a recording into a folder, got {path}")
-        _check_names(names, [".csv"], ignore_case=True)
+        check_names(names, [".csv"], ignore_case=True)
         writers = {}
         for name, record in zip(names, records, strict=True):
             target = path / f"{file_stem(name)}.csv"
@@ -237,7 +237,7 @@ def _read_probabilities(probabilities):
     return ragged
 
 
-def _check_names(names, endings, *, ignore_case):
+def check_names(names, endings, *, ignore_case):
     """Raise ValueError for names that lead elsewhere, or two that would write to one place.
 
     A recording is written to its name with each of the `endings`. With `ignore_case`, "A" and "a"

@@ -20,7 +20,8 @@ from hhmm._model.transitions import context_trans_probs
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import lanes, runs
-from hhmm._sequences.read import Layout
+from hhmm._sequences.ragged import Layout
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params
 from tests import oracles
 from tests._messages import backends

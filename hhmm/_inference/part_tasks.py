@@ -1,0 +1,129 @@
+"""Compute on one part of the data in another process: pure functions of a source and parameters.
+
+A source says where the sequences of a part are read, and how they are laid out. What a process has
+laid out it keeps for the next sweep. That is a cache and no state: any process can make it anew.
+"""
+
+import collections
+import threading
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from hhmm._inference import compiled, decode
+from hhmm._inference.prepare import Recipe, laid_out, lay_out
+from hhmm._runtime.files import digest
+from hhmm._runtime.keys import key_from_data
+from hhmm._runtime.precision import double_precision
+from hhmm._sequences.ragged import Layout
+from hhmm._sequences.run_lengths import RunLengths, joined
+
+_kept = collections.OrderedDict()
+_lock = threading.Lock()
+
+
+class Source(NamedTuple):
+    """Sequences of a part."""
+
+    items: list  # each has `read_runs`: recordings in files, or runs in memory
+    names: list  # of recordings, or "sequence 3", for errors
+    sha256: str  # of their runs
+    recipe: Recipe
+    most_kept: int  # parts that a process keeps laid out
+
+
+class _Kept:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.prepared: Any = None
+
+
+def hold(source):
+    """Return a source: its future brings the sequences to a worker once."""
+    return source
+
+
+def digest_of(runs):
+    """Return the SHA-256 of `RunLengths`."""
+    return digest(x.astype("<i8") for x in runs[:3])
+
+
+def add(*stats):
+    """Sum the counts of parts, in their order."""
+    return jax.tree.map(lambda *values: sum(values), *stats)
+
+
+@double_precision
+def update_states(source, key, logits, trans_probs, algorithm, settings):
+    """Draw the states of a part, or average over them: counts with the log-likelihood."""
+    _, stats, log_likelihood = _states(source, key, logits, trans_probs, algorithm, settings)
+    return jax.device_get((stats, log_likelihood))
+
+
+@double_precision
+def draw_states(source, key, logits, trans_probs, settings):
+    """Draw the states of a part, as `RunLengths`."""
+    states, *_ = _states(source, key, logits, trans_probs, "gibbs", settings)
+    return _prepared(source).runs_of_states([states], logits, trans_probs)
+
+
+@double_precision
+def log_likelihoods(source, draws):
+    """Return the log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
+    prepared = _prepared(source)
+    return np.stack(
+        [prepared.sum_terms(decode.log_normalisers(params, prepared)) for params in draws]
+    )
+
+
+@double_precision
+def best_paths(source, params, message_passing):
+    """Return the most probable states of a part, as `RunLengths`."""
+    recipe = source.recipe
+    parts = laid_out(
+        _read(source),
+        recipe.terms,
+        message_passing,
+        every_timestep=True,
+        groups=recipe.groups,
+    )
+    return joined(
+        [prepared.runs_of_path(decode.viterbi(params, prepared)) for prepared, _ in parts]
+    )
+
+
+def _states(source, key, logits, trans_probs, algorithm, settings):
+    (group,) = _prepared(source).groups
+    return compiled.states_kernel(
+        key_from_data(key), logits, trans_probs, group, algorithm=algorithm, settings=settings
+    )
+
+
+def _prepared(source):
+    """Return a part as it is laid out, made by one thread where several ask for it."""
+    name = source.sha256, source.recipe.numbers, source.recipe.shape
+    with _lock:
+        kept = _kept.setdefault(name, _Kept())
+        _kept.move_to_end(name)
+        while len(_kept) > source.most_kept:
+            _kept.popitem(last=False)
+    with kept.lock:
+        if kept.prepared is None:
+            prepared = lay_out(_read(source), source.recipe)
+            kept.prepared = prepared._replace(groups=jax.device_put(prepared.groups))
+        return kept.prepared
+
+
+def _read(source):
+    """Read the sequences of a source, and check that they are those of the beginning."""
+    tables = [item.read_runs() for item in source.items]
+    tables = [(*table, np.array([len(table[0])])) for table in tables]
+    lengths = np.array([table[1].sum(dtype=np.int64) for table in tables])
+    runs = RunLengths.join(tables, Layout(False, lengths)).without_end()
+    if digest_of(runs) != source.sha256:
+        raise ValueError(
+            f"One of {len(source.names)} recordings, {source.names[0]} to {source.names[-1]}, "
+            "changed after the fit had begun. Fit again, when no program writes to these files."
+        )
+    return runs

@@ -21,8 +21,8 @@ from hhmm.datasets._csv_files import choose_column, iterate_column, open_table
 from hhmm.datasets._keypoint_moseq import check_dataset, is_dataset, open_results
 from hhmm.datasets._recordings import to_labels
 
-# timesteps of NumPy and HDF5 files that are read at a time
-BLOCK_TIMESTEPS = 1 << 22
+# timesteps of NumPy and HDF5 files that are read at a time, few enough for the cache of a core
+BLOCK_TIMESTEPS = 1 << 20
 USER = "open_recordings"
 AGAIN = "Call open_recordings again."
 _HINT = (

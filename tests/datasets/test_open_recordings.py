@@ -140,6 +140,12 @@ def test_tables(tmp_path):
     assert recordings.groups is None
 
 
+def test_rows_of_a_moseq_df_are_sorted_by_frame(tmp_path):
+    moseq_df().iloc[::-1].to_csv(tmp_path / "a.csv", index=False)
+    recordings = open_recordings(tmp_path / "a.csv")
+    assert_opens(recordings, [SYLLABLES[name] for name in NAMES[::-1]], names=NAMES[::-1])
+
+
 def test_rows_of_a_table_in_another_order_warn(tmp_path):
     text = "recording,frame,syllable\na,1,0\na,0,1\n"
     (tmp_path / "a.csv").write_text(text)
@@ -554,6 +560,15 @@ def test_files_that_are_not_what_their_ending_says(tmp_path):
         open_recordings(tmp_path / "a.csv")
 
 
+def test_tables_beside_files_of_one_recording(tmp_path):
+    write_csv(tmp_path / "a.csv", [1, 2])
+    (tmp_path / "b.csv").write_text("name,syllable\nm1,1\nm2,2\n")
+    with pytest.raises(
+        ValueError, match="holds tables of several recordings, with a column 'name'"
+    ):
+        open_recordings(tmp_path, syllable="syllable")
+
+
 def test_links_out_of_a_folder_are_not_followed(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(3))
     (tmp_path / "folder").mkdir()
@@ -656,6 +671,13 @@ def test_results_whose_recording_is_gone_or_became_a_link(tmp_path):
         del file["a"]
         file["a"] = 3
     with pytest.raises(ValueError, match="recording 'a' is no longer in the file"):
+        recording.read_runs()
+
+
+def test_results_that_were_written_in_another_shape(tmp_path):
+    recording = open_one(tmp_path, "h5")
+    write_results(recording.path, {"a": np.zeros((20, 1), int)})
+    with pytest.raises(ValueError, match=r"expected syllables of shape .* got shape \(20, 1\)"):
         recording.read_runs()
 
 

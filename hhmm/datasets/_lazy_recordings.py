@@ -54,7 +54,7 @@ class LazyRecording:
         self.group = group
         self._source = source
         self._n_lags = n_lags
-        self._n_timesteps: int | None = None
+        self._n_timesteps: Any = None
         if n_timesteps is not None:
             self._set_length(n_timesteps)
 
@@ -65,8 +65,7 @@ class LazyRecording:
 
     def __len__(self) -> int:
         if self._n_timesteps is None:
-            self.read_runs()
-        assert self._n_timesteps is not None
+            self.read_runs()  # keeps the length
         return self._n_timesteps
 
     @property
@@ -99,14 +98,7 @@ class LazyRecording:
         """
         labels, n_timesteps = self._source.read_runs()
         self._set_length(int(n_timesteps.sum(dtype=np.int64)))
-        return (
-            _without_start(labels, n_timesteps, self._n_lags)
-            if self._n_lags
-            else (
-                labels,
-                n_timesteps,
-            )
-        )
+        return _without_start(labels, n_timesteps, self._n_lags)
 
     def fingerprint(self) -> str:
         """Return a short text that changes when the file, or what is read from it, changes.
@@ -252,6 +244,8 @@ def _without_start(labels, n_timesteps, n_missing):
     -------
     labels, n_timesteps : (n_runs,) int32
     """
+    if not n_missing:
+        return labels, n_timesteps
     ends = np.cumsum(n_timesteps, dtype=np.int64)
     run = np.searchsorted(ends, n_missing, side="right")  # the one of timestep `n_missing`
     labels = np.append(np.int32(MISSING), labels[run:])

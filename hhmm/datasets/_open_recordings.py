@@ -145,8 +145,8 @@ def open_recordings(
     Returns
     -------
     recordings : sequence of recordings
-        It has a length and is indexed like a list; a slice, or an array of integers or bools, gives
-        a part of it. Attributes are
+        A sequence that is indexed like a list. A slice, or an array of integers or bools, gives a
+        sequence of the same kind. Its attributes are
 
         - ``names``, list of str: names as the loader of the format gives them. The name of a file
           of one recording is its path without ".csv" or ".npy", from the first folder that the
@@ -158,13 +158,13 @@ def open_recordings(
         - ``groups``, list of str, or None: the experimental group of each recording of a table;
         - ``frame_rate``, float or None.
 
-        A recording has ``name``, ``path``, ``group``, a length, and
+        A recording has ``name``, ``path``, ``group``, ``len(recording)`` timesteps, and
 
-        - ``numpy.asarray(recording)`` reads the labels, ndarray of shape (n_timesteps,), int32, -1
-          where missing;
-        - ``recording.read_runs()`` reads the labels and the numbers of timesteps of runs, two
-          ndarrays of shape (n_runs,), int32;
-        - ``recording.fingerprint()`` returns a short text that changes when the file does.
+        - ``numpy.asarray(recording)``, which reads the labels, ndarray of shape (n_timesteps,),
+          int32, -1 where missing;
+        - ``read_runs()``, which reads the labels and the numbers of timesteps of runs, two ndarrays
+          of shape (n_runs,), int32;
+        - ``fingerprint()``, which returns a short text that changes when the file does.
 
     Raises
     ------
@@ -174,8 +174,10 @@ def open_recordings(
         it if a label is no integer, or if the file cannot be read or has another length than when
         it was opened. The message names file, recording and timestep.
     FileNotFoundError
-        If there is no such file, or no file matches the pattern; when a recording is read, if its
-        file is gone.
+        If there is no such file, or no file matches the pattern. A recording that is read raises it
+        if its file is gone.
+    IsADirectoryError
+        If a list of files holds a folder.
     ImportError
         Without h5py for HDF5 files and pandas for CSV files, which are the extra ``io``.
 

@@ -150,11 +150,12 @@ def test_preprocessing(bad, labels):
 @many
 def test_damaged_files(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("damaged")
-    table, results = folder / "table.csv", folder / "results.h5"
+    table, results, array = folder / "table.csv", folder / "results.h5", folder / "array.npy"
     table.write_text("name,syllable\na,0\na,1\nb,2\nb,0\n")
     with h5py.File(results, "w") as file:
         file["mouse/syllable"] = X[0]
-    for path in (table, results):
+    np.save(array, X[0])
+    for path in (table, results, array):
         contents = bytearray(path.read_bytes())
         # bytes that are 0 mean nothing
         places = np.flatnonzero(np.frombuffer(contents, np.uint8)).tolist()
@@ -163,3 +164,7 @@ def test_damaged_files(tmp_path_factory, data):
         path.write_bytes(contents[: data.draw(st.sampled_from([len(contents), *places]))])
     call(datasets.load_table, OSError, path_or_dataframe=table, recording="name")
     call(datasets.load_keypoint_moseq, OSError, path=results)
+    for path in (table, results, array):
+        opened = call(datasets.open_recordings, OSError, pattern_or_paths=path)
+        for recording in opened or ():
+            call(recording.read_runs, OSError)

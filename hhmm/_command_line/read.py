@@ -11,16 +11,17 @@ from sklearn.utils import Bunch
 
 from hhmm import datasets
 from hhmm._optional.extras import import_extra
-from hhmm.datasets._csv_files import first_line
-from hhmm.datasets._keypoint_moseq import RECORDING_NAMES
-from hhmm.datasets._recordings import SYLLABLE_NAMES
+from hhmm.datasets._formats import (
+    RECORDING,
+    find_format,
+    find_separator,
+    list_files,
+    read_header,
+)
 
 FORMATS = ("keypoint-moseq", "keypoint-moseq-csv", "moseq-df", "table", "csv")
-_HDF5 = (".h5", ".hdf5")
-_TABLES = (".csv", ".tsv", ".txt")
 _OF_KEYPOINT_MOSEQ = ("centroid x", "heading")
-_SEPARATORS = (",", ";", "\t", "|")
-RECORDING, ANIMAL = "recording", "animal"
+ANIMAL = "animal"
 _MOST_SHOWN = 3
 
 
@@ -101,44 +102,29 @@ def _find_format(path, options):
             if (path / "results.h5").exists():
                 advice = f"Give the file {path / 'results.h5'}."
             raise ValueError(f"The folder {path} has no file that ends in .csv. {advice}")
-        header = _header(files[0], options.sep)
+        header = read_header(files[0], options.sep)
         if options.syllable is None and any(name in header for name in _OF_KEYPOINT_MOSEQ):
             return "keypoint-moseq-csv"
         return "csv"
-    if path.suffix.lower() in _HDF5:
-        return "keypoint-moseq"
-    if path.suffix.lower() not in _TABLES:
+    what = find_format(
+        path, recording=options.recording, syllable=options.syllable, sep=options.sep
+    )
+    if what not in FORMATS:
         raise ValueError(
             f"No loader knows {path}. Give results.h5 of keypoint-MoSeq (.h5), a table (.csv, .tsv "
             "or .txt), or a folder of CSV files."
         )
-    header = _header(path, options.sep)
-    if options.recording is not None or RECORDING in header:
-        return "table"
-    is_moseq = any(name in header for name in RECORDING_NAMES)
-    is_moseq = is_moseq and any(name in header for name in SYLLABLE_NAMES)
-    return "moseq-df" if is_moseq and options.syllable is None else "csv"
+    return what
 
 
 def _csv_files(folder):
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() == ".csv" and not file.name.startswith(".")
-    )
+    return list_files(folder, (".csv",))
 
 
 def _find_separator(path):
-    """Return the separator that occurs most often in the header of a file, or of a folder's."""
+    """Return the separator of a file, or of the first one of a folder."""
     files = _csv_files(path) if path.is_dir() else [path]
-    line = first_line(files[0]) if files else ""
-    return max(_SEPARATORS, key=line.count)  # the first one of equals
-
-
-def _header(path, sep):
-    """Return the names of the columns of a file of text."""
-    cells = first_line(path).rstrip("\r\n").split(sep or _find_separator(path))
-    return [cell.strip().strip('"') for cell in cells]
+    return find_separator(files[0]) if files else ","
 
 
 class Groups(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import warnings
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -62,18 +62,24 @@ def open_tables(
         names = [paths[0].name]
     if not paths:
         raise ValueError(f"expected at least one .csv file, got none in {paths_or_folder}")
-    files: dict[str, Path] = {}
-    for name, path in zip(names, paths, strict=True):
-        name = recording_name(name[:-4] if name.lower().endswith(".csv") else name)
-        if name in files:
-            raise ValueError(f"two files give recording {name!r}: {files[name]} and {path}")
-        files[name] = path
+    files = name_files(names, paths, ending=".csv")
     tables = {name: open_table(path, sep=sep, user=user) for name, path in files.items()}
-    _refuse_other_tables(tables, paths_or_folder, user)
+    refuse_other_tables(tables, paths_or_folder, user)
     return tables
 
 
-def _refuse_other_tables(tables, folder, user):
+def name_files(names: Iterable[str], paths: Iterable[Path], *, ending: str) -> dict[str, Path]:
+    """Return files by the names of their recordings, which are `names` without an ending."""
+    files: dict[str, Path] = {}
+    for name, path in zip(names, paths, strict=True):
+        name = recording_name(name[: -len(ending)] if name.lower().endswith(ending) else name)
+        if name in files:
+            raise ValueError(f"two files give recording {name!r}: {files[name]} and {path}")
+        files[name] = path
+    return files
+
+
+def refuse_other_tables(tables, folder, user):
     """Refuse tables of all recordings, as moseq_df.csv is, where each file is one recording.
 
     Such a table names the recording of each row. Files of keypoint-MoSeq never do; others may, if
@@ -178,28 +184,53 @@ def read_columns(
     """
     if table.data is not None:
         return table.data[wanted]
-    data = _read_csv(
-        table.path,
-        sep=table.sep,
-        columns=wanted,
-        dtype=dict.fromkeys(text, str),
-        keep_default_na=False,
-        na_values={column: _EMPTY_CELLS for column in wanted if column not in text},
-        # In a file of one column an empty line is an empty cell.
-        skip_blank_lines=len(table.columns) > 1,
-    )
-    if len(table.columns) > 1 and (data.isna() | (data == "")).any(axis=None):
+    data = _read_csv(table.path, columns=wanted, **_options_of(table, wanted, text))
+    if _has_empty_cells(table, data):
         _refuse_short_rows(table)
     if table.sep != ",":  # such files may write 0,25 for 0.25
         data[times] = data[times].replace({",": "."}, regex=True)
     return data
 
 
-def _read_csv(path, *, columns=None, **options):
-    """Return the given columns of a file, all if None.
+def iterate_column(table: Table, column: str) -> Iterator[pandas.Series]:
+    """Yield a column of numbers of a file, a block of rows at a time."""
+    is_checked = False
+    for block in _iterate_csv(table.path, **_options_of(table, [column], ())):
+        data = block[[column]]
+        if not is_checked and _has_empty_cells(table, data):
+            _refuse_short_rows(table)
+            is_checked = True
+        yield data[column]
 
-    All columns are parsed, a block of rows at a time. If pandas skips columns, it accepts rows
-    with too many cells, whose cells may be in the wrong columns.
+
+def _options_of(table, wanted, text):
+    return {
+        "sep": table.sep,
+        "dtype": dict.fromkeys(text, str),
+        "keep_default_na": False,
+        "na_values": {column: _EMPTY_CELLS for column in wanted if column not in text},
+        # In a file of one column an empty line is an empty cell.
+        "skip_blank_lines": len(table.columns) > 1,
+    }
+
+
+def _has_empty_cells(table, data):
+    return len(table.columns) > 1 and (data.isna() | (data == "")).any(axis=None)
+
+
+def _read_csv(path, *, columns=None, **options):
+    """Return the given columns of a file, all if None."""
+    import pandas as pd
+
+    parts = [block[columns or block.columns] for block in _iterate_csv(path, **options)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _iterate_csv(path, **options):
+    """Yield a file as tables of all columns, a block of rows at a time.
+
+    All columns are parsed. If pandas skips columns, it accepts rows with too many cells, whose
+    cells may be in the wrong columns.
     """
     import pandas as pd
 
@@ -208,8 +239,7 @@ def _read_csv(path, *, columns=None, **options):
             open(path, "rb") as file,
             pd.read_csv(file, encoding="utf-8", chunksize=_BLOCK, **options) as blocks,
         ):
-            parts = [block[columns or block.columns] for block in blocks]
-        return pd.concat(parts, ignore_index=True)
+            yield from blocks
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"{path} is empty") from error
     except pd.errors.ParserError as error:

@@ -6,16 +6,15 @@ sizes are compared with the size of the file before memory is allocated.
 
 from __future__ import annotations
 
+import contextlib
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, validate_params
 
 from hhmm._optional.extras import import_extra
-from hhmm._sequences.ragged import to_integers
 from hhmm._validation import shorten
 from hhmm.datasets._csv_files import (
     PathLike,
@@ -33,6 +32,7 @@ from hhmm.datasets._recordings import (
     common_name,
     existing_file,
     to_bunch,
+    to_labels,
 )
 from hhmm.datasets._tables import Columns, read_recordings
 
@@ -133,28 +133,21 @@ def load_keypoint_moseq(
     """
     h5py = import_extra("h5py", "load_keypoint_moseq")
     path = existing_file(path)
-    if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is not an HDF5 file: expected results.h5 of keypoint-MoSeq")
-    try:
-        with h5py.File(path, "r") as file:
-            found = _find_syllables(file, path, h5py)
-            dataset = common_name(found, path, "dataset")
-            n_frames = sum(
-                _check_dataset(datasets[dataset], f"{path}, recording {name!r}", path)
-                for name, datasets in found.items()
+    with open_results(path, h5py) as file:
+        found = find_syllables(file, path, h5py)
+        dataset = common_name(found, path, "dataset")
+        n_frames = sum(
+            check_dataset(datasets[dataset], f"{path}, recording {name!r}", path)
+            for name, datasets in found.items()
+        )
+        if n_frames > max_frames:
+            raise ValueError(
+                f"{path}: declares {n_frames:,} frames, expected max_frames={max_frames:,} at most"
             )
-            if n_frames > max_frames:
-                raise ValueError(
-                    f"{path}: declares {n_frames:,} frames, expected max_frames={max_frames:,} at "
-                    "most"
-                )
-            recordings = [
-                Recording(name, _read_dataset(datasets[dataset], f"{path}, recording {name!r}"))
-                for name, datasets in found.items()
-            ]
-    except (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        # types that NumPy does not have, and names that are no text, are of the last two kinds
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        recordings = [
+            Recording(name, _read_dataset(datasets[dataset], f"{path}, recording {name!r}"))
+            for name, datasets in found.items()
+        ]
     return to_bunch(recordings, path, "dataset", dataset, frame_rate=frame_rate, n_lags=n_lags)
 
 
@@ -311,7 +304,20 @@ def load_moseq_dataframe(
     )
 
 
-def _find_syllables(file, path, h5py):
+@contextlib.contextmanager
+def open_results(path, h5py):
+    """Open a ``results.h5``; errors of HDF5 become a ValueError that names the file."""
+    if not h5py.is_hdf5(path):
+        raise ValueError(f"{path} is not an HDF5 file: expected results.h5 of keypoint-MoSeq")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        # types that NumPy does not have, and names that are no text, are of the last two kinds
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def find_syllables(file, path, h5py):
     """Return the datasets of syllables of each recording: {recording: {dataset: h5py.Dataset}}.
 
     The root group, if it has such datasets, is a recording with the name of the file. A group
@@ -334,12 +340,12 @@ def _find_syllables(file, path, h5py):
         datasets = {
             key: item[key]
             for key in SYLLABLE_NAMES
-            if key in members and _is_dataset(item, key, place, h5py)
+            if key in members and is_dataset(item, key, place, h5py)
         }
         if datasets:
             found[name] = datasets
         elif not any("/".join(parts[:i]) in found for i in range(len(parts))):
-            holds_dataset = any([_is_dataset(item, key, place, h5py) for key in members])
+            holds_dataset = any([is_dataset(item, key, place, h5py) for key in members])
             if name and (holds_dataset or not members):
                 raise ValueError(f"{place}: expected a dataset 'syllable', got {members[:10]}")
 
@@ -353,14 +359,14 @@ def _find_syllables(file, path, h5py):
     return {name or path.stem: datasets for name, datasets in found.items()}
 
 
-def _is_dataset(group, key, place, h5py):
+def is_dataset(group, key, place, h5py):
     """Return whether a member is a dataset, without opening anything outside of the file."""
     if not isinstance(group.get(key, getlink=True), h5py.HardLink):
         raise ValueError(f"{place}: {key!r} is a link to elsewhere, which is not followed")
     return group.get(key, getclass=True) is h5py.Dataset
 
 
-def _check_dataset(values, place, path):
+def check_dataset(values, place, path):
     """Return the number of frames that reading a dataset of syllables takes memory for.
 
     Raise ValueError for anything but a 1-D array of numbers in this file, of a size that the file
@@ -394,10 +400,4 @@ def _check_dataset(values, place, path):
 
 
 def _read_dataset(values, place):
-    return to_integers(
-        values[()],
-        np.int32,
-        lambda frame: f"{place}, frame {frame}",
-        expected="an integer label",
-        hint="Negative values and NaN mark missing timesteps",
-    )
+    return to_labels(values[()], lambda frame: f"{place}, frame {frame}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval
 
-from hhmm._sequences.ragged import MISSING, Ragged
+from hhmm._sequences.ragged import MISSING, Ragged, to_integers
 from hhmm._validation import to_float
 
 # Constraints on the parameters `frame_rate` and `n_lags` of loaders.
@@ -89,6 +89,46 @@ def common_name(
     raise ValueError(f"{place}: expected one {kind} of syllables in all recordings, but {shown}")
 
 
+def to_labels(numbers: np.ndarray, locate: Callable[[int], str]) -> np.ndarray:
+    """Return the numbers of an array as labels, int32, -1 where missing."""
+    return to_integers(
+        numbers,
+        np.int32,
+        locate,
+        expected="an integer label",
+        hint="Negative values and NaN mark missing timesteps",
+    )
+
+
+def check_n_lags(n_lags: int, name: str, n_timesteps: int, place: object) -> None:
+    """Raise ValueError if no timestep comes after the first `n_lags`."""
+    if n_timesteps <= n_lags:
+        raise ValueError(
+            f"{place}: n_lags={n_lags} leaves nothing of recording {name!r}, which has "
+            f"{n_timesteps} frames"
+        )
+
+
+def warn_of_numbering(
+    place: object,
+    kind: Literal["dataset", "column"],
+    name: str,
+    n_recordings: int,
+    *,
+    stacklevel: int,
+) -> None:
+    """Warn where syllables were read that keypoint-MoSeq renumbered by frequency."""
+    if name in _REINDEXED and n_recordings > 1:
+        warnings.warn(
+            f"{place}: the {kind} {name!r} is read. keypoint-MoSeq before 0.2 renumbered "
+            "syllables by frequency each time it added recordings, so a label may mean different "
+            "syllables in different recordings. Use it only if all recordings were written at "
+            "once; otherwise read 'syllable' or 'syllables', from the file that it was made from",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
 def to_bunch(
     recordings: Sequence[Recording],
     place: object,
@@ -103,21 +143,9 @@ def to_bunch(
     The syllables were read from the column or dataset `name` of `place`. Loaders call this
     directly, because the stack level of the warning counts on it.
     """
-    if name in _REINDEXED and len(recordings) > 1:
-        warnings.warn(
-            f"{place}: the {kind} {name!r} is read. keypoint-MoSeq before 0.2 renumbered "
-            "syllables by frequency each time it added recordings, so a label may mean different "
-            "syllables in different recordings. Use it only if all recordings were written at "
-            "once; otherwise read 'syllable' or 'syllables', from the file that it was made from",
-            UserWarning,
-            stacklevel=4,
-        )
+    warn_of_numbering(place, kind, name, len(recordings), stacklevel=4)
     for recording in recordings:
-        if len(recording.labels) <= n_lags:
-            raise ValueError(
-                f"{place}: n_lags={n_lags} leaves nothing of recording {recording.name!r}, which "
-                f"has {len(recording.labels)} frames"
-            )
+        check_n_lags(n_lags, recording.name, len(recording.labels), place)
         recording.labels[:n_lags] = MISSING
     names, sequences, frames, groups, times = map(list, zip(*recordings, strict=True))
     labels = Ragged.of(sequences)

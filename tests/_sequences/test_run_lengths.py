@@ -79,7 +79,9 @@ def test_every_form_of_X_is_read_as_its_runs(form, block, monkeypatch):
 @pytest.mark.parametrize("block", [2, 1 << 22])
 def test_a_wrong_label_is_located_in_any_block(block, monkeypatch):
     monkeypatch.setattr(read, "BLOCK_TIMESTEPS", block)
-    with pytest.raises(ValueError, match=r"X, sequence 1, timestep 3: expected an integer sy.*2\.5"):
+    with pytest.raises(
+        ValueError, match=r"X, sequence 1, timestep 3: expected an integer sy.*2\.5"
+    ):
         EfficientHHMM(2).fit([[0, 1, 0], [0.0, 1, 0, 2.5, 1]])
     model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
     with pytest.raises(ValueError, match=r"syllable 7 \(sequence 1, timestep 3\)"):

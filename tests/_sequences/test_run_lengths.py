@@ -1,5 +1,7 @@
 """Sequences as runs: found block by block, laid out for backends, and written out again."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -44,7 +46,7 @@ def test_runs_written_out_are_the_sequences(rows):
 def test_parts_and_blocks_are_the_whole(rows, n_parts, most):
     whole = RunLengths.of(rows)
     bounds = np.linspace(0, len(rows), n_parts + 1).astype(int)
-    parts = [whole.part(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
+    parts = [whole.part(*pair) for pair in pairwise(bounds)]
     _assert_equal(joined(parts)[:3], whole[:3])
     blocks = [block for _, block in whole.blocks(most)]
     _assert_equal(joined(blocks)[:3], whole[:3])
@@ -59,7 +61,7 @@ def test_blocks_of_a_sequence_are_joined(x, size):
 
 @pytest.mark.parametrize("block", [1, 5, 1 << 22])
 @pytest.mark.parametrize("form", ["list", "array", "masked", "held"])
-def test_every_form_of_X_is_read_as_its_runs(form, block, monkeypatch):
+def test_every_form_is_read_as_its_runs(form, block, monkeypatch):
     """Block by block, with missing timesteps in the middle and at the end."""
     monkeypatch.setattr(read, "BLOCK_TIMESTEPS", block)
     rows = [[0, 0, -1, -1, 2, 2, -1], [1, 1, 1, 1, 1, 1, 1], [-1] * 7, [2, -1, 1, 1, -1, -1, -1]]
@@ -79,9 +81,7 @@ def test_every_form_of_X_is_read_as_its_runs(form, block, monkeypatch):
 @pytest.mark.parametrize("block", [2, 1 << 22])
 def test_a_wrong_label_is_located_in_any_block(block, monkeypatch):
     monkeypatch.setattr(read, "BLOCK_TIMESTEPS", block)
-    with pytest.raises(
-        ValueError, match=r"X, sequence 1, timestep 3: expected an integer sy.*2\.5"
-    ):
+    with pytest.raises(ValueError, match=r"X, sequence 1, timestep 3: expected an integer .*2\.5"):
         EfficientHHMM(2).fit([[0, 1, 0], [0.0, 1, 0, 2.5, 1]])
     model = EfficientHHMM.from_params([[0], [0]], [[1]], [[0.9, 0.1], [0.1, 0.9]])
     with pytest.raises(ValueError, match=r"syllable 7 \(sequence 1, timestep 3\)"):

@@ -200,7 +200,7 @@ def test_nothing_is_left_of_a_prediction_that_fails(frames, model, tmp_path, mon
         model.predict(frames, out=folder)
     (folder / "sequence_0004.npy").unlink()
     monkeypatch.setattr(
-        "hhmm.datasets._state_files.shutil.disk_usage",
+        "hhmm._sequences.state_files.shutil.disk_usage",
         lambda path: type("Usage", (), {"free": 1000}),
     )
     with pytest.raises(OSError, match=r"the states need 0\.0 GB, and 0\.0 GB are free"):
@@ -213,7 +213,7 @@ def test_nothing_is_left_of_a_prediction_that_fails(frames, model, tmp_path, mon
             raise OSError("disk is full")
         saved(file, states, **given)
 
-    monkeypatch.setattr("hhmm.datasets._state_files.np.save", fail)
+    monkeypatch.setattr("hhmm._sequences.state_files.np.save", fail)
     with pytest.raises(OSError, match="disk is full"):
         model.predict(frames, out=folder)
     assert list(folder.iterdir()) == []

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from sklearn.utils import Bunch
 
 from hhmm import datasets
 from hhmm._optional.extras import import_extra
 from hhmm.datasets._formats import (
+    NUMPY,
     RECORDING,
     find_format,
     find_separator,
@@ -19,7 +21,7 @@ from hhmm.datasets._formats import (
     read_header,
 )
 
-FORMATS = ("keypoint-moseq", "keypoint-moseq-csv", "moseq-df", "table", "csv")
+FORMATS = ("keypoint-moseq", "keypoint-moseq-csv", "moseq-df", "table", "csv", "npy")
 _OF_KEYPOINT_MOSEQ = ("centroid x", "heading")
 ANIMAL = "animal"
 _MOST_SHOWN = 3
@@ -62,7 +64,7 @@ def read_recordings(path: Path, options: Any) -> Bunch:
     ----------
     path : Path
         ``results.h5`` of keypoint-MoSeq, its folder of CSV files, ``moseq_df.csv``, a table, or a
-        folder with a CSV file for each recording.
+        folder with a CSV or .npy file for each recording.
     options : Namespace
         With the options of `add_options`.
     """
@@ -71,6 +73,8 @@ def read_recordings(path: Path, options: Any) -> Bunch:
     what = options.format or _find_format(path, options)
     if what == "keypoint-moseq":
         return datasets.load_keypoint_moseq(path, n_lags=options.n_lags)
+    if what == "npy":
+        return _read_arrays(path, options.n_lags)
     sep = options.sep or _find_separator(path)
     if what == "keypoint-moseq-csv":
         return datasets.load_keypoint_moseq_csv(path, n_lags=options.n_lags, sep=sep)
@@ -93,12 +97,29 @@ def read_recordings(path: Path, options: Any) -> Bunch:
     return datasets.load_table(path, recording=options.recording or RECORDING, **given)
 
 
+def _read_arrays(path, n_lags):
+    """Read a .npy file, or a folder of them, as the other loaders read files."""
+    recordings = datasets.open_recordings(path, n_lags=n_lags)
+    sequences = [np.asarray(recording) for recording in recordings]
+    n_timesteps = sum(len(labels) for labels in sequences)
+    return Bunch(
+        sequences=sequences,
+        names=recordings.names,
+        groups=None,
+        frames=None,
+        times=None,
+        source=f"{path}: {len(sequences)} recording(s), {n_timesteps:,} timesteps",
+    )
+
+
 def _find_format(path, options):
     """Return which of `FORMATS` a file or a folder has, by its content."""
     if path.is_dir():
         files = _csv_files(path)
+        if not files and list_files(path, NUMPY):
+            return "npy"
         if not files:
-            advice = "Give a folder of CSV files."
+            advice = "Give a folder of CSV files, or of .npy files."
             if (path / "results.h5").exists():
                 advice = f"Give the file {path / 'results.h5'}."
             raise ValueError(f"The folder {path} has no file that ends in .csv. {advice}")
@@ -109,10 +130,10 @@ def _find_format(path, options):
     what = find_format(
         path, recording=options.recording, syllable=options.syllable, sep=options.sep
     )
-    if what not in FORMATS:
+    if what is None:
         raise ValueError(
             f"No loader knows {path}. Give results.h5 of keypoint-MoSeq (.h5), a table (.csv, .tsv "
-            "or .txt), or a folder of CSV files."
+            "or .txt), a .npy file, or a folder of CSV or .npy files."
         )
     return what
 

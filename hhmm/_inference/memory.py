@@ -20,10 +20,10 @@ PER_COUNT = 125
 PER_COUNT_OF_INTERACTIONS = 300
 PER_PAIR = 400
 PER_RUN = 40  # of the data, and of the states
-PER_LAID_OUT = 45  # the same as backends read them, for each timestep or run
-PER_TIMESTEP = 3  # states as they are drawn
-PER_STEP = 40  # of a chain, for each timestep or run that messages are passed over, and
-PER_STEP_AND_STATE = 4
+PER_LAID_OUT = 25  # the same as backends read them, for each timestep or run
+PER_TIMESTEP = 3  # of a part, states as they are drawn
+# of a chain, for each timestep, or for each run, that messages are passed over; and for each state
+PER_STEP, PER_STEP_AND_STATE = (30, 60), (7, 20)
 PER_SIMULATED = 50  # of each timestep: two uniforms, and states and syllables in two layouts
 PARALLEL_FACTOR = 2.5  # of the messages of `message_passing` "parallel", which takes beside them
 PARALLEL_COMPILER = 0.35e9  # more for the compiler, and
@@ -78,7 +78,9 @@ def _of_parts(parts, n_states, n_at_once):
         return 0  # not laid out yet, or on other machines
     prepared, n_parts = parts.prepared[0], len(parts.prepared)
     n_under_way = n_at_once * min(parts.n_threads, n_parts)
-    laid_out = PER_LAID_OUT * prepared.data.steps.pairs.size * n_parts
+    # groups of lanes are copies
+    n_copies = 1 if len(prepared.groups) == 1 else 2
+    laid_out = n_copies * PER_LAID_OUT * prepared.data.steps.pairs.size * n_parts
     written_out = PER_TIMESTEP * int(prepared.timesteps.lengths.sum())
     return laid_out + written_out + n_under_way * _messages(prepared, n_states)
 
@@ -86,7 +88,8 @@ def _of_parts(parts, n_states, n_at_once):
 def _messages(prepared, n_states):
     """Return bytes of the messages of a chain over a part."""
     steps = prepared.data.steps.pairs.size
-    messages = steps * (PER_STEP + PER_STEP_AND_STATE * n_states)
+    by_runs = int(prepared.data.n_cells > 0)
+    messages = steps * (PER_STEP[by_runs] + PER_STEP_AND_STATE[by_runs] * n_states)
     if prepared.backend in ("parallel", "parallel_runs"):
         block = min(BLOCK_BYTES, 4 * n_states**2 * steps)
         messages = PARALLEL_FACTOR * messages + PARALLEL_COMPILER + PARALLEL_BLOCKS * block

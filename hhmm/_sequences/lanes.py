@@ -307,22 +307,24 @@ MIN_TASK_WORK = 10_000_000
 def n_groups(data, n_states, n_at_once):
     """Return how many groups to compute at the same time.
 
-    At most the number of cores, see `n_cores`. One on an accelerator.
+    At most the number of cores, see `n_cores`, or of devices where there are more. One where there
+    is one accelerator.
 
     Parameters
     ----------
     data : PackedSequences or RunData, NumPy arrays
     n_states : int
     n_at_once : int
-        How many computations on these data share the cores.
+        How many computations on these data share the cores; infinite for a part that is one of
+        many tasks.
     """
     most = _most_groups(*data.steps.pairs.shape, n_states, data.n_cells > 0, MIN_GROUP_WORK)
-    n_devices = jax.local_device_count()
-    if most <= 1 or (jax.default_backend() != "cpu" and n_devices == 1):
+    if n_at_once == np.inf:
         return 1
+    n_devices = jax.local_device_count()
     is_cpu = jax.default_backend() == "cpu"
-    n_workers = max(n_cores() if is_cpu else 1, n_devices)
-    return min(most, max(int(n_workers // n_at_once), 1))
+    n_workers = max(n_cores() // n_at_once if is_cpu else 1, n_devices)
+    return max(min(most, n_workers), 1)
 
 
 def most_tasks(steps, n_states, by_runs):

@@ -15,6 +15,7 @@ The format is found from the ending of the file and the names of its columns. ``
                                   recording have no syllables of their own.
 a folder of CSV files             of keypoint-MoSeq, or a file for each recording
 ``moseq_df.csv``                  of MoSeq
+a folder of ``.npy`` files        a 1-D array of integers for each recording
 a table with a column recording   a row for each frame, or, with ``--onset``, for each event
 ================================  ==================================================================
 

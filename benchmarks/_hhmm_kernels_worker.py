@@ -14,6 +14,7 @@ from hhmm._inference import decode
 from hhmm._inference.prepare import prepare
 from hhmm._model.emissions import terms_of
 from hhmm._runtime.precision import double_precision
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params
 
 
@@ -28,7 +29,7 @@ def load(data):
     true = np.load(data)
     X = true["syllables"]
     params = Params(true["emission_base"], true["emission_biases"], true["trans_probs"])
-    prepared = prepare(list(X), terms_of(params), "sequential", every_timestep=True)
+    prepared = prepare(RunLengths.of(list(X)), terms_of(params), "sequential", every_timestep=True)
     on_device = jax.device_put(params), prepared._replace(groups=jax.device_put(prepared.groups))
 
     def to_compare():

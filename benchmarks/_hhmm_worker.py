@@ -19,11 +19,12 @@ from hhmm._emission_solvers import Newton
 from hhmm._inference import compiled, initialise
 from hhmm._inference.chain import Phase, Settings
 from hhmm._inference.loop import Plan, Start, iterate
-from hhmm._inference.prepare import prepare
+from hhmm._inference.parts import LocalParts
 from hhmm._model.terms import Terms
 from hhmm._runtime import threads
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Priors
 
 
@@ -36,28 +37,23 @@ class Chain:
         priors = Priors(*(np.float64(model.sigmas_[name]) for name in Priors._fields))
         self._n_draws = model.n_draws
         sequences = list(X)
-        prepared = prepare(sequences, terms, model.message_passing, every_timestep=False)
+        self._parts = LocalParts.make(RunLengths.of(sequences), terms, model.message_passing)
         self._settings = Settings(
             solver=Newton(model.emission_gd_iters),
             sampler=model.emission_sampler,
-            backend=prepared.backend,
+            backend=self._parts.backend,
             terms=terms,
         )
         self._state = initialise.start_from_states(
-            list(model.states_), sequences, prepared, priors, settings=self._settings
+            list(model.states_), sequences, priors, settings=self._settings
         )._replace(tuning=model._ends[model.best_chain_].tuning)
-        self._groups = jax.device_put(prepared.groups)
-        self._prepared = prepared._replace(
-            groups=self._groups,
-            data=self._groups[0] if len(self._groups) == 1 else prepared.data,
-        )
         self._key = key_from_random_state(0)
         self._n_done = 0
 
     @double_precision
     def sweeps(self, n_sweeps):
         """Run sweeps in the estimator's loop."""
-        plan = Plan(self._prepared, "gibbs", self._settings, n_sweeps, n_draws=self._n_draws)
+        plan = Plan(self._parts, "gibbs", self._settings, n_sweeps, n_draws=self._n_draws)
         start = Start(self._key, self._state, self._n_done)
         result = iterate(start, plan, report=lambda *_: None)
         self._state = result.chain
@@ -86,7 +82,7 @@ class Chain:
             functools.partial(
                 compiled.states_kernel, key_states, chain.logits, chain.trans_probs, group, **static
             )
-            for group in self._groups
+            for group in self._parts.groups
         ]
         drawn = threads.run_in_threads(*calls)
         ended = time.perf_counter()

@@ -22,6 +22,7 @@ from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors, logits_from_params, terms_of
 from hhmm._runtime.precision import double_precision
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params
 
 N_STATES, N_SYLLABLES = 3, 4
@@ -97,7 +98,7 @@ def measure_errors(kind, n_timesteps):
     for backend in BACKENDS:
         model = EfficientHHMM.from_params(*params[:3], message_passing=backend)
         scores.append(model.score_samples([x])[0])
-        prepared = prepare([x], terms_of(params), backend, every_timestep=False)
+        prepared = prepare(RunLengths.of([x]), terms_of(params), backend, every_timestep=False)
         kernels = BACKENDS[prepared.backend]
         draw = functools.partial(kernels.sample, jax.random.key(1))
         for kernel in (draw, kernels.expected_counts):

@@ -318,7 +318,7 @@ class EfficientHHMM(
     Notes
     -----
     X is a 2-D array of integers (n_sequences, n_timesteps), or a list of 1-D arrays of
-    any lengths; one row or item is one sample. A timestep is missing if its value is negative,
+    any lengths, or recordings in files; one row or item is one sample. A timestep is missing if its value is negative,
     NaN, None or pandas' NA, or masked in a masked array, or if `mask` is False there. Missing
     timesteps at the end are padding: the sequence ends before them. Any other missing timestep is
     part of the sequence: its state is inferred, and the emissions into and out of it are left out.
@@ -340,11 +340,13 @@ class EfficientHHMM(
     1e-9. Results do not depend on the user's JAX settings for precision, random numbers, debugging,
     promotion and transfer guards, and a fit leaves these settings as they are.
 
-    The memory of a fit is about the sum of 0.3 GB, 30 bytes per timestep, 16 S (S + K) bytes per
-    kept draw, 40 + 4 K bytes per timestep of the passes (per run with "compressed"), and
-    (125 K + 400) S^2 bytes for the emissions of each group (425 K with interactions). The last two
-    count for each chain that runs at the same time. `verbose` prints the sum before the fit. If not
-    enough memory is free, the fit raises a MemoryError.
+    X is held as runs of equal syllables, and large data are computed in parts of whole sequences,
+    see `hhmm.guide.scale`. The memory of a fit is about the sum of 0.3 GB, 65 bytes per run, 16 S
+    (S + K) bytes per kept draw, 60 + 20 K bytes per run of the parts that are computed at the same
+    time (30 + 7 K per timestep with "sequential"), and (125 K + 400) S^2 bytes for the emissions of
+    each group (425 K with interactions). The last two count for each chain that runs at the same
+    time. `verbose` prints the sum before the fit. If not enough memory is free, the fit raises a
+    MemoryError.
 
     References
     ----------
@@ -497,8 +499,9 @@ class EfficientHHMM(
 
         Parameters
         ----------
-        X : array-like of int of shape (n_sequences, n_timesteps), or list of 1-D arrays
-            Syllables; negative or NaN where missing.
+        X : array-like of int of shape (n_sequences, n_timesteps), list of 1-D arrays, or recordings
+            Syllables; negative or NaN where missing. Recordings are what
+            `hhmm.datasets.open_recordings` returns: they are read one at a time.
         y : ignored
             Present for scikit-learn's conventions.
         groups : array-like of shape (n_sequences,) or data frame, optional

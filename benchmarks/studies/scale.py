@@ -100,7 +100,7 @@ def measure_workers():
     ratio = took[1]["sweep"] / took[0]["sweep"]
     here, there = (quantity(x["sweep"], "s") for x in took)
     return [
-        f"{N_SHARED} x {N_TIMESTEPS_SHARED:,} timesteps, a sweep: {here} in one process, {there} on "
+        f"{N_SHARED} x {N_TIMESTEPS_SHARED:,} timesteps, a sweep: {here} here, {there} on "
         f"{N_WORKERS} local workers:",
         f"{ratio:.2f} (<= {MOST_ON_WORKERS}) {verdict(ratio <= MOST_ON_WORKERS)}",
     ]

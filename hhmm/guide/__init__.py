@@ -9,7 +9,7 @@
 `missing_data`         missing frames, masks, padding
 `comparing_fits`       compare fits with each other, with labels, with other numbers of states
 `saving`               joblib, pickle, skops
-`long_fits`            checkpoints, interrupts, memory
+`scale`                more data than memory, clusters, GPUs, checkpoints, interrupts
 `gpu`                  accelerators
 `from_state_moseq`     functions of state-moseq and their counterparts here
 `from_hmmlearn`        the same for hmmlearn

@@ -1,0 +1,143 @@
+"""Fit more data than fit in memory, on one machine or many; checkpoints and interrupts.
+
+More data than memory
+---------------------
+At the frame rate of a camera a syllable is held for tens of frames. A fit holds runs of equal
+syllables and not frames, so years of video fit in the memory of a laptop.
+:func:`hhmm.datasets.open_recordings` opens files without reading them. A fit reads one recording
+after the other, and no array of all frames is ever made.
+
+>>> import tempfile
+>>> import warnings
+>>> from pathlib import Path
+>>> import numpy as np
+>>> from hhmm import EfficientHHMM
+>>> from hhmm.datasets import make_hhmm, open_recordings
+>>> folder = Path(tempfile.mkdtemp())
+>>> data = make_hhmm(12, 60, n_states=2, n_syllables=4, random_state=0)
+>>> for i, syllables in enumerate(data.X):
+...     np.save(folder / f"mouse{i:02d}.npy", np.repeat(syllables, 10))
+>>> recordings = open_recordings(folder / "*.npy")
+>>> len(recordings), recordings.names[0], len(recordings[0])
+(12, 'mouse00', 600)
+>>> model = EfficientHHMM(2, max_iter=20, init="prior", random_state=0)
+>>> with warnings.catch_warnings():
+...     warnings.simplefilter("ignore")  # few sweeps, for the example
+...     model = model.fit(recordings)
+>>> paths = model.predict(recordings, out=folder / "states")  # a file for each recording
+>>> np.load(paths[0]).shape
+(600,)
+
+``recordings[:8]``, a list of indices, `sklearn.model_selection.KFold` and
+`hhmm.model_selection.scan` choose recordings without reading them. ``score``, ``transform`` and
+all other methods take them too. ``states_`` is kept as runs, and written out as frames when it is
+first used: with more frames than memory, call ``predict`` with ``out`` instead.
+
+Many timesteps are computed in parts of whole recordings, as many at a time as there are cores. The
+states that are drawn do not depend on the parts. A single recording is never cut, so many of some
+hours are better than one of a month.
+
+Several machines
+----------------
+A fit uses a Dask cluster if joblib's backend is ``"dask"`` (``pip install "hhmm[distributed]"``).
+Each part of the recordings is then a task in every sweep. Only counts of states and syllables come
+back. For a cluster with SLURM:
+
+.. code-block:: python
+
+    from dask.distributed import Client
+    from dask_jobqueue import SLURMCluster
+    from joblib import parallel_config
+    from hhmm import EfficientHHMM
+    from hhmm.datasets import open_recordings
+
+    cluster = SLURMCluster(cores=8, processes=1, memory="32GB", walltime="12:00:00")
+    cluster.scale(jobs=10)
+    with Client(cluster), parallel_config(backend="dask"):
+        recordings = open_recordings("/shared/archive/**/*.npy")
+        model = EfficientHHMM(8, verbose=1).fit(recordings, checkpoint="fit.npz")
+
+Workers read the files themselves, so paths must be the same on all machines. Arrays in memory are
+sent to the cluster once. One process for each machine with as many threads as cores compiles once,
+and is as fast as one process for each core. ``verbose=1`` prints how many parts and workers there
+are, and the dashboard of Dask shows tasks by name (``hhmm_update_states``).
+
+What is promised: with the same data, settings, versions and kind of processor, parameters and
+states are the same to the last bit, whatever the number of workers, their order, and workers that
+join or are lost during the fit. A task of a lost worker is done again by another one. If the
+process that fits is lost, the same call continues from its checkpoint, on any number of workers.
+Draws of "gibbs" also equal those of one process. "em" sums numbers that are rounded, so there the
+number of parts changes the last digits.
+
+What is not: a fit does not survive the loss of Dask's scheduler, except by its checkpoint. All
+workers need the same versions of this package, JAX and NumPy; this is checked before the first
+sweep. If recordings change during a fit, it stops with an error. If workers are killed for their
+memory again and again, the error names the recordings. The search for a start
+(``init="windows"``) and the parameters are computed by the process that fits. ``predict`` is not
+shared: call it for some recordings at a time, for example with ``joblib.Parallel``. Data that a
+machine can sweep over in a few hundredths of a second are not shared at all.
+
+A grid search or `hhmm.model_selection.scan` under the backend "dask" or "ray" does one fit for each
+task instead. With Ray, each call of ``GridSearchCV`` starts a pool of processes, which takes about
+25 seconds.
+
+Several GPUs
+------------
+On one machine with several devices, groups of sequences are put on the devices in turn. Draws are
+equal whatever their number. See :mod:`hhmm.guide.gpu`.
+
+Time and memory
+---------------
+Measured on two cores, with 10 states, 100 syllables, held for 40 frames on average; see
+``benchmarks/RESULTS.rst``:
+
+@TABLE@
+
+With ``verbose=1`` a fit prints its estimate of memory before the first sweep. If the machine, the
+container or the cluster job does not have enough free memory, the fit raises an error that says
+what to change. See the notes of `hhmm.EfficientHHMM`.
+
+Checkpoints
+-----------
+A fit with a checkpoint writes its progress to a file, every ten sweeps by default
+(``checkpoint_every``). After a crash, a kill or a power cut, start it again with the same settings
+and data. It continues from the file, and its result is equal to that of an undisturbed fit, to the
+last bit.
+
+>>> path = folder / "fit.npz"
+>>> model = EfficientHHMM(2, max_iter=20, init="prior", random_state=0)
+>>> with warnings.catch_warnings():
+...     warnings.simplefilter("ignore")
+...     model = model.fit(data.X, checkpoint=path, checkpoint_every=5)
+...     again = EfficientHHMM(2, max_iter=30, init="prior", random_state=0)
+...     again = again.fit(data.X, checkpoint=path)  # ten more sweeps
+>>> bool((again.log_joint_[:, :20] == model.log_joint_).all())
+True
+
+With other data or settings, an error names the difference, and the file does not change:
+
+>>> other = EfficientHHMM(3, max_iter=30, init="prior")
+>>> other.fit(data.X, checkpoint=path)  # doctest: +ELLIPSIS
+Traceback (most recent call last):
+    ...
+ValueError: ...fit.npz is a checkpoint of another fit: n_states is 2 there, 3 here. The file was
+not changed: give another path, or the same settings and data
+
+The file is an archive of NumPy: plain arrays and a header in JSON, without pickles. It is written
+under another name and then renamed, so an interrupted write never leaves a partial file. If the
+disk is full, the fit continues and warns. Only one fit at a time can use a file.
+`hhmm.model_selection.scan` has a ``checkpoint`` too. It stores completed fits, and with
+``checkpoint_every`` also the progress of others.
+
+Interrupts
+----------
+Ctrl-C ends a fit after the current sweep. The model is then fitted on the completed sweeps, and a
+warning says how many. Continue with ``warm_start=True`` or the checkpoint. A second Ctrl-C, or one
+within ten seconds of another, stops at once, which is needed in a grid search. The model is fitted
+even if warnings are errors. Ctrl-C during the search for a start (``init="windows"``) ends the
+search, and the fit after one sweep from the best start so far. A fit with a checkpoint stops at
+once, and the same call begins again.
+
+JAX does not work in a process that was forked after JAX was used. A fit or a prediction there
+raises an error instead of waiting for ever. Default processes of joblib are not forked.
+"""

@@ -317,11 +317,12 @@ class EfficientHHMM(
 
     Notes
     -----
-    X is a 2-D array of integers (n_sequences, n_timesteps), or a list of 1-D arrays of
-    any lengths, or recordings in files; one row or item is one sample. A timestep is missing if its value is negative,
-    NaN, None or pandas' NA, or masked in a masked array, or if `mask` is False there. Missing
-    timesteps at the end are padding: the sequence ends before them. Any other missing timestep is
-    part of the sequence: its state is inferred, and the emissions into and out of it are left out.
+    X is a 2-D array of integers (n_sequences, n_timesteps), a list of 1-D arrays of any lengths, or
+    recordings in files (`hhmm.datasets.open_recordings`); one row or item is one sample. A timestep
+    is missing if its value is negative, NaN, None or pandas' NA, or masked in a masked array, or if
+    `mask` is False there. Missing timesteps at the end are padding: the sequence ends before them.
+    Any other missing timestep is part of the sequence: its state is inferred, and the emissions
+    into and out of it are left out.
 
     A scale that is "auto" has a half-Cauchy prior with scale parameter 2; that of `trans_beta` has
     scale parameter 1, and that of `trans_kappa` 100. With "gibbs" it is drawn in every sweep [6]_

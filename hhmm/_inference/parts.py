@@ -1,9 +1,9 @@
-"""Parts of the data: what of a fit sees sequences, and nothing of it.
+"""Hold the data of a fit in parts, and draw or average over their states.
 
-`update_states` is the only seam between the parameters of a chain and the data. It is given a key
-and parameters, and returns the summed counts of the states and the log-likelihood. So the loop of
-a fit knows neither cores nor devices nor machines. States are not kept: `draw_states` draws those
-of a sweep again, by its key and its parameters.
+A chain knows its data only through `update_states`, which takes a key and parameters and returns
+the counts of the states, summed over parts, with the log-likelihood. So the loop of a fit is the
+same for several cores, devices and machines (`dask_parts`). States are not kept: `draw_states`
+draws those of a sweep again, from its key and its parameters.
 """
 
 import functools

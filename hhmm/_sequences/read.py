@@ -64,11 +64,15 @@ def check_runs(estimator, X, *, mask=None, reset):
 
     Parameters
     ----------
-    estimator, mask, reset
-        As for `check_sequences`.
+    estimator : EfficientHHMM
+        Gets ``n_features_in_`` where `reset` and X is 2-D; else X must have as many columns.
     X : 2-D array-like of shape (n_sequences, n_timesteps), or sequence of 1-D array-likes
         Items that have ``read_runs``, as those of `hhmm.datasets.open_recordings` do, are read by
         it.
+    mask : array-like of bool of the shape of X, optional
+        False marks a missing timestep; 2-D X only.
+    reset : bool
+        True in fit.
 
     Returns
     -------
@@ -80,11 +84,9 @@ def check_runs(estimator, X, *, mask=None, reset):
         _check_list(estimator, X, mask, reset)
         is_array, rows = False, ((row, None) for row in X)
     else:
-        ragged, missing = _read_array(estimator, X, mask, reset)
-        is_array, shape = True, (len(ragged.lengths), ragged.layout.n_timesteps[0])
-        values = ragged.values.reshape(shape)
-        missing = [None] * len(values) if missing is None else missing.reshape(shape)
-        rows = zip(values, missing, strict=True)
+        values, missing = _read_array(estimator, X, mask, reset)
+        missing = [None] * len(values) if missing is None else missing
+        is_array, rows = True, zip(values, missing, strict=True)
     tables, batch, lengths, n_in_batch = [], [], [], 0
     for i, (row, is_missing) in enumerate(rows):
         if hasattr(row, "read_runs"):
@@ -147,40 +149,9 @@ def _runs_of(pieces):
 
 
 def check_sequences(estimator, X, *, mask=None, reset):
-    """Read X and mask.
-
-    Parameters
-    ----------
-    estimator : EfficientHHMM
-        Gets ``n_features_in_`` where `reset` and X is 2-D; else X must have as many columns.
-    X : 2-D array-like of shape (n_sequences, n_timesteps), or list of 1-D array-likes
-    mask : array-like of bool of the shape of X, optional
-        False marks a missing timestep; 2-D X only.
-    reset : bool
-        True in fit.
-
-    Returns
-    -------
-    ragged : Ragged
-        int32 codes, -1 where missing; each sequence ends at its last observed timestep.
-    """
-    X = open_series(X)
-    if is_list_of_sequences(X):
-        _check_list(estimator, X, mask, reset)
-        ragged, missing = read_values(X, "X", error=ValueError, hint=f". {ENCODE}"), None
-    else:
-        ragged, missing = _read_array(estimator, X, mask, reset)
-    codes = to_integers(
-        ragged.values,
-        np.int32,
-        ragged.locator("X"),
-        expected="an integer syllable",
-        hint=_HINT_OF_MISSING,
-    )
-    if missing is not None:
-        codes[missing] = MISSING
-    ragged = ragged._replace(values=codes)
-    return ragged.cut(ragged.n_used)
+    """Read X and mask as `Ragged`, one label a timestep; see `check_runs`."""
+    runs = check_runs(estimator, X, mask=mask, reset=reset)
+    return Ragged(np.repeat(runs.labels, runs.n_timesteps), runs.lengths, runs.layout)
 
 
 def _check_list(estimator, X, mask, reset):
@@ -250,8 +221,8 @@ def _read_array(estimator, X, mask, reset):
         hidden = ~mask.astype(bool)
         missing = hidden if missing is None else missing | hidden
     if missing is not None:
-        values, missing = np.where(missing, values.dtype.type(0), values), missing.ravel()
-    return _of_rows(values), missing
+        values = np.where(missing, values.dtype.type(0), values)
+    return values, missing
 
 
 def numeric_array(estimator, X, *, reset=True):

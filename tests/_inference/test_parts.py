@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import cross_val_score
 
 from hhmm import EfficientHHMM
 from hhmm._inference import choose, search
@@ -9,6 +10,7 @@ from hhmm._inference.parts import LocalParts
 from hhmm._model.terms import Terms
 from hhmm._sequences.run_lengths import HeldSequence, RunLengths
 from hhmm.datasets import make_hhmm, open_recordings
+from hhmm.model_selection import scan
 from tests.marks import slow_unless_rows
 
 N_STATES, N_SYLLABLES = 3, 6
@@ -249,3 +251,20 @@ def test_how_long_the_table_of_powers_is_depends_on_the_data_alone(frames):
     with monkeypatched.context() as patch:
         patch.setattr("hhmm._inference.prepare.PART", 10)
         assert choose.choose(sequences, terms, "compressed") == chosen
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_recordings_in_files_are_cross_validated(frames, tmp_path):
+    """Splitters and `scan` choose recordings; scores are those of arrays."""
+    for i, x in enumerate(frames):
+        np.save(tmp_path / f"{i}.npy", x.astype(np.int16))
+    recordings = open_recordings(tmp_path)
+    model = EfficientHHMM(2, N_SYLLABLES, init="prior", max_iter=3, random_state=0)
+    scores = [cross_val_score(model, X, cv=2) for X in (frames, recordings)]
+    np.testing.assert_array_equal(*scores)
+    tables = [
+        scan(X, {"n_states": [1, 2]}, estimator=model, cv=2, random_state=0).table
+        for X in (frames, recordings)
+    ]
+    np.testing.assert_array_equal(*(table["test_score"] for table in tables))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -749,21 +750,16 @@ class EfficientHHMM(
             If X is several sequences of one timestep each, as a column of shape (n_timesteps, 1)
             is. The other methods that take X warn too.
         """
-        if out is None:
-            params, parts = self._prepare(X, mask, groups)
-            return _joined(
-                prepared.unpack(decode.viterbi(params, prepared), layout, fill=-1)
-                for prepared, layout in parts
-            )
         checked = self._check(X, mask)
-        paths = choose_files(out, X, checked.layout.n_timesteps)
         params, parts = self._lay_out(checked, groups, every_timestep=True)
-        rows = (
-            row
+        states = (
+            prepared.unpack(decode.viterbi(params, prepared), layout, fill=-1)
             for prepared, layout in parts
-            for row in prepared.unpack(decode.viterbi(params, prepared), layout, fill=-1)
         )
-        write_one_by_one(paths, rows)
+        if out is None:
+            return _joined(states)
+        paths = choose_files(out, X, checked.layout.n_timesteps)
+        write_one_by_one(paths, itertools.chain.from_iterable(states))
         return paths
 
     @double_precision

@@ -30,7 +30,6 @@ class Source(NamedTuple):
     names: list  # of recordings, or "sequence 3", for errors
     sha256: str  # of their runs
     recipe: Recipe
-    most_kept: int  # parts that a process keeps laid out
 
 
 class _Kept:
@@ -44,6 +43,13 @@ def hold(source):
     return source
 
 
+def forget(sha256):
+    """Drop what this process keeps of sources with these SHA-256."""
+    with _lock:
+        for name in [name for name in _kept if name[0] in sha256]:
+            del _kept[name]
+
+
 def digest_of(runs):
     """Return the SHA-256 of `RunLengths`."""
     return digest(x.astype("<i8") for x in runs[:3])
@@ -55,31 +61,34 @@ def add(*stats):
 
 
 @double_precision
-def update_states(source, key, logits, trans_probs, algorithm, settings):
+def update_states(source, most_kept, key, logits, trans_probs, algorithm, settings):
     """Draw the states of a part, or average over them: counts with the log-likelihood."""
-    _, stats, log_likelihood = _states(source, key, logits, trans_probs, algorithm, settings)
+    _, stats, log_likelihood = _states(
+        source, most_kept, key, logits, trans_probs, algorithm, settings
+    )
     return jax.device_get((stats, log_likelihood))
 
 
 @double_precision
-def draw_states(source, key, logits, trans_probs, settings):
+def draw_states(source, most_kept, key, logits, trans_probs, settings):
     """Draw the states of a part, as `RunLengths`."""
-    states, *_ = _states(source, key, logits, trans_probs, "gibbs", settings)
-    return _prepared(source).runs_of_states([states], logits, trans_probs)
+    states, *_ = _states(source, most_kept, key, logits, trans_probs, "gibbs", settings)
+    return _prepared(source, most_kept).runs_of_states([states], logits, trans_probs)
 
 
 @double_precision
-def log_likelihoods(source, draws):
+def log_likelihoods(source, most_kept, draws):
     """Return the log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
-    prepared = _prepared(source)
+    prepared = _prepared(source, most_kept)
     return np.stack(
         [prepared.sum_terms(decode.log_normalisers(params, prepared)) for params in draws]
     )
 
 
 @double_precision
-def best_paths(source, params, message_passing):
+def best_paths(source, most_kept, params, message_passing):
     """Return the most probable states of a part, as `RunLengths`."""
+    del most_kept  # laid out for this alone
     recipe = source.recipe
     parts = laid_out(
         _read(source),
@@ -93,20 +102,22 @@ def best_paths(source, params, message_passing):
     )
 
 
-def _states(source, key, logits, trans_probs, algorithm, settings):
-    (group,) = _prepared(source).groups
+def _states(source, most_kept, key, logits, trans_probs, algorithm, settings):
+    (group,) = _prepared(source, most_kept).groups
     return compiled.states_kernel(
         key_from_data(key), logits, trans_probs, group, algorithm=algorithm, settings=settings
     )
 
 
-def _prepared(source):
+def _prepared(source, most_kept):
     """Return a part as it is laid out, made by one thread where several ask for it."""
-    name = source.sha256, source.recipe.numbers, source.recipe.shape
+    of_groups = source.recipe.groups
+    of_groups = None if of_groups is None else of_groups.tobytes()
+    name = source.sha256, source.recipe._replace(groups=of_groups)
     with _lock:
         kept = _kept.setdefault(name, _Kept())
         _kept.move_to_end(name)
-        while len(_kept) > source.most_kept:
+        while len(_kept) > most_kept:
             _kept.popitem(last=False)
     with kept.lock:
         if kept.prepared is None:

@@ -125,6 +125,9 @@ class LocalParts(NamedTuple):
         )
         return joined([p.runs_of_path(decode.viterbi(params, p)) for p, _ in parts])
 
+    def close(self):
+        """Do nothing: the memory is that of this process."""
+
     def _call(self, choose, key, logits, trans_probs, algorithm, settings, groups=None):
         """Call the kernel of the states for groups, and keep what `choose` returns of each."""
 

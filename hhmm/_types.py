@@ -134,7 +134,7 @@ class PackedRuns(NamedTuple):
     cells: Array
     starts: Array  # (n_runs, n_lanes) bool
     inside: Array  # (n_runs, n_lanes) bool
-    positions: Array  # (n_runs, n_lanes) int64: of the first timestep in the array of pieces
+    positions: Array  # (n_runs, n_lanes) int: of the first timestep in the array of pieces
     pair_counts: Array  # (n_pairs,) float64, of all timesteps
     # (n_groups, n_rows, n_powers) float64: how often each cell occurs inside; a row for each
     # syllable that is held as an emission, and one for no emission

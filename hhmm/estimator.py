@@ -63,6 +63,7 @@ from hhmm._sequences import read
 from hhmm._sequences.groups import find_groups, find_levels, read_labels
 from hhmm._sequences.ragged import Layout
 from hhmm._sequences.run_lengths import RunLengths
+from hhmm._sequences.state_files import choose_files, write_one_by_one
 from hhmm._types import Params, Priors
 from hhmm._validation import check_flag, to_float
 
@@ -750,8 +751,6 @@ class EfficientHHMM(
                 prepared.unpack(decode.viterbi(params, prepared), layout, fill=-1)
                 for prepared, layout in parts
             )
-        from hhmm.datasets._state_files import choose_files, write_one_by_one
-
         checked = self._check(X, mask)
         paths = choose_files(out, X, checked.layout.n_timesteps)
         params, parts = self._lay_out(checked, groups, every_timestep=True)

@@ -6,6 +6,8 @@ a fit knows neither cores nor devices nor machines. States are not kept: `draw_s
 of a sweep again, by its key and its parameters.
 """
 
+import functools
+import itertools
 from typing import NamedTuple
 
 import jax
@@ -22,7 +24,6 @@ class LocalParts(NamedTuple):
 
     sequences: RunLengths
     prepared: tuple  # of Prepared, a part each
-    groups: tuple  # lanes of all parts, on devices
     n_threads: int  # that a chain may use
     of_groups: np.ndarray | None  # (n_sequences,) the group of each sequence
 
@@ -38,18 +39,20 @@ class LocalParts(NamedTuple):
             groups=groups,
             in_one=in_one,
         )
-        prepared = tuple(lay_out(sequences.part(*recipe.numbers), recipe) for recipe in of_parts)
-        of_groups = groups
-        groups = tuple(group for part in prepared for group in part.groups)
-        # without devices named, arrays go where JAX computes by default
-        devices = jax.local_devices() if len(groups) > 1 else [None]
-        groups = tuple(
-            jax.device_put(group, devices[i % len(devices)] if len(devices) > 1 else None)
-            for i, group in enumerate(groups)
+        devices = jax.local_devices()
+        # one device is not named, so that arrays go where JAX computes by default
+        next_device = itertools.cycle(devices if len(devices) > 1 else [None])
+        prepared = tuple(
+            lay_out(sequences.part(*recipe.numbers), recipe).on_devices(next_device)
+            for recipe in of_parts
         )
-        return cls(
-            sequences, prepared, groups, max(n_cores() // n_at_once, len(devices)), of_groups
-        )
+        n_threads = max(n_cores() // n_at_once, len(devices))
+        return cls(sequences, prepared, n_threads, groups)
+
+    @property
+    def groups(self):
+        """Lanes of all parts, in groups."""
+        return tuple(group for part in self.prepared for group in part.groups)
 
     @property
     def backend(self):
@@ -82,10 +85,8 @@ class LocalParts(NamedTuple):
 
     def update_states(self, key, logits, trans_probs, *, algorithm, settings):
         """Return the counts of the states, summed, and the log-likelihood."""
-        drawn = self._call(
-            lambda states, stats, log_likelihood: (stats, log_likelihood),
-            *(key, logits, trans_probs, algorithm, settings),
-        )
+        call = functools.partial(_states, algorithm, settings, key, logits, trans_probs)
+        drawn = self._at_once(lambda group: call(group)[1:], self.groups, pool="groups")
         stats, log_likelihoods = zip(*drawn, strict=True)
         if len(jax.local_devices()) > 1:
             stats = jax.device_get(stats)
@@ -93,17 +94,14 @@ class LocalParts(NamedTuple):
 
     def draw_states(self, key, logits, trans_probs, *, settings):
         """Return the states of `update_states` of "gibbs" with this key, as `RunLengths`."""
-        drawn = iter(self.groups)
-        runs = []
-        for part in self.prepared:
-            groups = [next(drawn) for _ in part.groups]
-            states = self._call(
-                lambda states, *_: states,
-                *(key, logits, trans_probs, "gibbs", settings),
-                groups,
-            )
-            runs.append(part.runs_of_states(jax.device_get(states), logits, trans_probs))
-        return joined(runs)
+        call = functools.partial(_states, "gibbs", settings, key, logits, trans_probs)
+
+        def draw(part):
+            states = self._at_once(lambda group: call(group)[0], part.groups, pool="groups")
+            return part.runs_of_states(states, logits, trans_probs)
+
+        first, *others = self.prepared  # one alone, which compiles
+        return joined([draw(first), *self._at_once(draw, others, pool="parts")])
 
     def log_likelihoods(self, draws):
         """Return the log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
@@ -128,15 +126,12 @@ class LocalParts(NamedTuple):
     def close(self):
         """Do nothing: the memory is that of this process."""
 
-    def _call(self, choose, key, logits, trans_probs, algorithm, settings, groups=None):
-        """Call the kernel of the states for groups, and keep what `choose` returns of each."""
+    def _at_once(self, function, values, *, pool):
+        """Call a function of each value, as many at the same time as there are threads."""
+        calls = [functools.partial(function, value) for value in values]
+        return run_in_threads(*calls, n_threads=min(self.n_threads, len(calls)), pool=pool)
 
-        def call(group):
-            drawn = compiled.states_kernel(
-                key, logits, trans_probs, group, algorithm=algorithm, settings=settings
-            )
-            return jax.block_until_ready(choose(*drawn))
 
-        groups = self.groups if groups is None else groups
-        calls = [lambda group=group: call(group) for group in groups]
-        return run_in_threads(*calls, n_threads=min(self.n_threads, len(calls)))
+def _states(algorithm, settings, *arguments):
+    drawn = compiled.states_kernel(*arguments, algorithm=algorithm, settings=settings)
+    return jax.block_until_ready(drawn)

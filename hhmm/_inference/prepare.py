@@ -45,6 +45,12 @@ class Prepared(NamedTuple):
     timesteps: lanes.PackIndex  # where those of each sequence lie in them
     likelihood_terms: lanes.PackIndex  # where the terms of the log-likelihood of each sequence lie
 
+    def on_devices(self, devices):
+        """Put each group on the next of the devices; one group is all of the data."""
+        groups = tuple(jax.device_put(group, next(devices)) for group in self.groups)
+        data = groups[0] if len(groups) == 1 else self.data
+        return self._replace(groups=groups, data=data)
+
     def runs_of_path(self, parts):
         """Return states of every timestep, of all groups, as `RunLengths`."""
         flat = np.concatenate([np.asarray(part).T.reshape(-1) for part in parts])
@@ -64,7 +70,7 @@ class Prepared(NamedTuple):
 
     def runs_of_states(self, states, logits, trans_probs):
         """Return what a backend drew given these parameters, a list by group, as `RunLengths`."""
-        states = lanes.join(states, self.data.steps.pairs.shape[1])
+        states = lanes.join(jax.device_get(states), self.data.steps.pairs.shape[1])
         factors, trans_probs = _factors(logits, trans_probs, terms=self.terms)
         changes = BACKENDS[self.backend].state_changes(
             states, factors, trans_probs, self.data, self.shape

@@ -46,7 +46,7 @@ def run_in_threads(*calls, n_threads=None, pool="groups"):
     """
 
     n_threads = n_threads or len(calls)
-    if len(calls) == 1 or n_threads == 1:
+    if len(calls) <= 1 or n_threads == 1:
         return [_make(call) for call in calls]
     return list(_threads(n_threads, pool, os.getpid()).map(_make, calls))
 

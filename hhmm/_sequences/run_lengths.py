@@ -179,23 +179,11 @@ def find_runs(values, lengths):
     return values[first].astype(np.int32), n_timesteps, n_runs
 
 
-def join_runs(blocks):
-    """Find the runs of one sequence that is read block by block.
-
-    Parameters
-    ----------
-    blocks : iterable of 1-D int arrays
-
-    Returns
-    -------
-    labels, n_timesteps : (n_runs,) int32
-    """
-    found = [(np.zeros(0, np.int32), np.zeros(0, np.int32))]
-    found += [find_runs(block, np.array([len(block)]))[:2] for block in blocks]
-    labels, n_timesteps = map(np.concatenate, zip(*found, strict=True))
-    return merge_runs(
-        labels, n_timesteps, np.append(False, labels[1:] == labels[:-1])[: len(labels)]
-    )
+def merge_equal(labels, n_timesteps):
+    """Merge neighbours with equal labels, of one sequence; return int32 arrays (n_runs,)."""
+    joins = np.append(False, labels[1:] == labels[:-1])[: len(labels)]
+    labels, n_timesteps = merge_runs(labels, n_timesteps, joins)
+    return labels.astype(np.int32, copy=False), n_timesteps.astype(np.int32, copy=False)
 
 
 def merge_runs(labels, n_timesteps, joins):

@@ -168,6 +168,7 @@ def pack_runs(
     row = np.where((n_timesteps == 1) | (held == no_emission), n_rows - 1, held % n_syllables)
     cells = (of_sequences[sequence] * n_rows + row) * n_powers + n_timesteps - 1
     n_cells = n_groups * n_rows * n_powers
+    n_positions = math.prod(piece_shape)
     end = np.cumsum(n_timesteps, dtype=np.int64)
     first = end - n_timesteps - (np.cumsum(lengths) - lengths)[sequence]
     position = piece_index.lanes[sequence] * piece_shape[0] + first
@@ -182,7 +183,7 @@ def pack_runs(
         cells=lay_out(cells, n_cells - n_powers, np.int32),
         starts=lay_out(starts, True, bool),
         inside=lay_out(True, False, bool),
-        positions=lay_out(position, math.prod(piece_shape), np.int64),
+        positions=lay_out(position, n_positions, np.int32 if n_positions < 2**31 else np.int64),
         pair_counts=pair_counts,
         cell_counts=np.bincount(cells, minlength=n_cells)
         .reshape(n_groups, n_rows, n_powers)

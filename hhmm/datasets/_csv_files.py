@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from hhmm._optional.extras import import_extra
+from hhmm._runtime.file_names import recording_name
 from hhmm._validation import shorten, to_list
-from hhmm.datasets._recordings import existing_file, recording_name
+from hhmm.datasets._recordings import existing_file
 
 if TYPE_CHECKING:
     import pandas

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hhmm._sequences.ragged import MISSING
-from hhmm._sequences.run_lengths import merge_runs
+from hhmm._sequences.run_lengths import merge_equal
 from hhmm._validation import shorten, to_array
 from hhmm.datasets._recordings import check_n_lags
 from hhmm.datasets._sources import AGAIN, Source
@@ -250,4 +250,4 @@ def _without_start(labels, n_timesteps, n_missing):
     run = np.searchsorted(ends, n_missing, side="right")  # the one of timestep `n_missing`
     labels = np.append(np.int32(MISSING), labels[run:])
     n_timesteps = np.concatenate(([n_missing, ends[run] - n_missing], n_timesteps[run + 1 :]))
-    return merge_runs(labels, n_timesteps)
+    return merge_equal(labels, n_timesteps)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sklearn.utils._param_validation import validate_params
 
 from hhmm._optional.extras import import_extra
-from hhmm._sequences.run_lengths import find_runs
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._validation import shorten, to_float, to_list
 from hhmm.datasets._csv_files import (
     PathLike,
@@ -240,7 +240,7 @@ def open_recordings(
                 # called here, because the stack levels of its warnings count on it
                 for read in read_recordings({"": table}, columns):
                     part = f"recording {read.name!r}, column {column!r}"
-                    runs = find_runs(read.labels)
+                    runs = RunLengths.of([read.labels])[:2]
                     source = HeldSource(file.path.absolute(), part, runs, stamp)
                     found.append(_Found(file, read.name, source, len(read.labels), read.group))
     names = _name_recordings(found)

@@ -30,7 +30,6 @@ _SOURCES = ("syllable", "syllables")
 # that were written by different calls are numbered differently.
 _REINDEXED = ("syllables_reindexed", "syllables reindexed")
 SYLLABLE_NAMES = (*_SOURCES, *_REINDEXED)
-_ESCAPES = {".": "%2E", "%": "%25"}  # of the first character of a file name
 
 
 class Recording(NamedTuple):
@@ -51,21 +50,6 @@ def existing_file(path: str | os.PathLike[str]) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     return path
-
-
-def file_stem(name: str) -> str:
-    """Return the path, without its ending, of the file of a recording in a folder of files.
-
-    Files and folders whose names begin with a dot are hidden, and loaders skip them. So a dot in
-    front is written as "%2E", as in an address, and a "%" in front as "%25".
-    """
-    return "/".join(_ESCAPES.get(part[:1], part[:1]) + part[1:] for part in name.split("/"))
-
-
-def recording_name(stem: str) -> str:
-    """Return the name of a recording from its file; the inverse of `file_stem`."""
-    plain = {escape: character for character, escape in _ESCAPES.items()}
-    return "/".join(plain.get(part[:3], part[:3]) + part[3:] for part in stem.split("/"))
 
 
 def common_name(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from hhmm._optional.extras import import_extra
+from hhmm._runtime.file_names import check_names, file_stem
 from hhmm._runtime.files import check_parent, write_files
 from hhmm._sequences.ragged import Ragged, raise_at_first
 from hhmm._sequences.read import read_states, read_values
 from hhmm.datasets._csv_files import PathLike
-from hhmm.datasets._recordings import file_stem
 
 _HDF5_SUFFIXES = (".h5", ".hdf5")
 # Datasets of a recording in an HDF5 file.
@@ -235,37 +235,6 @@ def _read_probabilities(probabilities):
         "a number between 0 and 1",
     )
     return ragged
-
-
-def check_names(names, endings, *, ignore_case):
-    """Raise ValueError for names that lead elsewhere, or two that would write to one place.
-
-    A recording is written to its name with each of the `endings`. With `ignore_case`, "A" and "a"
-    are one place, as in the folders of some systems.
-    """
-    places = {}
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"names must be text, got {name!r}")
-        is_plain = name.isprintable() and "\\" not in name and not PureWindowsPath(name).anchor
-        if not is_plain or not {"", ".", ".."}.isdisjoint(name.split("/")):
-            raise ValueError(
-                f"names must be parts of a path that stays in its folder, without '..', '\\' "
-                f"or control characters, got {name!r}"
-            )
-        for ending in endings:
-            place = (name + ending).casefold() if ignore_case else name + ending
-            if place in places:
-                apart = "differ in more than upper and lower case" if ignore_case else "differ"
-                raise ValueError(f"names must {apart}, got {places[place]!r} and {name!r}")
-            places[place] = name
-    for place, name in places.items():
-        for parent in map(str, PurePosixPath(place).parents):
-            if parent in places:
-                raise ValueError(
-                    f"recording {name!r} would be written into what is written for "
-                    f"{places[parent]!r}"
-                )
 
 
 def _write_h5(names, records, file):

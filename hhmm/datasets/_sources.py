@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hhmm._optional.extras import import_extra
-from hhmm._sequences.run_lengths import merge_runs
+from hhmm._sequences.run_lengths import merge_equal
 from hhmm.datasets import _cells as cells
 from hhmm.datasets._csv_files import choose_column, iterate_column, open_table
 from hhmm.datasets._keypoint_moseq import check_dataset, is_dataset, open_results
@@ -68,9 +68,9 @@ def find_runs_of_blocks(
         begins = np.append(0, np.flatnonzero(block[1:] != block[:-1]) + 1)[: len(block)]
         labels = to_labels(block[begins], _PlaceOfRun(locate, n_before, begins))
         # NaN differs from NaN, and all negative numbers are one label
-        found.append(merge_runs(labels, np.diff(begins, append=len(block))))
+        found.append(merge_equal(labels, np.diff(begins, append=len(block))))
         n_before += len(block)
-    return merge_runs(*map(np.concatenate, zip(*found, strict=True)))
+    return merge_equal(*map(np.concatenate, zip(*found, strict=True)))
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ fitted model contains:
         trusted=[
             "hhmm._emission_solvers.objective.Tuning",
             "hhmm._inference.loop.ChainEnd",
+            "hhmm._sequences.ragged.Layout",
+            "hhmm._sequences.run_lengths.RunLengths",
             "hhmm._types.EmissionLogits",
             "hhmm._types.Posterior",
             "hhmm._types.Priors",

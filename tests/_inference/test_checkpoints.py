@@ -26,6 +26,7 @@ from sklearn.frozen import FrozenEstimator
 from hhmm import EfficientHHMM
 from hhmm._inference import checkpoint, draws
 from hhmm._runtime import files
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params
 from hhmm.datasets import make_hhmm
 from hhmm.model_selection import scan
@@ -247,7 +248,7 @@ def test_random_numbers_go_on_whatever_generator_makes_them(tmp_path, data, kind
     estimator, path = _model(random_state=None), tmp_path / "fit.npz"
     rng = np.random.RandomState(getattr(np.random, kind)(5))
     rng.uniform(size=3)
-    sequences = [x.astype(np.int32) for x in data.X]
+    sequences = RunLengths.of(list(data.X))
     fit = checkpoint.describe(estimator, sequences, 4, "prior", rng)
     expected = np.random.RandomState(getattr(np.random, kind)(5)).uniform(size=7)
     with checkpoint.opened(path, fit, 1) as opened:

@@ -10,6 +10,7 @@ from hhmm._inference.chain import Settings
 from hhmm._model.terms import Terms
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences.lanes import pair_codes
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Priors
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy
@@ -121,16 +122,18 @@ def test_windows_that_differ_by_rounding_are_one_kind(length):
 def test_a_part_of_much_data_is_stretches_of_it():
     sequences = [np.arange(n, dtype=np.int32) for n in (90_000, 50_000, 300_000, 10)]
     groups = np.arange(4)
-    part, of_part = search._part(np.random.RandomState(0), sequences, groups, compressed=False)
+    rng, runs = np.random.RandomState(0), RunLengths.of(sequences)
+    part, of_part = search._part(rng, runs, groups, compressed=False)
     assert 0.8 * search.MAX_TIMESTEPS < sum(map(len, part)) <= search.MAX_TIMESTEPS
     assert all((np.diff(x) == 1).all() for x in part)
     assert all(x[-1] < len(sequences[g]) for x, g in zip(part, of_part, strict=True))
     assert len(of_part) == len(part)
     held = [np.repeat(x, 30) for x in sequences[:2]]
+    held = RunLengths.of(held)
     part, of_part = search._part(np.random.RandomState(0), held, None, compressed=True)
     assert of_part is None
     assert sum(len(np.unique(x)) for x in part) > 0.8 * search.MAX_TIMESTEPS
-    assert search._part(None, sequences[3:], None, compressed=False) is not None
+    assert search._part(None, runs.part(3, 4), None, compressed=False) is not None
 
 
 @double_precision
@@ -138,7 +141,7 @@ def test_the_race_ends_with_starts_of_every_family():
     data = make_hhmm(10, 100, 2, 5, random_state=0)
     finalists = search.search(
         np.random.RandomState(0),
-        list(data.X),
+        RunLengths.of(list(data.X)),
         PRIORS,
         settings=Settings(Newton(500), "laplace", "sequential", Terms(2, 5)),
     )

@@ -6,6 +6,7 @@ import pytest
 
 from hhmm._inference.choose import choose
 from hhmm._model.terms import Terms
+from hhmm._sequences.run_lengths import RunLengths
 
 TERMS = Terms(n_states=2, n_syllables=3)
 
@@ -32,7 +33,7 @@ EMPTY = [np.array([], np.int32)]
 )
 def test_choice_on_a_cpu(monkeypatch, message_passing, sequences, backend, by_runs):
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    choice = choose(sequences, TERMS, message_passing)
+    choice = choose(RunLengths.of(sequences), TERMS, message_passing)
     assert choice.backend == backend
     assert (choice.n_powers is not None) == by_runs
 
@@ -42,8 +43,8 @@ def test_choice_on_a_cpu(monkeypatch, message_passing, sequences, backend, by_ru
 )
 def test_on_an_accelerator_auto_is_parallel(monkeypatch, sequences, backend):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    choice = choose(sequences, TERMS, "auto")
-    assert choice.backend == choose(sequences, TERMS, backend).backend == backend
+    choice = choose(RunLengths.of(sequences), TERMS, "auto")
+    assert choice.backend == choose(RunLengths.of(sequences), TERMS, backend).backend == backend
     assert (choice.n_powers is not None) == (backend == "parallel_runs")
-    assert choose(sequences, TERMS, "sequential").backend == "sequential"
-    assert choose(sequences, TERMS, "compressed").backend == "compressed"
+    assert choose(RunLengths.of(sequences), TERMS, "sequential").backend == "sequential"
+    assert choose(RunLengths.of(sequences), TERMS, "compressed").backend == "compressed"

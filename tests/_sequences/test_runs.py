@@ -1,5 +1,7 @@
 """Cutting sequences into runs, and into the pieces that go with them."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -199,15 +201,15 @@ def test_cells_are_counted_in_as_many_bits_as_they_need(n, dtype):
 @pytest.mark.parametrize("self_transitions", [True, False])
 def test_blocks_of_sequences_change_nothing(self_transitions, monkeypatch):
     rng = np.random.default_rng(0)
-    sequences = [
-        np.repeat(rng.integers(-1, 3, n), 4).astype(np.int32) for n in (0, 5, 30, 1, 0, 12, 40, 0)
-    ]
-    arguments = (sequences, 3, 4)
-    whole = runs.pack_runs(*arguments, self_transitions=self_transitions)
-    lengths = runs.run_lengths(sequences, 3, self_transitions=self_transitions)
-    monkeypatch.setattr(runs, "BLOCK_TIMESTEPS", 50)
-    parts = runs.pack_runs(*arguments, self_transitions=self_transitions)
-    for value, expected in zip(*map(jax.tree.leaves, (parts, whole)), strict=True):
-        np.testing.assert_array_equal(value, expected)
-    by_block = runs.run_lengths(sequences, 3, self_transitions=self_transitions)
-    np.testing.assert_array_equal(by_block, lengths)
+    sequences = RunLengths.of(
+        [np.repeat(rng.integers(-1, 3, n), 4).astype(np.int32) for n in (0, 5, 30, 1, 0, 12, 40, 0)]
+    )
+    coding = {"self_transitions": self_transitions}
+    lengths = runs.run_lengths(sequences, 3, **coding)
+    counts = runs.count_runs(sequences, 3, 4, **coding)
+    of_runs, *_ = runs.tabulate(sequences, 3, 4, **coding)
+    np.testing.assert_array_equal(counts, np.bincount(of_runs, minlength=8))
+    blocks = functools.partialmethod(RunLengths.blocks, 10)
+    monkeypatch.setattr(RunLengths, "blocks", blocks)
+    np.testing.assert_array_equal(runs.run_lengths(sequences, 3, **coding), lengths)
+    np.testing.assert_array_equal(runs.count_runs(sequences, 3, 4, **coding), counts)

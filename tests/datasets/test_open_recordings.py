@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import KFold, train_test_split
 from sklearn.utils import _safe_indexing
 
-from hhmm._sequences.run_lengths import find_runs
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm.datasets import (
     _csv_files,
     _sources,
@@ -68,7 +68,9 @@ def assert_opens(recordings, expected, *, names=None):
         assert array.tolist() == np.asarray(labels).tolist()
         assert recording.shape == array.shape == (len(recording),)
         runs = recording.read_runs()
-        for values, other in zip(runs, find_runs(np.asarray(labels, np.int32)), strict=True):
+        for values, other in zip(
+            runs, RunLengths.of([np.asarray(labels, np.int32)])[:2], strict=True
+        ):
             assert values.dtype == np.int32
             assert values.tolist() == other.tolist()
     lengths = recordings.lengths

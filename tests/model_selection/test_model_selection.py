@@ -302,7 +302,7 @@ class TestTable:
 
         class Spy(FakeModel):
             def fit(self, data, y=None, *, mask=None):
-                rows = {row.tobytes() for row in data}
+                rows = {np.asarray(row).tobytes() for row in data}
                 splits.append({g for g, x in zip(animals, X, strict=True) if x.tobytes() in rows})
                 return super().fit(data)
 
@@ -326,15 +326,15 @@ class TestTable:
 
         class Spy(FakeModel):
             def fit(self, data, y=None, *, groups=None, mask=None):
-                seen.append(("fit", [x.tobytes() for x in data], list(groups)))
+                seen.append(("fit", [np.asarray(x).tobytes() for x in data], list(groups)))
                 return super().fit(data)
 
             def predict(self, data, *, groups=None, mask=None):
-                seen.append(("predict", [x.tobytes() for x in data], list(groups)))
+                seen.append(("predict", [np.asarray(x).tobytes() for x in data], list(groups)))
                 return super().predict(data)
 
             def score(self, data, y=None, *, groups=None, mask=None):
-                seen.append(("score", [x.tobytes() for x in data], list(groups)))
+                seen.append(("score", [np.asarray(x).tobytes() for x in data], list(groups)))
                 return super().score(data)
 
         animal_of = {x.tobytes(): animal for x, animal in zip(X, animals, strict=True)}

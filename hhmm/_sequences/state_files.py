@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hhmm._runtime.file_names import check_names, file_stem
 from hhmm._runtime.files import absolute, check_parent, write_files
-from hhmm.datasets._recordings import file_stem
-from hhmm.datasets._save_states import check_names
 
 _HEADER = 128  # bytes of a .npy file beside its values
 

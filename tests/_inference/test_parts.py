@@ -1,0 +1,251 @@
+"""Data in parts: fits and results are those of the whole, whatever the parts."""
+
+import numpy as np
+import pytest
+
+from hhmm import EfficientHHMM
+from hhmm._inference import choose, search
+from hhmm._inference.parts import LocalParts
+from hhmm._model.terms import Terms
+from hhmm._sequences.run_lengths import HeldSequence, RunLengths
+from hhmm.datasets import make_hhmm, open_recordings
+from tests.marks import slow_unless_rows
+
+N_STATES, N_SYLLABLES = 3, 6
+# steps times states of a part: one part, three parts, a part a sequence
+PARTS = (1 << 23, 700, 1)
+
+
+@pytest.fixture(scope="module", name="frames")
+def held_syllables():
+    """Sequences of different lengths, syllables held for about ten frames, some missing."""
+    data = make_hhmm(9, 60, N_STATES, N_SYLLABLES, random_state=0)
+    rng = np.random.default_rng(1)
+    frames = []
+    for i, x in enumerate(data.X):
+        x = x[: 20 + 5 * i]
+        row = np.repeat(x, rng.geometric(0.1, len(x)))
+        row[40:43] = -1
+        frames.append(row)
+    return frames
+
+
+def _fit(X, algorithm="gibbs", message_passing="auto", **parameters):
+    model = EfficientHHMM(
+        N_STATES,
+        algorithm=algorithm,
+        message_passing=message_passing,
+        max_iter=6,
+        **{"init": "prior", "random_state": 0, **parameters},
+    )
+    return model.fit(X)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("algorithm", "message_passing"),
+    slow_unless_rows(
+        [("gibbs", "compressed"), ("em", "sequential")],
+        [
+            (algorithm, message_passing)
+            for algorithm in ("gibbs", "em", "gradient")
+            for message_passing in ("sequential", "compressed", "parallel")
+        ],
+    ),
+)
+def test_parts_change_nothing(frames, algorithm, message_passing, monkeypatch):
+    """Counts of draws are integers; those of EM are rounded, in another order."""
+    fits, answers = [], []
+    for most in PARTS:
+        monkeypatch.setattr("hhmm._inference.prepare.PART", most)
+        model = _fit(frames, algorithm, message_passing)
+        fits.append(model)
+        answers.append(
+            [
+                np.concatenate(model.predict(frames)),
+                np.concatenate(model.decode(frames)[1]),
+                np.concatenate(model.sample_states(frames, random_state=0)),
+                *map(np.concatenate, (model.predict_proba(frames), model.filter_proba(frames))),
+                model.score_samples(frames),
+                model.transform(frames),
+                model.score(frames),
+            ]
+        )
+    assert len(fits[0].states_) == len(frames)
+    rtol = 0 if algorithm == "gibbs" else 1e-6
+    for fit, answer in zip(fits[1:], answers[1:], strict=True):
+        np.testing.assert_allclose(fit.trans_probs_, fits[0].trans_probs_, rtol=rtol)
+        np.testing.assert_allclose(fit.emission_biases_, fits[0].emission_biases_, rtol, atol=rtol)
+        np.testing.assert_allclose(fit.log_joint_, fits[0].log_joint_, rtol=1e-12 + rtol)
+        for states, expected in zip(fit.states_, fits[0].states_, strict=True):
+            np.testing.assert_array_equal(states, expected)
+        for values, expected in zip(answer, answers[0], strict=True):
+            np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_parts_have_one_shape_and_hold_all(frames, monkeypatch):
+    sequences = RunLengths.of([x.astype(np.int32) for x in frames])
+    whole = LocalParts.make(sequences, Terms(N_STATES, N_SYLLABLES), "compressed")
+    monkeypatch.setattr("hhmm._inference.prepare.PART", 300)
+    parts = LocalParts.make(sequences, Terms(N_STATES, N_SYLLABLES), "compressed")
+    assert len(parts.prepared) > 3 > len(whole.prepared)
+    shapes = {part.data.runs.pairs.shape for part in parts.prepared}
+    assert len(shapes) == 1
+    (all_runs,) = (part.data.runs for part in whole.prepared)
+    for name in ("pair_counts", "cell_counts"):
+        summed = sum(getattr(part.data.runs, name) for part in parts.prepared)
+        np.testing.assert_array_equal(summed, getattr(all_runs, name))
+
+
+def test_a_restarted_chain_of_parts_is_the_undisturbed_one(frames, monkeypatch, tmp_path):
+    """States of the last sweep are drawn again from its key and parameters."""
+    monkeypatch.setattr("hhmm._inference.prepare.PART", 300)
+    parameters = {"init": "prior", "emission_sampler": "laplace", "random_state": 0}
+    whole = EfficientHHMM(2, max_iter=8, **parameters).fit(frames)
+    path = tmp_path / "fit.npz"
+    model = EfficientHHMM(2, max_iter=3, **parameters)
+    model.fit(frames, checkpoint=path)
+    model.set_params(max_iter=8).fit(frames, checkpoint=path)
+    np.testing.assert_array_equal(model.trans_probs_, whole.trans_probs_)
+    for states, expected in zip(model.states_, whole.states_, strict=True):
+        np.testing.assert_array_equal(states, expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("init", ["windows", "prior"])
+def test_recordings_in_files_are_fitted_as_those_in_memory(frames, init, tmp_path, monkeypatch):
+    """The search for a start reads the stretches that it chose: here a part of all."""
+    monkeypatch.setattr(search, "MAX_TIMESTEPS", 200)
+    for i, x in enumerate(frames):
+        np.save(tmp_path / f"{i}.npy", x.astype(np.int16))
+    recordings = open_recordings(tmp_path)
+    fits = [_fit(X, init=init) for X in (frames, recordings)]
+    assert fits[0].log_joint_.tolist() == fits[1].log_joint_.tolist()
+    for states, expected in zip(*(model.states_ for model in fits), strict=True):
+        np.testing.assert_array_equal(states, expected)
+    model = fits[0]
+    assert model.score(recordings) == model.score(frames)
+    np.testing.assert_array_equal(model.transform(recordings), model.transform(frames))
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_stretches_of_a_search_are_those_of_the_frames(frames, compressed, monkeypatch):
+    """Beside an oracle that cuts arrays of timesteps."""
+    monkeypatch.setattr(search, "MAX_TIMESTEPS", 120)
+    monkeypatch.setattr(search, "MIN_STRETCHES", 7)
+    rows = [x.astype(np.int32) for x in frames] + [np.zeros(0, np.int32)]
+    groups = np.arange(len(rows))
+    found, of_found = search._part(
+        np.random.RandomState(0), RunLengths.of(rows), groups, compressed=compressed
+    )
+
+    def size(x):
+        return np.count_nonzero(x[1:] != x[:-1]) + 1 if compressed else len(x)
+
+    stretches = []
+    for i, x in enumerate(rows):
+        n = max(1, round(size(x) * 7 / 120))
+        stretches += [(i, stretch) for stretch in np.array_split(x, n)]
+    expected, n_used = [], 0
+    for i in np.random.RandomState(0).permutation(len(stretches)):
+        n_used += size(stretches[i][1])
+        if n_used >= 120 and expected:
+            break
+        expected.append(stretches[i])
+    assert of_found.tolist() == [i for i, _ in expected]
+    for stretch, (_, other) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(stretch, other)
+
+
+# states in files
+
+
+@pytest.fixture(scope="module", name="model")
+def fitted_model(frames):
+    return EfficientHHMM(N_STATES, N_SYLLABLES, algorithm="em", max_iter=3, random_state=0).fit(
+        frames
+    )
+
+
+def test_states_are_written_a_file_a_recording(frames, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("hhmm._inference.prepare.PART", 700)
+    paths = model.predict(frames, out=tmp_path / "states")
+    assert [path.name for path in paths[:2]] == ["sequence_0000.npy", "sequence_0001.npy"]
+    assert sorted(paths) == sorted((tmp_path / "states").iterdir())
+    for path, expected in zip(paths, model.predict(frames), strict=True):
+        states = np.load(path)
+        assert states.dtype == np.int16
+        np.testing.assert_array_equal(states, expected)
+
+
+def test_files_of_states_have_the_names_of_recordings(frames, model, tmp_path):
+    names = ["day1/b", "day1/a", "day2/b"]
+    for name, x in zip(names, frames, strict=False):
+        path = tmp_path / "data" / f"{name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, x)
+    recordings = open_recordings(tmp_path / "data" / "**" / "*.npy")
+    model.predict(recordings, out=tmp_path / "states")
+    states = open_recordings(tmp_path / "states" / "**" / "*.npy")
+    assert states.names == recordings.names == sorted(names)
+    for found, x in zip(states, recordings, strict=True):
+        np.testing.assert_array_equal(found, model.predict([x])[0])
+
+
+def test_nothing_is_left_of_a_prediction_that_fails(frames, model, tmp_path, monkeypatch):
+    folder = tmp_path / "states"
+    folder.mkdir()
+    (folder / "sequence_0004.npy").write_text("of someone else")
+    with pytest.raises(FileExistsError, match=r"sequence_0004\.npy exists \(1 of 9 files do\)"):
+        model.predict(frames, out=folder)
+    (folder / "sequence_0004.npy").unlink()
+    monkeypatch.setattr(
+        "hhmm._sequences.state_files.shutil.disk_usage",
+        lambda path: type("Usage", (), {"free": 1000}),
+    )
+    with pytest.raises(OSError, match=r"the states need 0\.0 GB, and 0\.0 GB are free"):
+        model.predict(frames, out=folder)
+    monkeypatch.undo()
+    saved = np.save
+
+    def fail(file, states, **given):
+        if states.size == len(frames[5]):
+            raise OSError("disk is full")
+        saved(file, states, **given)
+
+    monkeypatch.setattr("hhmm._sequences.state_files.np.save", fail)
+    with pytest.raises(OSError, match="disk is full"):
+        model.predict(frames, out=folder)
+    assert list(folder.iterdir()) == []
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        model.predict(frames, out=tmp_path / "no" / "states")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="out must be a folder"):
+        model.predict(frames, out=tmp_path / "file")
+
+
+# states of a fit
+
+
+def test_states_are_held_as_runs_and_given_as_timesteps(frames, tmp_path):
+    model = EfficientHHMM(N_STATES, init="prior", max_iter=3, random_state=0).fit(frames)
+    assert "_states_by_timestep" not in vars(model)
+    states = model.states_
+    assert model.states_ is states
+    assert [len(row) for row in states] == [len(x) for x in frames]
+    assert "_states_by_timestep" not in model.__getstate__()
+    model.fit([HeldSequence(*RunLengths.of([frames[0].astype(np.int32)])[:2])])
+    assert len(model.states_) == 1
+    with pytest.raises(AttributeError, match="no states_"):
+        EfficientHHMM().states_  # noqa: B018
+
+
+def test_how_long_the_table_of_powers_is_depends_on_the_data_alone(frames):
+    """Parts must not change where runs are cut: random numbers are of runs."""
+    sequences = RunLengths.of([x.astype(np.int32) for x in frames] * 3)
+    terms = Terms(N_STATES, N_SYLLABLES)
+    chosen = choose.choose(sequences, terms, "compressed")
+    monkeypatched = pytest.MonkeyPatch()
+    with monkeypatched.context() as patch:
+        patch.setattr("hhmm._inference.prepare.PART", 10)
+        assert choose.choose(sequences, terms, "compressed") == chosen

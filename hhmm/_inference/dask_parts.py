@@ -66,6 +66,7 @@ class DaskParts:
             numbers = range(*recipe.numbers)
             sources.append(
                 part_tasks.Source(
+                    self._fit,
                     [items[i] for i in numbers],
                     [getattr(items[i], "name", f"sequence {i}") for i in numbers],
                     part_tasks.digest_of(sequences.part(*recipe.numbers)),
@@ -73,7 +74,6 @@ class DaskParts:
                 )
             )
         self._names = [source.names for source in sources]
-        self._sha256 = [source.sha256 for source in sources]
         workers = self._find_workers()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
@@ -144,8 +144,8 @@ class DaskParts:
     def close(self):
         """Free the memory of the workers."""
         with contextlib.suppress(Exception):  # they may be gone
-            self._client.run(part_tasks.forget, self._sha256, on_error="ignore")
-        self._sources = []
+            self._client.cancel(self._sources)  # which the traceback of an error may hold
+            self._client.run(part_tasks.forget, self._fit, on_error="ignore")
 
     def _run(self, function, *arguments, in_batches=False):
         """Return the results of a task for each part, in order.

@@ -19,13 +19,15 @@ from hhmm._runtime.precision import double_precision
 from hhmm._sequences.ragged import Layout
 from hhmm._sequences.run_lengths import RunLengths, joined
 
-_kept = collections.OrderedDict()
+_kept = collections.OrderedDict()  # of _Kept, by fit and part; the last used at the end
+_ended = collections.deque(maxlen=1000)  # fits; tasks of theirs may still come
 _lock = threading.Lock()
 
 
 class Source(NamedTuple):
     """Sequences of a part."""
 
+    fit: str  # a name that no other fit has
     items: list  # each has `read_runs`: recordings in files, or runs in memory
     names: list  # of recordings, or "sequence 3", for errors
     sha256: str  # of their runs
@@ -43,10 +45,11 @@ def hold(source):
     return source
 
 
-def forget(sha256):
-    """Drop what this process keeps of sources with these SHA-256."""
+def forget(fit):
+    """Drop what this process keeps of a fit that has ended."""
     with _lock:
-        for name in [name for name in _kept if name[0] in sha256]:
+        _ended.append(fit)
+        for name in [name for name in _kept if name[0] == fit]:
             del _kept[name]
 
 
@@ -111,12 +114,11 @@ def _states(source, most_kept, key, logits, trans_probs, algorithm, settings):
 
 def _prepared(source, most_kept):
     """Return a part as it is laid out, made by one thread where several ask for it."""
-    of_groups = source.recipe.groups
-    of_groups = None if of_groups is None else of_groups.tobytes()
-    name = source.sha256, source.recipe._replace(groups=of_groups)
+    name = source.fit, source.recipe.numbers
     with _lock:
-        kept = _kept.setdefault(name, _Kept())
-        _kept.move_to_end(name)
+        kept = _kept.pop(name, None) or _Kept()
+        if source.fit not in _ended:
+            _kept[name] = kept
         while len(_kept) > most_kept:
             _kept.popitem(last=False)
     with kept.lock:

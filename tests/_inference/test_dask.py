@@ -8,16 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from hhmm import EfficientHHMM
 from hhmm._inference import dask_parts, part_tasks
 from hhmm._inference.prepare import recipes
-from hhmm._model.terms import Factor, Terms
+from hhmm._model.terms import Terms
 from hhmm._sequences import lanes
 from hhmm._sequences.run_lengths import HeldSequence, RunLengths
 from hhmm.datasets import make_hhmm, open_recordings
@@ -69,7 +71,7 @@ def client():
 
 
 @pytest.fixture(scope="module")
-def X():
+def X():  # noqa: N802 -- as everywhere for the data
     """Sequences of different lengths, with timesteps missing inside and at the end."""
     data = make_hhmm(
         N_SEQUENCES, 60, 2, 4, emission_biases_sigma=2.0, trans_kappa=20.0, random_state=0
@@ -182,6 +184,7 @@ def _n_kept():
 
 def _forget_all():
     part_tasks._kept.clear()
+    part_tasks._ended.clear()
 
 
 def test_draws_are_those_of_a_fit_in_this_process(client, X, expected):
@@ -263,7 +266,7 @@ def test_a_file_that_changes_after_the_fit_began_is_an_error(client, X, tmp_path
         client.run(_forget_all)  # as workers do that have come later
 
     with (
-        _in_sweeps(client, {4: change, 5: lambda: None}),
+        _in_sweeps(client, {4: change}),
         pytest.raises(ValueError, match=r"mouse3, changed after the fit had begun\. Fit again"),
     ):
         _fit_on(client, model, recordings)
@@ -342,6 +345,230 @@ def _fail(*_, **__):
     raise AssertionError("no task was to be submitted")
 
 
+def _is_in_worker():
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n_workers", "n_threads", "killed"),
+    [(1, 1, []), (1, 2, []), (3, 1, []), (1, 1, [2, 5, 8]), (2, 1, [2, 5, 8]), (3, 1, [2, 5, 8])],
+)
+def test_no_bit_depends_on_workers_or_on_their_ends(X, expected, n_workers, n_threads, killed):
+    with _started(n_workers, n_threads) as other:
+        actions = {sweep: lambda: _kill_a_worker(other) for sweep in killed}
+        with _in_sweeps(other, actions):
+            _assert_same_bits(_fit_on(other, _model(), X), expected)
+
+
+@pytest.mark.slow
+def test_workers_that_come_later_take_part(X, expected):
+    with _started(1) as other:
+
+        def grow():
+            other.cluster.scale(3)
+            other.wait_for_workers(3, timeout=PATIENCE)
+
+        with _in_sweeps(other, {3: grow}):
+            _assert_same_bits(_fit_on(other, _model(), X), expected)
+
+
+@pytest.mark.slow
+def test_workers_that_come_later_need_the_same_packages(X):
+    with _started(1) as other:
+
+        def grow():
+            other.cluster.scale(2)
+            other.wait_for_workers(2, timeout=PATIENCE)
+            (new,) = set(other.nthreads()) - before
+            other.run(_pretend_to_have, "0.0.1", workers=[new])
+
+        before, model = set(other.nthreads()), _model()
+        with (
+            _in_sweeps(other, {3: grow}),
+            pytest.raises(RuntimeError, match=r"has 0\.0\.1 hhmm, and this process has"),
+        ):
+            _fit_on(other, model, X)
+        _assert_not_fitted(model)
+
+
+KINDS = {
+    "chains": {"n_chains": 2},
+    "compressed": {"message_passing": "compressed"},
+    "hmc": {"emission_sampler": "hmc"},
+    "learnt": {"emission_usage_sigma": "auto", "trans_kappa": "auto"},
+    "windows": {"init": "windows"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_kinds_of_fits_draw_the_same(client, X, files, kind):
+    model = _model(**KINDS[kind])
+    fitted = _fit_on(client, clone(model), X)
+    _assert_same_draws(fitted, clone(model).fit(X))
+    _assert_same_bits(_fit_on(client, clone(model), files), fitted)
+
+
+@pytest.mark.slow
+def test_groups_draw_the_same(client, X):
+    groups = ["a", "b"] * (N_SEQUENCES // 2)
+    fitted = _fit_on(client, _model(), X, groups=groups)
+    in_process = _model().fit(X, groups=groups)
+    _assert_same_draws(fitted, in_process)
+    np.testing.assert_array_equal(fitted.group_usage_, in_process.group_usage_)
+
+
+@pytest.mark.slow
+def test_em_ends_at_the_same_parameters(client, X):
+    model = _model(algorithm="em", tol=0.0, max_iter=20)
+    fitted, in_process = _fit_on(client, clone(model), X), clone(model).fit(X)
+    for name in FITTED:
+        one, other = getattr(fitted, name), getattr(in_process, name)
+        if name == "states_":
+            for part, equal in zip(one, other, strict=True):
+                np.testing.assert_array_equal(part, equal)
+        else:
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.slow
+def test_large_counts_are_summed_on_workers(client, X, expected, monkeypatch):
+    monkeypatch.setattr(dask_parts, "_LARGE_COUNTS", 0)
+    monkeypatch.setattr(dask_parts, "_SUMMED_AT_ONCE", 2)  # two rounds
+    keys, submit = [], client.submit
+
+    def noting(*arguments, **options):
+        keys.append(options["key"])
+        return submit(*arguments, **options)
+
+    monkeypatch.setattr(client, "submit", noting)
+    fitted = _fit_on(client, _model(), X)
+    _assert_same_draws(fitted, expected)
+    n_sums = sum(key.startswith("hhmm_add") for key in keys)
+    n_parts = sum(key.startswith("hhmm_update_states") for key in keys)
+    assert n_sums * 8 == n_parts * 6  # eight parts: four pairs, then two
+
+
+class DeadlySequence(HeldSequence):
+    """A recording that takes more memory than workers have."""
+
+    name = "mouse5"
+
+    def read_runs(self):
+        if _is_in_worker():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read_runs()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sums", [False, True])
+def test_a_part_that_kills_its_workers_is_named(X, sums, monkeypatch):
+    if sums:
+        monkeypatch.setattr(dask_parts, "_LARGE_COUNTS", 0)
+        monkeypatch.setattr(dask_parts, "_SUMMED_AT_ONCE", 2)
+    sequences = RunLengths.of(X).items()
+    sequences[5] = DeadlySequence(*sequences[5].read_runs())
+    model = _model()
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), _started(2) as other:
+        with pytest.raises(RuntimeError, match=r"Workers ended while .* recordings .*mouse5"):
+            _fit_on(other, model, sequences)
+        _assert_not_fitted(model)
+        _assert_free(other)
+
+
+SCHEDULER = """
+import time
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1",
+                      dashboard_address=None) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_ends_is_an_error(X, tmp_path):
+    script = tmp_path / "cluster.py"
+    script.write_text(SCHEDULER)
+    process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    model = _model()
+    try:
+        address = process.stdout.readline().strip()
+        with (
+            distributed.Client(address, set_as_default=False, timeout=5) as other,
+            _in_sweeps(other, {3: process.kill}),
+            pytest.raises(RuntimeError, match="The Dask scheduler lost the tasks of this fit"),
+        ):
+            _fit_on(other, model, X)
+    finally:
+        process.kill()
+        process.wait()
+    _assert_not_fitted(model)
+
+
+DRIVER = """
+import sys
+import distributed, joblib, numpy as np
+from hhmm._sequences import lanes
+from tests._inference.test_dask import SMALL, _model
+
+address, data, checkpoint = sys.argv[1:]
+for name, value in SMALL.items():
+    setattr(lanes, name, value)
+with np.load(data) as file:
+    X = [file[name] for name in file.files]
+client = distributed.Client(address)
+with joblib.parallel_config(backend="dask"):
+    _model(max_iter=1000).fit(X, checkpoint=checkpoint, checkpoint_every=3)
+"""
+
+
+@pytest.mark.slow
+def test_a_fit_whose_process_was_killed_continues_with_other_workers(client, X, tmp_path):
+    data, path = tmp_path / "data.npz", tmp_path / "fit.npz"
+    np.savez(data, *X)
+    command = [sys.executable, "-c", DRIVER, client.scheduler.address, str(data), str(path)]
+    # a process that is killed must leave no half of an entry in the cache of the tests
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+    process = subprocess.Popen(command, env=os.environ | cache)
+    try:
+        _wait_until(lambda: path.exists() or process.poll() is not None)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    scheduler = client.cluster.scheduler
+    _wait_until(lambda: not scheduler.tasks)  # of the client that was killed
+    done = int(np.load(path, allow_pickle=False)["chain0.end.n_sweeps"])
+    assert 0 < done < 1000
+    n_sweeps = done + 20
+    with _started(1) as other:
+        resumed = _fit_on(other, _model(max_iter=1000), X, checkpoint=path)
+    assert resumed.n_iter_ == 1000 > n_sweeps
+    _assert_same_bits(resumed, _fit_on(client, _model(max_iter=1000), X))
+
+
+@pytest.mark.slow
+def test_fits_in_workers_are_made_there(client, X):
+    """Those of a grid search and of a scan; a task that waits for others could wait for ever."""
+    grid = {"trans_kappa": [2.0, 50.0]}
+    searches = [GridSearchCV(_model(), grid, cv=2) for _ in range(2)]
+    scans = []
+    for search, shared in zip(searches, (True, False), strict=True):
+        with _shared_by(client) if shared else contextlib.nullcontext():
+            search.fit(X)
+            scans.append(scan(X, grid, estimator=_model(), cv=2, n_seeds=1, random_state=0))
+    np.testing.assert_array_equal(*(s.cv_results_["mean_test_score"] for s in searches))
+    np.testing.assert_array_equal(*(s.table["test_score"] for s in scans))
+
+
 @pytest.fixture
 def nothing_kept():
     _forget_all()
@@ -349,38 +576,49 @@ def nothing_kept():
     _forget_all()
 
 
-def _source(X, terms, groups=None):
+def _source(X, fit="a"):
     """A part that has all sequences."""
     sequences = RunLengths.of(X).without_end()
-    (recipe,) = recipes(
-        sequences, terms, "sequential", every_timestep=False, groups=groups, in_one=True
-    )
+    (recipe,) = recipes(sequences, Terms(2, 4), "sequential", every_timestep=False, in_one=True)
     digest = part_tasks.digest_of(sequences)
-    return part_tasks.Source(sequences.items(), ["mouse"] * len(X), digest, recipe)
-
-
-@pytest.mark.usefixtures("nothing_kept")
-def test_what_a_process_keeps_is_for_one_model(X):
-    """Fits of the same sequences at the same time, laid out in the same shape."""
-    two = Terms(2, 4)._replace(factors=(Factor(2, (0, 1)),))
-    groups = np.array([0, 0, 0, 0, 1, 1, 1, 1], np.int32)
-    for terms, of_sequences in ((Terms(2, 4), None), (two, groups), (two, groups[::-1].copy())):
-        prepared = part_tasks._prepared(_source(X, terms, of_sequences), most_kept=4)
-        assert prepared.terms == terms
-        if of_sequences is not None:
-            lanes_of_sequences = prepared.timesteps.lanes
-            found = np.asarray(prepared.data.groups)[lanes_of_sequences]
-            np.testing.assert_array_equal(found, of_sequences)
+    return part_tasks.Source(fit, sequences.items(), ["mouse"] * len(X), digest, recipe)
 
 
 @pytest.mark.usefixtures("nothing_kept")
 def test_a_process_keeps_as_many_parts_as_it_may(X):
-    sources = [_source([x], Terms(2, 4)) for x in X]
+    sources = [_source([x], fit) for x, fit in zip(X, "abcdefgh", strict=True)]
     for source in sources:
         part_tasks._prepared(source, most_kept=3)
-    assert [name[0] for name in part_tasks._kept] == [source.sha256 for source in sources[-3:]]
-    kept = part_tasks._prepared(sources[-1], most_kept=3)
-    assert part_tasks._prepared(sources[-1], most_kept=1) is kept
-    assert len(part_tasks._kept) == 1
-    part_tasks.forget([sources[-1].sha256])
+    assert [fit for fit, _ in part_tasks._kept] == ["f", "g", "h"]
+    kept = part_tasks._prepared(sources[5], most_kept=3)
+    assert part_tasks._prepared(sources[5], most_kept=1) is kept
+    assert [fit for fit, _ in part_tasks._kept] == ["f"]
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_a_process_keeps_nothing_of_a_fit_that_has_ended(X):
+    source = _source(X)
+    part_tasks._prepared(source, most_kept=3)
+    part_tasks.forget("b")
+    assert part_tasks._kept
+    part_tasks.forget("a")
     assert not part_tasks._kept
+    part_tasks._prepared(source, most_kept=3)  # a task that was under way
+    assert not part_tasks._kept
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_a_part_is_laid_out_once_for_threads_that_ask_together(X, monkeypatch):
+    laid_out, lay_out = [], part_tasks.lay_out
+
+    def slow(*arguments):
+        laid_out.append(arguments)
+        time.sleep(0.1)
+        return lay_out(*arguments)
+
+    monkeypatch.setattr(part_tasks, "lay_out", slow)
+    source = _source(X)
+    with ThreadPoolExecutor(4) as pool:
+        prepared = list(pool.map(lambda _: part_tasks._prepared(source, 1), range(4)))
+    assert len(laid_out) == 1
+    assert all(one is prepared[0] for one in prepared)

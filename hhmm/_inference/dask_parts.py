@@ -1,8 +1,8 @@
 """Parts of the data on the workers of a Dask cluster.
 
-Each part and sweep is a task: a source and parameters in, counts and the log-likelihood out. All
-that a fit needs is on the machine that runs it, so workers may come, go, and be killed. The
-scheduler does lost tasks again, and their results are the same. The sums are made in a fixed order.
+Each part and sweep is a task: a part and parameters in, counts and the log-likelihood out. All that
+a fit needs is on the machine that runs it, so workers may come, go, and be killed. The scheduler
+does lost tasks again, and their results are the same. The sums are made in a fixed order.
 
 Data in the memory of this machine go to the scheduler once. Data in files are read by the workers,
 which must see them under the same paths.
@@ -66,7 +66,6 @@ class DaskParts:
             numbers = range(*recipe.numbers)
             sources.append(
                 part_tasks.Source(
-                    self._fit,
                     [items[i] for i in numbers],
                     [getattr(items[i], "name", f"sequence {i}") for i in numbers],
                     part_tasks.digest_of(sequences.part(*recipe.numbers)),
@@ -74,13 +73,15 @@ class DaskParts:
                 )
             )
         self._names = [source.names for source in sources]
-        workers = self._find_workers()
+        self._check_new_workers()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
             self._sources = [
-                self._submit(part_tasks.hold, i, workers, source)
-                for i, source in enumerate(sources)
+                self._submit(part_tasks.hold, i, source) for i, source in enumerate(sources)
             ]
+        self._parts = [
+            self._submit(part_tasks.lay_out, i, source) for i, source in enumerate(self._sources)
+        ]
 
     @classmethod
     def make(cls, client, X, sequences, terms, message_passing, *, groups=None, verbose=0):
@@ -123,37 +124,42 @@ class DaskParts:
         key = np.asarray(jax.random.key_data(key))
         arguments = key, *jax.device_get((logits, trans_probs)), algorithm, settings
         return part_tasks.add(
-            *self._run(part_tasks.update_states, *arguments, in_batches=are_large)
+            *self._run(part_tasks.update_states, self._parts, *arguments, in_batches=are_large)
         )
 
     def draw_states(self, key, logits, trans_probs, *, settings):
         """Return the states of `update_states` of "gibbs" with this key, as `RunLengths`."""
         key = np.asarray(jax.random.key_data(key))
         arguments = key, *jax.device_get((logits, trans_probs)), settings
-        return joined(self._run(part_tasks.draw_states, *arguments))
+        return joined(self._run(part_tasks.draw_states, self._parts, *arguments))
 
     def log_likelihoods(self, draws):
         """Return the log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
-        of_parts = self._run(part_tasks.log_likelihoods, jax.device_get(draws))
+        of_parts = self._run(part_tasks.log_likelihoods, self._parts, jax.device_get(draws))
         return np.concatenate(of_parts, axis=1)
 
     def best_paths(self, params, message_passing):
         """Return the most probable states, as `RunLengths`."""
-        return joined(self._run(part_tasks.best_paths, jax.device_get(params), message_passing))
+        arguments = jax.device_get(params), message_passing
+        return joined(self._run(part_tasks.best_paths, self._sources, *arguments))
 
     def close(self):
         """Free the memory of the workers."""
         with contextlib.suppress(Exception):  # they may be gone
-            self._client.cancel(self._sources)  # which the traceback of an error may hold
-            self._client.run(part_tasks.forget, self._fit, on_error="ignore")
+            # the traceback of an error may hold the futures, so it is not enough to drop them
+            self._client.cancel([*self._parts, *self._sources])
 
-    def _run(self, function, *arguments, in_batches=False):
+    def _run(self, function, firsts, *others, in_batches=False):
         """Return the results of a task for each part, in order.
 
         Parameters
         ----------
         function : callable
-            Of `part_tasks`; takes a source, how many parts a worker may keep, and `arguments`.
+            Of `part_tasks`.
+        firsts : list of distributed.Future
+            First argument of each task.
+        *others
+            Further arguments, the same for all tasks.
         in_batches : bool, default=False
             Whether workers sum the results until there are few.
         """
@@ -161,18 +167,16 @@ class DaskParts:
 
         submitted, is_done = [], False
         try:
-            workers = self._find_workers()
-            # twice their share: workers may leave
-            most_kept = 2 * -(-len(self._sources) // max(len(workers), 1))
-            for i, source in enumerate(self._sources):
-                submitted.append(self._submit(function, i, workers, source, most_kept, *arguments))
+            self._check_new_workers()
+            for i, first in enumerate(firsts):
+                submitted.append(self._submit(function, i, first, *others))
             futures, n_parts = submitted, 1  # that a future stands for
             while in_batches and len(futures) > _SUMMED_AT_ONCE:
                 n_parts *= _SUMMED_AT_ONCE
                 starts = range(0, len(futures), _SUMMED_AT_ONCE)
                 batches = [futures[i : i + _SUMMED_AT_ONCE] for i in starts]
                 futures = [
-                    self._submit(part_tasks.add, i * n_parts, workers, *batch)
+                    self._submit(part_tasks.add, i * n_parts, *batch)
                     for i, batch in enumerate(batches)
                 ]
                 submitted = submitted + futures
@@ -182,8 +186,8 @@ class DaskParts:
         except KilledWorker as error:
             names = self._names[int(str(error.task).rsplit("-", 1)[-1])]
             raise RuntimeError(
-                f"Workers ended while they computed on the {len(names)} recordings {names[0]} to "
-                f"{names[-1]}. Give workers more memory, or cut long recordings in shorter ones."
+                f"Workers ended while they computed on {part_tasks.describe(names)}. Give workers "
+                "more memory, or cut long recordings in shorter ones."
             ) from error
         except (CancelledError, OSError) as error:
             if isinstance(error, OSError) and self._client.status == "running":
@@ -197,25 +201,25 @@ class DaskParts:
                 with contextlib.suppress(Exception):
                     self._client.cancel(submitted)
 
-    def _submit(self, function, i, workers, *arguments):
-        """Submit a task for part `i`, to the worker of this number where it is free."""
+    def _submit(self, function, i, *arguments):
+        """Submit a task for part `i`.
+
+        It is not restricted to workers. Where the only worker ends that a task is restricted to,
+        Dask does not give the task to the one that comes in its place, even if it may.
+        """
         return self._client.submit(
             function,
             *arguments,
             key=f"hhmm_{function.__name__}-{self._fit}-{next(self._n_calls)}-{i}",
-            workers=workers[i % len(workers)] if workers else None,
-            allow_other_workers=bool(workers),
             pure=False,
         )
 
-    def _find_workers(self):
-        """Return the workers that there are now; check those that are new."""
-        workers = sorted(self._client.nthreads())
-        new = [worker for worker in workers if worker not in self._checked]
+    def _check_new_workers(self):
+        """Check the packages of workers that have come."""
+        new = sorted(set(self._client.nthreads()) - self._checked)
         if new:
             _check_workers(self._client, new)
             self._checked.update(new)
-        return workers
 
 
 def _check_workers(client, workers):

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -17,9 +16,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from hhmm import EfficientHHMM
-from hhmm._inference import dask_parts, part_tasks
-from hhmm._inference.prepare import recipes
-from hhmm._model.terms import Terms
+from hhmm._inference import dask_parts
 from hhmm._sequences import lanes
 from hhmm._sequences.run_lengths import HeldSequence, RunLengths
 from hhmm.datasets import make_hhmm, open_recordings
@@ -56,7 +53,7 @@ def _started(n_workers, n_threads=1):
             threads_per_worker=n_threads,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
@@ -172,19 +169,9 @@ def _assert_not_fitted(model):
 
 
 def _assert_free(client):
-    """Check that the cluster has no tasks, and that its workers keep no parts."""
+    """Check that the cluster has no tasks, and so that its workers keep no results."""
     scheduler = client.cluster.scheduler
     _wait_until(lambda: not scheduler.tasks)
-    _wait_until(lambda: not any(client.run(_n_kept).values()))
-
-
-def _n_kept():
-    return len(part_tasks._kept)
-
-
-def _forget_all():
-    part_tasks._kept.clear()
-    part_tasks._ended.clear()
 
 
 def test_draws_are_those_of_a_fit_in_this_process(client, X, expected):
@@ -262,13 +249,12 @@ def test_a_file_that_changes_after_the_fit_began_is_an_error(client, X, tmp_path
     model = _model()
 
     def change():
-        np.save(tmp_path / "mouse3.npy", X[3][::-1])
-        client.run(_forget_all)  # as workers do that have come later
+        for i, sequence in enumerate(X):
+            np.save(tmp_path / f"mouse{i}.npy", sequence[::-1])
+        _kill_a_worker(client)  # the other one reads its parts again
 
-    with (
-        _in_sweeps(client, {4: change}),
-        pytest.raises(ValueError, match=r"mouse3, changed after the fit had begun\. Fit again"),
-    ):
+    message = r"The labels of the recording mouse\d changed after the fit had begun\. Fit again"
+    with _in_sweeps(client, {4: change}), pytest.raises(ValueError, match=message):
         _fit_on(client, model, recordings)
     _assert_not_fitted(model)
 
@@ -475,7 +461,9 @@ def test_a_part_that_kills_its_workers_is_named(X, sums, monkeypatch):
     sequences[5] = DeadlySequence(*sequences[5].read_runs())
     model = _model()
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}), _started(2) as other:
-        with pytest.raises(RuntimeError, match=r"Workers ended while .* recordings .*mouse5"):
+        with pytest.raises(
+            RuntimeError, match=r"Workers ended while .* recording mouse5\. Give workers"
+        ):
             _fit_on(other, model, sequences)
         _assert_not_fitted(model)
         _assert_free(other)
@@ -567,58 +555,3 @@ def test_fits_in_workers_are_made_there(client, X):
             scans.append(scan(X, grid, estimator=_model(), cv=2, n_seeds=1, random_state=0))
     np.testing.assert_array_equal(*(s.cv_results_["mean_test_score"] for s in searches))
     np.testing.assert_array_equal(*(s.table["test_score"] for s in scans))
-
-
-@pytest.fixture
-def nothing_kept():
-    _forget_all()
-    yield
-    _forget_all()
-
-
-def _source(X, fit="a"):
-    """A part that has all sequences."""
-    sequences = RunLengths.of(X).without_end()
-    (recipe,) = recipes(sequences, Terms(2, 4), "sequential", every_timestep=False, in_one=True)
-    digest = part_tasks.digest_of(sequences)
-    return part_tasks.Source(fit, sequences.items(), ["mouse"] * len(X), digest, recipe)
-
-
-@pytest.mark.usefixtures("nothing_kept")
-def test_a_process_keeps_as_many_parts_as_it_may(X):
-    sources = [_source([x], fit) for x, fit in zip(X, "abcdefgh", strict=True)]
-    for source in sources:
-        part_tasks._prepared(source, most_kept=3)
-    assert [fit for fit, _ in part_tasks._kept] == ["f", "g", "h"]
-    kept = part_tasks._prepared(sources[5], most_kept=3)
-    assert part_tasks._prepared(sources[5], most_kept=1) is kept
-    assert [fit for fit, _ in part_tasks._kept] == ["f"]
-
-
-@pytest.mark.usefixtures("nothing_kept")
-def test_a_process_keeps_nothing_of_a_fit_that_has_ended(X):
-    source = _source(X)
-    part_tasks._prepared(source, most_kept=3)
-    part_tasks.forget("b")
-    assert part_tasks._kept
-    part_tasks.forget("a")
-    assert not part_tasks._kept
-    part_tasks._prepared(source, most_kept=3)  # a task that was under way
-    assert not part_tasks._kept
-
-
-@pytest.mark.usefixtures("nothing_kept")
-def test_a_part_is_laid_out_once_for_threads_that_ask_together(X, monkeypatch):
-    laid_out, lay_out = [], part_tasks.lay_out
-
-    def slow(*arguments):
-        laid_out.append(arguments)
-        time.sleep(0.1)
-        return lay_out(*arguments)
-
-    monkeypatch.setattr(part_tasks, "lay_out", slow)
-    source = _source(X)
-    with ThreadPoolExecutor(4) as pool:
-        prepared = list(pool.map(lambda _: part_tasks._prepared(source, 1), range(4)))
-    assert len(laid_out) == 1
-    assert all(one is prepared[0] for one in prepared)

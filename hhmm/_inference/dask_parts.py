@@ -1,18 +1,19 @@
 """Parts of the data on the workers of a Dask cluster.
 
-Each part and sweep is a task: a source and parameters in, counts and the log-likelihood out. All
-that a fit needs is on the machine that runs it, so workers may come, go, and be killed. The
-scheduler does lost tasks again, and their results are the same. The sums are made in a fixed order.
+Each part and sweep is a task: a part and parameters in, counts and the log-likelihood out. All that
+a fit needs is on the machine that runs it, so workers may come, go, and be killed. The scheduler
+does lost tasks again, and their results are the same. The sums are made in a fixed order.
 
 Data in the memory of this machine go to the scheduler once. Data in files are read by the workers,
 which must see them under the same paths.
 """
 
 import contextlib
-import importlib.metadata
 import itertools
 import uuid
 import warnings
+from concurrent.futures import CancelledError
+from importlib.metadata import PackageNotFoundError, version
 
 import jax
 import numpy as np
@@ -21,6 +22,7 @@ from joblib.parallel import get_active_backend
 from hhmm._inference import part_tasks
 from hhmm._inference.prepare import recipes
 from hhmm._runtime.progress import print_if_verbose
+from hhmm._runtime.threads import is_dask_worker
 from hhmm._sequences.run_lengths import joined
 
 # these must be the same there and here
@@ -31,10 +33,13 @@ _SUMMED_AT_ONCE = 8
 
 
 def active_client():
-    """Return the Dask client of the active joblib backend; None where it is another backend."""
+    """Return the Dask client of the active joblib backend; None where it is another backend.
+
+    None also in a worker: a task that waits for other tasks could wait for ever.
+    """
     backend, _ = get_active_backend()
     is_dask = type(backend).__name__ == "DaskDistributedBackend" and not backend.nesting_level
-    return backend.client if is_dask else None
+    return backend.client if is_dask and not is_dask_worker() else None
 
 
 class DaskParts:
@@ -55,24 +60,28 @@ class DaskParts:
     def __init__(self, client, items, sequences, of_parts):
         self._client, self._recipes = client, of_parts
         self._fit, self._n_calls = uuid.uuid4().hex[:8], itertools.count()
-        n_parts, n_workers = len(of_parts), max(len(client.nthreads()), 1)
+        self._checked = set()  # workers that have the packages
         sources = []
         for recipe in of_parts:
             numbers = range(*recipe.numbers)
-            runs = sequences.part(*recipe.numbers)
             sources.append(
                 part_tasks.Source(
                     [items[i] for i in numbers],
                     [getattr(items[i], "name", f"sequence {i}") for i in numbers],
-                    part_tasks.digest_of(runs),
+                    part_tasks.digest_of(sequences.part(*recipe.numbers)),
                     recipe,
-                    # twice its share: workers may leave
-                    most_kept=2 * -(-n_parts // n_workers),
                 )
             )
         self._names = [source.names for source in sources]
-        in_files = hasattr(items[0], "path")
-        self._sources = sources if in_files else self._submit(part_tasks.hold, sources)
+        self._check_new_workers()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            self._sources = [
+                self._submit(part_tasks.hold, i, source) for i, source in enumerate(sources)
+            ]
+        self._parts = [
+            self._submit(part_tasks.lay_out, i, source) for i, source in enumerate(self._sources)
+        ]
 
     @classmethod
     def make(cls, client, X, sequences, terms, message_passing, *, groups=None, verbose=0):
@@ -87,7 +96,6 @@ class DaskParts:
         )
         if len(of_parts) == 1:
             return None
-        _check_workers(client)
         items = list(X) if all(hasattr(x, "read_runs") for x in X) else sequences.items()
         n_threads = client.nthreads().values()
         print_if_verbose(
@@ -111,81 +119,119 @@ class DaskParts:
 
     def update_states(self, key, logits, trans_probs, *, algorithm, settings):
         """Return the counts of the states, summed, and the log-likelihood."""
+        terms = settings.terms
+        are_large = 8 * terms.n_contexts * terms.n_syllables**2 > _LARGE_COUNTS
         key = np.asarray(jax.random.key_data(key))
         arguments = key, *jax.device_get((logits, trans_probs)), algorithm, settings
-        futures = self._submit(part_tasks.update_states, self._sources, *arguments)
-        terms = settings.terms
-        if 8 * terms.n_contexts * terms.n_syllables**2 > _LARGE_COUNTS:
-            starts = range(0, len(futures), _SUMMED_AT_ONCE)
-            batches = [futures[i : i + _SUMMED_AT_ONCE] for i in starts]
-            futures = self._submit(part_tasks.add, batches)
-        return part_tasks.add(*self._gather(futures))
+        return part_tasks.add(
+            *self._run(part_tasks.update_states, self._parts, *arguments, in_batches=are_large)
+        )
 
     def draw_states(self, key, logits, trans_probs, *, settings):
         """Return the states of `update_states` of "gibbs" with this key, as `RunLengths`."""
         key = np.asarray(jax.random.key_data(key))
         arguments = key, *jax.device_get((logits, trans_probs)), settings
-        return joined(self._gather(self._submit(part_tasks.draw_states, self._sources, *arguments)))
+        return joined(self._run(part_tasks.draw_states, self._parts, *arguments))
 
     def log_likelihoods(self, draws):
         """Return the log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
-        draws = jax.device_get(draws)
-        of_parts = self._gather(self._submit(part_tasks.log_likelihoods, self._sources, draws))
+        of_parts = self._run(part_tasks.log_likelihoods, self._parts, jax.device_get(draws))
         return np.concatenate(of_parts, axis=1)
 
     def best_paths(self, params, message_passing):
         """Return the most probable states, as `RunLengths`."""
         arguments = jax.device_get(params), message_passing
-        return joined(self._gather(self._submit(part_tasks.best_paths, self._sources, *arguments)))
+        return joined(self._run(part_tasks.best_paths, self._sources, *arguments))
 
-    def _submit(self, function, firsts, *others):
-        """Submit a task for each first argument, spread over the workers that there are now."""
-        workers = sorted(self._client.nthreads())
-        call = next(self._n_calls)
-        futures = []
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sending large graph")
-            for i, first in enumerate(firsts):
-                arguments = first if function is part_tasks.add else (first,)
-                futures.append(
-                    self._client.submit(
-                        function,
-                        *arguments,
-                        *others,
-                        key=f"hhmm_{function.__name__}-{self._fit}-{call}-{i}",
-                        workers=workers[i % len(workers)] if workers else None,
-                        allow_other_workers=bool(workers),
-                        pure=False,
-                    )
-                )
-        return futures
+    def close(self):
+        """Free the memory of the workers."""
+        with contextlib.suppress(Exception):  # they may be gone
+            # the traceback of an error may hold the futures, so it is not enough to drop them
+            self._client.cancel([*self._parts, *self._sources])
 
-    def _gather(self, futures):
-        """Return the results of tasks, in order."""
+    def _run(self, function, firsts, *others, in_batches=False):
+        """Return the results of a task for each part, in order.
+
+        Parameters
+        ----------
+        function : callable
+            Of `part_tasks`.
+        firsts : list of distributed.Future
+            First argument of each task.
+        *others
+            Further arguments, the same for all tasks.
+        in_batches : bool, default=False
+            Whether workers sum the results until there are few.
+        """
         from distributed import KilledWorker
 
+        submitted, is_done = [], False
         try:
-            return self._client.gather(futures)
+            self._check_new_workers()
+            for i, first in enumerate(firsts):
+                submitted.append(self._submit(function, i, first, *others))
+            futures, n_parts = submitted, 1  # that a future stands for
+            while in_batches and len(futures) > _SUMMED_AT_ONCE:
+                n_parts *= _SUMMED_AT_ONCE
+                starts = range(0, len(futures), _SUMMED_AT_ONCE)
+                batches = [futures[i : i + _SUMMED_AT_ONCE] for i in starts]
+                futures = [
+                    self._submit(part_tasks.add, i * n_parts, *batch)
+                    for i, batch in enumerate(batches)
+                ]
+                submitted = submitted + futures
+            results = self._client.gather(futures)
+            is_done = True
+            return results
         except KilledWorker as error:
-            part = int(str(error.task).rsplit("-", 1)[-1])
-            names = self._names[part % len(self._names)]
+            names = self._names[int(str(error.task).rsplit("-", 1)[-1])]
             raise RuntimeError(
-                f"Workers ended while they computed on the {len(names)} recordings {names[0]} to "
-                f"{names[-1]}. Give workers more memory, or cut long recordings in shorter ones."
+                f"Workers ended while they computed on {part_tasks.describe(names)}. Give workers "
+                "more memory, or cut long recordings in shorter ones."
+            ) from error
+        except (CancelledError, OSError) as error:
+            if isinstance(error, OSError) and self._client.status == "running":
+                raise  # of a file
+            raise RuntimeError(
+                "The Dask scheduler lost the tasks of this fit: it ended, or was restarted. Start "
+                "the cluster, and fit again. With a checkpoint the fit continues where it was."
             ) from error
         finally:
-            with contextlib.suppress(Exception):
-                self._client.cancel([f for f in futures if not f.done()])
+            if not is_done:
+                with contextlib.suppress(Exception):
+                    self._client.cancel(submitted)
+
+    def _submit(self, function, i, *arguments):
+        """Submit a task for part `i`.
+
+        It is not restricted to workers. Where the only worker ends that a task is restricted to,
+        Dask does not give the task to the one that comes in its place, even if it may.
+        """
+        return self._client.submit(
+            function,
+            *arguments,
+            key=f"hhmm_{function.__name__}-{self._fit}-{next(self._n_calls)}-{i}",
+            pure=False,
+        )
+
+    def _check_new_workers(self):
+        """Check the packages of workers that have come."""
+        new = sorted(set(self._client.nthreads()) - self._checked)
+        if new:
+            _check_workers(self._client, new)
+            self._checked.update(new)
 
 
-def _check_workers(client):
+def _check_workers(client, workers):
     """Raise RuntimeError where a worker lacks a package or has another version of it."""
     for name in _PACKAGES:
-        here = importlib.metadata.version(name)
-        found = client.run(importlib.metadata.version, name, on_error="return")
+        here = version(name)
+        found = client.run(version, name, workers=workers, on_error="return")
         for worker, there in found.items():
-            if there != here:
-                there = "no" if isinstance(there, Exception) else there
+            if isinstance(there, PackageNotFoundError):
+                there = "no"
+            # a worker that has ended meanwhile gives another error, and gets no tasks
+            if there != here and isinstance(there, str):
                 raise RuntimeError(
                     f"Dask worker {worker} has {there} {name}, and this process has {here}. "
                     "Install the same version on all workers."

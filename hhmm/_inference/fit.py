@@ -105,8 +105,14 @@ def fit(X, checked, terms, init, rng, options, checkpoint, tasks, save_every, gr
     FloatingPointError
         If a log joint or a parameter is not finite.
     """
+    with contextlib.closing(_make_parts(X, checked, terms, options, groups)) as parts:
+        return _fit(
+            parts, checked, terms, init, rng, options, checkpoint, tasks, save_every, groups
+        )
+
+
+def _fit(parts, checked, terms, init, rng, options, checkpoint, tasks, save_every, groups):
     is_sampler = options.algorithm == "gibbs"
-    parts = _make_parts(X, checked, terms, options, groups)
     needed = estimate_memory(checked, options, terms, parts)
     memory.check_fits(needed)
     print_if_verbose(f"about {needed.total / 1e9:.1f} GB of memory are needed", options.verbose)

@@ -1,26 +1,22 @@
-"""Compute on one part of the data in another process: pure functions of a source and parameters.
+"""Compute on one part of the data in another process: pure functions of a part and parameters.
 
-A source says where the sequences of a part are read, and how they are laid out. What a process has
-laid out it keeps for the next sweep. That is a cache and no state: any process can make it anew.
+A source says where the sequences of a part are read, and how they are laid out. Dask keeps what a
+worker has laid out, and gives further tasks of this part to the same worker. Where the worker is
+lost, another one lays the part out again.
 """
 
-import collections
-import threading
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from hhmm._inference import compiled, decode
-from hhmm._inference.prepare import Recipe, laid_out, lay_out
+from hhmm._inference import compiled, decode, prepare
+from hhmm._inference.prepare import Recipe
 from hhmm._runtime.files import digest
 from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences.ragged import Layout
 from hhmm._sequences.run_lengths import RunLengths, joined
-
-_kept = collections.OrderedDict()
-_lock = threading.Lock()
 
 
 class Source(NamedTuple):
@@ -30,18 +26,24 @@ class Source(NamedTuple):
     names: list  # of recordings, or "sequence 3", for errors
     sha256: str  # of their runs
     recipe: Recipe
-    most_kept: int  # parts that a process keeps laid out
-
-
-class _Kept:
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.prepared: Any = None
 
 
 def hold(source):
     """Return a source: its future brings the sequences to a worker once."""
     return source
+
+
+@double_precision
+def lay_out(source):
+    """Return a part as it is laid out."""
+    return prepare.lay_out(_read(source), source.recipe)
+
+
+def describe(names):
+    """Return names of recordings as text."""
+    if len(names) == 1:
+        return f"the recording {names[0]}"
+    return f"the {len(names)} recordings {names[0]} to {names[-1]}"
 
 
 def digest_of(runs):
@@ -55,33 +57,30 @@ def add(*stats):
 
 
 @double_precision
-def update_states(source, key, logits, trans_probs, algorithm, settings):
+def update_states(part, key, logits, trans_probs, algorithm, settings):
     """Draw the states of a part, or average over them: counts with the log-likelihood."""
-    _, stats, log_likelihood = _states(source, key, logits, trans_probs, algorithm, settings)
+    _, stats, log_likelihood = _states(part, key, logits, trans_probs, algorithm, settings)
     return jax.device_get((stats, log_likelihood))
 
 
 @double_precision
-def draw_states(source, key, logits, trans_probs, settings):
+def draw_states(part, key, logits, trans_probs, settings):
     """Draw the states of a part, as `RunLengths`."""
-    states, *_ = _states(source, key, logits, trans_probs, "gibbs", settings)
-    return _prepared(source).runs_of_states([states], logits, trans_probs)
+    states, *_ = _states(part, key, logits, trans_probs, "gibbs", settings)
+    return part.runs_of_states([states], logits, trans_probs)
 
 
 @double_precision
-def log_likelihoods(source, draws):
+def log_likelihoods(part, draws):
     """Return the log-likelihood of each sequence under each draw, (n_draws, n_sequences)."""
-    prepared = _prepared(source)
-    return np.stack(
-        [prepared.sum_terms(decode.log_normalisers(params, prepared)) for params in draws]
-    )
+    return np.stack([part.sum_terms(decode.log_normalisers(params, part)) for params in draws])
 
 
 @double_precision
 def best_paths(source, params, message_passing):
     """Return the most probable states of a part, as `RunLengths`."""
     recipe = source.recipe
-    parts = laid_out(
+    parts = prepare.laid_out(
         _read(source),
         recipe.terms,
         message_passing,
@@ -93,26 +92,11 @@ def best_paths(source, params, message_passing):
     )
 
 
-def _states(source, key, logits, trans_probs, algorithm, settings):
-    (group,) = _prepared(source).groups
+def _states(part, key, logits, trans_probs, algorithm, settings):
+    (group,) = part.groups
     return compiled.states_kernel(
         key_from_data(key), logits, trans_probs, group, algorithm=algorithm, settings=settings
     )
-
-
-def _prepared(source):
-    """Return a part as it is laid out, made by one thread where several ask for it."""
-    name = source.sha256, source.recipe.numbers, source.recipe.shape
-    with _lock:
-        kept = _kept.setdefault(name, _Kept())
-        _kept.move_to_end(name)
-        while len(_kept) > source.most_kept:
-            _kept.popitem(last=False)
-    with kept.lock:
-        if kept.prepared is None:
-            prepared = lay_out(_read(source), source.recipe)
-            kept.prepared = prepared._replace(groups=jax.device_put(prepared.groups))
-        return kept.prepared
 
 
 def _read(source):
@@ -123,7 +107,7 @@ def _read(source):
     runs = RunLengths.join(tables, Layout(False, lengths)).without_end()
     if digest_of(runs) != source.sha256:
         raise ValueError(
-            f"One of {len(source.names)} recordings, {source.names[0]} to {source.names[-1]}, "
-            "changed after the fit had begun. Fit again, when no program writes to these files."
+            f"The labels of {describe(source.names)} changed after the fit had begun. Fit again, "
+            "when no program writes to these files."
         )
     return runs

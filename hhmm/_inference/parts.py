@@ -123,6 +123,9 @@ class LocalParts(NamedTuple):
         )
         return joined([p.runs_of_path(decode.viterbi(params, p)) for p, _ in parts])
 
+    def close(self):
+        """Do nothing: the memory is that of this process."""
+
     def _at_once(self, function, values, *, pool):
         """Call a function of each value, as many at the same time as there are threads."""
         calls = [functools.partial(function, value) for value in values]

@@ -20,14 +20,15 @@ def n_cores():
     them: there it is the cores of this machine.
     """
     backend, _ = get_active_backend()
-    if backend.nesting_level or _is_dask_worker():
+    if backend.nesting_level or is_dask_worker():
         return 1
     if type(backend).__module__ == "joblib._parallel_backends":
         return joblib.effective_n_jobs(-1)
     return joblib.cpu_count()
 
 
-def _is_dask_worker():
+def is_dask_worker():
+    """Return whether this thread runs a task of Dask."""
     distributed = sys.modules.get("distributed")
     if distributed is None:
         return False

@@ -163,7 +163,7 @@ class DaskParts:
         in_batches : bool, default=False
             Whether workers sum the results until there are few.
         """
-        from distributed import KilledWorker
+        from distributed import KilledWorker, wait
 
         submitted, is_done = [], False
         try:
@@ -184,7 +184,11 @@ class DaskParts:
             is_done = True
             return results
         except KilledWorker as error:
-            names = self._names[int(str(error.task).rsplit("-", 1)[-1])]
+            # Dask reports failures one after the other
+            with self._client.as_current(), contextlib.suppress(TimeoutError):
+                wait(submitted, timeout=1)
+            failed = [future.key for future in submitted if future.status == "error"]
+            names = [name for i in sorted(set(map(_part, failed))) for name in self._names[i]]
             raise RuntimeError(
                 f"Workers ended while they computed on {part_tasks.describe(names)}. Give workers "
                 "more memory, or cut long recordings in shorter ones."
@@ -220,6 +224,11 @@ class DaskParts:
         if new:
             _check_workers(self._client, new)
             self._checked.update(new)
+
+
+def _part(key):
+    """Return the number of the part that a task is for."""
+    return int(key.rsplit("-", 1)[-1])
 
 
 def _check_workers(client, workers):

@@ -39,11 +39,12 @@ def lay_out(source):
     return prepare.lay_out(_read(source), source.recipe)
 
 
-def describe(names):
+def describe(names, most=5):
     """Return names of recordings as text."""
     if len(names) == 1:
         return f"the recording {names[0]}"
-    return f"the {len(names)} recordings {names[0]} to {names[-1]}"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"the recordings {', '.join(names[:most])}{more}"
 
 
 def digest_of(runs):

@@ -76,12 +76,11 @@ class DaskParts:
         self._check_new_workers()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
+            # one by one: no message holds all the data
             self._sources = [
-                self._submit(part_tasks.hold, i, source) for i, source in enumerate(sources)
+                self._submit(part_tasks.hold, [i], [source])[0] for i, source in enumerate(sources)
             ]
-        self._parts = [
-            self._submit(part_tasks.lay_out, i, source) for i, source in enumerate(self._sources)
-        ]
+        self._parts = self._submit(part_tasks.lay_out, range(len(sources)), self._sources)
 
     @classmethod
     def make(cls, client, X, sequences, terms, message_passing, *, groups=None, verbose=0):
@@ -124,7 +123,7 @@ class DaskParts:
         key = np.asarray(jax.random.key_data(key))
         arguments = key, *jax.device_get((logits, trans_probs)), algorithm, settings
         return part_tasks.add(
-            *self._run(part_tasks.update_states, self._parts, *arguments, in_batches=are_large)
+            self._run(part_tasks.update_states, self._parts, *arguments, in_batches=are_large)
         )
 
     def draw_states(self, key, logits, trans_probs, *, settings):
@@ -168,17 +167,13 @@ class DaskParts:
         submitted, is_done = [], False
         try:
             self._check_new_workers()
-            for i, first in enumerate(firsts):
-                submitted.append(self._submit(function, i, first, *others))
-            futures, n_parts = submitted, 1  # that a future stands for
+            submitted = futures = self._submit(function, range(len(firsts)), firsts, *others)
+            n_parts = 1  # that a future stands for
             while in_batches and len(futures) > _SUMMED_AT_ONCE:
                 n_parts *= _SUMMED_AT_ONCE
                 starts = range(0, len(futures), _SUMMED_AT_ONCE)
                 batches = [futures[i : i + _SUMMED_AT_ONCE] for i in starts]
-                futures = [
-                    self._submit(part_tasks.add, i * n_parts, *batch)
-                    for i, batch in enumerate(batches)
-                ]
+                futures = self._submit(part_tasks.add, range(0, len(firsts), n_parts), batches)
                 submitted = submitted + futures
             results = self._client.gather(futures)
             is_done = True
@@ -205,16 +200,18 @@ class DaskParts:
                 with contextlib.suppress(Exception):
                     self._client.cancel(submitted)
 
-    def _submit(self, function, i, *arguments):
-        """Submit a task for part `i`.
+    def _submit(self, function, numbers, firsts, *others):
+        """Submit a task for each first argument; `numbers` are those of the parts.
 
-        It is not restricted to workers. Where the only worker ends that a task is restricted to,
-        Dask does not give the task to the one that comes in its place, even if it may.
+        Tasks are not restricted to workers. Where the only worker ends that a task is restricted
+        to, Dask does not give the task to the one that comes in its place, even if it may.
         """
-        return self._client.submit(
+        name = f"hhmm_{function.__name__}-{self._fit}-{next(self._n_calls)}"
+        return self._client.map(
             function,
-            *arguments,
-            key=f"hhmm_{function.__name__}-{self._fit}-{next(self._n_calls)}-{i}",
+            firsts,
+            *([other] * len(firsts) for other in others),
+            key=[f"{name}-{i}" for i in numbers],
             pure=False,
         )
 

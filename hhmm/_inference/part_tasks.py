@@ -52,9 +52,9 @@ def digest_of(runs):
     return digest(x.astype("<i8") for x in runs[:3])
 
 
-def add(*stats):
-    """Sum the counts of parts, in their order."""
-    return jax.tree.map(lambda *values: sum(values), *stats)
+def add(results):
+    """Sum the counts and log-likelihoods of parts, in their order."""
+    return jax.tree.map(lambda *values: sum(values), *results)
 
 
 @double_precision

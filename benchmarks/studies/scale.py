@@ -18,7 +18,7 @@ from benchmarks.figures import RULE, quantity, verdict
 from benchmarks.studies._study import run_study
 
 N_TIMESTEPS = 2_500_000
-N_SWEEPS = 8
+N_SWEEPS = 6
 # timesteps in all, where they are, GB that must be enough
 SIZES = [
     (10**7, "files", None),

@@ -27,6 +27,7 @@ from hhmm._inference.chain import Phase, Settings
 from hhmm._model.terms import Terms
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import EmissionLogits, Priors, SufficientStats
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy
@@ -628,7 +629,7 @@ def test_the_race_learns_scales(data):
     learnt = (SIGMAS["base"], SIGMAS["biases"], "trans_kappa")
     settings = Settings(Newton(100), "laplace", "sequential", Terms(2, 8), learnt)
     finalists = search.search(
-        np.random.RandomState(0), list(data.X[:10]), priors, settings=settings
+        np.random.RandomState(0), RunLengths.of(list(data.X[:10])), priors, settings=settings
     )
     for name, true in [("base", 1.5), ("biases", 0.8)]:
         values = {float(getattr(finalist.priors, SIGMAS[name])) for finalist in finalists}

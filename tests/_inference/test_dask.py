@@ -41,7 +41,7 @@ SMALL = {"MIN_TASK_WORK": 1, "MIN_GROUP_WIDTH": 1, "MIN_GROUP_WIDTH_OF_RUNS": 1}
 N_SEQUENCES = 8
 # seconds after which what a test waits for is taken to have failed
 PATIENCE = 60
-MANY = 200  # sweeps, before whose end a fit is killed
+MANY = 60  # sweeps, before whose end a fit is killed
 VERSION = importlib.metadata.version
 
 

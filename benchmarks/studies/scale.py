@@ -2,8 +2,8 @@
 
 Each size is fitted in a process of its own, from a start that knows the states: 10 states, 100
 syllables, held for 40 timesteps on average, recordings of a day at 29 frames a second. Of many
-recordings, most are links to eight files. Shown are the median time of an update of the states in a
-sweep, the whole fit with compiling, and the peak memory of the process. On workers, the memory is
+recordings, most are links to eight files. Shown are the median time of a sweep, that of
+the whole fit with compiling, and the peak memory of the process. On workers, the memory is
 that of the process that fits, and the time has all that goes between processes.
 """
 
@@ -76,7 +76,7 @@ def measure(quick):
                 n=f"{n:,}",
                 where=where,
                 sweep=quantity(took["sweep"], "s"),
-                per=quantity(took["sweep"] / n, "s"),
+                per=f"{took['sweep'] / n * 1e9:.1f} ns",
                 fit=quantity(took["fit"], "s"),
                 data=f"{took['data'] / 1e9:.1f} GB",
                 peak=f"{peak:.1f} GB",

@@ -88,10 +88,22 @@ equal whatever their number. See :mod:`hhmm.guide.gpu`.
 
 Time and memory
 ---------------
-Measured on two cores, with 10 states, 100 syllables, held for 40 frames on average; see
-``benchmarks/RESULTS.rst``:
+Measured on two cores, with 10 states, 100 syllables, held for 40 frames on average, recordings of
+2.5 million frames (a day). The memory is the largest of the process, with about 1 GB that Python
+and the compiler take for data of any size. See ``benchmarks/RESULTS.rst``.
 
-@TABLE@
+=================  ==================  =============  ========
+frames             from                time: a sweep  memory
+=================  ==================  =============  ========
+10 million         files               1.7 s          1.2 GB
+100 million        files               4.6 s          1.6 GB
+300 million        arrays of 0.6 GB    5.5 s          2.7 GB
+300 million        files               12 s           1.9 GB
+1,000 million      files               24 s           2.3 GB
+=================  ==================  =============  ========
+
+Other programs ran on the machine, so the times are upper bounds: sweeps over 300 million frames
+took 5.5 and 12 seconds. Time grows with the number of frames, and falls with the number of cores.
 
 With ``verbose=1`` a fit prints its estimate of memory before the first sweep. If the machine, the
 container or the cluster job does not have enough free memory, the fit raises an error that says

@@ -135,8 +135,16 @@ def _in_sweeps(client, actions):
 
 def _kill_a_worker(client):
     """Kill one process of a worker, as a machine does that is out of memory."""
+    # a nanny does not restart a process that ends while it starts
+    nannies = client.cluster.workers.values()
+    _wait_until(lambda: all(nanny.process.status.name == "running" for nanny in nannies))
     pids = client.run(os.getpid)
     os.kill(pids[min(pids)], signal.SIGKILL)
+
+
+def _share_little(**values):
+    for name, value in (SMALL | values).items():
+        setattr(lanes, name, value)
 
 
 def _wait_until(is_true):
@@ -545,9 +553,15 @@ def test_fits_in_workers_are_made_there(client, X):
     grid = {"trans_kappa": [2.0, 50.0]}
     searches = [GridSearchCV(_model(), grid, cv=2) for _ in range(2)]
     scans = []
-    for search, shared in zip(searches, (True, False), strict=True):
-        with _shared_by(client) if shared else contextlib.nullcontext():
-            search.fit(X)
-            scans.append(scan(X, grid, estimator=_model(), cv=2, n_seeds=1, random_state=0))
+    client.run(_share_little)  # so that fits in workers would be shared, if they could be
+    try:
+        with _noted_keys(client) as keys:
+            for search, shared in zip(searches, (True, False), strict=True):
+                with _shared_by(client) if shared else contextlib.nullcontext():
+                    search.fit(X)
+                    scans.append(scan(X, grid, estimator=_model(), cv=2, n_seeds=1, random_state=0))
+    finally:
+        client.run(_share_little, MIN_TASK_WORK=lanes.MIN_TASK_WORK)
+    assert keys  # the best model of the search is fitted here, by the workers
     np.testing.assert_array_equal(*(s.cv_results_["mean_test_score"] for s in searches))
     np.testing.assert_array_equal(*(s.table["test_score"] for s in scans))

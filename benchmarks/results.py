@@ -30,6 +30,8 @@ TITLES = {
     "lab": "Simulated lab",
     "learnt": "Learnt scales",
     "comparisons": "Comparisons of groups",
+    "groups": "Groups in the model",
+    "scale": "Time and memory of large data",
 }
 HERE = Path(__file__).resolve().parent
 _HEAD = """\

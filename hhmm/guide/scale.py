@@ -90,7 +90,7 @@ Time and memory
 ---------------
 Measured on two cores, with 10 states, 100 syllables, held for 40 frames on average, recordings of
 2.5 million frames (a day). The memory is the largest of the process, with about 1 GB that Python
-and the compiler take for data of any size. See ``benchmarks/RESULTS.rst``.
+and the compiler take for data of any size (``python -m benchmarks.studies.scale``).
 
 =================  ==================  =============  ========
 frames             from                time: a sweep  memory
@@ -102,8 +102,9 @@ frames             from                time: a sweep  memory
 1,000 million      files               24 s           2.3 GB
 =================  ==================  =============  ========
 
-Other programs ran on the machine, so the times are upper bounds: sweeps over 300 million frames
-took 5.5 and 12 seconds. Time grows with the number of frames, and falls with the number of cores.
+Other programs ran on the machine, so the times are upper bounds: a sweep over 300 million frames
+takes as long for arrays as for files. Time grows with the number of frames, and falls with the
+number of cores.
 
 With ``verbose=1`` a fit prints its estimate of memory before the first sweep. If the machine, the
 container or the cluster job does not have enough free memory, the fit raises an error that says

@@ -48,7 +48,10 @@ VERSION = importlib.metadata.version
 @contextlib.contextmanager
 def _started(n_workers, n_threads=1):
     """Start a cluster of processes on this machine; yield its client."""
+    # A local cluster closes the nanny of a worker if no process of it runs at one moment, so many
+    # seconds after a process ended. That moment could be after another one was killed.
     with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
         distributed.LocalCluster(
             n_workers=n_workers,
             threads_per_worker=n_threads,

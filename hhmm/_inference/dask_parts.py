@@ -94,7 +94,13 @@ class DaskParts:
             is_shared=True,
         )
         if len(of_parts) == 1:
+            print_if_verbose("too few timesteps to share with workers: fitted here", verbose)
             return None
+        if client.status != "running":
+            raise RuntimeError(
+                "The Dask client of joblib's backend has lost its cluster. Start a cluster and a "
+                "client, and fit again."
+            )
         items = list(X) if all(hasattr(x, "read_runs") for x in X) else sequences.items()
         n_threads = client.nthreads().values()
         print_if_verbose(

@@ -66,16 +66,17 @@ What is promised: with the same data, settings, versions and kind of processor, 
 states are the same to the last bit, whatever the number of workers, their order, and workers that
 join or are lost during the fit. A task of a lost worker is done again by another one. If the
 process that fits is lost, the same call continues from its checkpoint, on any number of workers.
-Draws of "gibbs" also equal those of one process. "em" sums numbers that are rounded, so there the
-number of parts changes the last digits.
+Draws of "gibbs" also equal those of one process, where only ``log_joint_`` may differ in the last
+digit. "em" sums numbers that are rounded, so there the number of parts changes the last digits.
 
-What is not: a fit does not survive the loss of Dask's scheduler, except by its checkpoint. All
-workers need the same versions of this package, JAX and NumPy; this is checked before the first
-sweep. If recordings change during a fit, it stops with an error. If workers are killed for their
-memory again and again, the error names the recordings. The search for a start
-(``init="windows"``) and the parameters are computed by the process that fits. ``predict`` is not
-shared: call it for some recordings at a time, for example with ``joblib.Parallel``. Data that a
-machine can sweep over in a few hundredths of a second are not shared at all.
+What is not: a fit does not survive the loss of Dask's scheduler, except by its checkpoint. Without
+workers it waits until some come. All workers need the same versions of this package, JAX and NumPy;
+this is checked before the first sweep. Recordings are read once, and again where a worker is lost:
+if they have changed by then, the fit stops with an error. If workers are killed for their memory
+again and again, the error names the recordings. The search for a start (``init="windows"``) and the
+parameters are computed by the process that fits. ``predict`` is not shared: call it for some
+recordings at a time, for example with ``joblib.Parallel``. Data that a machine can sweep over in a
+few tenths of a second are not shared at all; ``verbose=1`` says so.
 
 A grid search or `hhmm.model_selection.scan` under the backend "dask" or "ray" does one fit for each
 task instead. With Ray, each call of ``GridSearchCV`` starts a pool of processes, which takes about

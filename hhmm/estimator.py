@@ -718,8 +718,9 @@ class EfficientHHMM(
 
         Parameters
         ----------
-        X : array-like of int of shape (n_sequences, n_timesteps), or list of 1-D arrays
-            Syllables; negative or NaN where missing.
+        X : array-like of int of shape (n_sequences, n_timesteps), list of 1-D arrays, or recordings
+            Syllables; negative or NaN where missing. Recordings are those of
+            `hhmm.datasets.open_recordings`.
         groups : array-like of shape (n_sequences,) or data frame, optional
             The group of each sequence, as in `fit`. A group that the fit did not have, or None,
             has effect 0.

@@ -10,10 +10,10 @@ which must see them under the same paths.
 
 import contextlib
 import itertools
+import threading
 import uuid
 import warnings
 from concurrent.futures import CancelledError
-from importlib.metadata import PackageNotFoundError, version
 
 import jax
 import numpy as np
@@ -25,11 +25,10 @@ from hhmm._runtime.progress import print_if_verbose
 from hhmm._runtime.threads import is_dask_worker
 from hhmm._sequences.run_lengths import joined
 
-# these must be the same there and here
-_PACKAGES = ("hhmm", "jax", "jaxlib", "numpy")
 # counts of more bytes are summed on workers, so many parts at a time
 _LARGE_COUNTS = 1_000_000
 _SUMMED_AT_ONCE = 8
+_PATIENCE = 60.0  # seconds without a worker after which a fit says that it waits
 
 
 def active_client():
@@ -60,7 +59,6 @@ class DaskParts:
     def __init__(self, client, items, sequences, of_parts):
         self._client, self._recipes = client, of_parts
         self._fit, self._n_calls = uuid.uuid4().hex[:8], itertools.count()
-        self._checked = set()  # workers that have the packages
         sources = []
         for recipe in of_parts:
             numbers = range(*recipe.numbers)
@@ -68,12 +66,12 @@ class DaskParts:
                 part_tasks.Source(
                     [items[i] for i in numbers],
                     [getattr(items[i], "name", f"sequence {i}") for i in numbers],
-                    part_tasks.digest_of(sequences.part(*recipe.numbers)),
+                    part_tasks.digests(sequences.part(*recipe.numbers)),
                     recipe,
                 )
             )
         self._names = [source.names for source in sources]
-        self._check_new_workers()
+        _check_workers(client)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
             # one by one: no message holds all the data
@@ -172,7 +170,6 @@ class DaskParts:
 
         submitted, is_done = [], False
         try:
-            self._check_new_workers()
             submitted = futures = self._submit(function, range(len(firsts)), firsts, *others)
             n_parts = 1  # that a future stands for
             while in_batches and len(futures) > _SUMMED_AT_ONCE:
@@ -181,7 +178,8 @@ class DaskParts:
                 batches = [futures[i : i + _SUMMED_AT_ONCE] for i in starts]
                 futures = self._submit(part_tasks.add, range(0, len(firsts), n_parts), batches)
                 submitted = submitted + futures
-            results = self._client.gather(futures)
+            with _warning_without_workers(self._client):
+                results = self._client.gather(futures)
             is_done = True
             return results
         except KilledWorker as error:
@@ -213,20 +211,46 @@ class DaskParts:
         to, Dask does not give the task to the one that comes in its place, even if it may.
         """
         name = f"hhmm_{function.__name__}-{self._fit}-{next(self._n_calls)}"
+        given = function, part_tasks.versions()
         return self._client.map(
-            function,
+            part_tasks.run,
+            *([value] * len(firsts) for value in given),
             firsts,
             *([other] * len(firsts) for other in others),
             key=[f"{name}-{i}" for i in numbers],
             pure=False,
         )
 
-    def _check_new_workers(self):
-        """Check the packages of workers that have come."""
-        new = sorted(set(self._client.nthreads()) - self._checked)
-        if new:
-            _check_workers(self._client, new)
-            self._checked.update(new)
+
+@contextlib.contextmanager
+def _warning_without_workers(client):
+    """Warn once if a look at the cluster in this block, each `_PATIENCE` seconds, finds no worker.
+
+    The block goes on: workers of a queue may come hours later.
+    """
+    is_done = threading.Event()
+
+    def watch():
+        while not is_done.wait(_PATIENCE):
+            try:
+                is_waiting = not client.nthreads()
+            except Exception:  # the client was closed, which the block meets too
+                return
+            if is_waiting:
+                warnings.warn(
+                    "The fit waits, because the Dask cluster has no workers. It goes on when one "
+                    "comes. If none will come, interrupt the fit, start a cluster, and fit again. "
+                    "With a checkpoint the fit continues where it was.",
+                    stacklevel=2,
+                )
+                return
+
+    watcher = threading.Thread(target=watch, name="hhmm-watch-workers", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_done.set()
 
 
 def _part(key):
@@ -234,17 +258,8 @@ def _part(key):
     return int(key.rsplit("-", 1)[-1])
 
 
-def _check_workers(client, workers):
-    """Raise RuntimeError where a worker lacks a package or has another version of it."""
-    for name in _PACKAGES:
-        here = version(name)
-        found = client.run(version, name, workers=workers, on_error="return")
-        for worker, there in found.items():
-            if isinstance(there, PackageNotFoundError):
-                there = "no"
-            # a worker that has ended meanwhile gives another error, and gets no tasks
-            if there != here and isinstance(there, str):
-                raise RuntimeError(
-                    f"Dask worker {worker} has {there} {name}, and this process has {here}. "
-                    "Install the same version on all workers."
-                )
+def _check_workers(client):
+    """Check the packages of all workers, before they get tasks that they cannot read."""
+    names = list(part_tasks.versions())
+    for worker, found in client.get_versions(packages=names)["workers"].items():
+        part_tasks.check_versions(worker, found["packages"], part_tasks.versions())

@@ -5,6 +5,8 @@ worker has laid out, and gives further tasks of this part to the same worker. Wh
 lost, another one lays the part out again.
 """
 
+import functools
+from importlib.metadata import version
 from typing import NamedTuple
 
 import jax
@@ -24,8 +26,37 @@ class Source(NamedTuple):
 
     items: list  # each has `read_runs`: recordings in files, or runs in memory
     names: list  # of recordings, or "sequence 3", for errors
-    sha256: str  # of their runs
+    sha256: list  # of the runs of each
     recipe: Recipe
+
+
+@functools.cache
+def versions():
+    """Return the versions of the packages that must be the same in all processes, by name."""
+    return {name: version(name) for name in ("hhmm", "jax", "jaxlib", "numpy")}
+
+
+def check_versions(worker, found, expected):
+    """Raise RuntimeError where a worker has another version of a package, or lacks it."""
+    for name, here in expected.items():
+        there = found.get(name)
+        if there != here:
+            raise RuntimeError(
+                f"Dask worker {worker} has {there or 'no'} {name}, and this process has {here}. "
+                "Install the same version on all workers."
+            )
+
+
+def run(function, expected, *arguments):
+    """Call a function in a worker that has the versions of the process that fits.
+
+    A worker that joins during the fit was not asked before it gets tasks.
+    """
+    if versions() != expected:
+        from distributed import get_worker
+
+        check_versions(get_worker().address, versions(), expected)
+    return function(*arguments)
 
 
 def hold(source):
@@ -47,9 +78,9 @@ def describe(names, most=5):
     return f"the recordings {', '.join(names[:most])}{more}"
 
 
-def digest_of(runs):
-    """Return the SHA-256 of `RunLengths`."""
-    return digest(x.astype("<i8") for x in runs[:3])
+def digests(runs):
+    """Return the SHA-256 of each sequence of `RunLengths`."""
+    return [digest(x.astype("<i8") for x in item.read_runs()) for item in runs.items()]
 
 
 def add(results):
@@ -106,9 +137,11 @@ def _read(source):
     tables = [(*table, np.array([len(table[0])])) for table in tables]
     lengths = np.array([table[1].sum(dtype=np.int64) for table in tables])
     runs = RunLengths.join(tables, Layout(False, lengths)).without_end()
-    if digest_of(runs) != source.sha256:
+    compared = zip(source.names, digests(runs), source.sha256, strict=True)
+    changed = [name for name, now, then in compared if now != then]
+    if changed:
         raise ValueError(
-            f"The labels of {describe(source.names)} changed after the fit had begun. Fit again, "
-            "when no program writes to these files."
+            f"The labels of {describe(changed)} changed after the fit had begun. Fit again, when "
+            "no program writes to these files."
         )
     return runs

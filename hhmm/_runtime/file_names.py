@@ -33,8 +33,8 @@ def check_names(names, endings, *, ignore_case):
         is_plain = name.isprintable() and "\\" not in name and not PureWindowsPath(name).anchor
         if not is_plain or not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise ValueError(
-                f"names must be parts of a path that stays in its folder, without '..', '\\' "
-                f"or control characters, got {name!r}"
+                "names must be parts of a path that stays in its folder, without '..', '\\', "
+                f"a drive such as 'C:', or control characters, got {name!r}"
             )
         for ending in endings:
             place = (name + ending).casefold() if ignore_case else name + ending

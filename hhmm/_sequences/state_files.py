@@ -38,6 +38,13 @@ def choose_files(folder, X, n_timesteps):
     names = [file_stem(name) for name in names]
     check_names(names, [".npy"], ignore_case=True)
     paths = [folder / f"{name}.npy" for name in names]
+    for inside in {path.parent for path in paths}:
+        for parent in (inside, *inside.parents):
+            if parent.exists() and not parent.is_dir():
+                raise NotADirectoryError(
+                    f"states of recordings would be written into the folder {parent}, which is a "
+                    "file. Give another folder"
+                )
     existing = [path for path in paths if path.exists()]
     if existing:
         raise FileExistsError(

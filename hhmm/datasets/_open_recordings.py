@@ -150,8 +150,9 @@ def open_recordings(
 
         - ``names``, list of str: names as the loader of the format gives them. The name of a file
           of one recording is its path without ".csv" or ".npy", from the first folder that the
-          pattern leaves open: "day1/mouse2". If recordings of several HDF5 files or tables have the
-          same name, the name of the file is put in front of all names: "day1/mouse2".
+          pattern leaves open, or from the folder that all files of a list have in common:
+          "day1/mouse2". If recordings of several HDF5 files or tables have the same name, the name
+          of the file is put in front of all names: "day1/mouse2".
         - ``paths``, list of Path: the file of each recording;
         - ``lengths``, ndarray of shape (n_recordings,), int64: numbers of timesteps. Each CSV file
           of one recording is read once to count them, when the length is first needed;
@@ -274,7 +275,9 @@ def _find_files(given):
         if not paths:
             raise ValueError(f"{expected}, got an empty list")
         paths = [existing_file(path) for path in paths]
-        return [_File(path, path.name) for path in paths], f"{len(paths)} file(s)"
+        common = os.path.commonpath([path.absolute().parent for path in paths])
+        files = [_File(path, path.absolute().relative_to(common).as_posix()) for path in paths]
+        return files, f"{len(paths)} file(s)"
     path = Path(given)
     if path.is_dir():
         return [_File(file, file.name) for file in _list_folder(path)], str(path)

@@ -34,14 +34,14 @@ all other methods take them too. ``states_`` is kept as runs, and written out as
 first used: with more frames than memory, call ``predict`` with ``out`` instead.
 
 Many timesteps are computed in parts of whole recordings, as many at a time as there are cores. The
-states that are drawn do not depend on the parts. A single recording is never cut, so many of some
-hours are better than one of a month.
+states that are drawn do not depend on the parts. A recording is never cut. So a fit of 100
+recordings of a few hours uses all cores, and a fit of one recording of a month uses one.
 
 Several machines
 ----------------
 A fit uses a Dask cluster if joblib's backend is ``"dask"`` (``pip install "hhmm[distributed]"``).
-Each part of the recordings is then a task in every sweep. Only counts of states and syllables come
-back. For a cluster with SLURM:
+In every sweep, each part of the recordings is then one task of a worker, which returns how often
+states and syllables occurred. For a cluster with SLURM:
 
 .. code-block:: python
 
@@ -58,9 +58,9 @@ back. For a cluster with SLURM:
         model = EfficientHHMM(8, verbose=1).fit(recordings, checkpoint="fit.npz")
 
 Workers read the files themselves, so paths must be the same on all machines. Arrays in memory are
-sent to the cluster once. One process for each machine with as many threads as cores compiles once,
-and is as fast as one process for each core. ``verbose=1`` prints how many parts and workers there
-are, and the dashboard of Dask shows tasks by name (``hhmm_update_states``).
+sent to the cluster once. Start one process on each machine, with as many threads as cores: it is as
+fast as one process for each core, and compiles once. ``verbose=1`` prints how many parts and
+workers there are, and the dashboard of Dask shows tasks by name (``hhmm_update_states``).
 
 What is promised: with the same data, settings, versions and kind of processor, parameters and
 states are the same to the last bit, whatever the number of workers, their order, and workers that
@@ -70,13 +70,16 @@ Draws of "gibbs" also equal those of one process, where only ``log_joint_`` may 
 digit. "em" sums numbers that are rounded, so there the number of parts changes the last digits.
 
 What is not: a fit does not survive the loss of Dask's scheduler, except by its checkpoint. Without
-workers it waits until some come. All workers need the same versions of this package, JAX and NumPy;
-this is checked before the first sweep. Recordings are read once, and again where a worker is lost:
-if they have changed by then, the fit stops with an error. If workers are killed for their memory
-again and again, the error names the recordings. The search for a start (``init="windows"``) and the
-parameters are computed by the process that fits. ``predict`` is not shared: call it for some
-recordings at a time, for example with ``joblib.Parallel``. Data that a machine can sweep over in a
-few tenths of a second are not shared at all; ``verbose=1`` says so.
+workers it waits until some come, and warns after a minute. A ``LocalCluster`` gives up workers that
+do not start again within 15 seconds; on a busy machine, set
+``dask.config.set({"distributed.deploy.lost-worker-timeout": "5 min"})`` before you start it. All
+workers need the same versions of this package, JAX and NumPy; this is checked before the first
+sweep. Recordings are read once, and again where a worker is lost: if they have changed by then, the
+fit stops with an error. If workers are killed for their memory again and again, the error names the
+recordings. The search for a start (``init="windows"``) and the parameters are computed by the
+process that fits. ``predict`` is not shared: call it for some recordings at a time, for example
+with ``joblib.Parallel``. Data that a machine can sweep over in a few tenths of a second are not
+shared at all; ``verbose=1`` says so.
 
 A grid search or `hhmm.model_selection.scan` under the backend "dask" or "ray" does one fit for each
 task instead. With Ray, each call of ``GridSearchCV`` starts a pool of processes, which takes about
@@ -149,8 +152,8 @@ Ctrl-C ends a fit after the current sweep. The model is then fitted on the compl
 warning says how many. Continue with ``warm_start=True`` or the checkpoint. A second Ctrl-C, or one
 within ten seconds of another, stops at once, which is needed in a grid search. The model is fitted
 even if warnings are errors. Ctrl-C during the search for a start (``init="windows"``) ends the
-search, and the fit after one sweep from the best start so far. A fit with a checkpoint stops at
-once, and the same call begins again.
+search, and the fit after one sweep from the best start so far. With a checkpoint it stops at once
+and keeps nothing of the search: the same call searches again.
 
 JAX does not work in a process that was forked after JAX was used. A fit or a prediction there
 raises an error instead of waiting for ever. Default processes of joblib are not forked.

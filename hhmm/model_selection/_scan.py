@@ -93,8 +93,9 @@ def scan(
 
     Parameters
     ----------
-    X : array-like of int of shape (n_sequences, n_timesteps), or list of 1-D arrays
-        Syllables; negative or NaN where missing.
+    X : array-like of int of shape (n_sequences, n_timesteps), list of 1-D arrays, or recordings
+        Syllables; negative or NaN where missing. Recordings are those of
+        `hhmm.datasets.open_recordings`.
     param_grid : dict of str to sequence, or list of such dicts
         Settings of `estimator` to combine, as `sklearn.model_selection.ParameterGrid` takes
         them: ``{"n_states": [2, 3, 4], "trans_kappa": [10, 100]}``. Instead of `trans_kappa`, a

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import joblib
@@ -16,7 +17,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from hhmm import EfficientHHMM
-from hhmm._inference import dask_parts
+from hhmm._inference import dask_parts, part_tasks
 from hhmm._sequences import lanes
 from hhmm._sequences.run_lengths import HeldSequence, RunLengths
 from hhmm.datasets import make_hhmm, open_recordings
@@ -42,7 +43,7 @@ N_SEQUENCES = 8
 # seconds after which what a test waits for is taken to have failed
 PATIENCE = 60
 MANY = 60  # sweeps, before whose end a fit is killed
-VERSION = importlib.metadata.version
+VERSION = importlib.metadata.version("hhmm")
 
 
 @contextlib.contextmanager
@@ -277,6 +278,17 @@ def test_a_file_that_changes_after_the_fit_began_is_an_error(client, X, tmp_path
     _assert_not_fitted(model)
 
 
+def test_a_changed_recording_is_named_among_those_of_its_part(X, files):
+    sequences = RunLengths.of(X).without_end()
+    digests = part_tasks.digests(sequences)
+    assert part_tasks.digests(sequences.part(2, 4)) == digests[2:4]
+    source = part_tasks.Source(
+        list(files), files.names, [*digests[:6], "another", digests[7]], None
+    )
+    with pytest.raises(ValueError, match="The labels of the recording mouse6 changed after"):
+        part_tasks._read(source)
+
+
 def test_a_file_that_grows_after_the_fit_began_is_an_error(client, X, tmp_path):
     recordings = _written(X, tmp_path)
     model = _model()
@@ -298,33 +310,19 @@ def test_a_file_that_grows_after_the_fit_began_is_an_error(client, X, tmp_path):
         (None, r"has no hhmm, and this process has \d"),
     ],
 )
-def test_workers_need_the_same_packages(client, X, there, message):
-    model = _model()
-    client.run(_pretend_to_have, there)
-    try:
-        with pytest.raises(RuntimeError, match=f"Dask worker tcp://127.0.0.1:\\d+ {message}"):
-            _fit_on(client, model, X)
-    finally:
-        client.run(_stop_pretending)
+def test_workers_need_the_same_packages(client, X, there, message, monkeypatch):
+    model, get_versions = _model(), client.get_versions
+
+    def get_others(**given):
+        versions = get_versions(**given)
+        assert min(versions["workers"].values(), key=id)["packages"]["hhmm"] == VERSION
+        max(versions["workers"].items())[1]["packages"]["hhmm"] = there
+        return versions
+
+    monkeypatch.setattr(client, "get_versions", get_others)
+    with pytest.raises(RuntimeError, match=f"Dask worker tcp://127.0.0.1:\\d+ {message}"):
+        _fit_on(client, model, X)
     _assert_not_fitted(model)
-
-
-def _pretend_to_have(version):
-    """Let this process say that it has another version of hhmm, or none."""
-
-    def answer(name):
-        if name != "hhmm":
-            return VERSION(name)
-        if version is None:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return version
-
-    answer.__module__, answer.__qualname__ = VERSION.__module__, VERSION.__qualname__
-    importlib.metadata.version = answer
-
-
-def _stop_pretending():
-    importlib.metadata.version = VERSION
 
 
 def test_an_interrupt_leaves_no_tasks(client, X):
@@ -382,22 +380,45 @@ def test_workers_that_come_later_take_part(X, expected):
 
 
 @pytest.mark.slow
+def test_a_fit_without_workers_says_so_and_waits(X, expected, monkeypatch):
+    monkeypatch.setattr(dask_parts, "_PATIENCE", 0.5)
+    with _started(1) as other:
+        scheduler = other.cluster.scheduler
+
+        def lose_all():
+            other.cluster.scale(0)
+            _wait_until(lambda: not scheduler.workers)
+            threading.Timer(2, other.cluster.scale, [1]).start()
+
+        with (
+            _in_sweeps(other, {3: lose_all}),
+            pytest.warns(UserWarning, match="The fit waits, because the Dask cluster has no work"),
+        ):
+            _assert_same_bits(_fit_on(other, _model(), X), expected)
+
+
+@pytest.mark.slow
 def test_workers_that_come_later_need_the_same_packages(X):
     with _started(1) as other:
 
-        def grow():
+        def replace():
             other.cluster.scale(2)
             other.wait_for_workers(2, timeout=PATIENCE)
-            (new,) = set(other.nthreads()) - before
-            other.run(_pretend_to_have, "0.0.1", workers=[new])
+            other.run(_pretend_to_be_another_version, workers=list(set(other.nthreads()) - before))
+            other.retire_workers(list(before))
 
         before, model = set(other.nthreads()), _model()
         with (
-            _in_sweeps(other, {3: grow}),
+            _in_sweeps(other, {3: replace}),
             pytest.raises(RuntimeError, match=r"has 0\.0\.1 hhmm, and this process has"),
         ):
             _fit_on(other, model, X)
         _assert_not_fitted(model)
+
+
+def _pretend_to_be_another_version():
+    versions = part_tasks.versions()
+    part_tasks.versions = lambda: versions | {"hhmm": "0.0.1"}
 
 
 KINDS = {

@@ -622,7 +622,7 @@ from hhmm.datasets import make_hhmm
 X = make_hhmm(12, 150, 3, 8, emission_biases_sigma=2.0, trans_kappa=30.0, random_state=0).X
 X[np.random.default_rng(0).random(X.shape) < 0.05] = -1
 sequences = [row[: 150 - 7 * i] for i, row in enumerate(X)]
-settings = {"trans_kappa": 30.0, "init": "prior", "max_iter": 400, "n_chains": 2}
+settings = {"trans_kappa": 30.0, "init": "prior", "max_iter": 100, "n_chains": 2}
 model = EfficientHHMM(3, 8, random_state=0, **settings)
 model.fit(sequences, checkpoint=sys.argv[1], checkpoint_every=1)
 np.savez(sys.argv[2], model.log_joint_, model.trans_probs_, model.emission_base_, *model.states_)

@@ -47,7 +47,7 @@ MIN_MEAN_RUN_HELD = 6.0  # where syllables that are held are no emissions
 MIN_MEAN_RUN_PARALLEL = 2.0
 # A part of the data is at most so many steps (timesteps or runs) times states, or one sequence.
 # Messages take about a dozen bytes of each.
-PART = 1 << 23
+PART = 1 << 22
 
 
 class Choice(NamedTuple):

@@ -20,6 +20,7 @@ from hhmm._inference import chain as chains
 from hhmm._inference import gradient
 from hhmm._inference.em import EM
 from hhmm._inference.gibbs import GIBBS
+from hhmm._runtime import memory
 from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.threads import run_in_threads
 from hhmm._types import Array, EmissionLogits, Priors
@@ -170,6 +171,7 @@ def sweeps_by_part(
             pool="compilers",
         )
         _compiled.add((algorithm, settings, shapes))
+        memory.release()
     traces, stopped = [], False
     for i in range(n_sweeps):
         number, before = first_sweep + i, chain

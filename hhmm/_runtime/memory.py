@@ -1,6 +1,7 @@
 """Memory of this machine: how much is free."""
 
 import contextlib
+import ctypes
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,15 @@ def available():
         return Memory(limit - stats.get("bytes_in_use", 0), limit)
     found = [*_of_machine(), *_of_control_groups()]
     return Memory(*map(min, zip(*found, strict=True))) if found else None
+
+
+def release():
+    """Return memory that was freed to the system, where the C library would keep it (glibc).
+
+    After the compiler of JAX that is about 0.5 GB, which later arrays would come on top of.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # other C libraries
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _of_machine():

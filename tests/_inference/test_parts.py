@@ -15,7 +15,7 @@ from tests.marks import slow_unless_rows
 
 N_STATES, N_SYLLABLES = 3, 6
 # steps times states of a part: one part, three parts, a part a sequence
-PARTS = (1 << 23, 700, 1)
+PARTS = (1 << 22, 700, 1)
 
 
 @pytest.fixture(scope="module", name="frames")

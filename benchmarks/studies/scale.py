@@ -31,7 +31,7 @@ MOST_TIMES_LONGER = 10.5  # a sweep of 10^9 timesteps over one of 10^8
 # 40 recordings of four hours, on workers and in this process
 N_SHARED, N_TIMESTEPS_SHARED, N_WORKERS = 40, 432_000, 2
 MOST_ON_WORKERS = 1.25
-_ROW = "{n:>15}  {where:<10}{sweep:>10}{per:>16}{fit:>10}{data:>12}{peak:>9}  {judged}"
+_ROW = "{n:>15}  {where:<10}{sweep:>10}{per:>16}{fit:>10}{data:>15}{peak:>9}  {judged}"
 
 
 def fit(where, n_recordings, n_timesteps, n_workers=0):

@@ -209,6 +209,22 @@ def test_every_format_is_read(kind, recordings, tmp_path):
     assert [x.tolist() for x in data.sequences] == expected
 
 
+def test_a_pattern_reads_folders_in_folders(recordings, tmp_path):
+    for name, x in zip(("day1/m1", "day1/m2", "day2/m1"), recordings, strict=False):
+        path = tmp_path / f"{name}.npy"
+        path.parent.mkdir(exist_ok=True)
+        np.save(path, x)
+    data = read(tmp_path / "**" / "*.npy", "--n-lags", "2")
+    assert data.names == ["day1/m1", "day1/m2", "day2/m1"]
+    assert [x.tolist() for x in data.sequences] == [[-1, -1, *x[2:]] for x in recordings[:3]]
+    write_moseq_df(tmp_path / "df.csv", recordings)
+    assert read(tmp_path / "d*.csv").groups == ["a", "b", "a"]
+    with pytest.raises(FileNotFoundError, match="No file matches the pattern"):
+        read(tmp_path / "*.h5")
+    with pytest.raises(ValueError, match="--onset does not go with a pattern of files"):
+        read(tmp_path / "**" / "*.npy", "--onset", "t")
+
+
 def test_a_format_is_found_in_the_file_or_chosen(files, recordings, tmp_path):
     path = tmp_path / "results"  # HDF5 without an ending
     os.link(files / "results.h5", path)

@@ -111,7 +111,9 @@ def _parser():
     fit = commands.add_parser(
         "fit", help="fit recordings, and write states, tables, figures and a report"
     )
-    fit.add_argument("data", type=Path, help="results.h5, a table, or a folder of files")
+    fit.add_argument(
+        "data", type=Path, help="results.h5, a table, a folder, or a pattern in quotes"
+    )
     fit.add_argument("--out", type=Path, required=True, help="folder to make for the results")
     fit.add_argument(
         "--n-states",

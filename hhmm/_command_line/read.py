@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,18 +64,21 @@ def read_recordings(path: Path, options: Any) -> Bunch:
     Parameters
     ----------
     path : Path
-        ``results.h5`` of keypoint-MoSeq, its folder of CSV files, ``moseq_df.csv``, a table, or a
-        folder with a CSV or .npy file for each recording.
+        ``results.h5`` of keypoint-MoSeq, its folder of CSV files, ``moseq_df.csv``, a table, a
+        folder with a CSV or .npy file for each recording, or a pattern of files, as
+        `hhmm.datasets.open_recordings` takes it.
     options : Namespace
         With the options of `add_options`.
     """
     if not path.exists():
+        if glob.escape(str(path)) != str(path):
+            return _read_pattern(path, options)
         raise FileNotFoundError(f"There is no file or folder {path}.")
     what = options.format or _find_format(path, options)
     if what == "keypoint-moseq":
         return datasets.load_keypoint_moseq(path, n_lags=options.n_lags)
     if what == "npy":
-        return _read_arrays(path, options.n_lags)
+        return _read_opened(path, n_lags=options.n_lags)
     sep = options.sep or _find_separator(path)
     if what == "keypoint-moseq-csv":
         return datasets.load_keypoint_moseq_csv(path, n_lags=options.n_lags, sep=sep)
@@ -97,15 +101,36 @@ def read_recordings(path: Path, options: Any) -> Bunch:
     return datasets.load_table(path, recording=options.recording or RECORDING, **given)
 
 
-def _read_arrays(path, n_lags):
-    """Read a .npy file, or a folder of them, as the other loaders read files."""
-    recordings = datasets.open_recordings(path, n_lags=n_lags)
+def _read_pattern(pattern, options):
+    """Read the files of a pattern."""
+    others = {
+        "--format": options.format,
+        "--frame": options.frame,
+        "--onset": options.onset,
+        "--fill-gaps": options.fill_gaps,
+        "--text-labels": options.text_labels,
+    }
+    for name, value in others.items():
+        if value:
+            raise ValueError(f"{name} does not go with a pattern of files. Give a file or folder.")
+    return _read_opened(
+        pattern,
+        n_lags=options.n_lags,
+        syllable=options.syllable,
+        recording=options.recording,
+        sep=options.sep,
+    )
+
+
+def _read_opened(path, **options):
+    """Read what `hhmm.datasets.open_recordings` opens, as the loaders read files."""
+    recordings = datasets.open_recordings(path, **options)
     sequences = [np.asarray(recording) for recording in recordings]
     n_timesteps = sum(len(labels) for labels in sequences)
     return Bunch(
         sequences=sequences,
         names=recordings.names,
-        groups=None,
+        groups=recordings.groups,
         frames=None,
         times=None,
         source=f"{path}: {len(sequences)} recording(s), {n_timesteps:,} timesteps",

@@ -16,6 +16,8 @@ The format is found from the ending of the file and the names of its columns. ``
 a folder of CSV files             of keypoint-MoSeq, or a file for each recording
 ``moseq_df.csv``                  of MoSeq
 a folder of ``.npy`` files        a 1-D array of integers for each recording
+a pattern, in quotes              files of one format: ``"data/**/*.npy"`` for all folders in
+                                  ``data``; see :func:`hhmm.datasets.open_recordings`
 a table with a column recording   a row for each frame, or, with ``--onset``, for each event
 ================================  ==================================================================
 

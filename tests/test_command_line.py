@@ -146,6 +146,7 @@ def test_a_report_that_fails_changes_nothing(fitted, monkeypatch):
     assert contents() == before
 
 
+@pytest.mark.slow
 def test_a_range_is_chosen_from(files, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["--n-states", "1-2", "--max-iter", "4", "--n-folds", "2", "--n-seeds", "1"]

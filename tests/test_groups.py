@@ -127,6 +127,7 @@ def test_every_method_takes_groups(data, fitted):
     np.testing.assert_array_equal(loaded.predict(X, groups=ANIMALS), states)
 
 
+@pytest.mark.slow
 def test_draws_of_two_factors(data, tmp_path, monkeypatch):
     """A Gibbs fit with two factors that is stopped and resumed is the one that was not."""
     X = data[0][:12]

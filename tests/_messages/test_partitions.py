@@ -41,7 +41,7 @@ def sequences():
 
 
 # many small parts are many shapes to compile
-@pytest.mark.parametrize("partition", slow_unless(["2", "reversed"], PARTITIONS))
+@pytest.mark.parametrize("partition", slow_unless(["reversed"], PARTITIONS))
 @pytest.mark.parametrize(
     ("message_passing", "self_transitions"),
     [

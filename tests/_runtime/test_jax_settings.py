@@ -12,6 +12,7 @@ from hhmm._runtime.precision import current_settings
 from hhmm.callbacks import FitMonitor
 from hhmm.datasets import make_hhmm
 from hhmm.model_checks import posterior_predictive_check
+from tests.marks import slow_unless
 from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -74,7 +75,7 @@ def _expected():
     return _everything()
 
 
-@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("kind", slow_unless(["numbers", "strictness"], SETTINGS))
 def test_results_do_not_depend_on_the_settings_of_the_user(kind):
     expected = _expected()
     # a version of JAX may lack a setting

@@ -83,6 +83,7 @@ def test_another_scikit_learn_is_told(monkeypatch):
 # Devices
 
 
+@pytest.mark.slow
 def test_a_model_predicts_where_jax_sees_other_devices():
     path = SAVED[-1]
     script = (

@@ -239,7 +239,7 @@ def _warning_without_workers(client):
             if is_waiting:
                 warnings.warn(
                     "The fit waits, because the Dask cluster has no workers. It goes on when one "
-                    "comes. If none will come, interrupt the fit, start a cluster, and fit again. "
+                    "comes. If none will come, press Ctrl-C twice, start a cluster, and fit again. "
                     "With a checkpoint the fit continues where it was.",
                     stacklevel=2,
                 )

@@ -70,9 +70,9 @@ Draws of "gibbs" also equal those of one process, where only ``log_joint_`` may 
 digit. "em" sums numbers that are rounded, so there the number of parts changes the last digits.
 
 What is not: a fit does not survive the loss of Dask's scheduler, except by its checkpoint. Without
-workers it waits until some come, and warns after a minute. A ``LocalCluster`` gives up workers that
-do not start again within 15 seconds; on a busy machine, set
-``dask.config.set({"distributed.deploy.lost-worker-timeout": "5 min"})`` before you start it. All
+workers it waits until some come, and warns after a minute; Ctrl-C twice ends it. A ``LocalCluster``
+gives up workers that do not start again within 15 seconds; on a busy machine, set
+``dask.config.set({"distributed.deploy.lost-worker-timeout": "300 s"})`` before you start it. All
 workers need the same versions of this package, JAX and NumPy; this is checked before the first
 sweep. Recordings are read once, and again where a worker is lost: if they have changed by then, the
 fit stops with an error. If workers are killed for their memory again and again, the error names the

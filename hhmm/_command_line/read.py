@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import glob
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from hhmm.datasets._formats import (
     RECORDING,
     find_format,
     find_separator,
+    is_pattern,
     list_files,
     read_header,
 )
@@ -71,7 +71,7 @@ def read_recordings(path: Path, options: Any) -> Bunch:
         With the options of `add_options`.
     """
     if not path.exists():
-        if glob.escape(str(path)) != str(path):
+        if is_pattern(path):
             return _read_pattern(path, options)
         raise FileNotFoundError(f"There is no file or folder {path}.")
     what = options.format or _find_format(path, options)

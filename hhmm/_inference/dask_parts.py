@@ -211,12 +211,11 @@ class DaskParts:
         to, Dask does not give the task to the one that comes in its place, even if it may.
         """
         name = f"hhmm_{function.__name__}-{self._fit}-{next(self._n_calls)}"
-        given = function, part_tasks.versions()
+        of_all = function, part_tasks.versions(), *others
         return self._client.map(
             part_tasks.run,
-            *([value] * len(firsts) for value in given),
             firsts,
-            *([other] * len(firsts) for other in others),
+            *([value] * len(firsts) for value in of_all),
             key=[f"{name}-{i}" for i in numbers],
             pure=False,
         )

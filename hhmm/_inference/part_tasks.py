@@ -47,7 +47,7 @@ def check_versions(worker, found, expected):
             )
 
 
-def run(function, expected, *arguments):
+def run(first, function, expected, *others):
     """Call a function in a worker that has the versions of the process that fits.
 
     A worker that joins during the fit was not asked before it gets tasks.
@@ -56,7 +56,7 @@ def run(function, expected, *arguments):
         from distributed import get_worker
 
         check_versions(get_worker().address, versions(), expected)
-    return function(*arguments)
+    return function(first, *others)
 
 
 def hold(source):

@@ -27,9 +27,8 @@ def choose_files(folder, X, n_timesteps):
     paths : list of Path
     """
     folder = absolute(folder, "out")
+    _check_folders([folder])
     check_parent(folder)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"out must be a folder, but {folder} is a file")
     n_digits = max(len(str(len(n_timesteps) - 1)), 4)
     names = [f"sequence_{i:0{n_digits}d}" for i in range(len(n_timesteps))]
     if isinstance(X, Sequence):
@@ -38,13 +37,7 @@ def choose_files(folder, X, n_timesteps):
     names = [file_stem(name) for name in names]
     check_names(names, [".npy"], ignore_case=True)
     paths = [folder / f"{name}.npy" for name in names]
-    for inside in {path.parent for path in paths}:
-        for parent in (inside, *inside.parents):
-            if parent.exists() and not parent.is_dir():
-                raise NotADirectoryError(
-                    f"states of recordings would be written into the folder {parent}, which is a "
-                    "file. Give another folder"
-                )
+    _check_folders({path.parent for path in paths})
     existing = [path for path in paths if path.exists()]
     if existing:
         raise FileExistsError(
@@ -60,6 +53,17 @@ def choose_files(folder, X, n_timesteps):
             f"{folder}. Free some room, or give another folder",
         )
     return paths
+
+
+def _check_folders(folders):
+    """Raise NotADirectoryError where a file has the name of a folder, or of one above it."""
+    for folder in folders:
+        for path in (folder, *folder.parents):
+            if path.exists() and not path.is_dir():
+                raise NotADirectoryError(
+                    f"out needs the folder {path}, but there is a file of this name. Give another "
+                    "folder"
+                )
 
 
 def write_one_by_one(paths, states):

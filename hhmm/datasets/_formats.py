@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -43,6 +44,11 @@ def find_format(
     is_moseq = any(name in header for name in RECORDING_NAMES)
     is_moseq = is_moseq and any(name in header for name in SYLLABLE_NAMES)
     return "moseq-df" if is_moseq and syllable is None else "csv"
+
+
+def is_pattern(path: Path | str) -> bool:
+    """Return whether a path has characters that stand for others, as in ``*.csv``."""
+    return glob.escape(str(path)) != str(path)
 
 
 def list_files(folder: Path, endings: Collection[str]) -> list[Path]:

@@ -28,6 +28,7 @@ from hhmm.datasets._formats import (
     RECORDING,
     find_format,
     find_separator,
+    is_pattern,
     list_files,
 )
 from hhmm.datasets._keypoint_moseq import (
@@ -281,7 +282,7 @@ def _find_files(given):
     path = Path(given)
     if path.is_dir():
         return [_File(file, file.name) for file in _list_folder(path)], str(path)
-    if path.is_file() or glob.escape(str(path)) == str(path):
+    if path.is_file() or not is_pattern(path):
         path = existing_file(path)
         return [_File(path, path.name)], str(path)
     paths = sorted(
@@ -317,7 +318,7 @@ def _list_folder(folder):
 def _fixed_folder(pattern):
     """Return the folder of a pattern up to the first part that stands for several names."""
     parts = pattern.parts
-    n_fixed = next(i for i, part in enumerate(parts) if glob.escape(part) != part)
+    n_fixed = next(i for i, part in enumerate(parts) if is_pattern(part))
     return Path(*parts[:n_fixed])
 
 

@@ -1,7 +1,6 @@
 """Fits on Dask workers draw the same whatever the workers, and errors of workers are clear."""
 
 import contextlib
-import importlib.metadata
 import itertools
 import os
 import signal
@@ -43,7 +42,6 @@ N_SEQUENCES = 8
 # seconds after which what a test waits for is taken to have failed
 PATIENCE = 60
 MANY = 60  # sweeps, before whose end a fit is killed
-VERSION = importlib.metadata.version("hhmm")
 
 
 @contextlib.contextmanager
@@ -215,7 +213,9 @@ def _noted_keys(client):
         yield keys
 
 
-def test_files_give_the_fit_of_the_same_data_in_memory(client, files, expected):
+def test_files_give_the_fit_of_the_same_data_in_memory(client, files, expected, monkeypatch):
+    # a call of all workers waits half a minute for one that has just ended
+    monkeypatch.setattr(client, "run", _fail)
     _assert_same_bits(_fit_on(client, _model(), files), expected)
 
 
@@ -315,7 +315,6 @@ def test_workers_need_the_same_packages(client, X, there, message, monkeypatch):
 
     def get_others(**given):
         versions = get_versions(**given)
-        assert min(versions["workers"].values(), key=id)["packages"]["hhmm"] == VERSION
         max(versions["workers"].items())[1]["packages"]["hhmm"] = there
         return versions
 
@@ -344,7 +343,7 @@ def test_little_data_stay_in_this_process(client, X, monkeypatch):
 
 
 def _fail(*_, **__):
-    raise AssertionError("no task was to be submitted")
+    raise AssertionError("not to be called")
 
 
 def _is_in_worker():

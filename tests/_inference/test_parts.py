@@ -58,9 +58,10 @@ def _fit(X, algorithm="gibbs", message_passing="auto", **parameters):
 def test_parts_change_nothing(frames, algorithm, message_passing, monkeypatch):
     """Counts of draws are integers; those of EM are rounded, in another order.
 
-    So are log-likelihoods, whose bound is in the docstring of `EfficientHHMM`.
+    Parallel passes in single precision associate in an order that the shape of a part decides:
+    their log-likelihoods differ by rounding.
     """
-    bound = 1.2e-7 * sum(map(len, frames))  # nats
+    bound = 1e-9 * sum(map(len, frames)) if message_passing == "parallel" else 0.0  # nats
     fits, answers = [], []
     for most in PARTS:
         monkeypatch.setattr("hhmm._inference.prepare.PART", most)
@@ -82,7 +83,7 @@ def test_parts_change_nothing(frames, algorithm, message_passing, monkeypatch):
     for fit, answer in zip(fits[1:], answers[1:], strict=True):
         np.testing.assert_allclose(fit.trans_probs_, fits[0].trans_probs_, rtol=rtol)
         np.testing.assert_allclose(fit.emission_biases_, fits[0].emission_biases_, rtol, atol=rtol)
-        np.testing.assert_allclose(fit.log_joint_, fits[0].log_joint_, rtol=rtol, atol=bound)
+        np.testing.assert_allclose(fit.log_joint_, fits[0].log_joint_, 1e-12 + rtol, bound)
         for states, expected in zip(fit.states_, fits[0].states_, strict=True):
             np.testing.assert_array_equal(states, expected)
         for values, expected in zip(answer, answers[0], strict=True):
@@ -238,15 +239,17 @@ def test_nothing_is_left_of_a_prediction_that_fails(frames, model, tmp_path, mon
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         model.predict(frames, out=tmp_path / "no" / "states")
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotADirectoryError, match="out must be a folder"):
+    with pytest.raises(NotADirectoryError, match=r"out needs the folder .* a file of this name"):
         model.predict(frames, out=tmp_path / "file")
+    with pytest.raises(NotADirectoryError, match=r"out needs the folder .*file, but"):
+        model.predict(frames, out=tmp_path / "file" / "states")
     (tmp_path / "day1").write_text("")
     (tmp_path / "recordings" / "day1").mkdir(parents=True)
     (tmp_path / "recordings" / "day2").mkdir()
     for day, x in zip(("day1", "day2"), frames, strict=False):
         np.save(tmp_path / "recordings" / day / "mouse.npy", x)
     recordings = open_recordings(tmp_path / "recordings" / "**" / "*.npy")
-    with pytest.raises(NotADirectoryError, match=r"into the folder .*day1, which is a file"):
+    with pytest.raises(NotADirectoryError, match=r"out needs the folder .*day1, but"):
         model.predict(recordings, out=tmp_path)
 
 

@@ -65,9 +65,15 @@ BOUNDS_OF_CONCENTRATIONS = (1e-3, 1e9)
 SETTLED = 0.01
 # of a proposal for the logarithm of a factor: where the density is flat, it is this
 SMALLEST_PRECISION = 0.25
-# grids on which EM seeks concentrations, of at least 1 and at least 0
-BETA_GRID = np.geomspace(1, 100, 16)
-KAPPA_GRID = np.append(0, np.geomspace(0.1, 1e7, 41))
+CONCENTRATIONS = ("trans_beta", "trans_kappa")
+# where EM seeks them, lowest and highest (beta, kappa); the density of A has a mode there
+BOUNDS_OF_ESTIMATES = ((1.0, 1e-6), (100.0, 1e7))
+# steps in an iteration of EM, and the nats that a step must gain
+N_STEPS, LEAST_GAIN = 3, 1e-3
+# the longest change of a logarithm in a step is about 1 over damping
+DAMPING = np.array([0.25, 0.5, 1.0, 4.0, 16.0, 64.0])
+# between the logarithms at which differences are taken
+DIFFERENCE = 0.05
 
 
 def draw_scales(key, terms, counts, point, priors, learnt):
@@ -265,17 +271,19 @@ def draw_concentrations(key, counts, priors, learnt, trans_probs=None):
 def log_prob_of_counts(counts, beta, kappa):
     """Return dirichlet-multinomial log probability of transition counts, () nats, up to a constant.
 
-    Beta and kappa may have further, leading axes.
+    Beta and kappa may have further, leading axes, which are broadcast.
     """
     n_states = counts.shape[-1]
-    beta, kappa = (jnp.asarray(value)[..., None] for value in (beta, kappa))
+    beta, kappa = (value[..., None] for value in jnp.broadcast_arrays(beta, kappa))
     stay = beta + kappa
     total = stay + (n_states - 1) * beta
-    of_staying = gammaln(jnp.diagonal(counts) + stay) - gammaln(stay)
-    of_leaving = gammaln(counts + beta[..., None]) - gammaln(beta[..., None])
-    of_leaving = jnp.where(jnp.eye(n_states, dtype=bool), 0, of_leaving).sum(axis=-1)
-    of_rows = gammaln(total) - gammaln(counts.sum(axis=-1) + total)
-    return (of_staying + of_leaving + of_rows).sum(axis=-1)
+    leaving = counts[~np.eye(n_states, dtype=bool)]
+    after = [jnp.diagonal(counts) + stay, leaving + beta, counts.sum(axis=-1) + total]
+    sizes = np.array([n_states, leaving.size, n_states])
+    signs = np.array([1, 1, -1])
+    weights = np.append(np.repeat(signs, sizes), -signs * sizes)
+    # one call of a function that takes long to compile
+    return gammaln(jnp.concatenate([*after, stay, beta, total], axis=-1)) @ weights
 
 
 def estimate_scales(terms, mode, spread, priors, learnt):
@@ -305,23 +313,54 @@ def estimate_scales(terms, mode, spread, priors, learnt):
 
 
 def estimate_concentrations(counts, priors, learnt):
-    """Estimate beta and kappa together by maximum likelihood on their grids.
+    """Estimate beta and kappa together by steps of Newton's method to the maximum likelihood.
 
     Estimates of one after the other would end on a ridge, since the counts determine the ratio of
     the two best. Beta is at least 1, and kappa at least 0: below, the density of A has no mode.
     """
-    names = [name for name in ("trans_beta", "trans_kappa") if name in learnt]
-    if not names:
+    is_learnt = np.array([name in learnt for name in CONCENTRATIONS])
+    if not is_learnt.any():
         return priors
-    betas = BETA_GRID if "trans_beta" in learnt else np.ones(1) * priors.trans_beta
-    kappas = KAPPA_GRID if "trans_kappa" in learnt else np.ones(1) * priors.trans_kappa
-    log_probs = log_prob_of_counts(counts, betas[:, None], kappas)
-    place = jnp.unravel_index(jnp.argmax(log_probs), log_probs.shape)
-    for name, grid, i in zip(("trans_beta", "trans_kappa"), (betas, kappas), place, strict=True):
+    given = jnp.stack([jnp.asarray(getattr(priors, name), float) for name in CONCENTRATIONS])
+
+    def log_probs(log_values):
+        beta, kappa = jnp.where(is_learnt, jnp.exp(log_values), given).T
+        return log_prob_of_counts(counts, beta, kappa)
+
+    bounds = np.log(BOUNDS_OF_ESTIMATES)
+
+    def step(log_values, _):
+        slope, curvature = _differences(log_probs, log_values)
+        low, high = bounds
+        is_free = is_learnt & jnp.where(slope < 0, log_values > low, log_values < high)
+        slope, curvature = slope * is_free, curvature * jnp.outer(is_free, is_free)
+        # of steps with more and more damping the best is taken
+        size = jnp.maximum(jnp.abs(slope).max(), 1e-9)
+        damped = curvature + size * DAMPING[:, None, None] * np.eye(2)
+        determinant = damped[:, 0, 0] * damped[:, 1, 1] - damped[:, 0, 1] ** 2
+        adjugate = jnp.trace(damped, axis1=1, axis2=2)[:, None, None] * np.eye(2) - damped
+        moves = adjugate @ slope / determinant[:, None]
+        tried = jnp.clip(log_values + jnp.vstack([np.zeros(2), moves]), *bounds)
+        found = log_probs(tried).at[0].add(LEAST_GAIN)
+        return tried[jnp.argmax(found)], None
+
+    start = jnp.clip(jnp.log(jnp.maximum(given, 1e-300)), *bounds)
+    log_values, _ = lax.scan(step, start, length=N_STEPS)
+    for name, old, new in zip(CONCENTRATIONS, given, jnp.exp(log_values), strict=True):
         if name in learnt:
-            value = _settled(getattr(priors, name), jnp.asarray(grid)[i])
-            priors = priors._replace(**{name: value})
+            priors = priors._replace(**{name: _settled(old, new)})
     return priors
+
+
+def _differences(function, at):
+    """Return slope (2,) and minus the second derivatives (2, 2) of a function, by differences."""
+    h = DIFFERENCE
+    offsets = h * np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    f = function(at + offsets).reshape(3, 3)
+    slope = jnp.stack([f[2, 1] - f[0, 1], f[1, 2] - f[1, 0]]) / (2 * h)
+    mixed = (f[2, 2] - f[2, 0] - f[0, 2] + f[0, 0]) / 4
+    of_beta, of_kappa = (f[2, 1] - 2 * f[1, 1] + f[0, 1], f[1, 2] - 2 * f[1, 1] + f[1, 0])
+    return slope, -jnp.stack([of_beta, mixed, mixed, of_kappa]).reshape(2, 2) / h**2
 
 
 def _settled(old, new):

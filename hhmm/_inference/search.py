@@ -47,9 +47,6 @@ from hhmm._types import EmissionLogits, Priors
 FAMILIES = ("slow", "sticky", "flat")
 # random starts of each kind: where data are few, and otherwise
 MANY_STARTS, FEW_STARTS = 48, 4
-# where data are few and scales are learnt: a start takes twice the iterations. On Bengalese finch
-# songs, 2 to 8 states, 48 of them score as well on held-out songs, and take 1.5 times as long.
-MANY_STARTS_LEARNT = 28
 FEW_TIMESTEPS = 20_000
 # states times squared syllables, what an iteration of the emission solver costs, up to which data
 # are few
@@ -297,8 +294,7 @@ def _random(rng, family, sequences, groups, priors, settings):
     alpha = np.ones((n_states, n_states))
     if family == "sticky":
         alpha = priors.trans_beta + priors.trans_kappa * np.eye(n_states)
-    many = MANY_STARTS_LEARNT if settings.learnt else MANY_STARTS
-    for _ in range(many if few else FEW_STARTS):
+    for _ in range(MANY_STARTS if few else FEW_STARTS):
         c = rng.standard_normal((n_states - 1, n_syllables - 1))
         biases = priors.emission_biases_sigma * to_states @ c @ to_syllables.T
         trans_probs = np.stack([rng.dirichlet(row) for row in alpha])

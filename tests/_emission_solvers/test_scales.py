@@ -525,15 +525,24 @@ def _shape(terms, name):
     return oracles.param_shape(name, terms.n_states, terms.n_syllables)
 
 
-@pytest.mark.parametrize(("beta", "kappa"), [(1.0, 50.0), (3.0, 0.0), (20.0, 400.0)])
+@pytest.mark.parametrize(
+    ("beta", "kappa", "n_states", "n"),
+    [
+        (1.0, 50.0, 30, 2000),
+        (3.0, 0.0, 30, 2000),
+        (20.0, 400.0, 30, 2000),
+        (0.2, 3e4, 3, 500),  # no more than a few transitions
+        (0.2, 0.0, 5, 10_000),  # beta at its bound, kappa 0
+        (80.0, 1e4, 4, 50),  # rows that are alike: a ridge without an end
+    ],
+)
 @double_precision
-def test_estimates_of_concentrations_are_the_best_pair_on_their_grids(beta, kappa):
+def test_estimates_of_concentrations_are_the_most_likely_pair(beta, kappa, n_states, n):
     rng = np.random.default_rng(7)
-    n_states = 30
     trans = np.stack([rng.dirichlet(row) for row in beta + kappa * np.eye(n_states)])
-    counts = np.stack([rng.multinomial(2000, row) for row in trans])
+    counts = np.stack([rng.multinomial(n, row) for row in trans]) * 1.0
     priors = PRIORS._replace(trans_beta=np.float64(1.0), trans_kappa=np.float64(100.0))
-    for _ in range(100):
+    for _ in range(30):
         before, priors = priors, scales.estimate_concentrations(counts, priors, CONCENTRATIONS)
         if before == priors:
             break
@@ -541,16 +550,35 @@ def test_estimates_of_concentrations_are_the_best_pair_on_their_grids(beta, kapp
 
     def height(beta, kappa):
         rows = beta + kappa * np.eye(n_states)
-        return scipy.stats.dirichlet_multinomial(rows, [2000] * n_states).logpmf(counts).sum()
+        return scipy.stats.dirichlet_multinomial(rows, [n] * n_states).logpmf(counts).sum()
 
-    best = height(float(priors.trans_beta), float(priors.trans_kappa))
-    for b in scales.BETA_GRID:
-        assert max(height(b, k) for k in scales.KAPPA_GRID) <= best + 1e-6
-    # a step of a grid is a factor of 1.6 at most
-    assert abs(np.log(priors.trans_beta / beta)) < 0.6
-    assert abs(np.log((1 + priors.trans_kappa) / (1 + kappa))) < 0.8
-    only = scales.estimate_concentrations(counts, PRIORS, ("trans_beta",))
-    assert only.trans_kappa == PRIORS.trans_kappa
+    (_, highest_beta), (_, highest_kappa) = np.transpose(scales.BOUNDS_OF_ESTIMATES)
+    best = max(
+        height(b, k)
+        for b in np.geomspace(1, highest_beta, 40)
+        for k in np.append(0, np.geomspace(0.01, highest_kappa, 80))
+    )
+    found = height(float(priors.trans_beta), float(priors.trans_kappa))
+    assert found > best - 0.01  # nats
+    if n_states == 30:
+        assert abs(np.log(priors.trans_beta / beta)) < 0.6
+        assert abs(np.log((1 + priors.trans_kappa) / (1 + kappa))) < 0.8
+
+
+@double_precision
+def test_a_concentration_that_is_not_learnt_stays():
+    counts = np.array([[20.0, 3.0], [5.0, 60.0]])
+    for name in CONCENTRATIONS:
+        priors = PRIORS._replace(trans_beta=np.float64(0.5), trans_kappa=np.float64(100.0))
+        found = scales.estimate_concentrations(counts, priors, (name,))
+        for other in CONCENTRATIONS:
+            assert (getattr(found, other) == getattr(priors, other)) == (other != name)
+
+
+@double_precision
+def test_one_state_says_nothing_of_concentrations():
+    priors = PRIORS._replace(trans_beta=np.float64(2.0))
+    assert scales.estimate_concentrations(np.ones((1, 1)), priors, CONCENTRATIONS) == priors
 
 
 # Fits

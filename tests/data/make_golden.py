@@ -1,9 +1,10 @@
-"""Make ``golden.npz``: ``python -m tests.data.make_golden``.
+"""Make ``golden.npz``: ``python -m tests.data.make_golden [name of a fit ...]``, else all.
 
-The file holds what fits gave before the modules of the package were moved. Make it anew only where
-a change of results is meant, and say so in the changelog.
+The file holds what fits gave before the modules of the package were moved. Make a fit anew only
+where a change of its results is meant, and say so in the changelog.
 """
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -67,7 +68,10 @@ def fit(name):
 
 def main():
     """Fit and save."""
-    arrays = {f"{name}.{key}": value for name in FITS for key, value in fit(name).items()}
+    with np.load(FILE) as before:
+        arrays = dict(before)
+    for name in sys.argv[1:] or FITS:
+        arrays |= {f"{name}.{key}": value for key, value in fit(name).items()}
     np.savez_compressed(FILE, **arrays)
 
 

@@ -15,6 +15,7 @@ from hhmm._optional.extras import import_extra
 from hhmm.datasets._formats import (
     NUMPY,
     RECORDING,
+    advise_pattern,
     find_format,
     find_separator,
     is_pattern,
@@ -144,10 +145,11 @@ def _find_format(path, options):
         if not files and list_files(path, NUMPY):
             return "npy"
         if not files:
-            advice = "Give a folder of CSV files, or of .npy files."
+            advice = advise_pattern(path, (".csv", *NUMPY))
             if (path / "results.h5").exists():
-                advice = f"Give the file {path / 'results.h5'}."
-            raise ValueError(f"The folder {path} has no file that ends in .csv. {advice}")
+                advice = f" Give the file {path / 'results.h5'}."
+            endings = ", ".join((".csv", *NUMPY))
+            raise ValueError(f"The folder {path} has no file that ends in {endings}.{advice}")
         header = read_header(files[0], options.sep)
         if options.syllable is None and any(name in header for name in _OF_KEYPOINT_MOSEQ):
             return "keypoint-moseq-csv"

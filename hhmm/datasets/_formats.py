@@ -51,6 +51,16 @@ def is_pattern(path: Path | str) -> bool:
     return glob.escape(str(path)) != str(path)
 
 
+def advise_pattern(folder: Path, endings: Collection[str]) -> str:
+    """Return a sentence that advises the pattern of the files in folders of a folder, if any."""
+    nested = (path for path in folder.glob("**/*") if path.suffix.lower() in endings)
+    file = next(nested, None)
+    if file is None:
+        return ""
+    pattern = folder / "**" / f"*{file.suffix}"
+    return f" Folders of it have some: give the pattern '{pattern}'."
+
+
 def list_files(folder: Path, endings: Collection[str]) -> list[Path]:
     """Return the files in a folder that have one of some endings, sorted, without hidden ones."""
     return sorted(

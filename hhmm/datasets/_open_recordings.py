@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from hhmm.datasets._formats import (
     HDF5,
     NUMPY,
     RECORDING,
+    advise_pattern,
     find_format,
     find_separator,
     is_pattern,
@@ -276,6 +278,9 @@ def _find_files(given):
         if not paths:
             raise ValueError(f"{expected}, got an empty list")
         paths = [existing_file(path) for path in paths]
+        for path, count in Counter(path.resolve() for path in paths).items():
+            if count > 1:
+                raise ValueError(f"The file {path} is given {count} times. Give it once.")
         common = os.path.commonpath([path.absolute().parent for path in paths])
         files = [_File(path, path.absolute().relative_to(common).as_posix()) for path in paths]
         return files, f"{len(paths)} file(s)"
@@ -301,10 +306,8 @@ def _list_folder(folder):
     endings = (".csv", *HDF5, *NUMPY)
     files = list_files(folder, endings)
     if not files:
-        raise ValueError(
-            f"The folder {folder} has no file that ends in {', '.join(endings)}. If the files are "
-            f"in folders of it, give a pattern such as '{folder / '**' / '*.csv'}'."
-        )
+        message = f"The folder {folder} has no file that ends in {', '.join(endings)}."
+        raise ValueError(message + advise_pattern(folder, endings))
     inside = folder.resolve()
     for file in files:
         if not file.resolve().is_relative_to(inside):

@@ -478,7 +478,8 @@ def fill(folder):
     (folder / "a.mat").write_text("nothing")
     (folder / "empty").mkdir()
     (folder / "twice/day").mkdir(parents=True)
-    for path in ("twice/m.npy", "twice/day/m.npy"):
+    (folder / "deep/day").mkdir(parents=True)
+    for path in ("twice/m.npy", "twice/day/m.npy", "deep/day/m.npy"):
         np.save(folder / path, np.arange(3))
 
 
@@ -489,16 +490,14 @@ def fill(folder):
         ("{}/*.csv", {}, r"a CSV file of one recording\) and .*moseq_df\.csv \(a moseq_df"),
         ("{}/*", {}, r"No format is known for .*a\.mat\. Give files that end in \.h5"),
         ("{}/a.mat", {}, r"No format is known for .*a\.mat"),
-        (
-            "{}/empty",
-            {},
-            r"empty has no file that ends in \.csv, \.h5, .* such as '.*\*\*/\*\.csv'",
-        ),
+        ("{}/empty", {}, r"empty has no file that ends in \.csv, \.h5, .*\.npy\.$"),
+        ("{}/deep", {}, r"Folders of it have some: give the pattern '.*deep/\*\*/\*\.npy'"),
         ("{}/x*.npy", {}, r"No file matches the pattern .*x\*\.npy\. Check the path"),
         ("{}/x.npy", {}, r"there is no file .*x\.npy"),
         (["{}/a.npy", "{}/x.npy"], {}, r"there is no file .*x\.npy"),
         (["{}/a.npy", "{}/empty"], {}, "expected a file, got the folder"),
-        (["{}/twice/m.npy", "{}/twice/m.npy"], {}, "two files give recording 'm': "),
+        (["{}/twice/m.npy", "{}/twice/m.npy"], {}, r"twice/m\.npy is given 2 times"),
+        (["{}/twice/m.npy", "{}/twice/day/../m.npy"], {}, r"twice/m\.npy is given 2 times"),
         ([], {}, "or a list of files, got an empty list"),
         ([3], {}, "or a list of files, got 3"),
         (3, {}, "or a list of files, got 3"),

@@ -33,7 +33,7 @@ import jax
 import numpy as np
 
 from hhmm._emission_solvers import Newton
-from hhmm._inference import initialise, windows
+from hhmm._inference import initialise, split_merge, windows
 from hhmm._inference.chain import FOREVER, ChainState, Stages
 from hhmm._inference.loop import Plan, Start, iterate
 from hhmm._inference.parts import LocalParts
@@ -63,6 +63,10 @@ ROUNDS = ((15, lambda n: -(-n // 3)), (40, lambda n: max(min(n, 2), -(-n // 4)))
 LAP, N_LAPS = 40, 5
 # iterations in which scales are learnt
 LEARNING = 20
+# exchanges of states that are tried at a time
+N_EXCHANGES = 8
+# log joints that differ by less, in nats, are of one mode
+GAIN = 1.0
 # an iteration that gains less, in nats, is the last one of a start
 TOL = 0.1
 # iterations over which the pace of a start is measured
@@ -183,6 +187,46 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
             for racer in [*learned, *others]
         ]
 
+    def finish(racers, best=-np.inf):
+        """Run laps until all rest."""
+        for lap in range(N_LAPS):
+            best = max(best, *(float(racer.chain.log_joint) for racer in racers))
+            n_left = LAP * (N_LAPS - lap)
+            # who at the present pace would not catch up in what is left stays where it is
+            racers = [
+                racer
+                if float(racer.chain.log_joint) + racer.pace * n_left >= best
+                else racer._replace(pace=0)
+                for racer in racers
+            ]
+            if ends_early() or not any(racer.pace > 0 for racer in racers):
+                break
+            racers = race(racers, LAP)
+        return racers
+
+    def exchange(racers):
+        """Exchange states of the highest racer for as long as that raises the log joint.
+
+        Where two racers came to the same mode, it is left as it is.
+        """
+        n_states = settings.terms.n_states
+        best, *others = sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
+        for _ in range(n_states):
+            chain, log_joint = best.chain, float(best.chain.log_joint)
+            reached = [float(racer.chain.log_joint) for racer in others]
+            if ends_early() or max(reached, default=-np.inf) > log_joint - GAIN:
+                break
+            trials = [
+                _Racer(best.family, start, np.inf)
+                for start in split_merge.starts(rng, chain, N_EXCHANGES, settings=settings)
+            ]
+            trials = finish(race(trials, LAP), log_joint)
+            highest = max(trials, key=lambda racer: float(racer.chain.log_joint))
+            if float(highest.chain.log_joint) <= log_joint + GAIN:
+                break
+            best = highest
+        return [best, *others]
+
     racers = [
         _Racer(family, chain, np.inf)
         for family, make in (("slow", _slow), ("sticky", _random), ("flat", _random))
@@ -196,19 +240,7 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
             break
         if i == 0 and learnt_scales:
             racers = with_common_scales(racers)
-    for lap in range(N_LAPS):
-        best = max(float(racer.chain.log_joint) for racer in racers)
-        n_left = LAP * (N_LAPS - lap)
-        # who at the present pace would not catch up in what is left stays where it is
-        racers = [
-            racer
-            if float(racer.chain.log_joint) + racer.pace * n_left >= best
-            else racer._replace(pace=0)
-            for racer in racers
-        ]
-        if ends_early() or not any(racer.pace > 0 for racer in racers):
-            break
-        racers = race(racers, LAP)
+    racers = exchange(finish(racers))
     return [
         Finalist(
             family,

@@ -25,6 +25,12 @@ Scales that are learnt decide which mode is highest, so they are learnt in the r
 round, which is run at first guesses, the best start of each family learns them, and all go on at
 those of the highest one: log joints at different scales cannot be compared. Each start learns beta
 and kappa for itself, since a few transition probabilities weigh little.
+
+Where data are few, there are many random starts. Otherwise, where no other start came to the mode
+of the highest one, there may be higher ones. Then exchanges of its states are tried, see
+`split_merge`, and the highest mode that they lead to is taken, for as long as that gains something.
+On five languages of 27 symbols (order-2 Markov chains), 5 states, ten seeds ended within 45 nats of
+the best one so, and within 165 nats without.
 """
 
 from typing import NamedTuple
@@ -48,8 +54,8 @@ FAMILIES = ("slow", "sticky", "flat")
 # random starts of each kind: where data are few, and otherwise
 MANY_STARTS, FEW_STARTS = 48, 4
 FEW_TIMESTEPS = 20_000
-# states times squared syllables, what an iteration of the emission solver costs, up to which data
-# are few
+# states times squared syllables, what an iteration of the emission solver costs, up to which there
+# are many starts, or exchanges
 FEW_CELLS = 100_000
 # the race is run on at most so many timesteps (or runs of timesteps, where those are what counts)
 MAX_TIMESTEPS = 100_000
@@ -209,9 +215,8 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
 
         Where two racers came to the same mode, it is left as it is.
         """
-        n_states = settings.terms.n_states
         best, *others = sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
-        for _ in range(n_states):
+        for _ in range(settings.terms.n_states):
             chain, log_joint = best.chain, float(best.chain.log_joint)
             reached = [float(racer.chain.log_joint) for racer in others]
             if ends_early() or max(reached, default=-np.inf) > log_joint - GAIN:
@@ -240,7 +245,9 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
             break
         if i == 0 and learnt_scales:
             racers = with_common_scales(racers)
-    racers = exchange(finish(racers))
+    racers = finish(racers)
+    if _is_small(settings.terms) and not _are_few(work):
+        racers = exchange(racers)
     return [
         Finalist(
             family,
@@ -319,7 +326,7 @@ def _random(rng, family, sequences, groups, priors, settings):
     del groups
     terms = settings.terms
     n_states, n_syllables = terms.n_states, terms.n_syllables
-    few = sum(map(len, sequences)) <= FEW_TIMESTEPS and n_states * n_syllables**2 <= FEW_CELLS
+    few = _are_few(sequences) and _is_small(terms)
     _, probs = windows.markov_chain(sequences, n_syllables, self_transitions=terms.self_transitions)
     base = center(np.log(np.where(probs > 0, probs, 1)))
     to_syllables, to_states = helmert_basis(n_syllables), helmert_basis(n_states)
@@ -338,6 +345,14 @@ def _random(rng, family, sequences, groups, priors, settings):
             d = np.tensordot(to_states, sigma * d @ to_syllables.T, 1)
             logits = logits._replace(interactions=d)
         yield initialise.start_from_params(logits, trans_probs, priors, settings=settings)
+
+
+def _are_few(sequences):
+    return sum(map(len, sequences)) <= FEW_TIMESTEPS
+
+
+def _is_small(terms):
+    return terms.n_states * terms.n_syllables**2 <= FEW_CELLS
 
 
 def _part(rng, sequences, groups, *, compressed):

@@ -64,6 +64,49 @@ def make_regimes(
     )
 
 
+def make_languages(
+    *, seed, n_sequences, lengths, durations, n_languages, n_syllables, n_followers=4
+):
+    """Simulate regimes that the model cannot describe: Markov chains of order 2, as languages are.
+
+    In each language, few syllables follow two others. Which ones is drawn by how often the language
+    uses them.
+
+    Parameters
+    ----------
+    seed, n_sequences, lengths, durations, n_syllables
+        As for `make_regimes`.
+    n_languages : int
+    n_followers : int, default=4
+        Syllables that follow two others, but for 2 % of the time.
+
+    Returns
+    -------
+    data : Regimes
+    """
+    rng = np.random.default_rng(seed)
+    pairs = n_syllables, n_syllables
+    until = np.empty((n_languages, *pairs, n_syllables))
+    for table in until:
+        usage = rng.dirichlet(np.full(n_syllables, 20.0))
+        ranks = np.log(usage) + rng.gumbel(size=(*pairs, n_syllables))
+        followers = ranks.argsort(axis=-1)[..., -n_followers:]
+        probs = np.zeros((*pairs, n_syllables))
+        np.put_along_axis(probs, followers, rng.dirichlet(np.ones(n_followers), pairs), axis=-1)
+        table[:] = (0.98 * probs + 0.02 * usage).cumsum(axis=-1)
+    n_timesteps = rng.integers(lengths[0], lengths[1], n_sequences, endpoint=True)
+    longest = n_timesteps.max()
+    regimes = np.stack([draw_regimes(rng, longest, durations, n_languages) for _ in n_timesteps])
+    syllables = rng.integers(n_syllables, size=(n_sequences, longest), dtype=np.int32)
+    for t in range(2, longest):
+        below = until[regimes[:, t], syllables[:, t - 2], syllables[:, t - 1], :-1]
+        syllables[:, t] = (rng.random((n_sequences, 1)) > below).sum(axis=-1)
+    return Regimes(
+        [row[:n] for row, n in zip(syllables, n_timesteps, strict=True)],
+        [row[:n] for row, n in zip(regimes, n_timesteps, strict=True)],
+    )
+
+
 def draw_regimes(rng, n_timesteps, durations, n_regimes):
     """Regimes of one sequence, (n_timesteps,) int32."""
     drawn, current = [], rng.integers(n_regimes)

@@ -221,6 +221,7 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
             reached = [float(racer.chain.log_joint) for racer in others]
             if ends_early() or max(reached, default=-np.inf) > log_joint - GAIN:
                 break
+            print_if_verbose("Search for a start: exchanges of states", verbose)
             trials = [
                 _Racer(best.family, start, np.inf)
                 for start in split_merge.starts(rng, chain, N_EXCHANGES, settings=settings)

@@ -106,8 +106,8 @@ frames             from                time: a sweep  memory
 1,000 million      files               11 s           1.8 GB
 =================  ==================  =============  ========
 
-Time grows with the number of frames, and falls with the number of cores. 0.5 s of each sweep are
-for the emissions, whatever the number of frames. Dask takes about 5 ms of a sweep for each part.
+Time grows with the number of frames, and falls with the number of cores. About 0.7 s of each sweep
+are for parameters, whatever the number of frames. Dask takes about 5 ms of a sweep for each part.
 
 With ``verbose=1`` a fit prints its estimate of memory before the first sweep. If the machine, the
 container or the cluster job does not have enough free memory, the fit raises an error that says

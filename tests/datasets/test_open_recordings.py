@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import warnings
 from pathlib import Path
 
@@ -436,9 +437,13 @@ def test_recordings_of_several_hdf5_files(tmp_path):
     paths = [tmp_path / "a/results.h5", tmp_path / "b/results.h5"]
     assert open_recordings(paths).names == ["a/results", "b/results"]
     assert open_recordings(paths[1:]).names == ["results"]
-    with pytest.raises(ValueError, match="Two recordings have the name 'results': one in") as error:
+    with pytest.raises(ValueError, match=f"The file {paths[0]} is given 2 times"):
         open_recordings([paths[0]] * 2)
-    assert str(paths[0]) in str(error.value)
+    other = paths[0].with_suffix(".hdf5")
+    shutil.copy(paths[0], other)
+    with pytest.raises(ValueError, match="Two recordings have the name 'results': one in") as error:
+        open_recordings([paths[0], other])
+    assert str(other) in str(error.value)
 
 
 def test_recordings_of_several_tables(tmp_path):

@@ -248,7 +248,7 @@ def draw_concentrations(key, counts, priors, learnt, trans_probs=None):
     -------
     priors : Priors
     """
-    for name in ("trans_beta", "trans_kappa"):
+    for name in CONCENTRATIONS:
         if name not in learnt:
             continue
         key, key_slice = jax.random.split(key)

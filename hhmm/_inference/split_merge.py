@@ -3,9 +3,9 @@
 A mode of the log joint may have two states for one kind of behaviour, and one for two kinds. EM
 does not leave it, because every way to the higher mode leads through lower ones. A move does it at
 once (Ueda, Nakano, Ghahramani & Hinton 2000, "SMEM algorithm for mixture models", Neural
-Computation 12). State a is freed: it is merged with state b, or dies. Then state c is split: a
-becomes c, and the biases of both move apart along a random direction. Which states and which
-direction is left to chance, since EM from there tells in few iterations.
+Computation 12). State a is freed: it is merged with state b, or removed. Then state c is split: a
+becomes a copy of c, and the biases of both move apart along a random direction. States and
+direction are random, because EM from there shows whether a move leads higher.
 """
 
 import jax
@@ -18,7 +18,7 @@ from hhmm._model.simplex import center
 DISTANCES = (0.3, 1.0)
 # of the timesteps after one in a half, the share that is in the same half
 STAY = (0.5, 0.95)
-# EM leaves no probability of 0
+# EM cannot raise a probability of 0
 SMALLEST_PROB = 1e-4
 STATE_AXES = {"biases": 0, "interactions": 0, "group_states": 1}
 
@@ -32,7 +32,7 @@ def starts(rng, chain, n, *, settings):
     chain : ChainState
         Of at least two states, with expected counts.
     n : int
-        Number of moves. In every second one, the state that is freed dies.
+        Number of moves. In every second one, the state that is freed is removed.
     settings : chain.Settings
 
     Yields
@@ -63,7 +63,7 @@ def _move(rng, logits, trans_probs, usage, sigma, *, merges):
     sigma : float
         Scale of the term in which the halves move apart.
     merges : bool
-        Whether the state that is freed is merged with another one; else it dies.
+        Whether the state that is freed is merged with another one; else it is removed.
     """
     n_states = len(trans_probs)
     freed, split, *others = rng.permutation(n_states)

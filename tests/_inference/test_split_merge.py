@@ -77,7 +77,7 @@ def test_a_move_changes_what_depends_on_states_alone(merges):
 
 @pytest.fixture(scope="module", name="problem")
 def three_regimes():
-    """Data of three states, and a start that has one for two of them, and two for the third."""
+    """Return data of three states, and a start with one for two of them, and two for the third."""
     data = make_hhmm(20, 400, n_states=3, n_syllables=8, random_state=2)
     rng = np.random.default_rng(0)
     poor = []
@@ -111,7 +111,7 @@ def _search(problem):
 
 
 def test_a_search_leaves_a_mode_with_one_state_for_two_kinds(problem, monkeypatch):
-    """By EM from the truth; the poor start alone ends far below."""
+    """Compare with EM from the truth; without exchanges the poor start ends far below."""
     data, _ = problem
     settings = PUBLISHED | {"algorithm": "em", "max_iter": 300}
     truth = EfficientHHMM(3, 8, init=list(data.states), **settings).fit(data.X).log_joint_[0, -1]

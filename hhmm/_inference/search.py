@@ -247,7 +247,8 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
         if i == 0 and learnt_scales:
             racers = with_common_scales(racers)
     racers = finish(racers)
-    if _is_small(settings.terms) and not _are_few(work):
+    terms = settings.terms
+    if split_merge.can_move(terms) and _is_small(terms) and not _are_few(work):
         racers = exchange(racers)
     return [
         Finalist(

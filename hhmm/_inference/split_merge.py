@@ -12,7 +12,9 @@ import jax
 import numpy as np
 
 from hhmm._inference.initialise import start_from_params
+from hhmm._model.emissions import along_states, state_axis
 from hhmm._model.simplex import center
+from hhmm._model.terms import scale_of
 
 # how far the halves of a state move apart, in scales of the biases
 DISTANCES = (0.3, 1.0)
@@ -20,7 +22,6 @@ DISTANCES = (0.3, 1.0)
 STAY = (0.5, 0.95)
 # EM cannot raise a probability of 0
 SMALLEST_PROB = 1e-4
-STATE_AXES = {"biases": 0, "interactions": 0, "group_states": 1}
 
 
 def starts(rng, chain, n, *, settings):
@@ -39,33 +40,40 @@ def starts(rng, chain, n, *, settings):
     ------
     start : ChainState
     """
-    n_states = settings.terms.n_states
+    terms = settings.terms
+    n_states = terms.n_states
     counts = np.asarray(chain.stats.state_trans_counts).reshape(-1, n_states, n_states)
     usage = counts.sum(axis=(0, 2))
-    has_biases = chain.logits.biases is not None
-    sigma = getattr(chain.priors, f"emission_{'biases' if has_biases else 'interactions'}_sigma")
     for i in range(n):
         merges = i % 2 == 0 and n_states > 2
-        params = _move(rng, chain.logits, chain.trans_probs, usage, sigma, merges=merges)
+        params = _move(rng, chain, usage, terms, merges=merges)
         yield start_from_params(*params, chain.priors, settings=settings)
 
 
-def _move(rng, logits, trans_probs, usage, sigma, *, merges):
+def can_move(terms):
+    """Return whether there is a term in which the halves of a state can move apart."""
+    return terms.n_states > 1 and any(map(_parts_states, terms.present))
+
+
+def _parts_states(term):
+    return term.by_state and term.factor is None
+
+
+def _move(rng, chain, usage, terms, *, merges):
     """Return logits and transition probabilities after a move.
 
     Parameters
     ----------
     rng : numpy.random.RandomState
-    logits : EmissionLogits
-    trans_probs : (n_states, n_states)
+    chain : ChainState
+        At the parameters.
     usage : (n_states,)
         How often each state occurs.
-    sigma : float
-        Scale of the term in which the halves move apart.
+    terms : Terms
     merges : bool
         Whether the state that is freed is merged with another one; else it is removed.
     """
-    n_states = len(trans_probs)
+    n_states = terms.n_states
     freed, split, *others = rng.permutation(n_states)
     # rows of new states, as averages of old ones
     mix = np.eye(n_states)
@@ -74,26 +82,25 @@ def _move(rng, logits, trans_probs, usage, sigma, *, merges):
         share = usage[freed] / max(usage[freed] + usage[kept], np.finfo(float).tiny)
         mix[kept, [freed, kept]] = share, 1 - share
     mix[freed] = mix[split]
-    logits = jax.tree.map(np.asarray, logits)
-    changed = {
-        name: jax.tree.map(lambda x, axis=axis: _along(mix, x, axis), getattr(logits, name))
-        for name, axis in STATE_AXES.items()
-        if getattr(logits, name) is not None
-    }
+    logits = jax.tree.map(np.asarray, chain.logits)
+    values = {term: term.of(logits) for term in terms.present}
+    by_state = [term for term in terms.present if term.by_state]
+    for term in by_state:
+        values[term] = along_states(mix, values[term], term)
+    parted = next(filter(_parts_states, by_state))
+    step = center(rng.standard_normal(values[parted].shape[1:]))
+    step = step * scale_of(chain.priors, parted) * rng.choice(DISTANCES)
+    values[parted][freed] -= step
+    values[parted][split] += step
+    for term in by_state:
+        values[term] = center(values[term], axis=state_axis(term))
+    moved = terms.by_field(values)
     if logits.group_transitions is not None:
         columns = np.arange(n_states)
         columns[freed] = split
-        changed["group_transitions"] = tuple(
-            center(_along(mix, x, 1)[:, :, columns]) for x in logits.group_transitions
-        )
-    values = changed["biases" if "biases" in changed else "interactions"]
-    step = center(rng.standard_normal(values.shape[1:])) * sigma * rng.choice(DISTANCES)
-    values[freed] -= step
-    values[split] += step
-    for name, axis in STATE_AXES.items():
-        if name in changed:
-            changed[name] = jax.tree.map(lambda x, axis=axis: center(x, axis=axis), changed[name])
-    probs = np.array(trans_probs)
+        effects = tuple(center((mix @ x)[:, :, columns]) for x in logits.group_transitions)
+        moved = moved._replace(group_transitions=effects)
+    probs = np.array(chain.trans_probs)
     if merges:
         probs[:, kept] += probs[:, freed]
     probs = mix @ probs
@@ -103,9 +110,4 @@ def _move(rng, logits, trans_probs, usage, sigma, *, merges):
         both = probs[one, one] + probs[one, other]
         probs[one, [one, other]] = stays * both, (1 - stays) * both
     probs = np.maximum(probs, SMALLEST_PROB)
-    return logits._replace(**changed), probs / probs.sum(axis=1, keepdims=True)
-
-
-def _along(matrix, values, axis):
-    """Return values multiplied by a matrix along an axis."""
-    return np.moveaxis(np.tensordot(matrix, np.asarray(values), (1, axis)), 0, axis)
+    return moved, probs / probs.sum(axis=1, keepdims=True)

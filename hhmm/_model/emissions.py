@@ -59,8 +59,8 @@ def logits_from_params(params):
         if values is None:
             return None
         if term.by_state:
-            n_states = values.shape[_state_axis(term)] + 1
-            values = _along_states(helmert_basis(n_states), values, term)
+            n_states = values.shape[state_axis(term)] + 1
+            values = along_states(helmert_basis(n_states), values, term)
         return values @ helmert_basis(values.shape[-1] + 1).T
 
     return EmissionLogits(
@@ -79,19 +79,20 @@ def params_from_logits(logits):
         if values is None:
             return None
         if term.by_state:
-            n_states = values.shape[_state_axis(term)]
-            values = _along_states(helmert_basis(n_states).T, values, term)
+            n_states = values.shape[state_axis(term)]
+            values = along_states(helmert_basis(n_states).T, values, term)
         return values @ helmert_basis(values.shape[-1])
 
     of_groups = {term.name: getattr(logits, term.name) for term in GROUP_TERMS}
     return {term.parameter: lower_term(term) for term in ALL_TERMS} | of_groups
 
 
-def _state_axis(term):
+def state_axis(term):
+    """Return the axis of the states in a term's array, counted from its end."""
     return -3 if term.by_from else -2
 
 
-def _along_states(matrix, values, term):
+def along_states(matrix, values, term):
     """Multiply the state axis of a term's array by a matrix."""
     if not term.by_from:
         return matrix @ values

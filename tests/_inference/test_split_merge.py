@@ -7,7 +7,7 @@ from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton
 from hhmm._inference import initialise, search, split_merge
 from hhmm._inference.chain import Settings
-from hhmm._model.terms import Terms
+from hhmm._model.terms import Factor, Terms
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import EmissionLogits, Priors
@@ -43,7 +43,11 @@ def test_a_move_changes_what_depends_on_states_alone(merges):
     usage = np.array([0.4, 0.3, 0.2, 0.1])
     moves = np.random.RandomState(1)
     freed, split, kept = np.random.RandomState(1).permutation(K)[:3]
-    moved, probs = split_merge._move(moves, logits, trans_probs, usage, 0.5, merges=merges)
+    names = ("usage", "base", "biases", "interactions", "group_emissions", "group_states")
+    terms = Terms(K, S, names, factors=(Factor(G, (0, 1, 2)),), trans_by_group=True)
+    settings = Settings(Newton(500), "laplace", "sequential", terms)
+    chain = initialise.start_from_params(logits, trans_probs, PRIORS, settings=settings)
+    moved, probs = split_merge._move(moves, chain, usage, terms, merges=merges)
     for name in ("base", "usage", "group_emissions"):
         np.testing.assert_array_equal(getattr(moved, name), getattr(logits, name))
     np.testing.assert_allclose(probs.sum(axis=1), 1)
@@ -73,6 +77,20 @@ def test_a_move_changes_what_depends_on_states_alone(merges):
         )
     expected = logits.biases[others] - logits.biases[split]
     np.testing.assert_allclose(moved.biases[others] - middle, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        (Terms(2, 4), True),
+        (Terms(2, 4, ("usage", "base", "interactions")), True),
+        (Terms(1, 4), False),
+        (Terms(2, 4, ("usage", "base")), False),
+        (Terms(2, 4, ("base", "group_states"), factors=(Factor(2, (0, 1)),)), False),
+    ],
+)
+def test_states_part_in_a_term_of_their_own(terms, expected):
+    assert split_merge.can_move(terms) is expected
 
 
 @pytest.fixture(scope="module", name="problem")

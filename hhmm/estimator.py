@@ -197,8 +197,9 @@ class EfficientHHMM(
         Where the fit starts. "windows" runs EM from many starts, a race, and takes the best one.
         These starts are states from slow directions of the syllable transitions, clustered over
         windows of several lengths, and sticky and flat draws from the prior. With more than 20,000
-        timesteps, if one kind of start alone reached the best mode, states are merged and split to find a
-        better one. "prior" draws parameters from their prior. "random" draws every state uniformly.
+        timesteps, if one kind of start alone reached the best mode, states are merged and split to
+        find a better one. "prior" draws parameters from their prior. "random" draws every state
+        uniformly.
         Given states have the form of X: 0 to K - 1 up to the last observed timestep, also where the
         syllable is missing.
         A fitted `EfficientHHMM` provides its parameters; if the estimator will be cloned, as in a

@@ -66,8 +66,10 @@ SETTLED = 0.01
 # of a proposal for the logarithm of a factor: where the density is flat, it is this
 SMALLEST_PRECISION = 0.25
 CONCENTRATIONS = ("trans_beta", "trans_kappa")
-# where EM seeks them, lowest and highest (beta, kappa); the density of A has a mode there
-BOUNDS_OF_ESTIMATES = ((1.0, 1e-6), (100.0, 1e7))
+# where EM seeks them: below, the density of A has no mode. Where states are never left, kappa would
+# grow without end; of so many times the number of timesteps it says nearly the same
+LOWEST_ESTIMATES = (1.0, 1e-6)
+HIGHEST_BETA, HIGHEST_KAPPA_PER_TIMESTEP = 100.0, 100.0
 # steps in an iteration of EM, and the nats that a step must gain
 N_STEPS, LEAST_GAIN = 3, 1e-3
 # the longest change of a logarithm in a step is about 1 over damping
@@ -327,7 +329,8 @@ def estimate_concentrations(counts, priors, learnt):
         beta, kappa = jnp.where(is_learnt, jnp.exp(log_values), given).T
         return log_prob_of_counts(counts, beta, kappa)
 
-    bounds = np.log(BOUNDS_OF_ESTIMATES)
+    highest_kappa = HIGHEST_KAPPA_PER_TIMESTEP * jnp.maximum(counts.sum(), 1.0)
+    bounds = jnp.log(jnp.array([LOWEST_ESTIMATES, (HIGHEST_BETA, highest_kappa)]))
 
     def step(log_values, _):
         slope, curvature = _differences(log_probs, log_values)

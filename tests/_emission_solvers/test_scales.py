@@ -552,10 +552,10 @@ def test_estimates_of_concentrations_are_the_most_likely_pair(beta, kappa, n_sta
         rows = beta + kappa * np.eye(n_states)
         return scipy.stats.dirichlet_multinomial(rows, [n] * n_states).logpmf(counts).sum()
 
-    (_, highest_beta), (_, highest_kappa) = np.transpose(scales.BOUNDS_OF_ESTIMATES)
+    highest_kappa = scales.HIGHEST_KAPPA_PER_TIMESTEP * counts.sum()
     best = max(
         height(b, k)
-        for b in np.geomspace(1, highest_beta, 40)
+        for b in np.geomspace(1, scales.HIGHEST_BETA, 40)
         for k in np.append(0, np.geomspace(0.01, highest_kappa, 80))
     )
     found = height(float(priors.trans_beta), float(priors.trans_kappa))

@@ -72,7 +72,7 @@ def _kernel(case):
 @pytest.mark.parametrize("case", CASES)
 @double_precision
 def test_alternating_with_new_syllables_changes_no_distribution(case):
-    """Of scales, parameters, states and syllables; Bonferroni over statistics and cases."""
+    """Statistics of scales, parameters, states and syllables; Bonferroni over them and cases."""
     p_values = alternation_p_values(_kernel(case), seed=0)
     assert set(CASES[case][1]) <= set(p_values)
     assert exactness.adjusted(p_values) > FALSE_ALARM / len(CASES), p_values
@@ -232,7 +232,7 @@ def test_a_scale_rescaled_with_its_term(name, self_transitions):
     fixed, moving = posterior.design @ np.where(own, 0, theta), posterior.design @ (own * theta)
 
     def log_density(log_sigma):
-        """Of the scale of a term that is theta where the scale is 1."""
+        """Return the log density of the scale of a term that is theta where the scale is 1."""
         logits = fixed + np.exp(log_sigma)[:, None, None, None] * moving + posterior.mask
         log_probs = logits - scipy.special.logsumexp(logits, axis=-1, keepdims=True)
         log_likelihood = np.sum(np.where(counts > 0, counts * log_probs, 0), axis=(1, 2, 3))
@@ -408,7 +408,7 @@ def test_a_concentration_given_counts(name):
 
 @double_precision
 def test_no_two_draws_of_a_sweep_share_a_key(monkeypatch):
-    """Of emissions, scales, concentrations and transitions, all learnt."""
+    """Emissions, scales, concentrations and transitions are all learnt."""
     keys = []
 
     def recorded(draw):
@@ -469,7 +469,7 @@ def test_an_estimate_by_hand():
 @pytest.mark.slow
 @double_precision
 def test_estimates_of_scales_settle_at_the_true_ones():
-    """Of counts without number: each estimate is the root mean square of the d true parameters.
+    """From countless syllables: each estimate is the root mean square of the d true parameters.
 
     The logarithm of that has standard deviation 1 / sqrt(2 d) around the true scale. Usage is
     mixed up with the mean row of the base, and biases with that of the interactions, which adds

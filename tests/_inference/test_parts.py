@@ -92,7 +92,7 @@ def test_parts_change_nothing(frames, algorithm, message_passing, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")
 def test_draws_are_equal_whatever_the_parts(frames, monkeypatch):
-    """What `test_parts_change_nothing` says of all, in less time."""
+    """A quick form of `test_parts_change_nothing`."""
     fits = []
     for most in PARTS[:2]:
         monkeypatch.setattr("hhmm._inference.prepare.PART", most)

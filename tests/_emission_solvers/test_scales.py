@@ -566,6 +566,18 @@ def test_estimates_of_concentrations_are_the_most_likely_pair(beta, kappa, n_sta
 
 
 @double_precision
+def test_kappa_comes_to_rest_where_states_are_never_left():
+    """The likelihood rises with kappa for ever; its bound does not depend on rounding."""
+    found = []
+    for counts in (500 * np.eye(3), 500 * np.eye(3) * (1 + 1e-6)):
+        priors = PRIORS._replace(trans_beta=np.float64(1.0), trans_kappa=np.float64(100.0))
+        for _ in range(10):
+            priors = scales.estimate_concentrations(counts, priors, ("trans_kappa",))
+        found.append(priors.trans_kappa)
+    np.testing.assert_allclose(found, 100 * 1500, rtol=1e-5)
+
+
+@double_precision
 def test_a_concentration_that_is_not_learnt_stays():
     counts = np.array([[20.0, 3.0], [5.0, 60.0]])
     for name in CONCENTRATIONS:

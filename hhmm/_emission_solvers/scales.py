@@ -66,8 +66,8 @@ SETTLED = 0.01
 # of a proposal for the logarithm of a factor: where the density is flat, it is this
 SMALLEST_PRECISION = 0.25
 CONCENTRATIONS = ("trans_beta", "trans_kappa")
-# where EM seeks them: below, the density of A has no mode. Where states are never left, kappa would
-# grow without end; of so many times the number of timesteps it says nearly the same
+# where EM seeks them. Below the lowest, the density of A has no mode. Where states are never left,
+# the likelihood rises with kappa without end, by (n_states - 1) / 100 nats above the highest
 LOWEST_ESTIMATES = (1.0, 1e-6)
 HIGHEST_BETA, HIGHEST_KAPPA_PER_TIMESTEP = 100.0, 100.0
 # steps in an iteration of EM, and the nats that a step must gain
@@ -319,6 +319,8 @@ def estimate_concentrations(counts, priors, learnt):
 
     Estimates of one after the other would end on a ridge, since the counts determine the ratio of
     the two best. Beta is at least 1, and kappa at least 0: below, the density of A has no mode.
+    Kappa is at most 100 times the number of timesteps: rounding would decide how far it grows
+    where states are never left.
     """
     is_learnt = np.array([name in learnt for name in CONCENTRATIONS])
     if not is_learnt.any():

@@ -567,7 +567,7 @@ def test_estimates_of_concentrations_are_the_most_likely_pair(beta, kappa, n_sta
 
 @double_precision
 def test_kappa_comes_to_rest_where_states_are_never_left():
-    """The likelihood rises with kappa for ever; its bound does not depend on rounding."""
+    """The likelihood rises with kappa without end, so the estimate is its bound."""
     found = []
     for counts in (500 * np.eye(3), 500 * np.eye(3) * (1 + 1e-6)):
         priors = PRIORS._replace(trans_beta=np.float64(1.0), trans_kappa=np.float64(100.0))

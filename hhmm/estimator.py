@@ -83,6 +83,7 @@ _OF_SOME_FITS = (
     "emission_acceptance_",
     "emission_diverging_",
     "emission_losses_",
+    "init_log_joints_",
     "posterior_",
     "state_names_",
     "_holding_times",
@@ -204,6 +205,9 @@ class EfficientHHMM(
         syllable is missing.
         A fitted `EfficientHHMM` provides its parameters; if the estimator will be cloned, as in a
         grid search, wrap the fitted one in `sklearn.frozen.FrozenEstimator`.
+    n_init : int, default=1
+        Number of searches of `init` "windows", each from other random numbers. The best one is
+        kept. It has no effect with any other `init`.
     n_chains : int, default=1
         Number of chains, run at the same time on the cores that joblib grants. With `init`
         "windows" chain 0 starts at the best start, and each other chain at another of the best.
@@ -273,6 +277,10 @@ class EfficientHHMM(
         same mode, their weights are equal. Otherwise the weights are those with which the chains
         together predict the training sequences best, each left out in turn (stacking [8]_). With
         "gibbs" only.
+    init_log_joints_ : ndarray of shape (n_init,)
+        With `init` "windows": the log joint that each search reached, nats. It is that of the data
+        that searches use: all, or a part of about 100,000 timesteps, at the scales that the first
+        search learnt. A `ConvergenceWarning` says if only one of several searches found the best.
     log_joint_ : ndarray of shape (n_chains, n_iter_)
         log p(X | parameters) + log p(parameters) after each sweep or iteration, nats, at the
         scales of that sweep. A run that ended before others repeats its last value. "em" and
@@ -303,8 +311,9 @@ class EfficientHHMM(
         sweeps agrees, for every chain, with that of the quarter before and with that of the best
         chain: within four standard errors of the difference, or within the spread from sweep to
         sweep. With fewer than 20 sweeps it is False without a warning. Otherwise a
-        `ConvergenceWarning` says why it is False. Even if it is True, another `random_state` may
-        find a higher mode.
+        `ConvergenceWarning` says why it is False. True does not mean that the fit is at the highest
+        mode, or that several chains together have drawn from all of the posterior: a chain stays
+        near the mode where it starts. To look for a higher one, increase `n_init`.
     n_syllables_ : int
         Number of syllables S.
     n_features_in_ : int
@@ -415,6 +424,7 @@ class EfficientHHMM(
             "array-like",
             HasMethods(["predict", "get_params"]),
         ],
+        "n_init": [Interval(Integral, 1, _validation.MOST, closed="both")],
         "n_chains": [Interval(Integral, 1, _validation.MOST, closed="both")],
         "n_draws": [Interval(Integral, 1, _validation.MOST, closed="both")],
         "frame_rate": [Interval(Real, 0, None, closed="neither"), None],
@@ -454,6 +464,7 @@ class EfficientHHMM(
         emission_sampler: Literal["auto", "hmc", "laplace"] = "auto",
         message_passing: Literal["auto", "sequential", "compressed", "parallel"] = "auto",
         init: Any = "windows",
+        n_init: int = 1,
         n_chains: int = 1,
         n_draws: int = 25,
         frame_rate: float | None = None,
@@ -482,6 +493,7 @@ class EfficientHHMM(
         self.emission_sampler = emission_sampler
         self.message_passing = message_passing
         self.init = init
+        self.n_init = n_init
         self.n_chains = n_chains
         self.n_draws = n_draws
         self.frame_rate = frame_rate
@@ -1439,6 +1451,7 @@ class EfficientHHMM(
         return Options(
             algorithm=self.algorithm,
             n_iter=int(self.max_iter),
+            n_init=int(self.n_init),
             n_chains=int(self.n_chains),
             n_draws=int(self.n_draws) if is_sampler else 0,
             tol=to_float(self.tol, "tol"),
@@ -1609,7 +1622,7 @@ def _spread(values):
 
 def _completed(state):
     """Add to a model saved earlier what was added since, at its meaning there."""
-    state = {"frame_rate": None} | ADDED_SETTINGS | state
+    state = {"frame_rate": None, "n_init": 1} | ADDED_SETTINGS | state
     if "states_" in state:
         states = state.pop("states_")
         rows = list(states)

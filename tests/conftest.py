@@ -25,11 +25,14 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 
 from hhmm._inference import compiled, gibbs  # noqa: E402
-from tests.compilation_cache import CompilationCache  # noqa: E402
+from hhmm._runtime.compilation_cache import CompilationCache  # noqa: E402
 
 
 def pytest_configure(config):
-    """Let all processes of this run share what they compile, see `compilation_cache`."""
+    """Let all processes of this run share what they compile, see `CompilationCache`.
+
+    ``--cache-clear`` drops what is kept, ``-p no:cacheprovider`` keeps nothing after a run.
+    """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # a process of pytest-xdist, or the user's own
         return
     cache = getattr(config, "cache", None)

@@ -220,6 +220,7 @@ def test_mask_with_a_list(fitted_on_list):
         ({"emission_solver": "sgd"}, r"'emission_solver' .* among {.*'adam'.*}"),
         ({"message_passing": "fast"}, r"'message_passing' .* among {.*'sequential'.*}"),
         ({"init": "kmeans"}, r"'init' .* among {.*'prior'.*}, an array-like"),
+        ({"n_init": 0}, r"'n_init' .* range \[1, 2147483647\]. Got 0"),
         ({"n_chains": 0}, r"'n_chains' .* range \[1, 2147483647\]. Got 0"),
         ({"n_chains": np.uint64(2**64 - 1)}, r"'n_chains' .* range \[1, 2147483647\]"),
         ({"max_iter": 0}, r"'max_iter' .* range \[1, 2147483647\]"),

@@ -283,6 +283,36 @@ def test_folds_hold_out_each_recording_once_and_few_of_an_animal(n_animals, n_ea
         assert max(np.unique([animals[i] for i in test], return_counts=True)[1]) <= most
 
 
+def test_compiled_code_is_kept_for_the_next_command(tmp_path):
+    """In one folder of the user, where an interrupted command leaves nothing else behind."""
+    command = """
+import jax, jax.monitoring
+from hhmm._command_line import commands
+kept = []
+jax.monitoring.register_event_listener(lambda name, **_: kept.append("cache_hits" in name))
+def compile_and_stop(options):
+    jax.jit(lambda x: x + 1)(1.0)
+    raise KeyboardInterrupt
+commands._COMMANDS["demo"] = compile_and_stop
+commands.main([])
+print(any(kept))
+"""
+    environment = {k: v for k, v in os.environ.items() if "JAX_COMPILATION_CACHE" not in k}
+    environment["XDG_CACHE_HOME"] = str(tmp_path / "home" / "cache")
+    for was_there in (False, True):
+        done = subprocess.run(
+            [sys.executable, "-c", command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split()[-1] == str(was_there)
+    entries = list((tmp_path / "home" / "cache" / "hhmm").iterdir())
+    assert entries
+    assert all(entry.name.endswith("-cache") for entry in entries)
+
+
 CASES = [
     ("no data", ["fit", "{}/absent.h5", "--out", "{}/new", *FIT], "There is no file or folder"),
     ("unknown file", ["fit", "{}/a.mat", "--out", "{}/new", *FIT], "No loader knows"),

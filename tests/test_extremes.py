@@ -325,9 +325,10 @@ def test_the_race_does_not_see_syllables_that_do_not_occur(monkeypatch):
     def race(sequences, n_syllables):
         settings = Settings(Newton(100), "laplace", "sequential", Terms(2, n_syllables))
         rng = np.random.RandomState(0)
-        return double_precision(search.search)(
+        finalists, _ = double_precision(search.search)(
             rng, RunLengths.of(list(sequences)), priors, settings=settings
         )
+        return finalists
 
     for few, many in zip(race(x, 6), race(names[x].astype(np.int32), 200), strict=True):
         assert few.log_joint == many.log_joint

@@ -8,6 +8,7 @@ command continues after an interruption.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 import joblib
 import numpy as np
 
@@ -29,6 +31,7 @@ from hhmm._command_line.write import write_results
 from hhmm._optional.extras import import_extra
 from hhmm._report._material import Material
 from hhmm._report._words import Caution, capitalised
+from hhmm._runtime.compilation_cache import CompilationCache, user_folder
 from hhmm._runtime.interrupts import plain_interrupts
 from hhmm._validation import SingleStateWarning, UnusedStatesWarning, check_state_names
 from hhmm.model_selection import scan
@@ -63,6 +66,7 @@ _OPTIONS = {
     "n_states=1": "--n-states 1",
     "n_states": "--n-states",
     "n_chains": "--n-chains",
+    "n_init": "--n-init",
     "random_state": "--seed",
 }
 # names of the files of a result
@@ -78,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     command = getattr(options, "command", None) or "demo"
     try:
-        _COMMANDS[command](options)
+        with _compiled_code_kept():
+            _COMMANDS[command](options)
     except KeyboardInterrupt:
         print("\nInterrupted. The same command continues a fit from its last checkpoint.")
         return INTERRUPTED
@@ -89,6 +94,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"hhmm {command} failed: {_in_options(str(error))}", file=sys.stderr)
         return FAILED
     return 0
+
+
+@contextlib.contextmanager
+def _compiled_code_kept():
+    """Keep what JAX compiles for the next command, unless the user has set this otherwise."""
+    is_set = jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache
+    with contextlib.ExitStack() as stack:
+        if not is_set:
+            with contextlib.suppress(OSError):  # a home that cannot be written to
+                user_folder().mkdir(parents=True, exist_ok=True)
+                stack.callback(CompilationCache(user_folder()).close)
+        yield
 
 
 def _parser():
@@ -148,6 +165,13 @@ def _parser():
         default=1,
         metavar="N",
         help="number of chains (default: %(default)s)",
+    )
+    fit.add_argument(
+        "--n-init",
+        type=int,
+        default=1,
+        metavar="N",
+        help="searches for a start, of which the best is kept (default: %(default)s)",
     )
     fit.add_argument(
         "--seed", type=int, default=0, help="seed of all random numbers (default: %(default)s)"
@@ -247,6 +271,7 @@ def _fit(options):
         frame_rate=options.frame_rate,
         max_iter=options.max_iter,
         n_chains=options.n_chains,
+        n_init=options.n_init,
         random_state=options.seed,
         verbose=1,
     )

@@ -35,6 +35,9 @@ WIDE = 3.0
 WIDTH = 2.0
 # of log odds: larger ones, of what is impossible, would swallow the moves of the entry
 LARGEST_ODDS = 1e5
+# of a slice, at most. Only entries that many counts determine would need more, and trajectories
+# move those
+MAX_CUTS = 12
 
 
 def draw_entries(key, terms, counts, priors, point):
@@ -103,7 +106,7 @@ def _move_entries(key, number, state, terms, counts, sigma, point):
             partition = jnp.where(by_from, of_row, of_row.sum())
             return slope * delta - 0.5 * squared_length * (delta / sigma) ** 2 - partition
 
-        noise = slices.make_noise(key, n_syllables)
+        noise = slices.make_noise(key, n_syllables, MAX_CUTS)
         noise = jnp.where(by_from, noise, noise[:, :1])  # one entry moves as one
         width = WIDTH * sigma / jnp.sqrt(squared_length)
         delta = slices.draw(noise, log_density, jnp.zeros(n_syllables), width)

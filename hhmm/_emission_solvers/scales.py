@@ -70,8 +70,8 @@ CONCENTRATIONS = ("trans_beta", "trans_kappa")
 # the likelihood rises with kappa without end, by (n_states - 1) / 100 nats above the highest
 LOWEST_ESTIMATES = (1.0, 1e-6)
 HIGHEST_BETA, HIGHEST_KAPPA_PER_TIMESTEP = 100.0, 100.0
-# steps in an iteration of EM, and the nats that a step must gain
-N_STEPS, LEAST_GAIN = 3, 1e-3
+# what a step must gain, in nats
+LEAST_GAIN = 1e-3
 # the longest change of a logarithm in a step is about 1 over damping
 DAMPING = np.array([0.25, 0.5, 1.0, 4.0, 16.0, 64.0])
 # between the logarithms at which differences are taken
@@ -172,8 +172,9 @@ def _draw_given_term(key, sigma, rows, n_dimensions, prior_scale):
     """Draw sigma given its term, by way of the auxiliary variable."""
     key_auxiliary, key_sigma = jax.random.split(key)
     rate = prior_scale**-2.0 + sigma**-2.0
-    auxiliary = jnp.exp(-log_gamma_draw(key_auxiliary, jnp.ones(()))) * rate
-    rate = 1 / auxiliary + 0.5 * jnp.sum(rows**2)
+    # 1 / auxiliary is Exponential
+    inverse = -jnp.log1p(-uniforms(key_auxiliary, (1,))[0]) / rate
+    rate = inverse + 0.5 * jnp.sum(rows**2)
     shape = jnp.asarray(0.5 * (n_dimensions + 1))
     variance = jnp.exp(-log_gamma_draw(key_sigma, shape)) * rate
     return jnp.clip(jnp.sqrt(variance), *BOUNDS)
@@ -250,24 +251,32 @@ def draw_concentrations(key, counts, priors, learnt, trans_probs=None):
     -------
     priors : Priors
     """
-    for name in CONCENTRATIONS:
-        if name not in learnt:
-            continue
-        key, key_slice = jax.random.split(key)
+    numbers = np.array([i for i, name in enumerate(CONCENTRATIONS) if name in learnt])
+    if not len(numbers):
+        return priors
+    bounds = np.log(BOUNDS_OF_CONCENTRATIONS)
+    prior_scales = jnp.array([PRIOR_SCALE[name] for name in CONCENTRATIONS])
+    given = jnp.stack([jnp.asarray(getattr(priors, name), float) for name in CONCENTRATIONS])
 
-        def log_density(log_value, name=name, priors=priors):
-            at = priors._replace(**{name: jnp.exp(log_value)})
-            log_prior, *_ = _log_half_cauchy(log_value, PRIOR_SCALE[name])
+    def draw_one(values, number_and_noise):
+        number, noise = number_and_noise
+
+        def log_density(log_value):
+            log_prior, *_ = _log_half_cauchy(log_value, prior_scales[number])
+            beta, kappa = values.at[number].set(jnp.exp(log_value[0]))
             if counts is None:
+                at = priors._replace(trans_beta=beta, trans_kappa=kappa)
                 return trans_log_prior(trans_probs, at) + log_prior
-            return log_prob_of_counts(counts, at.trans_beta, at.trans_kappa) + log_prior
+            return log_prob_of_counts(counts, beta, kappa) + log_prior
 
-        start = jnp.log(jnp.clip(getattr(priors, name), *BOUNDS_OF_CONCENTRATIONS))[None]
-        bounds = np.log(BOUNDS_OF_CONCENTRATIONS)
-        noise = slices.make_noise(key_slice, 1)
+        start = jnp.log(jnp.clip(values[number], *BOUNDS_OF_CONCENTRATIONS))[None]
         drawn = slices.draw(noise, log_density, start, 1.0, bounds)[0]
-        priors = priors._replace(**{name: jnp.exp(drawn)})
-    return priors
+        return values.at[number].set(jnp.exp(drawn)), None
+
+    # one loop over both, which is compiled once
+    noise = jnp.moveaxis(slices.make_noise(key, len(numbers)), 1, 0)[..., None]
+    values, _ = lax.scan(draw_one, given, (numbers, noise))
+    return priors._replace(**{CONCENTRATIONS[i]: values[i] for i in numbers})
 
 
 def log_prob_of_counts(counts, beta, kappa):
@@ -315,12 +324,12 @@ def estimate_scales(terms, mode, spread, priors, learnt):
 
 
 def estimate_concentrations(counts, priors, learnt):
-    """Estimate beta and kappa together by steps of Newton's method to the maximum likelihood.
+    """Take a step of Newton's method to the beta and kappa of maximum likelihood.
 
-    Estimates of one after the other would end on a ridge, since the counts determine the ratio of
-    the two best. Beta is at least 1, and kappa at least 0: below, the density of A has no mode.
-    Kappa is at most 100 times the number of timesteps: rounding would decide how far it grows
-    where states are never left.
+    The next iteration of EM takes the next one. Estimates of one after the other would end on a
+    ridge, since the counts determine the ratio of the two best. Beta is at least 1, and kappa at
+    least 0: below, the density of A has no mode. Kappa is at most 100 times the number of
+    timesteps: rounding would decide how far it grows where states are never left.
     """
     is_learnt = np.array([name in learnt for name in CONCENTRATIONS])
     if not is_learnt.any():
@@ -334,24 +343,20 @@ def estimate_concentrations(counts, priors, learnt):
     highest_kappa = HIGHEST_KAPPA_PER_TIMESTEP * jnp.maximum(counts.sum(), 1.0)
     bounds = jnp.log(jnp.array([LOWEST_ESTIMATES, (HIGHEST_BETA, highest_kappa)]))
 
-    def step(log_values, _):
-        slope, curvature = _differences(log_probs, log_values)
-        low, high = bounds
-        is_free = is_learnt & jnp.where(slope < 0, log_values > low, log_values < high)
-        slope, curvature = slope * is_free, curvature * jnp.outer(is_free, is_free)
-        # of steps with more and more damping the best is taken
-        size = jnp.maximum(jnp.abs(slope).max(), 1e-9)
-        damped = curvature + size * DAMPING[:, None, None] * np.eye(2)
-        determinant = damped[:, 0, 0] * damped[:, 1, 1] - damped[:, 0, 1] ** 2
-        adjugate = jnp.trace(damped, axis1=1, axis2=2)[:, None, None] * np.eye(2) - damped
-        moves = adjugate @ slope / determinant[:, None]
-        tried = jnp.clip(log_values + jnp.vstack([np.zeros(2), moves]), *bounds)
-        found = log_probs(tried).at[0].add(LEAST_GAIN)
-        return tried[jnp.argmax(found)], None
-
-    start = jnp.clip(jnp.log(jnp.maximum(given, 1e-300)), *bounds)
-    log_values, _ = lax.scan(step, start, length=N_STEPS)
-    for name, old, new in zip(CONCENTRATIONS, given, jnp.exp(log_values), strict=True):
+    low, high = bounds
+    start = jnp.clip(jnp.log(jnp.maximum(given, 1e-300)), low, high)
+    slope, curvature = _differences(log_probs, start)
+    is_free = is_learnt & jnp.where(slope < 0, start > low, start < high)
+    slope, curvature = slope * is_free, curvature * jnp.outer(is_free, is_free)
+    # of steps with more and more damping the best is taken
+    size = jnp.maximum(jnp.abs(slope).max(), 1e-9)
+    damped = curvature + size * DAMPING[:, None, None] * np.eye(2)
+    determinant = damped[:, 0, 0] * damped[:, 1, 1] - damped[:, 0, 1] ** 2
+    adjugate = jnp.trace(damped, axis1=1, axis2=2)[:, None, None] * np.eye(2) - damped
+    moves = adjugate @ slope / determinant[:, None]
+    tried = jnp.clip(start + jnp.vstack([np.zeros(2), moves]), low, high)
+    found = jnp.exp(tried[jnp.argmax(log_probs(tried).at[0].add(LEAST_GAIN))])
+    for name, old, new in zip(CONCENTRATIONS, given, found, strict=True):
         if name in learnt:
             priors = priors._replace(**{name: _settled(old, new)})
     return priors

@@ -10,13 +10,13 @@ from jax import lax
 
 from hhmm._runtime.keys import uniforms
 
-# steps out and cuts of the slice, at most
-MAX_STEPS_OUT, MAX_CUTS = 8, 40
+# steps out, at most
+MAX_STEPS_OUT = 8
 
 
-def make_noise(key, n):
-    """Draw the uniform numbers that a draw of `n` variables takes, (3 + `MAX_CUTS`, n)."""
-    return uniforms(key, (3 + MAX_CUTS, n))
+def make_noise(key, n, max_cuts=40):
+    """Draw the uniform numbers that a draw of `n` variables takes, (3 + max_cuts, n)."""
+    return uniforms(key, (3 + max_cuts, n))
 
 
 def draw(noise, log_density, start, width, bounds=(-jnp.inf, jnp.inf)):
@@ -37,8 +37,9 @@ def draw(noise, log_density, start, width, bounds=(-jnp.inf, jnp.inf)):
     Returns
     -------
     drawn : (n,)
-        A variable for which `MAX_CUTS` cuts find nothing keeps its value.
+        A variable for which all cuts that there are numbers for find nothing keeps its value.
     """
+    max_cuts = len(noise) - 3
     level = log_density(start) + jnp.log1p(-noise[0])
     # steps out are shared out at random between the two sides, which keeps the draw exact
     n_left = jnp.floor(MAX_STEPS_OUT * noise[2])
@@ -59,7 +60,7 @@ def draw(noise, log_density, start, width, bounds=(-jnp.inf, jnp.inf)):
 
     def unfinished(carry):
         *_, found, i = carry
-        return ~jnp.all(found) & (i < MAX_CUTS)
+        return ~jnp.all(found) & (i < max_cuts)
 
     def cut(carry):
         left, right, value, found, i = carry

@@ -40,6 +40,8 @@ _HEADER = "header"
 _LEFT = "The file was not changed"
 # what does not make another fit; the state of its random numbers stands for the seed
 _NOT_SETTINGS = ("random_state", "verbose", "warm_start", "frame_rate", "init", "max_iter")
+# what a fit that continues takes from the file
+_OF_THE_START = ("random_state", "random_state_after", "init_log_joints")
 
 
 class Fit(NamedTuple):
@@ -51,6 +53,7 @@ class Fit(NamedTuple):
     random_state: dict | None  # state of the random numbers at the start of the fit
     is_seeded: bool  # whether `random_state` is the user's, and not the system's
     random_state_after: dict | None = None  # when the starts were drawn, and nothing is any more
+    init_log_joints: list | None = None  # what the searches for the starts reached
 
 
 def describe(estimator, sequences, n_syllables, start, rng, n_levels=(), groups=None):
@@ -114,9 +117,7 @@ def opened(path, fit, n_chains):
         found, pasts = fit, [None] * n_chains
         if path.exists():
             found, pasts = _read(path, fit, n_chains)
-        fit = fit._replace(
-            random_state=found.random_state, random_state_after=found.random_state_after
-        )
+        fit = fit._replace(**{name: getattr(found, name) for name in _OF_THE_START})
         checkpoint = Checkpoint(path, fit, pasts)
         try:
             yield checkpoint
@@ -154,13 +155,19 @@ class Checkpoint:
         _set_state(rng, kept)
         return rng
 
-    def started(self, rng):
-        """Note that starts are drawn; leave a user's `rng` as an undisturbed fit leaves it."""
+    def started(self, rng, init_log_joints):
+        """Note that starts are drawn; leave a user's `rng` as an undisturbed fit leaves it.
+
+        Return what the searches for the starts reached, in this fit or in the interrupted one.
+        """
         after = self._fit.random_state_after
         if after is None:
-            self._fit = self._fit._replace(random_state_after=_state_of(rng))
+            found = None if init_log_joints is None else init_log_joints.tolist()
+            self._fit = self._fit._replace(random_state_after=_state_of(rng), init_log_joints=found)
         elif self._fit.is_seeded:
             _set_state(rng, after)
+        found = self._fit.init_log_joints
+        return None if found is None else np.array(found)
 
     def save(self, i, past):
         """Save the progress of chain i. Where the file cannot be written, warn and continue."""
@@ -268,8 +275,7 @@ def _read(path, fit, n_chains):
             raise ValueError(
                 f"{path} is damaged: what it holds of chain {i} does not fit. {_LEFT}"
             ) from error
-    kept = {name: header[name] for name in ("random_state", "random_state_after")}
-    return fit._replace(**kept), pasts
+    return fit._replace(**{name: header[name] for name in _OF_THE_START}), pasts
 
 
 # what reading bytes of any kind may raise
@@ -305,10 +311,7 @@ def _read_arrays(path):
         raise _OtherFormatError(header.get("format"))
     if not all(isinstance(header[name], dict) for name in ("settings", "data", "versions")):
         raise ValueError("the header is not whole")
-    if not isinstance(header["max_iter"], int) or not {
-        "random_state",
-        "random_state_after",
-    } <= set(header):
+    if not isinstance(header["max_iter"], int) or not set(_OF_THE_START) <= set(header):
         raise ValueError("the header is not whole")
     if header["sha256"] != _sha256(header, arrays):
         raise ValueError("its checksum is not that of what it holds")

@@ -21,6 +21,8 @@ from hhmm._sequences.read import IN_ONE_STATE, LONG_RUN, UNUSED_BELOW, find_unus
 
 MIN_SWEEPS = 20
 THRESHOLD = 4.0
+# log joints that differ by less, in nats, are of one mode
+SAME_MODE = 1.0
 
 
 class Change(NamedTuple):
@@ -180,6 +182,29 @@ def judge_chains(traces, is_likelihood=False):
             "found"
         )
     return Verdict(not messages, messages)
+
+
+def describe_searches(log_joints):
+    """Return a warning if the best of several searches for a start was found once only.
+
+    Parameters
+    ----------
+    log_joints : (n_init,)
+
+    Returns
+    -------
+    warnings : list of str
+    """
+    if len(log_joints) == 1:
+        return []
+    below = np.sort(log_joints.max() - log_joints)
+    if below[1] < SAME_MODE:
+        return []
+    return [
+        f"only one of {len(log_joints)} searches for a start found the highest mode: it has log "
+        f"joint {log_joints.max():.1f}, and the second best is {below[1]:.1f} nats lower. There "
+        "may be a higher one. Increase n_init"
+    ]
 
 
 def judge_acceptance(acceptance):

@@ -43,6 +43,7 @@ class Options(NamedTuple):
 
     algorithm: str  # "em", "gibbs" or "gradient"
     n_iter: int
+    n_init: int
     n_chains: int
     n_draws: int  # 0 for algorithms without draws
     tol: float
@@ -129,13 +130,17 @@ def _fit(parts, checked, terms, init, rng, options, checkpoint, tasks, save_ever
         reports_each_sweep=bool(tasks),
         tol=NEVER if is_sampler else options.tol,
     )
-    chain_starts, was_interrupted = _make_starts(
+    chain_starts, init_log_joints, was_interrupted = _make_starts(
         init, rng, checkpoint, checked, plan, options, groups
     )
     results, was_interrupted = _iterate(
         chain_starts, plan, options, checkpoint, tasks, was_interrupted
     )
     fitted = _summarise(results, checked, plan, options, groups)
+    if init_log_joints is not None:
+        fitted.attributes["init_log_joints_"] = init_log_joints
+        alone = convergence.describe_searches(init_log_joints)
+        fitted = fitted._replace(warnings=[*map(ConvergenceWarning, alone), *fitted.warnings])
     if was_interrupted:
         message = convergence.describe_interrupt(
             results, options.n_iter, options.n_chains, has_checkpoint=checkpoint is not None
@@ -172,7 +177,7 @@ def _make_parts(X, checked, terms, options, groups):
 def _make_starts(init, rng, checkpoint, sequences, plan, options, groups):
     """Make the start of each chain: resumed, continued or new.
 
-    Return also whether the user interrupted the search for them.
+    Return also what each search for them reached, and whether the user interrupted it.
     """
     priors, settings, n_chains = options.priors, plan.settings, options.n_chains
     pasts = [None] * n_chains
@@ -180,27 +185,28 @@ def _make_starts(init, rng, checkpoint, sequences, plan, options, groups):
         pasts, rng = checkpoint.pasts, checkpoint.rng(rng)
     resumed = [past and starts.resumed_start(past, priors, settings=settings) for past in pasts]
     if all(resumed):
-        checkpoint.started(rng)
-        return resumed, False
-    was_interrupted = False
+        return resumed, checkpoint.started(rng, None), False
+    log_joints, was_interrupted = None, False
     if isinstance(init, list) and isinstance(init[0], ChainEnd):
         new = starts.further_starts(rng, init, priors, n_chains=n_chains, settings=settings)
     else:
         # a fit that continues from a checkpoint must have the start of an undisturbed one
         with contextlib.nullcontext() if checkpoint is None else plain_interrupts():
-            new, was_interrupted = starts.new_starts(
+            new, log_joints, was_interrupted = starts.new_starts(
                 rng,
                 init,
                 sequences,
                 priors,
                 plan,
+                n_init=options.n_init,
                 n_chains=n_chains,
                 groups=groups,
                 verbose=options.verbose,
             )
     if checkpoint is not None:
-        checkpoint.started(rng)
-    return [old or start for old, start in zip(resumed, new, strict=True)], was_interrupted
+        log_joints = checkpoint.started(rng, log_joints)
+    chain_starts = [old or start for old, start in zip(resumed, new, strict=True)]
+    return chain_starts, log_joints, was_interrupted
 
 
 def _iterate(chain_starts, plan, options, checkpoint, tasks, was_interrupted):

@@ -30,6 +30,8 @@ Where data are few, there are many random starts. Otherwise, where no start of a
 to the mode of the highest one, there may be higher ones. Then exchanges of its states are tried,
 see `split_merge`, and the highest mode that they lead to is taken, for as long as that gains
 something.
+
+All of this may be done several times, from other random numbers but on the same part of the data.
 """
 
 from typing import NamedTuple
@@ -40,6 +42,7 @@ import numpy as np
 from hhmm._emission_solvers import Newton
 from hhmm._inference import initialise, split_merge, windows
 from hhmm._inference.chain import FOREVER, ChainState, Stages
+from hhmm._inference.convergence import SAME_MODE
 from hhmm._inference.loop import Plan, Start, iterate
 from hhmm._inference.parts import LocalParts
 from hhmm._model.simplex import center, helmert_basis
@@ -70,10 +73,9 @@ LAP, N_LAPS = 40, 5
 LEARNING = 20
 # exchanges of states that are tried at a time
 N_EXCHANGES = 8
-# log joints that differ by less, in nats, are of one mode
-GAIN = 1.0
-# an iteration that gains less, in nats, is the last one of a start
-TOL = 0.1
+# an iteration that gains less, in nats, is the last one of a start; of the best start of a search,
+# where searches are compared
+TOL, FINE_TOL = 0.1, 1e-3
 # iterations over which the pace of a start is measured
 PACE = 10
 
@@ -96,7 +98,17 @@ class _Racer(NamedTuple):
     pace: float  # nats an iteration; 0 where it has come to rest
 
 
-def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_early=lambda: False):
+def search(
+    rng,
+    sequences,
+    priors,
+    *,
+    settings,
+    n_searches=1,
+    groups=None,
+    verbose=0,
+    ends_early=lambda: False,
+):
     """Race starts by MAP-EM.
 
     Parameters
@@ -107,6 +119,8 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
     priors : Priors
         With a mode, see `transitions.with_a_mode`; first guesses of what is learnt.
     settings : chain.Settings
+    n_searches : int, default=1
+        Number of searches, of which the best is kept.
     groups : (n_sequences,) int32, default=None
         The group of each sequence. Effects of groups are part of the race from its first round: a
         start that was found without them is not left afterwards.
@@ -118,7 +132,10 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
     Returns
     -------
     finalists : list of Finalist
-        By falling log joint.
+        Of the best search, by falling log joint.
+    log_joints : (n_searches,)
+        What the best start of each search reached on the part of the data that was used, at the
+        same scales; fewer if the searches were ended.
     """
     n_syllables = settings.terms.n_syllables
     # effects of groups are many: they need more data than states do, which runs hold at less cost
@@ -152,12 +169,12 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
 
     learnt_scales = [name for name in settings.learnt if not name.startswith("trans")]
 
-    def climb(racer, n_iter, learns_scales=False):
+    def climb(racer, n_iter, learns_scales=False, tol=TOL):
         family, chain, _ = racer
         stages = Stages(n_held=0 if learns_scales else FOREVER)
         result = iterate(
             Start(key_from_data(np.zeros(2, np.uint32)), chain, 0),
-            Plan(parts, "em", settings, n_iter, stages, tol=TOL, first_call=LAP),
+            Plan(parts, "em", settings, n_iter, stages, tol=tol, first_call=LAP),
             report=lambda *_: ends_early(),
         )
         recent = result.trace.log_joint[-PACE:]
@@ -181,15 +198,18 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
             for racer in best.values()
         ]
         learned = run_in_threads(*calls, n_threads=n_threads, pool="starts")
-        highest = max(learned, key=lambda racer: float(racer.chain.log_joint))
-        scales = {name: getattr(highest.chain.priors, name) for name in learnt_scales}
         others = [racer for racer in racers if racer is not best[racer.family]]
+        return at_scales_of(_highest(learned), [*learned, *others])
+
+    def at_scales_of(one, racers):
+        """Let racers continue at the scales of one."""
+        scales = {name: getattr(one.chain.priors, name) for name in learnt_scales}
         return [
             racer._replace(
                 chain=racer.chain._replace(priors=racer.chain.priors._replace(**scales)),
                 pace=np.inf,
             )
-            for racer in [*learned, *others]
+            for racer in racers
         ]
 
     def finish(racers, best=-np.inf):
@@ -221,7 +241,7 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
             reached = [
                 float(racer.chain.log_joint) for racer in others if racer.family != best.family
             ]
-            if ends_early() or max(reached, default=-np.inf) > log_joint - GAIN:
+            if ends_early() or max(reached, default=-np.inf) > log_joint - SAME_MODE:
                 break
             print_if_verbose("Search for a start: exchanges of states", verbose)
             trials = [
@@ -229,30 +249,49 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
                 for start in split_merge.starts(rng, chain, N_EXCHANGES, settings=settings)
             ]
             trials = finish(race(trials, LAP), log_joint)
-            highest = max(trials, key=lambda racer: float(racer.chain.log_joint))
-            if float(highest.chain.log_joint) <= log_joint + GAIN:
+            highest = _highest(trials)
+            if float(highest.chain.log_joint) <= log_joint + SAME_MODE:
                 break
             best = highest
         return [best, *others]
 
-    racers = [
-        _Racer(family, chain, np.inf)
-        for family, make in (("slow", _slow), ("sticky", _random), ("flat", _random))
-        for chain in make(rng, family, work, groups, priors, settings)
-    ]
-    for i, (n_iter, keep) in enumerate(ROUNDS):
-        racers = race(racers, n_iter)
-        families = [[racer for racer in racers if racer.family == f] for f in FAMILIES]
-        racers = [racer for family in families for racer in family[: keep(len(family))]]
-        if ends_early():
-            break
-        if i == 0 and learnt_scales:
-            racers = with_common_scales(racers)
-    racers = finish(racers)
-    terms = settings.terms
-    if split_merge.can_move(terms) and _is_small(terms) and not _are_few(work):
-        racers = exchange(racers)
-    return [
+    def search_once():
+        """Race new starts; return those that went to the end."""
+        racers = [
+            _Racer(family, chain, np.inf)
+            for family, make in (("slow", _slow), ("sticky", _random), ("flat", _random))
+            for chain in make(rng, family, work, groups, priors, settings)
+        ]
+        for i, (n_iter, keep) in enumerate(ROUNDS):
+            racers = race(racers, n_iter)
+            families = [[racer for racer in racers if racer.family == f] for f in FAMILIES]
+            racers = [racer for family in families for racer in family[: keep(len(family))]]
+            if ends_early():
+                break
+            if i == 0 and learnt_scales:
+                racers = with_common_scales(racers)
+        racers = finish(racers)
+        terms = settings.terms
+        if split_merge.can_move(terms) and _is_small(terms) and not _are_few(work):
+            racers = exchange(racers)
+        return racers
+
+    searches = []
+    while len(searches) < n_searches and not (searches and ends_early()):
+        if n_searches > 1:
+            print_if_verbose(f"Search {len(searches) + 1} of {n_searches}", verbose)
+        searches.append(search_once())
+    winners = [_highest(racers) for racers in searches]
+    if len(winners) > 1 and not ends_early():
+        print_if_verbose("The best starts of all searches are compared", verbose)
+        calls = [
+            lambda racer=racer: climb(racer, LAP * N_LAPS, tol=FINE_TOL)
+            for racer in at_scales_of(winners[0], winners)
+        ]
+        winners = run_in_threads(*calls, n_threads=n_threads, pool="starts")
+    log_joints = np.array([float(racer.chain.log_joint) for racer in winners])
+    racers = searches[int(np.argmax(log_joints))]
+    finalists = [
         Finalist(
             family,
             float(chain.log_joint),
@@ -262,6 +301,11 @@ def search(rng, sequences, priors, *, settings, groups=None, verbose=0, ends_ear
         )
         for family, chain, _ in sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
     ]
+    return finalists, log_joints
+
+
+def _highest(racers):
+    return max(racers, key=lambda racer: float(racer.chain.log_joint))
 
 
 def _describe(racers, n_moving, n_iter):

@@ -18,7 +18,7 @@ from hhmm._runtime.keys import key_from_data, key_from_random_state
 from hhmm._types import EmissionLogits, Params
 
 
-def new_starts(rng, init, sequences, priors, plan, *, n_chains, groups=None, verbose=0):
+def new_starts(rng, init, sequences, priors, plan, *, n_init, n_chains, groups=None, verbose=0):
     """Make starts of new chains.
 
     Parameters
@@ -30,6 +30,8 @@ def new_starts(rng, init, sequences, priors, plan, *, n_chains, groups=None, ver
     priors : Priors
     plan : loop.Plan
         What the starts are for; compiled while ``"windows"`` races.
+    n_init : int
+        Number of searches of ``"windows"``.
     n_chains : int
     groups : (n_sequences,) int32, default=None
         The group of each sequence.
@@ -39,6 +41,8 @@ def new_starts(rng, init, sequences, priors, plan, *, n_chains, groups=None, ver
     Returns
     -------
     starts : list of loop.Start, one a chain
+    log_joints : (n_init,), or None
+        What each search reached; None if there was none.
     was_interrupted : bool
         Whether the user ended the race of ``"windows"``. The starts are the best it had.
     """
@@ -46,15 +50,16 @@ def new_starts(rng, init, sequences, priors, plan, *, n_chains, groups=None, ver
     terms = settings.terms
     if isinstance(init, str) and init == "windows" and min(terms.n_states, terms.n_syllables) == 1:
         init = "prior"  # there is one mode
-    finalists, was_interrupted = None, False
+    finalists, log_joints, was_interrupted = None, None, False
     if isinstance(init, str) and init == "windows":
         wait = compile_ahead(_flat_start(priors, settings), plan)
         with Interrupts() as interrupts:
-            finalists = search.search(
+            finalists, log_joints = search.search(
                 rng,
                 sequences,
                 with_a_mode(priors),
                 settings=settings,
+                n_searches=n_init,
                 groups=groups,
                 verbose=verbose,
                 ends_early=lambda: interrupts.noted,
@@ -90,7 +95,7 @@ def new_starts(rng, init, sequences, priors, plan, *, n_chains, groups=None, ver
     for i in range(n_chains):
         chain = make(i)
         starts.append(Start(key_from_random_state(rng), chain, 0))
-    return starts, was_interrupted
+    return starts, log_joints, was_interrupted
 
 
 def _flat_start(priors, settings):

@@ -36,7 +36,9 @@ Which of two fits is better?
   states than labels, use `sklearn.metrics.adjusted_rand_score` on the states of all timesteps.
 
 To check if different starts agree, fit with ``n_chains=4``. A warning names chains in different
-modes. `hhmm.diagnostics.posterior_summary` has R-hat and effective sample sizes.
+modes. To look for a higher mode, fit with ``n_init=5``: of five searches for a start, the best is
+kept. ``init_log_joints_`` has what each one reached, and a warning says if only one of them found
+the best. `hhmm.diagnostics.posterior_summary` has R-hat and effective sample sizes.
 ``model.to_arviz()`` returns all draws for ArviZ.
 
 >>> idata = one.to_arviz(data.X)

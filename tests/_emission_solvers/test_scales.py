@@ -439,9 +439,9 @@ def test_no_two_draws_of_a_sweep_share_a_key(monkeypatch):
     key_emission, key_trans, _ = jax.random.split(key_from_random_state(0), 3)
     jax.block_until_ready(update(key_emission, key_trans, chain, Phase()))
     jax.effects_barrier()
-    # two gamma variables, a normal and a uniform number of each term; a slice and normal numbers
-    # of each pair of terms; a slice of each concentration
-    assert len(keys) == 4 * 4 + 2 * 2 + 2 + 2
+    # a gamma variable, a normal and two uniform numbers of each term; a slice and normal numbers
+    # of each pair of terms; the slices of both concentrations; emissions and transitions
+    assert len(keys) == 4 * 4 + 2 * 2 + 1 + 2
     assert len(set(keys)) == len(keys)
 
 
@@ -668,7 +668,7 @@ def test_the_race_learns_scales(data):
     priors = Priors(*map(np.float64, (10.0, 10.0, 1.0, 100.0)))
     learnt = (SIGMAS["base"], SIGMAS["biases"], "trans_kappa")
     settings = Settings(Newton(100), "laplace", "sequential", Terms(2, 8), learnt)
-    finalists = search.search(
+    finalists, _ = search.search(
         np.random.RandomState(0), RunLengths.of(list(data.X[:10])), priors, settings=settings
     )
     for name, true in [("base", 1.5), ("biases", 0.8)]:

@@ -119,7 +119,7 @@ def _start_poorly(problem, monkeypatch):
 def _search(problem):
     """Return the log joint where a search ends."""
     data, _ = problem
-    (finalist,) = double_precision(search.search)(
+    (finalist,), _ = double_precision(search.search)(
         np.random.RandomState(0),
         RunLengths.of([x.astype(np.int32) for x in data.X]),
         PRIORS,

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton
-from hhmm._inference import search, windows
+from hhmm._inference import convergence, search, windows
 from hhmm._inference.chain import Settings
 from hhmm._model.terms import Terms
 from hhmm._runtime.precision import double_precision
@@ -14,6 +15,7 @@ from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Priors
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy
+from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.optimized
 
@@ -139,7 +141,7 @@ def test_a_part_of_much_data_is_stretches_of_it():
 @double_precision
 def test_the_race_ends_with_starts_of_every_family():
     data = make_hhmm(10, 100, 2, 5, random_state=0)
-    finalists = search.search(
+    finalists, _ = search.search(
         np.random.RandomState(0),
         RunLengths.of(list(data.X)),
         PRIORS,
@@ -148,6 +150,54 @@ def test_the_race_ends_with_starts_of_every_family():
     assert {finalist.family for finalist in finalists} == set(search.FAMILIES)
     joints = [finalist.log_joint for finalist in finalists]
     assert joints == sorted(joints, reverse=True)
+
+
+def test_the_best_of_several_searches_is_kept(monkeypatch):
+    """Each is from few starts, and the first one ends in a lower mode."""
+    monkeypatch.setattr(search, "MANY_STARTS", 1)
+    monkeypatch.setattr(search, "_slow", lambda *_: iter(()))
+    X = make_hhmm(12, 80, 3, 6, emission_biases_sigma=1.5, trans_kappa=20.0, random_state=1).X
+    settings = PUBLISHED | {"algorithm": "em", "max_iter": 500, "tol": 1e-4, "random_state": 0}
+    one = EfficientHHMM(3, 6, **settings).fit(X)
+    with pytest.warns(ConvergenceWarning, match="only one of 2 searches") as caught:
+        best = EfficientHHMM(3, 6, n_init=2, **settings).fit(X)
+    first, second = best.init_log_joints_
+    assert second > first + 20
+    assert f"second best is {second - first:.1f} nats" in str(caught[0].message)
+    for model, reached in ((one, first), (best, second)):
+        np.testing.assert_allclose(model.log_joint_[0, -1], reached, atol=0.1)
+    np.testing.assert_allclose(
+        one.init_log_joints_, first, atol=5
+    )  # it may end at a lower tolerance
+    assert not hasattr(best.set_params(init="prior", max_iter=2).fit(X), "init_log_joints_")
+
+
+@pytest.mark.parametrize(
+    ("log_joints", "is_said"),
+    [
+        ([-10.0], False),
+        ([-10.0, -10.5], False),
+        ([-10.5, -30.0, -10.0], False),
+        ([-9.0, -20.0], True),
+    ],
+)
+def test_a_mode_that_one_search_alone_found_is_said(log_joints, is_said):
+    assert bool(convergence.describe_searches(np.array(log_joints))) is is_said
+
+
+def test_searches_that_learn_scales_are_compared_at_the_same_ones(monkeypatch):
+    """Log joints at other scales would differ by much more than their modes do."""
+    X = make_hhmm(12, 80, 2, 6, emission_biases_sigma=2.0, trans_kappa=20.0, random_state=0).X
+    climbs, iterate = [], search.iterate
+
+    def noting(start, *args, **kwargs):
+        climbs.append(start.chain.priors)
+        return iterate(start, *args, **kwargs)
+
+    monkeypatch.setattr(search, "iterate", noting)
+    model = EfficientHHMM(2, 6, algorithm="em", n_init=3, random_state=0).fit(X)
+    assert len({float(priors.emission_biases_sigma) for priors in climbs[-3:]}) == 1
+    assert np.ptp(model.init_log_joints_) < 1
 
 
 @pytest.mark.slow

@@ -1,11 +1,12 @@
-"""Keep what JAX compiles in the cache folder of pytest, so that the next run compiles little.
+"""Keep what JAX compiles in a folder, so that the next run compiles little.
+
+The command line keeps it in `user_folder`, and the tests in the cache folder of pytest.
 
 JAX writes an entry in place: another process may read half of it, and a killed one leaves half of
 it behind. So each run has a folder of its own. It begins with links to all entries that are kept;
 when the run ends, new entries are moved to those that are kept, each in one step. The processes
-of pytest-xdist share the folder of their run.
+that a run starts share its folder.
 
-``--cache-clear`` drops what is kept, ``-p no:cacheprovider`` keeps nothing after a run, and
 ``JAX_ENABLE_COMPILATION_CACHE=0`` compiles everything anew.
 """
 
@@ -18,14 +19,20 @@ from pathlib import Path
 
 import jax
 
-MAX_BYTES = 1_000_000_000  # of what is kept: the oldest entries go first
+MAX_BYTES = 500_000_000  # of what is kept: the oldest entries go first
 ONE_DAY = 86_400  # seconds: no run takes so long
+
+
+def user_folder() -> Path:
+    """Return where the command line keeps what it compiled."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".cache") / "hhmm"
 
 
 class CompilationCache:
     """The folder of one run."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path | None):
         """Fill a new folder inside of `folder` from the runs before; None keeps nothing."""
         self.kept = folder
         self.run = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
@@ -45,7 +52,7 @@ class CompilationCache:
             os.environ[name.upper()] = str(value)
             jax.config.update(name, value)
 
-    def close(self):
+    def close(self) -> None:
         """Keep the new entries and remove the folder of the run."""
         if self.kept is not None:
             for entry in self.run.glob("*-cache"):

@@ -29,6 +29,7 @@ References
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -36,6 +37,7 @@ from numpy.typing import ArrayLike
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import entr, ndtri
 from scipy.stats import rankdata
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm._model.emissions import logits_from_params
@@ -53,6 +55,11 @@ __all__ = ["PosteriorSummary", "ess_bulk", "ess_tail", "posterior_summary", "rha
 _MIN_DRAWS = 4  # two in each half of a chain, for a variance
 _BLOCK_DRAWS = 1 << 17  # in one block, to bound the memory
 _PRINTED_ROWS = 60
+# From fewer draws, an effective sample size is too rough to warn of: of 25 independent draws, each
+# twelfth one is below 10. With fewer effective draws than 10, the mean is off by a third of the
+# standard deviation.
+_DRAWS_TO_JUDGE = 100
+_FEW_EFFECTIVE = 10
 
 
 def rhat(draws: ArrayLike) -> Any:
@@ -253,7 +260,10 @@ def posterior_summary(model: EfficientHHMM, *, include_biases: bool = False) -> 
     Notes
     -----
     `posterior_` holds `n_draws` draws of each chain. Effective sample sizes refer to these draws,
-    and not to all sweeps. With one chain, R-hat is NaN: fit with ``n_chains=4``.
+    and not to all sweeps. With one chain, R-hat is NaN: fit with ``n_chains=4``. With 100 draws or
+    more, a `ConvergenceWarning` names quantities with fewer than 10 effective draws, of those that
+    do not depend on the numbers of states. They mix slowly where states overlap, and where data are
+    few or states last long. Effective sample sizes of fewer draws are rough.
 
     Examples
     --------
@@ -274,6 +284,8 @@ def posterior_summary(model: EfficientHHMM, *, include_biases: bool = False) -> 
             "algorithm='gibbs'."
         )
     quantities = _quantities(model.posterior_, include_biases)
+    for message in _describe_slow(quantities):
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
     state_names = getattr(model, "state_names_", None)
     names, parts = [], []
     for name, values in quantities.items():
@@ -301,6 +313,24 @@ def posterior_summary(model: EfficientHHMM, *, include_biases: bool = False) -> 
         *(np.array(names), pooled.mean(axis=0), sd, q5, q95),
         *(rhat(draws), ess_bulk(draws), ess_tail(draws)),
     )
+
+
+def _describe_slow(quantities):
+    """Return a warning if quantities (n_chains, n_draws) of the model have few effective draws."""
+    whole = {name: draws for name, draws in quantities.items() if draws.ndim == 2}
+    n_draws = whole["log_joint"].size
+    if n_draws < _DRAWS_TO_JUDGE:
+        return []
+    sizes = {name: ess_bulk(draws) for name, draws in whole.items()}
+    few = sorted((size, name) for name, size in sizes.items() if size < _FEW_EFFECTIVE)
+    if not few:
+        return []
+    named = ", ".join(f"{name} ({size:.0f})" for size, name in few)
+    return [
+        f"of the {n_draws} draws, few are effective for {named}: expected at least "
+        f"{_FEW_EFFECTIVE}. The chains move slowly there, and means and intervals are inaccurate. "
+        "Increase max_iter and n_draws"
+    ]
 
 
 def _quantities(posterior, include_biases):

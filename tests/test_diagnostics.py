@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import hhmm.diagnostics
 from hhmm import EfficientHHMM
@@ -401,6 +401,22 @@ def test_chains_in_different_modes_show():
     one_chain = model_with(n_chains=1)
     assert np.isnan(posterior_summary(one_chain).rhat).all()
     assert np.isfinite(posterior_summary(one_chain).ess_bulk).all()
+
+
+@pytest.mark.parametrize("n_draws", [20, 50])
+def test_draws_that_hardly_move_are_said(n_draws):
+    """From 100 draws on, and of what does not depend on the numbers of states."""
+    model = model_with(n_chains=2, n_draws=n_draws)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        posterior_summary(model)
+        base = model.posterior_.emission_base
+        base.cumsum(axis=1, out=base)
+        if n_draws == 20:
+            posterior_summary(model)
+            return
+    with pytest.warns(ConvergenceWarning, match=r"of the 100 draws.* emission_base_norm \(\d\)"):
+        posterior_summary(model)
 
 
 def test_long_stays_keep_their_figures():

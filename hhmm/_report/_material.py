@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from hhmm._inference.convergence import MIN_SWEEPS
-from hhmm._report._words import Caution
+from hhmm._report._words import Caution, capitalised
 from hhmm._sequences.ragged import Ragged
 from hhmm._sequences.read import find_unused
 from hhmm.comparisons import GroupComparison, compare_groups
@@ -141,11 +143,17 @@ def examine(material: Material) -> Findings:
     transitions = state_transitions(states, n_states=n_states)
     np.fill_diagonal(transitions, 0)
     comparisons, skipped = _compare(material)
-    posterior = posterior_summary(material.model) if hasattr(material.model, "posterior_") else None
+    posterior, slow = None, []
+    if hasattr(material.model, "posterior_"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            posterior = posterior_summary(material.model)
+        slow = [Caution(capitalised(str(warning.message))) for warning in caught]
     largest_rhat = _find_largest_rhat(posterior)
     texts = dict.fromkeys(text for report in reports for text in report.warnings)
     of_states = [Caution(text, _advice(text, material.model)) for text in texts]
-    cautions = [*of_states, *_judge_fit(material, largest_rhat), *skipped, *material.cautions]
+    of_fit = [*_judge_fit(material, largest_rhat), *slow]
+    cautions = [*of_states, *of_fit, *skipped, *material.cautions]
     return Findings(
         report=reports[0],
         syllable_counts=_count_syllables(material),

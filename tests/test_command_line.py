@@ -283,6 +283,20 @@ def test_folds_hold_out_each_recording_once_and_few_of_an_animal(n_animals, n_ea
         assert max(np.unique([animals[i] for i in test], return_counts=True)[1]) <= most
 
 
+def test_a_pattern_without_quotes_is_said(tmp_path, capsys, monkeypatch):
+    """The shell makes several arguments of it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.npy", "b.npy"):
+        np.save(name, np.zeros(3, int))
+    for argument, is_said in (("b.npy", True), ("--other", False)):
+        with pytest.raises(SystemExit) as error:
+            main(["fit", "a.npy", argument, "--out", "out", *FIT])
+        assert error.value.code == commands.BAD_INPUT
+        said = capsys.readouterr().err
+        assert f"unrecognized arguments: {argument}" in said
+        assert ("Put a pattern of files in quotes" in said) is is_said
+
+
 def test_compiled_code_is_kept_for_the_next_command(tmp_path):
     """In one folder of the user, where an interrupted command leaves nothing else behind."""
     command = """

@@ -79,7 +79,11 @@ _COMMAND = "command.json"  # only in a folder to continue
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status: 0, 1 (failed), 2 (bad input), 130 (interrupted)."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        are_files = all(Path(text).exists() for text in unknown)
+        advice = ". Put a pattern of files in quotes" if are_files else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
     command = getattr(options, "command", None) or "demo"
     try:
         with _compiled_code_kept():

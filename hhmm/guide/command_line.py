@@ -60,6 +60,19 @@ smallest number that is within one standard error of the best is chosen
 ``--n-folds`` and ``--n-seeds`` set the number of fits, and ``--n-jobs`` how many run at the same
 time.
 
+Searches for a start
+--------------------
+``--n-init 5`` searches for a start five times and keeps the best one. ``--n-chains 4`` runs four
+chains, and the report says how well they agree.
+
+Compiled code
+-------------
+The first command compiles for about half a minute. What it compiled is kept for the next command,
+in ``~/.cache/hhmm``, in a folder ``hhmm`` of ``XDG_CACHE_HOME``, or on Windows of
+``LOCALAPPDATA``. It takes 500 MB at most, and can be removed at any time. With
+``JAX_COMPILATION_CACHE_DIR`` you choose another folder, and with
+``JAX_ENABLE_COMPILATION_CACHE=0`` nothing is kept.
+
 Interruptions
 -------------
 Run the same command again to continue. Until all is done, results are in ``out.partial``. Ctrl-C

@@ -260,10 +260,10 @@ def posterior_summary(model: EfficientHHMM, *, include_biases: bool = False) -> 
     Notes
     -----
     `posterior_` holds `n_draws` draws of each chain. Effective sample sizes refer to these draws,
-    and not to all sweeps. With one chain, R-hat is NaN: fit with ``n_chains=4``. With 100 draws or
-    more, a `ConvergenceWarning` names quantities with fewer than 10 effective draws, of those that
-    do not depend on the numbers of states. They mix slowly where states overlap, and where data are
-    few or states last long. Effective sample sizes of fewer draws are rough.
+    and not to all sweeps. With one chain, R-hat is NaN: fit with ``n_chains=4``. With 100 kept
+    draws or more, a `ConvergenceWarning` names quantities with fewer than 10 effective draws, of
+    those that do not depend on the numbers of states. They mix slowly where states overlap, and
+    where data are few or states last long. Effective sample sizes of fewer draws are rough.
 
     Examples
     --------
@@ -326,10 +326,14 @@ def _describe_slow(quantities):
     if not few:
         return []
     named = ", ".join(f"{name} ({size:.0f})" for size, name in few)
+    n_chains = len(whole["log_joint"])
+    why = "The chain moves slowly there"
+    if n_chains > 1:
+        why = "The chains move slowly there, or are in different modes (see rhat)"
     return [
         f"of the {n_draws} draws, few are effective for {named}: expected at least "
-        f"{_FEW_EFFECTIVE}. The chains move slowly there, and means and intervals are inaccurate. "
-        "Increase max_iter and n_draws"
+        f"{_FEW_EFFECTIVE}. {why}, and means and intervals are inaccurate. Increase max_iter and "
+        "n_draws"
     ]
 
 

@@ -210,11 +210,12 @@ class EfficientHHMM(
         kept. It has no effect with any other `init`.
     n_chains : int, default=1
         Number of chains, run at the same time on the cores that joblib grants. With `init`
-        "windows" chain 0 starts at the best start, and each other chain at another of the best.
-        With "prior" or "random" each has its own draws. The best chain gives the point estimate and
-        `states_`. It has the highest mean log joint over the last quarter of the sweeps, or
-        log-likelihood if scales are learnt. "em" and "gradient" run `n_chains` times, and keep the
-        run with the highest log joint. The draws of a chain do not depend on `n_chains`.
+        "windows" chain 0 starts at the best start, and each other chain at another of the best
+        search. With "prior" or "random" each has its own draws. The best chain gives the point
+        estimate and `states_`. It has the highest mean log joint over the last quarter of the
+        sweeps, or log-likelihood if scales are learnt. "em" and "gradient" run `n_chains` times,
+        and keep the run with the highest log joint. The draws of a chain do not depend on
+        `n_chains`.
     n_draws : int, default=25
         Number of draws of each chain kept in `posterior_`, evenly spaced over the second half of
         the sweeps; fewer if the second half has fewer sweeps.
@@ -278,9 +279,11 @@ class EfficientHHMM(
         together predict the training sequences best, each left out in turn (stacking [8]_). With
         "gibbs" only.
     init_log_joints_ : ndarray of shape (n_init,)
-        With `init` "windows": the log joint that each search reached, nats. It is that of the data
-        that searches use: all, or a part of about 100,000 timesteps, at the scales that the first
-        search learnt. A `ConvergenceWarning` says if only one of several searches found the best.
+        The log joint that each search of `init` "windows" reached, nats; fewer if the searches were
+        interrupted. It is that of the data that searches use: all, or a part of about 100,000
+        timesteps. Before several are compared, the best start of each converges, at the scales that
+        the first search learnt. A `ConvergenceWarning` says if only one of them found the best. Not
+        with one state, and not after a warm start.
     log_joint_ : ndarray of shape (n_chains, n_iter_)
         log p(X | parameters) + log p(parameters) after each sweep or iteration, nats, at the
         scales of that sweep. A run that ended before others repeats its last value. "em" and

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import joblib
 import numpy as np
@@ -281,6 +282,15 @@ def test_folds_hold_out_each_recording_once_and_few_of_an_animal(n_animals, n_ea
         assert not {*train} & {*test}
         most = -(-n_each // 4)
         assert max(np.unique([animals[i] for i in test], return_counts=True)[1]) <= most
+
+
+def test_kept_code_that_cannot_be_written_is_no_caution():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.warn("Error writing persistent compilation cache entry for f", stacklevel=1)
+        warnings.warn("states take less than 1%", stacklevel=1)
+        warnings.warn("of a library", DeprecationWarning, stacklevel=1)
+    assert [str(x.message) for x in commands._of_user(caught)] == ["states take less than 1%"]
 
 
 def test_a_pattern_without_quotes_is_said(tmp_path, capsys, monkeypatch):

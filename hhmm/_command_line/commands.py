@@ -81,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        are_files = all(Path(text).exists() for text in unknown)
+        takes_pattern = getattr(options, "command", None) in ("fit", "predict")
+        are_files = takes_pattern and all(Path(text).exists() for text in unknown)
         advice = ". Put a pattern of files in quotes" if are_files else ""
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
     command = getattr(options, "command", None) or "demo"
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _compiled_code_kept():
             _COMMANDS[command](options)
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command continues a fit from its last checkpoint.")
+        print("\nInterrupted. The same command continues a fit from its last checkpoint, if any.")
         return INTERRUPTED
     except _BAD_INPUT as error:
         print(f"hhmm {command}: {_in_options(str(error))}", file=sys.stderr)
@@ -331,7 +332,7 @@ def _fit_into(partial, model, encoder, X, data, groups, options, messages):
     with plain_interrupts(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(X, groups=groups.animals, checkpoint=partial / "fit.npz")
-    of_fit = [warning for warning in caught if issubclass(warning.category, UserWarning)]
+    of_fit = _of_user(caught)
     # the report has these of the states that it shows, and not of those of the last sweep
     not_in_report = UnusedStatesWarning | SingleStateWarning
     messages += [
@@ -371,6 +372,16 @@ def _fit_into(partial, model, encoder, X, data, groups, options, messages):
     for leftover in partial.glob("scan.jsonl*"):
         leftover.unlink()
     (partial / _COMMAND).unlink()
+
+
+def _of_user(caught):
+    """Return warnings about the data and the fit, and not of kept code that cannot be written."""
+    return [
+        warning
+        for warning in caught
+        if issubclass(warning.category, UserWarning)
+        and "persistent compilation cache" not in str(warning.message)
+    ]
 
 
 def _check_new(out):
@@ -414,7 +425,7 @@ def _choose(X, model, animals, options, partial, messages):
             checkpoint=partial / "scan.jsonl",
             verbose=1,
         )
-    for warning in caught:
+    for warning in _of_user(caught):
         message = _in_options(str(warning.message))
         messages.append(f"In the choice of the number of states: {message}")
         print(f"Warning: {messages[-1]}")

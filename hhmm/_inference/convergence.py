@@ -201,9 +201,9 @@ def describe_searches(log_joints):
     if below[1] < SAME_MODE:
         return []
     return [
-        f"only one of {len(log_joints)} searches for a start found the highest mode: it has log "
-        f"joint {log_joints.max():.1f}, and the second best is {below[1]:.1f} nats lower. There "
-        "may be a higher one. Increase n_init"
+        f"only one of {len(log_joints)} searches for a start found the highest mode: the second "
+        f"best is {below[1]:.1f} nats lower (init_log_joints_). There may be a higher one. "
+        "Increase n_init"
     ]
 
 

@@ -290,6 +290,8 @@ def search(
         ]
         winners = run_in_threads(*calls, n_threads=n_threads, pool="starts")
     log_joints = np.array([float(racer.chain.log_joint) for racer in winners])
+    if len(winners) > 1:
+        print_if_verbose(f"Log joints of all searches: {_rounded(log_joints)}", verbose)
     racers = searches[int(np.argmax(log_joints))]
     finalists = [
         Finalist(
@@ -304,13 +306,18 @@ def search(
     return finalists, log_joints
 
 
+def _rounded(values):
+    return ", ".join(f"{value:.1f}" for value in values)
+
+
 def _highest(racers):
     return max(racers, key=lambda racer: float(racer.chain.log_joint))
 
 
 def _describe(racers, n_moving, n_iter):
     """Return a line about the next round of a race."""
-    text = f"Search for a start: {n_iter} iterations of EM from {n_moving} starts"
+    starts = "1 start" if n_moving == 1 else f"{n_moving} starts"
+    text = f"Search for a start: {n_iter} iterations of EM from {starts}"
     reached = [float(racer.chain.log_joint) for racer in racers if np.isfinite(racer.pace)]
     return f"{text}, best log joint {max(reached):.1f}" if reached else text
 

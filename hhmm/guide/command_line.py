@@ -67,17 +67,19 @@ chains, and the report says how well they agree.
 
 Compiled code
 -------------
-The first command compiles for about half a minute. What it compiled is kept for the next command,
-in ``~/.cache/hhmm``, in a folder ``hhmm`` of ``XDG_CACHE_HOME``, or on Windows of
-``LOCALAPPDATA``. It takes 500 MB at most, and can be removed at any time. With
+The first command compiles for about half a minute. What it compiled is kept for the next command
+in ``~/.cache/hhmm``. If ``XDG_CACHE_HOME`` is set, or ``LOCALAPPDATA`` on Windows, it is kept in
+the folder ``hhmm`` there. When a command starts, it removes the oldest files beyond 500 MB. You can
+remove the folder. If it cannot be written, each command compiles anew. With
 ``JAX_COMPILATION_CACHE_DIR`` you choose another folder, and with
 ``JAX_ENABLE_COMPILATION_CACHE=0`` nothing is kept.
 
 Interruptions
 -------------
-Run the same command again to continue. Until all is done, results are in ``out.partial``. Ctrl-C
-ends the command with exit status 130. Other exit statuses are 0, 2 for bad input, and 1 for other
-failures.
+Run the same command again to continue. Until all is done, results are in ``out.partial``. A fit
+that was interrupted in the search for a start begins anew, since nothing is saved before its first
+sweeps. Ctrl-C ends the command with exit status 130. Other exit statuses are 0, 2 for bad input,
+and 1 for other failures.
 
 Other commands
 --------------

@@ -1,7 +1,8 @@
 """Warnings of a fit: what each means and what to do.
 
-``converged_`` is False after a `~sklearn.exceptions.ConvergenceWarning`. The other warnings are
-about data or states, and do not change it. The message of a warning has the figures of the fit.
+``converged_`` is False after a `~sklearn.exceptions.ConvergenceWarning` about chains or solves.
+Other warnings are about the search for a start, data or states, and do not change it. The message
+of a warning has the figures of the fit.
 
 +------------------------------+----------------------------------+--------------------------------+
 | message                      | meaning                          | what to do                     |
@@ -12,6 +13,10 @@ about data or states, and do not change it. The message of a warning has the fig
 | chains ... are not where the | chains ended in different modes; | compare fits with other values |
 | best one is                  | the estimate is of the best one  | of ``random_state``; report    |
 |                              |                                  | what all find                  |
++------------------------------+----------------------------------+--------------------------------+
+| only one of ... searches for | the best of ``n_init`` searches  | increase ``n_init``            |
+| a start found the highest    | was found once; there may be a   |                                |
+| mode                         | better one                       |                                |
 +------------------------------+----------------------------------+--------------------------------+
 | accepted proposals ... with  | draws of the emissions hardly    | increase ``max_iter``; fix     |
 | probability                  | move                             | scales at smaller values       |
@@ -44,6 +49,9 @@ about data or states, and do not change it. The message of a warning has the fig
 +------------------------------+----------------------------------+--------------------------------+
 | observed timesteps but ...   | most neighbours of observed      | if labels are events, leave    |
 | observed transition(s)       | timesteps are missing            | out the timesteps between them |
++------------------------------+----------------------------------+--------------------------------+
+| of `posterior_summary`: few  | draws hardly move in a quantity, | increase ``max_iter`` and      |
+| draws are effective          | or differ from chain to chain    | ``n_draws``, or ``n_init``     |
 +------------------------------+----------------------------------+--------------------------------+
 | of `predict`: syllables of X | X is on another clock than the   | collapse runs in both or in    |
 | are held for                 | data of the fit                  | neither                        |

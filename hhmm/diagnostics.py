@@ -284,8 +284,6 @@ def posterior_summary(model: EfficientHHMM, *, include_biases: bool = False) -> 
             "algorithm='gibbs'."
         )
     quantities = _quantities(model.posterior_, include_biases)
-    for message in _describe_slow(quantities):
-        warnings.warn(message, ConvergenceWarning, stacklevel=2)
     state_names = getattr(model, "state_names_", None)
     names, parts = [], []
     for name, values in quantities.items():
@@ -309,29 +307,27 @@ def posterior_summary(model: EfficientHHMM, *, include_biases: bool = False) -> 
         # to interpolate between infinite dwell times gives NaN
         at_draws = np.quantile(pooled, [0.05, 0.95], axis=0, method="higher")
         q5, q95 = np.where(np.isnan(quantiles), at_draws, quantiles)
-    return PosteriorSummary(
+    summary = PosteriorSummary(
         *(np.array(names), pooled.mean(axis=0), sd, q5, q95),
         *(rhat(draws), ess_bulk(draws), ess_tail(draws)),
     )
+    for message in _describe_slow(summary, *draws.shape[:2]):
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+    return summary
 
 
-def _describe_slow(quantities):
-    """Return a warning if quantities (n_chains, n_draws) of the model have few effective draws."""
-    whole = {name: draws for name, draws in quantities.items() if draws.ndim == 2}
-    n_draws = whole["log_joint"].size
-    if n_draws < _DRAWS_TO_JUDGE:
+def _describe_slow(summary, n_chains, n_draws):
+    """Return a warning if quantities of the whole model have few effective draws."""
+    sizes = zip(summary.ess_bulk, summary.name, strict=True)
+    few = [(size, name) for size, name in sizes if size < _FEW_EFFECTIVE and "[" not in name]
+    if n_chains * n_draws < _DRAWS_TO_JUDGE or not few:
         return []
-    sizes = {name: ess_bulk(draws) for name, draws in whole.items()}
-    few = sorted((size, name) for name, size in sizes.items() if size < _FEW_EFFECTIVE)
-    if not few:
-        return []
-    named = ", ".join(f"{name} ({size:.0f})" for size, name in few)
-    n_chains = len(whole["log_joint"])
+    named = ", ".join(f"{name} ({size:.0f})" for size, name in sorted(few))
     why = "The chain moves slowly there"
     if n_chains > 1:
         why = "The chains move slowly there, or are in different modes (see rhat)"
     return [
-        f"of the {n_draws} draws, few are effective for {named}: expected at least "
+        f"of the {n_chains * n_draws} draws, few are effective for {named}: expected at least "
         f"{_FEW_EFFECTIVE}. {why}, and means and intervals are inaccurate. Increase max_iter and "
         "n_draws"
     ]

@@ -35,8 +35,8 @@ WIDE = 3.0
 WIDTH = 2.0
 # of log odds: larger ones, of what is impossible, would swallow the moves of the entry
 LARGEST_ODDS = 1e5
-# of a slice, at most. Only entries that many counts determine would need more, and trajectories
-# move those
+# cuts of a slice, at most. Only entries that many counts determine would need more, and
+# trajectories move those
 MAX_CUTS = 12
 
 

@@ -291,7 +291,8 @@ def search(
         winners = run_in_threads(*calls, n_threads=n_threads, pool="starts")
     log_joints = np.array([float(racer.chain.log_joint) for racer in winners])
     if len(winners) > 1:
-        print_if_verbose(f"Log joints of all searches: {_rounded(log_joints)}", verbose)
+        shown = ", ".join(f"{value:.1f}" for value in log_joints)
+        print_if_verbose(f"Log joints of all searches: {shown}", verbose)
     racers = searches[int(np.argmax(log_joints))]
     finalists = [
         Finalist(
@@ -304,10 +305,6 @@ def search(
         for family, chain, _ in sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
     ]
     return finalists, log_joints
-
-
-def _rounded(values):
-    return ", ".join(f"{value:.1f}" for value in values)
 
 
 def _highest(racers):

@@ -148,7 +148,11 @@ def examine(material: Material) -> Findings:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
             posterior = posterior_summary(material.model)
-        slow = [Caution(capitalised(str(warning.message))) for warning in caught]
+        slow = [
+            Caution(capitalised(str(warning.message)))
+            for warning in caught
+            if issubclass(warning.category, ConvergenceWarning)
+        ]
     largest_rhat = _find_largest_rhat(posterior)
     texts = dict.fromkeys(text for report in reports for text in report.warnings)
     of_states = [Caution(text, _advice(text, material.model)) for text in texts]

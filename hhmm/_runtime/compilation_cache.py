@@ -20,7 +20,7 @@ from pathlib import Path
 import jax
 
 MAX_BYTES = 500_000_000  # of what is kept: the oldest entries go first
-ONE_DAY = 86_400  # seconds: no run takes so long
+ONE_DAY = 86_400  # seconds, after which the folder of a run goes: a longer run keeps nothing more
 
 
 def user_folder() -> Path:
@@ -53,11 +53,12 @@ class CompilationCache:
             jax.config.update(name, value)
 
     def close(self) -> None:
-        """Keep the new entries and remove the folder of the run."""
+        """Keep the new entries, as far as possible, and remove the folder of the run."""
         if self.kept is not None:
-            for entry in self.run.glob("*-cache"):
-                if not (self.kept / entry.name).exists():
-                    entry.replace(self.kept / entry.name)
+            with contextlib.suppress(OSError):  # what was computed is not lost with them
+                for entry in self.run.glob("*-cache"):
+                    if not (self.kept / entry.name).exists():
+                        entry.replace(self.kept / entry.name)
         shutil.rmtree(self.run, ignore_errors=True)
 
 

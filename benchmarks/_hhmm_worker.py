@@ -17,7 +17,7 @@ from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton
 from hhmm._inference import compiled, initialise
-from hhmm._inference.chain import Phase, Settings
+from hhmm._inference.chain import Phase, Settings, sweep_keys
 from hhmm._inference.loop import Plan, Start, iterate
 from hhmm._inference.parts import LocalParts
 from hhmm._model.terms import Terms
@@ -65,23 +65,18 @@ class Chain:
 
         These are the calls that `iterate` makes for groups of lanes, of which there may be one.
         """
-        key_emission, key_trans, key_states = jax.block_until_ready(
-            compiled.sweep_keys(self._key, np.int32(self._n_done))
-        )
+        keys = jax.block_until_ready(sweep_keys(self._key, np.int32(self._n_done), "gibbs"))
         static = {"algorithm": "gibbs", "settings": self._settings}
         phase = Phase(np.bool_(False), np.bool_(False))
         chain = self._state._replace(
             states=None, has_states=None, log_joint=None, log_likelihood=None
         )
         began = time.perf_counter()
-        chain = jax.block_until_ready(
-            compiled.params_kernel(key_emission, key_trans, chain, phase, **static)
-        )
+        chain = jax.block_until_ready(compiled.params_kernel(keys, chain, phase, **static))
         between = time.perf_counter()
+        given = keys.states, chain.logits, chain.trans_probs
         calls = [
-            functools.partial(
-                compiled.states_kernel, key_states, chain.logits, chain.trans_probs, group, **static
-            )
+            functools.partial(compiled.states_kernel, *given, group, **static)
             for group in self._parts.groups
         ]
         drawn = threads.run_in_threads(*calls)

@@ -16,7 +16,7 @@ import scipy.stats
 
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton, laplace
-from hhmm._emission_solvers.objective import emission_counts
+from hhmm._emission_solvers.objective import LogitKeys, emission_counts
 from hhmm._inference import chain as chains
 from hhmm._inference import choose, compiled, initialise, search
 from hhmm._inference.chain import Settings
@@ -233,7 +233,8 @@ def test_what_is_not_seen_keeps_its_prior():
     solve = functools.partial(Newton(50).solve, terms, stats, priors, start, tol=1e-6)
 
     def draw(key):
-        drawn = laplace.draw(key, terms, stats, priors, start, solve, False, None)
+        keys = LogitKeys(*jax.random.split(key, 3))
+        drawn = laplace.draw(keys, terms, stats, priors, start, solve, False, None)
         return params_from_logits(drawn.logits)["emission_base"][3]
 
     keys = jax.random.split(key_from_random_state(0), n)

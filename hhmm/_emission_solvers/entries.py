@@ -28,6 +28,7 @@ from jax import lax
 
 from hhmm._emission_solvers import slices
 from hhmm._model.terms import scale_of
+from hhmm._runtime.keys import uniforms_of_block
 
 # prior standard deviation above which a prior counts as wide
 WIDE = 3.0
@@ -67,22 +68,25 @@ def draw_entries(key, terms, counts, priors, point):
         return point
     sigmas = jnp.stack([scale_of(priors, term) for term in terms.present])
 
-    def move(point, key_and_move):
-        key, number, state = key_and_move
+    def move(point, of_move):
+        first, number, state = of_move
 
         def draw():
-            return _move_entries(key, number, state, terms, counts, sigmas[number], point)
+            return _move_entries(key, first, number, state, terms, counts, sigmas[number], point)
 
         return lax.cond(sigmas[number] > WIDE, draw, lambda: point), None
 
     # one scan over all of them, so that they are compiled once
     numbers, states = np.array(moves).T
-    keys = jax.random.split(key, len(moves))
-    return lax.scan(move, point, (keys, numbers, states))[0]
+    firsts = np.arange(len(moves)) * terms.n_syllables
+    return lax.scan(move, point, (firsts, numbers, states))[0]
 
 
-def _move_entries(key, number, state, terms, counts, sigma, point):
-    """Draw the entries of one term, and of one state where it has states, column by column."""
+def _move_entries(key, first, number, state, terms, counts, sigma, point):
+    """Draw the entries of one term, and of one state where it has states, column by column.
+
+    Columns are numbered from `first`, so that each has its own noise.
+    """
     n_states, n_syllables = terms.n_states, terms.n_syllables
     by_state = jnp.array([term.by_state for term in terms.present])[number]
     by_from = jnp.array([term.by_from for term in terms.present])[number]
@@ -95,7 +99,7 @@ def _move_entries(key, number, state, terms, counts, sigma, point):
 
     def draw_column(carry, column):
         before, moved = carry
-        key, logits, behind, entries, along = column
+        column, logits, behind, entries, along = column
         log_odds = jnp.clip(logits - jnp.logaddexp(before, behind), -LARGEST_ODDS, LARGEST_ODDS)
         # the columns before have moved, which moves this entry of the centred term
         slope = along - (entries - share * moved / n_syllables) / sigma**2
@@ -106,25 +110,30 @@ def _move_entries(key, number, state, terms, counts, sigma, point):
             partition = jnp.where(by_from, of_row, of_row.sum())
             return slope * delta - 0.5 * squared_length * (delta / sigma) ** 2 - partition
 
-        noise = slices.make_noise(key, n_syllables, MAX_CUTS)
-        noise = jnp.where(by_from, noise, noise[:, :1])  # one entry moves as one
+        uniform = uniforms_of_block(key, column, shape)
+        uniform = jnp.where(by_from, uniform, uniform[:, :1])  # one entry moves as one
         width = WIDTH * sigma / jnp.sqrt(squared_length)
-        delta = slices.draw(noise, log_density, jnp.zeros(n_syllables), width)
+        delta = slices.draw(uniform, log_density, jnp.zeros(n_syllables), width)
         before = jnp.logaddexp(before, logits + direction[:, None] * delta)
         return (before, moved + delta), delta
 
     logits = terms.joint_logits(point)
-    nothing = jnp.full((terms.n_contexts, n_syllables, 1), -jnp.inf)
-    behind = lax.cumlogsumexp(logits, axis=2, reverse=True)[..., 1:]
-    behind = jnp.concatenate([behind, nothing], axis=2)
+    nothing = jnp.full((terms.n_contexts, n_syllables), -jnp.inf)
+
+    def add_column(behind, column):
+        return jnp.logaddexp(behind, column), behind
+
+    shape = slices.n_uniforms(MAX_CUTS), n_syllables
+    by_column = jnp.moveaxis(logits, 2, 0)
+    _, behind = lax.scan(add_column, nothing, by_column, reverse=True)
     columns = (
-        jax.random.split(key, n_syllables),
-        jnp.moveaxis(logits, 2, 0),
-        jnp.moveaxis(behind, 2, 0),
+        first + np.arange(n_syllables),
+        by_column,
+        behind,
         entries.T,
         along.T,
     )
-    _, deltas = lax.scan(draw_column, (nothing[..., 0], jnp.zeros(n_syllables)), columns)
+    _, deltas = lax.scan(draw_column, (nothing, jnp.zeros(n_syllables)), columns)
     change = []
     for i, term in enumerate(terms.present):
         if term.factor is not None:

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from hhmm._emission_solvers import hmc, scales
-from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
+from hhmm._emission_solvers.laplace import draw_with_hessian_covariance, noise_shape
 from hhmm._emission_solvers.newton import Newton
 from hhmm._emission_solvers.objective import EmissionCounts
 from hhmm._model.simplex import center
 from hhmm._model.transitions import concentrations
-from hhmm._runtime.keys import key_from_data
+from hhmm._runtime.keys import normals
 from hhmm._types import EmissionLogits
 
 SIGMA = "group_transitions_sigma"
@@ -23,12 +23,12 @@ TOL = 1e-6
 MAX_ITER = 100
 
 
-def draw(key, counts, priors, trans_probs, effects, warming_up, *, terms, learnt, holds_scales):
+def draw(keys, counts, priors, trans_probs, effects, warming_up, *, terms, learnt, holds_scales):
     """Draw transitions by group given their counts, and the scales of their effects.
 
     Parameters
     ----------
-    key : JAX key
+    keys : LogitKeys
     counts : (n_contexts, n_states)
         Of state transitions.
     priors : Priors
@@ -47,36 +47,36 @@ def draw(key, counts, priors, trans_probs, effects, warming_up, *, terms, learnt
     -------
     trans_probs, effects, priors
     """
-    key_draw, key_scales = jax.random.split(key)
     own, own_counts, flat, start = _problem(counts, priors, trans_probs, effects, terms)
 
     def solve(**arguments):
         return Newton(MAX_ITER).solve(own, own_counts, flat, _finite(start), **arguments)
 
-    drawn = hmc.draw(key_draw, own, own_counts, flat, start, solve, warming_up, hmc.first_tuning())
+    drawn = hmc.draw(keys, own, own_counts, flat, start, solve, warming_up, hmc.first_tuning())
     point, drawn_priors = own.stack(drawn.logits), flat
     if SIGMA in learnt:
         point, drawn_priors = jax.lax.cond(
             holds_scales,
             lambda: (point, flat),
-            lambda: scales.draw_scales(key_scales, own, own_counts, point, flat, (SIGMA,)),
+            lambda: scales.draw_scales(keys.scales, own, own_counts, point, flat, (SIGMA,)),
         )
     return *_params(own, point), _with_own_scales(priors, drawn_priors)
 
 
-def mode(counts, priors, trans_probs, effects, *, terms, learnt, holds_scales):
+def mode(counts, priors, trans_probs, effects, keys, *, terms, learnt, holds_scales):
     """Return transitions by group at their mode given expected counts, and the scales; see `draw`.
 
     The mode is that of the density of T.
     """
     own, own_counts, flat, start = _problem(counts, priors, trans_probs, effects, terms)
-
-    def spread(hessian):
-        key = key_from_data(jnp.zeros(2, jnp.uint32))
-        return draw_with_hessian_covariance(key, own, hessian)
-
+    noise = normals(keys.all_at_once, noise_shape(own))
     solution = Newton(MAX_ITER).solve(
-        own, own_counts, flat, _finite(start), tol=TOL, right_hand_side=spread
+        own,
+        own_counts,
+        flat,
+        _finite(start),
+        tol=TOL,
+        right_hand_side=lambda hessian: draw_with_hessian_covariance(noise, own, hessian),
     )
     point = own.stack(solution.mode)
     if SIGMA in learnt:

@@ -57,6 +57,7 @@ smooth whatever the prior. Afterwards every draw leaves the conditional invarian
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,7 @@ import numpy as np
 from jax import lax
 
 from hhmm._emission_solvers.entries import WIDE, draw_entries
-from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
+from hhmm._emission_solvers.laplace import draw_with_hessian_covariance, noise_shape
 from hhmm._emission_solvers.objective import (
     Draw,
     Tuning,
@@ -74,7 +75,7 @@ from hhmm._emission_solvers.objective import (
     hessian_product,
 )
 from hhmm._model.terms import scale_of
-from hhmm._runtime.keys import uniforms
+from hhmm._runtime.keys import to_normals, uniforms
 
 QUARTER_TURN = np.pi / 2
 FIRST_STEP = np.pi / 6
@@ -130,18 +131,22 @@ def steps(tuning):
     return n_steps, jnp.minimum(QUARTER_TURN / n_steps, longest)
 
 
-def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
+def draw(keys, terms, counts, priors, current, solve, warming_up, tuning):
     """Do one step of Hamiltonian Monte Carlo from the current emissions.
 
     Arguments and returns are those of `laplace.draw`. `current` without parameters (NaN) counts
     as the mode.
     """
-    key_velocity, key_uniforms, key_entries = jax.random.split(key, 3)
+    # one call makes all the noise
+    shape = noise_shape(terms)
+    uniform = uniforms(keys.all_at_once, (math.prod(shape) + 3,))
+    noise = to_normals(uniform[:-3]).reshape(shape)
+    uniform_length, uniform_kind, uniform_test = uniform[-3:]
     is_wide = _is_wide(terms, priors)
     added = jnp.where(is_wide, _pseudo_counts(counts.departures), 0.0)
     to_metric = functools.partial(_metric, added=terms.by_batch(added), is_wide=is_wide)
     solution = solve(
-        right_hand_side=lambda metric: draw_with_hessian_covariance(key_velocity, terms, metric),
+        right_hand_side=lambda metric: draw_with_hessian_covariance(noise, terms, metric),
         metric=to_metric,
         tol=MODE_TOL,
     )
@@ -150,7 +155,6 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     metric = to_metric(hessian)
     start = terms.stack(current) - mode
     start = jnp.where(jnp.isfinite(start), start, 0.0)
-    uniform_length, uniform_kind, uniform_test = uniforms(key_uniforms, (3,))
     is_short = uniform_kind < SHORT_SHARE
     n_steps, size = steps(tuning)
     size = size * (1 + JITTER * (2 * uniform_length - 1)) * jnp.where(is_short, SHORT_LENGTH, 1)
@@ -193,7 +197,7 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     x = jnp.where(warming_up & (acceptance < HOPELESS), 0.0, x)
     point = lax.cond(
         is_wide,
-        lambda: draw_entries(key_entries, terms, counts, priors, mode + x),
+        lambda: draw_entries(keys.entries, terms, counts, priors, mode + x),
         lambda: mode + x,
     )
     tuned = tune(tuning, acceptance)

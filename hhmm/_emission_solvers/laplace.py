@@ -20,12 +20,12 @@ from hhmm._emission_solvers.objective import Draw
 from hhmm._runtime.keys import normals
 
 
-def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
+def draw(keys, terms, counts, priors, current, solve, warming_up, tuning):
     """Find the mode of the emission logits, and draw around it.
 
     Parameters
     ----------
-    key : JAX key
+    keys : LogitKeys
     terms : Terms
     counts : EmissionCounts
         Not used here: samplers share one signature.
@@ -46,20 +46,29 @@ def draw(key, terms, counts, priors, current, solve, warming_up, tuning):
     draw : Draw
     """
     del counts, priors, current, warming_up
+    noise = normals(keys.all_at_once, noise_shape(terms))
     solution = solve(
-        right_hand_side=lambda hessian: draw_with_hessian_covariance(key, terms, hessian)
+        right_hand_side=lambda hessian: draw_with_hessian_covariance(noise, terms, hessian)
     )
     logits = terms.unstack(terms.stack(solution.mode) + solution.solved)
     return Draw(logits, solution, acceptance=jnp.ones(()), diverging=jnp.bool(False), tuning=tuning)
 
 
-def draw_with_hessian_covariance(key, terms, hessian):
-    """Draw a centred eta ~ Normal(0, H), (n_rows, S)."""
+def noise_shape(terms):
+    """Return the shape of the noise of `draw_with_hessian_covariance`."""
+    n_rows = sum(map(terms.n_rows, terms.present))
+    return terms.n_contexts * terms.n_syllables + n_rows, terms.n_syllables
+
+
+def draw_with_hessian_covariance(noise, terms, hessian):
+    """Make a centred eta ~ Normal(0, H), (n_rows, S), of standard normal numbers.
+
+    They are drawn before a solver's loop: inside, the compiler would repeat their generator in
+    every expression.
+    """
     by_from, by_context, rates, added, departures, *_ = hessian
-    n_syllables = terms.n_syllables
-    n_blocks, n_rows = terms.n_contexts * n_syllables, len(hessian.precision)
-    # one call makes all the noise: of the multinomial parts, then of the prior
-    noise = normals(key, (n_blocks + n_rows, n_syllables))
+    n_blocks = terms.n_contexts * terms.n_syllables
+    # of the multinomial parts, then of the prior
     expected = rates[..., None] * by_from[:, None] * by_context[:, :, None] + added[..., None]
     spread = jnp.sqrt(expected) * noise[:n_blocks].reshape(expected.shape)
     # the sums of P times the total; those of what was added are constant along j

@@ -93,6 +93,14 @@ class Tuning(NamedTuple):
     n_tuned: Array  # () int32: proposals that it was learnt from
 
 
+class LogitKeys(NamedTuple):
+    """Keys of a draw of logits, each of one call of a generator."""
+
+    all_at_once: Array
+    entries: Array
+    scales: Array
+
+
 class Draw(NamedTuple):
     """Result of a sampler."""
 

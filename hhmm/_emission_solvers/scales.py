@@ -38,8 +38,8 @@ from hhmm._emission_solvers.objective import log_partition_and_curvature, produc
 from hhmm._model.joint import trans_log_prior
 from hhmm._model.simplex import center
 from hhmm._model.terms import ALL_TERMS, GROUP_TERMS, scale_of, with_scale
-from hhmm._model.transitions import log_gamma_draw
-from hhmm._runtime.keys import normals, uniforms
+from hhmm._model.transitions import N_PROPOSALS, log_gamma_draw
+from hhmm._runtime.keys import to_normals, uniforms
 
 # scale s of the half-Cauchy prior of each thing that may be learnt
 PRIOR_SCALE = {
@@ -101,15 +101,18 @@ def draw_scales(key, terms, counts, point, priors, learnt):
     if not drawn:
         return point, priors
     pairs = [pair for pair in terms.nested if pair[0].sigma in learnt]
-    keys = jax.random.split(key, len(drawn) + len(pairs))
+    sizes = [(N_PROPOSALS + 1, N_PROPOSALS + 3)] * len(drawn)
+    sizes += [(terms.n_rows(x) * terms.n_syllables, slices.n_uniforms()) for x, _ in pairs]
+    normal, uniform = _noise(key, sizes)
 
     def draw_one(point, scale):
-        """Draw one scale; a scan compiles its random numbers once for all terms."""
-        key, sigma, is_of_term, n_dimensions, prior_scale = scale
-        key_given, key_joint = jax.random.split(key)
+        """Draw one scale; a scan compiles this once for all terms."""
+        normal, uniform, sigma, is_of_term, n_dimensions, prior_scale = scale
         only = jnp.where(is_of_term[:, None], point, 0)
-        sigma = _draw_given_term(key_given, sigma, only, n_dimensions, prior_scale)
-        factor = _draw_factor(key_joint, terms, counts, point, only, sigma, prior_scale)
+        noise = normal[:-1], uniform[:-1]
+        sigma = _draw_given_term(noise, sigma, only, n_dimensions, prior_scale)
+        noise = normal[-1], uniform[-1]
+        factor = _draw_factor(noise, terms, counts, point, only, sigma, prior_scale)
         return point + (factor - 1) * only, sigma * factor
 
     term_of_row = np.concatenate(
@@ -120,7 +123,8 @@ def draw_scales(key, terms, counts, point, priors, learnt):
         draw_one,
         point,
         (
-            keys[: len(drawn)],
+            jnp.stack(normal[: len(drawn)]),
+            jnp.stack(uniform[: len(drawn)]),
             jnp.stack([scale_of(priors, term) for term in drawn]),
             term_of_row == numbers[:, None],
             np.array([float(terms.n_dimensions(term)) for term in drawn]),
@@ -129,19 +133,41 @@ def draw_scales(key, terms, counts, point, priors, learnt):
     )
     for term, sigma in zip(drawn, sigmas, strict=True):
         priors = with_scale(priors, term, sigma)
-    for key_pair, (coarse, fine) in zip(keys[len(drawn) :], pairs, strict=True):
-        point, priors = _divide(key_pair, terms, point, priors, coarse, fine)
+    of_pairs = zip(normal[len(drawn) :], uniform[len(drawn) :], strict=True)
+    for noise, pair in zip(of_pairs, pairs, strict=True):
+        point, priors = _divide(noise, terms, point, priors, *pair)
     return point, priors
 
 
-def _divide(key, terms, point, priors, coarse, fine):
+def _noise(key, sizes):
+    """Draw arrays of normal and of uniform numbers, in one call of a generator.
+
+    Parameters
+    ----------
+    key : JAX key
+    sizes : list of pairs of int
+
+    Returns
+    -------
+    normal, uniform : lists of 1-D arrays
+        Of the first and the second number of each pair.
+    """
+    ends = np.cumsum(np.transpose(sizes))
+    flat = uniforms(key, (ends[-1],))
+    n_normal = ends[len(sizes) - 1]
+    flat = jnp.concatenate([to_normals(flat[:n_normal]), flat[n_normal:]])
+    arrays = jnp.split(flat, ends[:-1])
+    return arrays[: len(sizes)], arrays[len(sizes) :]
+
+
+def _divide(noise, terms, point, priors, coarse, fine):
     """Draw the scale of a term given its sum with the one that it is nested in; divide the sum.
 
     With m = x + mean_i y[i], x the coarse term and y the fine one, the entries of m are
     Normal(0, v + w) a priori, v = sigma_x^2 and w = sigma_y^2 / S, and x given m is Normal with
     mean m v / (v + w) and variance v w / (v + w).
     """
-    key_scale, key_share = jax.random.split(key)
+    normal, uniform = noise
     rows = dict(terms.split(point))
     old = rows[coarse]
     by_state = rows[fine].reshape(-1, terms.n_syllables, terms.n_syllables)
@@ -155,32 +181,31 @@ def _divide(key, terms, point, priors, coarse, fine):
         return log_prior - 0.5 * (n_dimensions * jnp.log(variance) + jnp.sum(total**2) / variance)
 
     start = jnp.log(getattr(priors, coarse.sigma))[None]
-    noise = slices.make_noise(key_scale, 1)
-    log_sigma = slices.draw(noise, log_density, start, 1.0, np.log(BOUNDS))[0]
+    log_sigma = slices.draw(uniform[:, None], log_density, start, 1.0, np.log(BOUNDS))[0]
     variance = jnp.exp(2 * log_sigma)
     share = variance / (variance + of_fine)
-    noise = center(normals(key_share, old.shape))
-    noise = center(noise, axis=0) if coarse.by_state else noise
-    new = share * total + jnp.sqrt(share * of_fine) * noise
+    normal = center(normal.reshape(old.shape))
+    normal = center(normal, axis=0) if coarse.by_state else normal
+    new = share * total + jnp.sqrt(share * of_fine) * normal
     rows[coarse] = new
     rows[fine] = (by_state - (new - old)[:, None]).reshape(rows[fine].shape)
     priors = priors._replace(**{coarse.sigma: jnp.exp(log_sigma)})
     return jnp.concatenate(list(rows.values())), priors
 
 
-def _draw_given_term(key, sigma, rows, n_dimensions, prior_scale):
+def _draw_given_term(noise, sigma, rows, n_dimensions, prior_scale):
     """Draw sigma given its term, by way of the auxiliary variable."""
-    key_auxiliary, key_sigma = jax.random.split(key)
+    normal, uniform = noise
     rate = prior_scale**-2.0 + sigma**-2.0
     # 1 / auxiliary is Exponential
-    inverse = -jnp.log1p(-uniforms(key_auxiliary, (1,))[0]) / rate
+    inverse = -jnp.log1p(-uniform[0]) / rate
     rate = inverse + 0.5 * jnp.sum(rows**2)
     shape = jnp.asarray(0.5 * (n_dimensions + 1))
-    variance = jnp.exp(-log_gamma_draw(key_sigma, shape)) * rate
+    variance = jnp.exp(-log_gamma_draw(normal, uniform[1:], shape)) * rate
     return jnp.clip(jnp.sqrt(variance), *BOUNDS)
 
 
-def _draw_factor(key, terms, counts, point, only, sigma, prior_scale):
+def _draw_factor(noise, terms, counts, point, only, sigma, prior_scale):
     """Draw the factor by which a term and its scale are rescaled together, by one Newton proposal.
 
     `only` is the point with the rows of all other terms 0. The proposal for the logarithm of the
@@ -189,7 +214,7 @@ def _draw_factor(key, terms, counts, point, only, sigma, prior_scale):
     """
     fixed, moving = terms.parts(point - only), terms.parts(only)
     linear = jnp.vdot(counts.totals, only)
-    key_proposal, key_test = jax.random.split(key)
+    normal, uniform = noise
 
     def proposal_from(log_factor):
         """Return log density at a factor, and mean and precision of the proposal made there."""
@@ -209,11 +234,9 @@ def _draw_factor(key, terms, counts, point, only, sigma, prior_scale):
     def log_proposal(value, mean, precision):
         return 0.5 * jnp.log(precision) - 0.5 * precision * (value - mean) ** 2
 
-    noise, uniform = normals(key_proposal, (1,))[0], uniforms(key_test, (1,))[0]
-
     def turn(log_factor, _):
         density, mean, precision = proposal_from(log_factor)
-        return mean + noise / jnp.sqrt(precision), (log_factor, density, mean, precision)
+        return mean + normal / jnp.sqrt(precision), (log_factor, density, mean, precision)
 
     # there and back by one loop, which is compiled once
     _, there_and_back = lax.scan(turn, jnp.zeros(()), length=2)
@@ -258,8 +281,8 @@ def draw_concentrations(key, counts, priors, learnt, trans_probs=None):
     prior_scales = jnp.array([PRIOR_SCALE[name] for name in CONCENTRATIONS])
     given = jnp.stack([jnp.asarray(getattr(priors, name), float) for name in CONCENTRATIONS])
 
-    def draw_one(values, number_and_noise):
-        number, noise = number_and_noise
+    def draw_one(values, number_and_uniform):
+        number, uniform = number_and_uniform
 
         def log_density(log_value):
             log_prior, *_ = _log_half_cauchy(log_value, prior_scales[number])
@@ -270,12 +293,12 @@ def draw_concentrations(key, counts, priors, learnt, trans_probs=None):
             return log_prob_of_counts(counts, beta, kappa) + log_prior
 
         start = jnp.log(jnp.clip(values[number], *BOUNDS_OF_CONCENTRATIONS))[None]
-        drawn = slices.draw(noise, log_density, start, 1.0, bounds)[0]
+        drawn = slices.draw(uniform, log_density, start, 1.0, bounds)[0]
         return values.at[number].set(jnp.exp(drawn)), None
 
     # one loop over both, which is compiled once
-    noise = jnp.moveaxis(slices.make_noise(key, len(numbers)), 1, 0)[..., None]
-    values, _ = lax.scan(draw_one, given, (numbers, noise))
+    uniform = uniforms(key, (len(numbers), slices.n_uniforms(), 1))
+    values, _ = lax.scan(draw_one, given, (numbers, uniform))
     return priors._replace(**{CONCENTRATIONS[i]: values[i] for i in numbers})
 
 

@@ -4,28 +4,27 @@ Each variable has a density of its own, known up to a constant, and is drawn on 
 them at once. No tuning is needed: `width` only decides how many evaluations a draw takes.
 """
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
-from hhmm._runtime.keys import uniforms
-
 # steps out, at most
 MAX_STEPS_OUT = 8
+# where the density of a variable is evaluated next
+_START, _LEFT, _RIGHT, _CUT, _DONE = range(5)
 
 
-def make_noise(key, n, max_cuts=40):
-    """Draw the uniform numbers that a draw of `n` variables takes, (3 + max_cuts, n)."""
-    return uniforms(key, (3 + max_cuts, n))
+def n_uniforms(max_cuts=40):
+    """Return how many uniform numbers a draw of a variable takes."""
+    return 3 + max_cuts
 
 
-def draw(noise, log_density, start, width, bounds=(-jnp.inf, jnp.inf)):
+def draw(uniform, log_density, start, width, bounds=(-jnp.inf, jnp.inf)):
     """Draw each variable once, leaving its density invariant (figures 3 and 5 of the paper).
 
     Parameters
     ----------
-    noise : array
-        See `make_noise`.
+    uniform : (n_uniforms(max_cuts), n)
+        Numbers in [0, 1).
     log_density : function
         Of an array of values (n,): the log density of each, (n,) nats.
     start : (n,)
@@ -39,37 +38,40 @@ def draw(noise, log_density, start, width, bounds=(-jnp.inf, jnp.inf)):
     drawn : (n,)
         A variable for which all cuts that there are numbers for find nothing keeps its value.
     """
-    max_cuts = len(noise) - 3
-    level = log_density(start) + jnp.log1p(-noise[0])
+    max_cuts = len(uniform) - n_uniforms(0)
+    log_share = jnp.log1p(-uniform[0])
     # steps out are shared out at random between the two sides, which keeps the draw exact
-    n_left = jnp.floor(MAX_STEPS_OUT * noise[2])
-    n_steps = jnp.stack([n_left, MAX_STEPS_OUT - 1 - n_left])
-    left = start - width * noise[1]
-    edges = jnp.stack([left, left + width])
+    n_left = jnp.floor(MAX_STEPS_OUT * uniform[2])
+    left = start - width * uniform[1]
 
-    def step_out(carry):
-        edges, inside, i = carry
-        inside &= (i < n_steps) & (edges > bounds[0]) & (edges < bounds[1])
-        inside &= jax.vmap(log_density)(edges) > level
-        further = edges + jnp.array([[-1.0], [1.0]]) * width
-        return jnp.where(inside, further, edges), inside, i + 1
+    # Each variable goes its own way: its density at the start, at the left edge of the interval
+    # for as long as it steps out there, at the right edge, and at the cuts. One loop compiles the
+    # density once.
+    def turn(carry):
+        phase, i, at, level, left, right = carry
+        density = log_density(at)
+        level = jnp.where(phase == _START, density + log_share, level)
+        is_inside = density > level
+        n_steps = jnp.where(phase == _LEFT, n_left, MAX_STEPS_OUT - 1 - n_left)
+        may_step = is_inside & (i < n_steps) & (at > bounds[0]) & (at < bounds[1])
+        steps_left, steps_right = (phase == _LEFT) & may_step, (phase == _RIGHT) & may_step
+        misses = (phase == _CUT) & ~is_inside
+        left = jnp.where(steps_left, left - width, left)
+        right = jnp.where(steps_right, right + width, right)
+        left = jnp.where(misses & (at < start), at, left)
+        right = jnp.where(misses & (at >= start), at, right)
+        stays = steps_left | steps_right | misses & (i + 1 < max_cuts)
+        i = jnp.where(stays, i + 1, 0)
+        # a value that was found is kept; of a variable that runs out of cuts, the start
+        drawn = jnp.where(misses, start, at)
+        phase = jnp.where(stays, phase, jnp.minimum(phase + 1, _DONE))
+        low, high = jnp.clip(left, *bounds), jnp.clip(right, *bounds)
+        share = jnp.take_along_axis(uniform, (3 + i)[None], axis=0)[0]
+        of_phase = [left, right, low + share * (high - low), drawn]
+        at = jnp.select([phase == p for p in (_LEFT, _RIGHT, _CUT, _DONE)], of_phase)
+        return phase, i, at, level, left, right
 
-    carry = edges, jnp.ones(edges.shape, bool), 0
-    edges, *_ = lax.while_loop(lambda carry: jnp.any(carry[1]), step_out, carry)
-    left, right = jnp.clip(edges, *bounds)
-
-    def unfinished(carry):
-        *_, found, i = carry
-        return ~jnp.all(found) & (i < max_cuts)
-
-    def cut(carry):
-        left, right, value, found, i = carry
-        value = jnp.where(found, value, left + noise[3 + i] * (right - left))
-        found |= log_density(value) > level
-        left = jnp.where(~found & (value < start), value, left)
-        right = jnp.where(~found & (value >= start), value, right)
-        return left, right, value, found, i + 1
-
-    carry = left, right, start, jnp.zeros(start.shape, bool), 0
-    _, _, value, found, _ = lax.while_loop(unfinished, cut, carry)
-    return jnp.where(found, value, start)
+    zero = jnp.zeros(start.shape, jnp.int32)
+    carry = zero, zero, start, jnp.zeros_like(start), left, left + width
+    _, _, drawn, *_ = lax.while_loop(lambda carry: jnp.any(carry[0] < _DONE), turn, carry)
+    return drawn

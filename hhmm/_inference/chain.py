@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hhmm._emission_solvers import Adam, Newton
-from hhmm._emission_solvers.objective import Tuning
+from hhmm._emission_solvers.objective import LogitKeys, Tuning
 from hhmm._model.joint import log_prior
 from hhmm._model.terms import Terms
+from hhmm._runtime.keys import key_from_data, keys_of_pairs
 from hhmm._types import Array, EmissionLogits, Priors, SufficientStats
 
 
@@ -77,10 +79,20 @@ class ChainState(NamedTuple):
     optimizer: Any  # what the gradient algorithm carries from step to step; () for the others
 
 
+class SweepKeys(NamedTuple):
+    """Keys of a sweep, each of one call of a generator."""
+
+    emissions: LogitKeys
+    concentrations: Array
+    transitions: Array  # where they are shared by all groups
+    effects: LogitKeys  # where they are not
+    states: Array
+
+
 class Algorithm(NamedTuple):
     """The two halves of a sweep, as functions; `settings` are static."""
 
-    # (key_emission, key_trans, chain, phase, *, settings) -> chain
+    # (keys, chain, phase, *, settings) -> chain
     update_params: Callable
     # (key, logits, trans_probs, sequences, *, settings) -> states, stats, log_likelihood
     update_states: Callable
@@ -91,13 +103,13 @@ def sweep(keys, chain, update_params, update_states, terms, cond=jax.lax.cond):
 
     Parameters
     ----------
-    keys : tuple of JAX keys
-        Of `sweep_keys`, of this sweep alone.
+    keys : SweepKeys
+        Of this sweep alone.
     chain : ChainState
     update_params : callable
-        ``update_params(key_emission, key_trans, chain)`` returns the chain with new parameters.
+        ``update_params(keys, chain)`` returns the chain with new parameters.
     update_states : callable
-        ``update_states(key_states, logits, trans_probs)`` returns states, stats, log-likelihood.
+        ``update_states(key, logits, trans_probs)`` returns states, stats, log-likelihood.
     terms : Terms
     cond : callable
         `jax.lax.cond`, or a function of the same arguments outside of compiled code.
@@ -106,14 +118,9 @@ def sweep(keys, chain, update_params, update_states, terms, cond=jax.lax.cond):
     -------
     chain : ChainState
     """
-    key_emission, key_trans, key_states = keys
-    chain = cond(
-        chain.has_states,
-        lambda: update_params(key_emission, key_trans, chain),
-        lambda: chain,
-    )
+    chain = cond(chain.has_states, lambda: update_params(keys, chain), lambda: chain)
     logits, trans_probs = chain.logits, chain.trans_probs
-    states, stats, log_likelihood = update_states(key_states, logits, trans_probs)
+    states, stats, log_likelihood = update_states(keys.states, logits, trans_probs)
     return chain._replace(
         has_states=jnp.bool_(True),
         states=states,
@@ -128,6 +135,26 @@ def _log_prior(logits, trans_probs, priors, terms):
     return log_prior(terms, logits, trans_probs, priors)
 
 
-def sweep_keys(key):
-    """Return keys of the halves of a sweep: of the emissions, the transitions, the states."""
-    return jax.random.split(key, 3)
+@functools.partial(jax.jit, static_argnames="algorithm")
+def sweep_keys(key, sweeps, algorithm):
+    """Return the keys of sweeps, apart from the sweeps: there, each split would be compiled anew.
+
+    Parameters
+    ----------
+    key : JAX key
+        Of the chain.
+    sweeps : int32 array of any shape
+    algorithm : {"em", "gibbs", "gradient"}, static
+        All but "gibbs" have the same noise in every sweep.
+
+    Returns
+    -------
+    keys : SweepKeys, arrays of the shape of `sweeps`
+    """
+    order = SweepKeys(LogitKeys(0, 1, 2), 3, 4, LogitKeys(5, 6, 7), 8)
+    numbers, structure = jax.tree.flatten(order)
+    if algorithm == "gibbs":
+        keys = keys_of_pairs(key, sweeps[..., None], np.array(numbers))
+    else:
+        keys = key_from_data(jnp.zeros((*sweeps.shape, len(numbers), 2), jnp.uint32))
+    return jax.tree.unflatten(structure, [keys[..., i] for i in numbers])

@@ -34,7 +34,7 @@ from hhmm._types import EmissionLogits, Priors
 from hhmm._validation import describe_differences
 
 # raised where the same seed gives other draws: a fit could not continue to the same result
-FORMAT = 3
+FORMAT = 4
 _FILE = "hhmm checkpoint"
 _HEADER = "header"
 _LEFT = "The file was not changed"

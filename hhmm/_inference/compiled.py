@@ -21,7 +21,6 @@ from hhmm._inference import gradient
 from hhmm._inference.em import EM
 from hhmm._inference.gibbs import GIBBS
 from hhmm._runtime import memory
-from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.threads import run_in_threads
 from hhmm._types import Array, EmissionLogits, Priors
 
@@ -65,13 +64,13 @@ def trace_of(chain):
 
 @functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
 def sweeps_in_one_call(
-    key, chain, draws, first_sweep, n_sweeps, slots, sequences, stages, tol, *, algorithm, settings
+    keys, chain, draws, first_sweep, n_sweeps, slots, sequences, stages, tol, *, algorithm, settings
 ):
     """Run sweeps in one call.
 
     Parameters
     ----------
-    key : JAX key of the chain
+    keys : chain.SweepKeys, arrays (MAX_SWEEPS_PER_CALL,)
     chain : chain.ChainState
     draws : Draws
     first_sweep, n_sweeps : () int32
@@ -108,7 +107,7 @@ def sweeps_in_one_call(
         else:
             halves = ALTERNATING[algorithm]
             chain = chains.sweep(
-                chains.sweep_keys(jax.random.fold_in(key, number)),
+                jax.tree.map(lambda of_sweeps: of_sweeps[i], keys),
                 before,
                 functools.partial(halves.update_params, phase=phase, settings=settings),
                 functools.partial(halves.update_states, sequences=sequences, settings=settings),
@@ -152,10 +151,10 @@ def sweeps_by_part(
     """
     static = {"algorithm": algorithm, "settings": settings}
 
-    def update_params(key_emission, key_trans, chain):
+    def update_params(keys, chain):
         # what the parameters do not need stays out of the call
         needed = chain._replace(states=None, has_states=None, log_joint=None, log_likelihood=None)
-        updated = params_kernel(key_emission, key_trans, needed, phase, **static)
+        updated = params_kernel(keys, needed, phase, **static)
         return updated._replace(states=(), has_states=chain.has_states)
 
     def update_states(key_states, logits, trans_probs):
@@ -164,10 +163,12 @@ def sweeps_by_part(
     phase = stages.phase(np.int32(first_sweep))
     shapes = str(jax.tree.map(jnp.shape, chain)), parts.kind
     if (algorithm, settings, shapes) not in _compiled:
-        key_emission, key_trans, key_states = sweep_keys(key, first_sweep)
+        keys = chains.sweep_keys(key, first_sweep, algorithm)
         run_in_threads(
-            functools.partial(update_params, key_emission, key_trans, chain),
-            functools.partial(parts.compile, key_states, chain.logits, chain.trans_probs, **static),
+            functools.partial(update_params, keys, chain),
+            functools.partial(
+                parts.compile, keys.states, chain.logits, chain.trans_probs, **static
+            ),
             pool="compilers",
         )
         _compiled.add((algorithm, settings, shapes))
@@ -176,9 +177,8 @@ def sweeps_by_part(
     for i in range(n_sweeps):
         number, before = first_sweep + i, chain
         phase = stages.phase(np.int32(number))
-        chain = chains.sweep(
-            sweep_keys(key, number), before, update_params, update_states, settings.terms, _if
-        )
+        keys = chains.sweep_keys(key, np.int32(number), algorithm)
+        chain = chains.sweep(keys, before, update_params, update_states, settings.terms, _if)
         traces.append(jax.tree.map(np.asarray, trace_of(chain)))
         if slots[i] < len(draws.log_joint):
             for kept, new in zip(*map(jax.tree.leaves, (draws, draw_of(chain))), strict=True):
@@ -196,11 +196,11 @@ def _if(condition, when_true, when_false):
 
 
 @functools.partial(jax.jit, static_argnames="settings")
-def begin_ascent(chain, sequences, *, settings):
+def begin_ascent(keys, chain, sequences, *, settings):
     """Return a chain of the gradient algorithm, from one that starts at states or at parameters."""
     settings = settings._replace(solver=Newton(settings.solver.max_iter))
     chain = chains.sweep(
-        chains.sweep_keys(key_from_data(jnp.zeros(2, jnp.uint32))),  # EM uses none
+        keys,
         chain,
         functools.partial(EM.update_params, phase=chains.Phase(), settings=settings),
         functools.partial(EM.update_states, sequences=sequences, settings=settings),
@@ -209,18 +209,10 @@ def begin_ascent(chain, sequences, *, settings):
     return gradient.start(chain._replace(log_joint=jnp.nan), settings.terms)
 
 
-@jax.jit
-def sweep_keys(key, sweep):
-    """Return the keys of a sweep, by themselves: each generator in a kernel is compiled anew."""
-    return tuple(chains.sweep_keys(jax.random.fold_in(key, sweep)))
-
-
 @functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
-def params_kernel(key_emission, key_trans, chain, phase, *, algorithm, settings):
+def params_kernel(keys, chain, phase, *, algorithm, settings):
     """Update the parameters of a chain given its counts."""
-    chain = ALTERNATING[algorithm].update_params(
-        key_emission, key_trans, chain, phase, settings=settings
-    )
+    chain = ALTERNATING[algorithm].update_params(keys, chain, phase, settings=settings)
     # without weak types: with them the next call would compile again
     return jax.tree.map(lambda x: jnp.asarray(x, x.dtype), chain)
 

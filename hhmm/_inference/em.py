@@ -18,42 +18,51 @@ used but the fixed noise of `scales`.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from hhmm._emission_solvers import Adam, group_transitions, scales
-from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
+from hhmm._emission_solvers.laplace import draw_with_hessian_covariance, noise_shape
 from hhmm._emission_solvers.objective import emission_counts, evaluate
 from hhmm._inference.chain import Algorithm
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.transitions import context_trans_probs, trans_mode
-from hhmm._runtime.keys import key_from_data
+from hhmm._runtime.keys import normals
 
 # half the squared Newton decrement, in nats, at which the emission mode counts as found
 EMISSION_TOL = 1e-6
 
 
-def update_params(key_emission, key_trans, chain, phase, *, settings):
+def update_params(keys, chain, phase, *, settings):
     """Take the mode of emissions and transitions given the expected counts of the chain."""
-    del key_emission, key_trans
     terms, priors, learnt = settings.terms, chain.priors, settings.learnt
     learns_terms = any(term.sigma in learnt for term in terms.present)
     counts = emission_counts(terms, chain.stats)
     start = chain.mode
 
-    def spread_or_nothing(hessian):
-        nothing = jnp.zeros_like(terms.stack(start))
-        if not learns_terms:
-            return nothing
-        key = key_from_data(np.zeros(2, np.uint32))
+    def no_spread(hessian):
+        return jnp.zeros_like(terms.stack(start))
+
+    def spread(hessian):
         return jax.lax.cond(
             phase.holds_scales,
-            lambda: nothing,
-            lambda: draw_with_hessian_covariance(key, terms, hessian),
+            lambda: no_spread(hessian),
+            lambda: draw_with_hessian_covariance(noise, terms, hessian),
         )
 
+    if learns_terms:
+        shape = noise_shape(terms)
+        noise = jax.lax.cond(
+            phase.holds_scales,
+            lambda: jnp.zeros(shape),
+            lambda: normals(keys.emissions.all_at_once, shape),
+        )
     solution = settings.solver.solve(
-        terms, counts, priors, start, tol=EMISSION_TOL, right_hand_side=spread_or_nothing
+        terms,
+        counts,
+        priors,
+        start,
+        tol=EMISSION_TOL,
+        right_hand_side=spread if learns_terms else no_spread,
     )
     mode = solution.mode
     if isinstance(settings.solver, Adam):
@@ -79,6 +88,7 @@ def update_params(key_emission, key_trans, chain, phase, *, settings):
             priors,
             chain.trans_probs,
             start.group_transitions,
+            keys.effects,
             terms=terms,
             learnt=learnt,
             holds_scales=phase.holds_scales,

@@ -13,9 +13,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from hhmm._inference import convergence, draws, memory, starts
-from hhmm._inference.chain import Settings, Stages
+from hhmm._inference.chain import Settings, Stages, sweep_keys
 from hhmm._inference.chains import iterate_chains
-from hhmm._inference.compiled import sweep_keys
 from hhmm._inference.dask_parts import DaskParts, active_client
 from hhmm._inference.loop import NEVER, ChainEnd, Plan
 from hhmm._inference.parts import LocalParts
@@ -324,8 +323,9 @@ def _last_states(result, plan):
     if not parts.is_split:
         (prepared,) = parts.prepared
         return prepared.runs_of_states([chain.states], chain.logits, chain.trans_probs)
-    _, _, key_states = sweep_keys(key_from_data(result.end.key), result.end.n_sweeps - 1)
-    return parts.draw_states(key_states, chain.logits, chain.trans_probs, settings=plan.settings)
+    last = np.int32(result.end.n_sweeps - 1)
+    keys = sweep_keys(key_from_data(result.end.key), last, plan.algorithm)
+    return parts.draw_states(keys.states, chain.logits, chain.trans_probs, settings=plan.settings)
 
 
 def _chain_weights(posterior, compared, parts):

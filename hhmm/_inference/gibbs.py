@@ -31,7 +31,7 @@ from hhmm._model.transitions import context_trans_probs, draw_trans_probs
 EMISSION_TOL = 1e-6
 
 
-def update_params(key_emission, key_trans, chain, phase, *, settings):
+def update_params(keys, chain, phase, *, settings):
     """Draw emissions and transitions given the states of the chain; return the chain with them."""
     terms, priors, learnt = settings.terms, chain.priors, settings.learnt
     counts = emission_counts(terms, chain.stats)
@@ -39,28 +39,26 @@ def update_params(key_emission, key_trans, chain, phase, *, settings):
         settings.solver.solve, terms, counts, priors, chain.mode, tol=EMISSION_TOL
     )
     drawn = SAMPLERS[settings.sampler](
-        key_emission, terms, counts, priors, chain.logits, solve, phase.warming_up, chain.tuning
+        keys.emissions, terms, counts, priors, chain.logits, solve, phase.warming_up, chain.tuning
     )
     logits, trans_counts = drawn.logits, chain.stats.state_trans_counts
     shared_counts = trans_counts.reshape(-1, terms.n_states, terms.n_states).sum(axis=0)
     if learnt:
-        # keys of their own: those of the draws above do not depend on what is learnt
-        key_scales, key_concentrations = jax.random.split(jax.random.fold_in(key_trans, 1))
         point = terms.stack(logits)
         point, priors = jax.lax.cond(
             phase.holds_scales,
             lambda: (point, priors),
-            lambda: scales.draw_scales(key_scales, terms, counts, point, priors, learnt),
+            lambda: scales.draw_scales(keys.emissions.scales, terms, counts, point, priors, learnt),
         )
         logits = terms.unstack(point)
         # where transitions differ between groups, A is given and not summed out
         counted = None if terms.trans_by_group else shared_counts
         priors = scales.draw_concentrations(
-            key_concentrations, counted, priors, learnt, chain.trans_probs
+            keys.concentrations, counted, priors, learnt, chain.trans_probs
         )
     if terms.trans_by_group:
         trans_probs, effects, priors = group_transitions.draw(
-            jax.random.fold_in(key_trans, 2),  # a split of `key_trans` has the key of fold 1
+            keys.effects,
             trans_counts,
             priors,
             chain.trans_probs,
@@ -72,7 +70,7 @@ def update_params(key_emission, key_trans, chain, phase, *, settings):
         )
         logits = logits._replace(group_transitions=effects)
     else:
-        trans_probs = draw_trans_probs(key_trans, shared_counts, priors)
+        trans_probs = draw_trans_probs(keys.transitions, shared_counts, priors)
     solution = drawn.solution
     return chain._replace(
         logits=logits,

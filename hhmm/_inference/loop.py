@@ -19,7 +19,7 @@ import numpy as np
 
 from hhmm._emission_solvers import Newton
 from hhmm._emission_solvers.objective import Tuning
-from hhmm._inference.chain import ChainState, Settings, Stages
+from hhmm._inference.chain import ChainState, Settings, Stages, sweep_keys
 from hhmm._inference.compiled import (
     ALTERNATING,
     MAX_SWEEPS_PER_CALL,
@@ -134,7 +134,7 @@ def iterate(start, plan, *, report, save=None):
     if plan.parts.is_split and algorithm in ALTERNATING:
         many_sweeps, sequences = sweeps_by_part, plan.parts
     else:
-        many_sweeps, sequences = sweeps_in_one_call, plan.parts.in_one
+        many_sweeps, sequences = _sweeps_in_one_call, plan.parts.in_one
         if algorithm == "gibbs":
             chain = chain._replace(states=sequences.empty_states())
 
@@ -156,7 +156,8 @@ def iterate(start, plan, *, report, save=None):
     if algorithm == "gradient" and settings.learnt and past is None:
         chain = _with_learnt_scales(key, chain, draws, sequences, stages, settings)
     if algorithm == "gradient":
-        chain = begin_ascent(chain, sequences, settings=settings)
+        keys = sweep_keys(key, np.int32(0), algorithm)
+        chain = begin_ascent(keys, chain, sequences, settings=settings)
         if past is not None:
             structure = jax.tree.structure(chain.optimizer)
             chain = chain._replace(optimizer=jax.tree.unflatten(structure, past.optimizer))
@@ -230,6 +231,14 @@ def iterate(start, plan, *, report, save=None):
     return Result(chain, kept, kept_sweeps, past.trace, stopped, past.end)
 
 
+def _sweeps_in_one_call(key, chain, draws, first_sweep, *others, algorithm, **static):
+    numbers = first_sweep + np.arange(MAX_SWEEPS_PER_CALL, dtype=np.int32)
+    keys = sweep_keys(key, numbers, algorithm)
+    return sweeps_in_one_call(
+        keys, chain, draws, first_sweep, *others, algorithm=algorithm, **static
+    )
+
+
 def _room_for_draws(chain, plan, past, done):
     """Make room for the draws that are kept.
 
@@ -262,7 +271,7 @@ def _room_for_draws(chain, plan, past, done):
 
 def _with_learnt_scales(key, chain, draws, sequences, stages, settings):
     """Return the chain after iterations of EM: the gradient climbs at the scales that it learns."""
-    chain, *_ = sweeps_in_one_call(
+    chain, *_ = _sweeps_in_one_call(
         key,
         chain,
         draws,

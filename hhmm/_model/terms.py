@@ -282,20 +282,22 @@ class Terms(NamedTuple):
 
     def project(self, point):
         """Project a point on the centred logits: sums along j, states and levels are 0."""
+        # matrix products are faster than sums over the axes of interactions
+        is_large = any(term.by_state and term.by_from for term in self.present)
+        if is_large:
+            point = point - point @ jnp.full((self.n_syllables, 1), 1 / self.n_syllables)
+        else:
+            point = center(point)  # of all terms at once: each sum is compiled anew
         parts = []
         for term, rows in self.split(point):
             n_levels = 1 if term.factor is None else self.n_levels(term)
             if term.by_state and term.by_from:
-                # the largest array: matrix products are faster than sums over its axes
-                rows = rows - rows @ jnp.full((self.n_syllables, 1), 1 / self.n_syllables)
                 by_state = rows.reshape(self.n_states, -1)
                 mean = jnp.full((1, self.n_states), 1 / self.n_states) @ by_state
                 rows = (by_state - mean).reshape(rows.shape)
-            else:
-                rows = center(rows)
-                if term.by_state:
-                    by_state = rows.reshape(n_levels, self.n_states, self.n_syllables)
-                    rows = center(by_state, axis=1).reshape(rows.shape)
+            elif term.by_state:
+                by_state = rows.reshape(n_levels, self.n_states, self.n_syllables)
+                rows = center(by_state, axis=1).reshape(rows.shape)
             if term.factor is not None:
                 rows = center(rows.reshape(n_levels, -1), axis=0).reshape(rows.shape)
             parts.append(rows)

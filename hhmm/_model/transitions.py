@@ -15,9 +15,8 @@ one more group, in which all effects are 0, under a flat prior of T.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
-from hhmm._runtime.keys import uniforms
+from hhmm._runtime.keys import to_normals, uniforms
 
 # The chance that one proposal of the gamma sampler is refused is below 0.05
 # for every concentration >= 1 (Marsaglia & Tsang 2000, section 6), so that all of
@@ -35,8 +34,8 @@ def concentrations(counts, priors):
     return counts + priors.trans_beta + priors.trans_kappa * jnp.eye(counts.shape[-1])
 
 
-def log_gamma_draw(key, shape_parameter):
-    """Draw the logarithm of Gamma(a, 1) variates, elementwise.
+def log_gamma_draw(normal, uniform, shape_parameter):
+    """Draw the logarithm of Gamma(a, 1) variates, elementwise, from given random numbers.
 
     Marsaglia & Tsang (2000), "A simple method for generating gamma variables",
     ACM Transactions on Mathematical Software 26(3): with d = a - 1/3 and a
@@ -49,26 +48,23 @@ def log_gamma_draw(key, shape_parameter):
 
     Parameters
     ----------
-    key : JAX key
-    shape_parameter : array of any shape, float64
+    normal : (N_PROPOSALS, ...)
+    uniform : (N_PROPOSALS + 1, ...)
+    shape_parameter : array (...), float64
         The concentrations a > 0.
 
     Returns
     -------
     log_gamma : array of the same shape, float64
     """
-    shape = jnp.shape(shape_parameter)
-    # one call makes all the noise; normal numbers by the inverse of their distribution function
-    uniform = uniforms(key, (2 * N_PROPOSALS + 1, *shape))
-    noise = jnp.sqrt(2.0) * lax.erf_inv(2 * uniform[:N_PROPOSALS] - 1)
     # 1 - u is in (0, 1]: its logarithm is finite
-    log_uniforms = jnp.log1p(-uniform[N_PROPOSALS:])
+    log_uniforms = jnp.log1p(-uniform)
     raised = jnp.where(shape_parameter < 1, shape_parameter + 1, shape_parameter)
     d = raised - 1 / 3
-    root = 1 + noise / jnp.sqrt(9 * d)
-    positive = root > 0  # and not where u = 0 and the normal number is infinite
+    root = 1 + normal / jnp.sqrt(9 * d)
+    positive = root > 0
     log_cube = 3 * jnp.log(jnp.where(positive, root, 1))
-    bound = 0.5 * noise**2 + d * (1 - jnp.exp(log_cube) + log_cube)
+    bound = 0.5 * normal**2 + d * (1 - jnp.exp(log_cube) + log_cube)
     accepted = positive & (log_uniforms[:-1] < bound)
     first = jnp.argmax(accepted, axis=0)[None]
     log_draw = jnp.log(d) + jnp.take_along_axis(log_cube, first, axis=0)[0]
@@ -77,7 +73,10 @@ def log_gamma_draw(key, shape_parameter):
 
 def draw_trans_probs(key, counts, priors):
     """Draw A from its Dirichlet posterior given transition counts (n_states, n_states)."""
-    draw = jax.nn.softmax(log_gamma_draw(key, concentrations(counts, priors)), axis=-1)
+    alpha = concentrations(counts, priors)
+    uniform = uniforms(key, (2 * N_PROPOSALS + 1, *alpha.shape))
+    normal, uniform = to_normals(uniform[:N_PROPOSALS]), uniform[N_PROPOSALS:]
+    draw = jax.nn.softmax(log_gamma_draw(normal, uniform, alpha), axis=-1)
     return jnp.maximum(draw, SMALLEST_PROB)
 
 

@@ -1,9 +1,12 @@
 """Seeds: scikit-learn's on the outside, JAX keys on the inside; and arrays of noise.
 
-`normals` and `uniforms` draw a flat array and reshape it: with a small last axis
-the CPU compiler unrolls the generator's rounds for each of its entries (1.5 s to
-compile (16, 5, 5) normals, 0.4 s for 400). The barrier keeps it from repeating the generator
-in every expression that uses the numbers.
+Each call of a generator, and each split of a key, takes .1 to .3 s to compile. So a sweep gets all
+its keys from outside (see `hhmm._inference.compiled.sweep_keys`), and what needs several arrays of
+noise makes them in one call.
+
+`uniforms` draws a flat array and reshapes it: with a small last axis the CPU compiler unrolls the
+generator's rounds for each of its entries (1.5 s to compile (16, 5, 5) numbers, 0.4 s for 400).
+The barrier keeps it from repeating the generator in every expression that uses the numbers.
 """
 
 import math
@@ -31,10 +34,25 @@ def key_from_data(words):
     return jax.random.wrap_key_data(words, impl="threefry2x32")
 
 
-def normals(key, shape, dtype=jnp.float64):
+def keys_of_pairs(key, first, second):
+    """Return a key for each pair of numbers, of the shape that the two arrays broadcast to.
+
+    A key is for such pairs, or for one call of another function of this module.
+    """
+    pairs = jnp.stack(jnp.broadcast_arrays(first, second)).astype(jnp.uint32)
+    words = threefry_2x32(jax.random.key_data(key), pairs.reshape(-1))
+    return key_from_data(jnp.moveaxis(words.reshape(pairs.shape), 0, -1))
+
+
+def normals(key, shape):
     """Draw standard normal numbers."""
-    flat = jax.random.normal(key, (math.prod(shape),), dtype)
-    return lax.optimization_barrier(flat).reshape(shape)
+    return to_normals(uniforms(key, shape))
+
+
+def to_normals(uniform):
+    """Return standard normal numbers, made of numbers uniform in [0, 1)."""
+    smallest = np.finfo(np.float64).epsneg
+    return np.sqrt(2.0) * lax.erf_inv(jnp.maximum(2 * uniform - 1, smallest - 1))
 
 
 def uniforms_by_row(key, counters):
@@ -79,7 +97,18 @@ def uniforms_of_pairs(key, first, second):
     return lax.optimization_barrier(numbers).reshape(2, *first.shape)
 
 
-def uniforms(key, shape, dtype=jnp.float64):
+def uniforms(key, shape):
     """Draw numbers uniform in [0, 1)."""
-    flat = jax.random.uniform(key, (math.prod(shape),), dtype)
+    flat = jax.random.uniform(key, (math.prod(shape),), jnp.float64)
     return lax.optimization_barrier(flat).reshape(shape)
+
+
+def uniforms_of_block(key, block, shape):
+    """Draw the numbers uniform in [0, 1) of a block, by its number; see `keys_of_pairs`."""
+    counters = jnp.arange(math.prod(shape), dtype=jnp.uint32)
+    pairs = jnp.concatenate([jnp.full_like(counters, block), counters])
+    words = threefry_2x32(jax.random.key_data(key), pairs).astype(jnp.uint64).reshape(2, -1)
+    # 52 random bits as the fraction of a number in [1, 2)
+    one = np.float64(1).view(np.uint64)
+    bits = (words[0] << 32 | words[1]) >> 12 | one
+    return (lax.bitcast_convert_type(bits, jnp.float64) - 1).reshape(shape)

@@ -16,6 +16,7 @@ import scipy.stats
 
 from hhmm._emission_solvers import SAMPLERS, Adam, Newton, hmc, laplace
 from hhmm._emission_solvers.objective import (
+    LogitKeys,
     conjugate_gradients,
     curvature,
     emission_counts,
@@ -171,7 +172,7 @@ def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
         jax.vmap(
             lambda key: (
                 laplace.draw(
-                    key, TERMS, problem.counts, problem.priors, None, solve, False, TUNING
+                    _keys(key), TERMS, problem.counts, problem.priors, None, solve, False, TUNING
                 ).logits
             )
         )
@@ -221,7 +222,9 @@ def test_hmc_draws_from_the_posterior_itself(sampler):
 
     def chain(key):
         def step(current, key):
-            drawn = SAMPLERS[sampler](key, terms, reduced, priors, current, solve, False, TUNING)
+            drawn = SAMPLERS[sampler](
+                _keys(key), terms, reduced, priors, current, solve, False, TUNING
+            )
             return drawn.logits, drawn.acceptance
 
         empty = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), start)
@@ -295,7 +298,9 @@ def test_hmc_leaves_posteriors_under_wide_priors_as_they_are(sampler):
         )
 
         def step(current, key):
-            drawn = SAMPLERS[sampler](key, terms, reduced, priors, current, solve, False, TUNING)
+            drawn = SAMPLERS[sampler](
+                _keys(key), terms, reduced, priors, current, solve, False, TUNING
+            )
             return drawn.logits, drawn.acceptance
 
         return jax.lax.scan(step, current, jax.random.split(key, n_steps))
@@ -357,7 +362,7 @@ def test_tuning_is_of_the_warm_up_alone_and_finds_its_target():
 
     @jax.jit
     def step(key, current, warming_up, tuning):
-        return hmc.draw(key, terms, reduced, priors, current, solve, warming_up, tuning)
+        return hmc.draw(_keys(key), terms, reduced, priors, current, solve, warming_up, tuning)
 
     current, tuning, acceptance = jax.tree.map(lambda x: x * np.nan, start), TUNING, []
     for i in range(90):
@@ -392,7 +397,7 @@ def test_hmc_far_from_the_mode_comes_back(problem):
     )
     step = jax.jit(
         lambda key, current, warming_up, tuning: hmc.draw(
-            key, TERMS, problem.counts, problem.priors, current, solve, warming_up, tuning
+            _keys(key), TERMS, problem.counts, problem.priors, current, solve, warming_up, tuning
         )
     )
     current = _logits(problem, np.random.default_rng(0).standard_normal(problem.mode.shape))
@@ -421,7 +426,9 @@ def test_degenerate_sizes(n_states, n_syllables, sampler):
     priors = Priors(*map(np.float64, (*SIGMAS, 1, 1)))
     solve = functools.partial(Newton(50).solve, terms, reduced, priors, start, tol=1e-20)
     draw = jax.jit(
-        lambda key: SAMPLERS[sampler](key, terms, reduced, priors, start, solve, False, TUNING)
+        lambda key: SAMPLERS[sampler](
+            _keys(key), terms, reduced, priors, start, solve, False, TUNING
+        )
     )
     drawn = draw(key_from_random_state(0))
     # that of hmc depends on where the solve started by about 1e-5 standard deviations
@@ -429,6 +436,10 @@ def test_degenerate_sizes(n_states, n_syllables, sampler):
     np.testing.assert_allclose(_theta(drawn.solution.mode), dense.mode(), atol=atol)
     assert all(np.isfinite(part).all() for part in jax.tree.leaves(drawn.logits))
     assert not drawn.diverging
+
+
+def _keys(key):
+    return LogitKeys(*jax.random.split(key, 3))
 
 
 @double_precision

@@ -11,6 +11,7 @@ import scipy.stats
 
 from hhmm._emission_solvers import Newton, group_transitions, laplace
 from hhmm._emission_solvers.objective import (
+    LogitKeys,
     emission_counts,
     evaluate,
     hessian_product,
@@ -19,6 +20,7 @@ from hhmm._emission_solvers.objective import (
 from hhmm._inference import initialise
 from hhmm._model.joint import log_prior
 from hhmm._model.terms import Factor, Terms, scale_of
+from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.precision import double_precision
 from hhmm._types import EmissionLogits, Priors, SufficientStats
 from tests import oracles
@@ -143,7 +145,11 @@ def test_the_mode_and_draws_around_it(terms, stats):
     def solve(**arguments):
         return Newton(100).solve(terms, counts, PRIORS, start, tol=1e-10, **arguments)
 
-    draw = jax.jit(lambda key: laplace.draw(key, terms, counts, PRIORS, start, solve, False, None))
+    @jax.jit
+    def draw(key):
+        keys = LogitKeys(*jax.random.split(key, 3))
+        return laplace.draw(keys, terms, counts, PRIORS, start, solve, False, None)
+
     drawn = draw(jax.random.key(0))
     _, gradient, _ = evaluate(terms, counts, PRIORS, terms.stack(drawn.solution.mode))
     np.testing.assert_allclose(gradient, 0, atol=1e-4)
@@ -175,6 +181,7 @@ def test_transitions_of_groups_at_their_mode(terms, stats):
         PRIORS,
         uniform,
         effects,
+        LogitKeys(*jax.random.split(key_from_data(np.zeros(2, np.uint32)), 3)),
         terms=terms,
         learnt=(),
         holds_scales=False,

@@ -19,12 +19,14 @@ import scipy.special
 import scipy.stats
 
 from hhmm import EfficientHHMM
-from hhmm._emission_solvers import Newton, laplace, scales, slices
-from hhmm._emission_solvers.laplace import draw_with_hessian_covariance
+from hhmm._emission_solvers import Newton, hmc, scales, slices
+from hhmm._emission_solvers.laplace import draw_with_hessian_covariance, noise_shape
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference import gibbs, initialise, search
-from hhmm._inference.chain import Phase, Settings
+from hhmm._inference.chain import Phase, Settings, sweep_keys
+from hhmm._model import transitions
 from hhmm._model.terms import Terms
+from hhmm._model.transitions import N_PROPOSALS
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences.run_lengths import RunLengths
@@ -181,8 +183,8 @@ def test_slice_sampling_keeps_a_density(name):
     n = 10 * N_VALUES
     before = table.draw(np.random.default_rng(0), n)
 
-    noise = slices.make_noise(key_from_random_state(0), n)
-    after = jax.jit(slices.draw, static_argnums=1)(noise, log_density, before, 1.0, (low, high))
+    uniform = np.random.default_rng(1).random((slices.n_uniforms(), n))
+    after = jax.jit(slices.draw, static_argnums=1)(uniform, log_density, before, 1.0, (low, high))
     assert low <= np.min(after) <= np.max(after) <= high
     check_stationary(table, before, after)
 
@@ -198,15 +200,15 @@ def test_a_scale_given_its_term():
     before = table.draw(np.random.default_rng(0), N_VALUES)
 
     @jax.jit
-    def step(keys, sigmas):
-        return jax.vmap(
-            lambda key, sigma: scales._draw_given_term(
-                key, sigma, rows, n_dimensions, prior_scale=2.0
-            )
-        )(keys, sigmas)
+    @jax.vmap
+    def step(normal, uniform, sigma):
+        noise = normal, uniform
+        return scales._draw_given_term(noise, sigma, rows, n_dimensions, prior_scale=2.0)
 
-    keys = jax.random.split(key_from_random_state(1), N_VALUES)
-    check_stationary(table, before, np.log(step(keys, np.exp(before))))
+    rng = np.random.default_rng(1)
+    normal = rng.standard_normal((N_VALUES, N_PROPOSALS))
+    uniform = rng.random((N_VALUES, N_PROPOSALS + 2))
+    check_stationary(table, before, np.log(step(normal, uniform, np.exp(before))))
 
 
 @pytest.mark.parametrize(
@@ -246,17 +248,15 @@ def test_a_scale_rescaled_with_its_term(name, self_transitions):
     point = posterior.point(theta)
 
     @jax.jit
-    def step(keys, log_sigmas):
-        def one(key, log_sigma):
-            sigma = jnp.exp(log_sigma)
-            scaled = jnp.where(is_own, sigma, 1) * point
-            only = jnp.where(is_own, scaled, 0)
-            factor = scales._draw_factor(key, terms, reduced, scaled, only, sigma, prior_scale=2.0)
-            return log_sigma + jnp.log(factor)
+    @jax.vmap
+    def step(noise, log_sigma):
+        sigma = jnp.exp(log_sigma)
+        scaled = jnp.where(is_own, sigma, 1) * point
+        only = jnp.where(is_own, scaled, 0)
+        factor = scales._draw_factor(noise, terms, reduced, scaled, only, sigma, prior_scale=2.0)
+        return log_sigma + jnp.log(factor)
 
-        return jax.vmap(one)(keys, log_sigmas)
-
-    after = step(jax.random.split(key_from_random_state(2), N_VALUES), before)
+    after = step((rng.standard_normal(N_VALUES), rng.random(N_VALUES)), before)
     check_stationary(table, before, after)
 
 
@@ -284,13 +284,14 @@ def test_a_term_and_the_one_that_it_is_nested_in(pair):
 
     @jax.jit
     @jax.vmap
-    def step(key, log_sigma, point):
+    def step(noise, log_sigma, point):
         priors = PRIORS._replace(**{coarse.sigma: jnp.exp(log_sigma), fine.sigma: sigma})
-        point, priors = scales._divide(key, terms, point, priors, coarse, fine)
+        point, priors = scales._divide(noise, terms, point, priors, coarse, fine)
         return jnp.log(getattr(priors, coarse.sigma)), point
 
-    keys = jax.random.split(key_from_random_state(6), N_VALUES)
-    after, ends = step(keys, before, starts)
+    normal = rng.standard_normal((N_VALUES, terms.n_rows(coarse) * terms.n_syllables))
+    uniform = rng.random((N_VALUES, slices.n_uniforms()))
+    after, ends = step((normal, uniform), before, starts)
     summed = jax.vmap(terms.summed)
     np.testing.assert_allclose(summed(ends), summed(starts), atol=1e-9 * np.exp(before.max()))
     check_stationary(table, before, after, reversible=False)
@@ -421,28 +422,39 @@ def test_no_two_draws_of_a_sweep_share_a_key(monkeypatch):
         return draw_and_record
 
     for module, name in [
-        (scales, "log_gamma_draw"),
-        (scales, "normals"),
         (scales, "uniforms"),
-        (slices, "uniforms"),
-        (laplace, "normals"),
-        (gibbs, "draw_trans_probs"),
+        (hmc, "uniforms"),
+        (hmc, "draw_entries"),
+        (transitions, "uniforms"),
     ]:
         monkeypatch.setattr(module, name, recorded(getattr(module, name)))
     terms, learnt = Terms(2, 3, ALL), (*SIGMAS.values(), *CONCENTRATIONS)
-    settings = Settings(Newton(50), "laplace", "sequential", terms, learnt)
+    settings = Settings(Newton(50), "hmc", "sequential", terms, learnt)
     x = [np.random.default_rng(0).integers(0, 3, 60).astype(np.int32)]
+    # wide enough for draws of entries
+    wide = PRIORS._replace(emission_base_sigma=np.float64(4.0))
     chain = initialise.start_from_random_states(
-        np.random.RandomState(0), x, PRIORS, settings=settings
+        np.random.RandomState(0), x, wide, settings=settings
     )
     update = jax.jit(functools.partial(gibbs.update_params, settings=settings))
-    key_emission, key_trans, _ = jax.random.split(key_from_random_state(0), 3)
-    jax.block_until_ready(update(key_emission, key_trans, chain, Phase()))
+    numbers = np.arange(2, dtype=np.int32)
+    of_sweeps = sweep_keys(key_from_random_state(0), numbers, "gibbs")
+    jax.block_until_ready(jax.vmap(update, in_axes=(0, None, None))(of_sweeps, chain, Phase()))
     jax.effects_barrier()
-    # a gamma variable, a normal and two uniform numbers of each term; a slice and normal numbers
-    # of each pair of terms; the slices of both concentrations; emissions and transitions
-    assert len(keys) == 4 * 4 + 2 * 2 + 1 + 2
+    # emissions, their entries, scales, concentrations and transitions
+    assert len(keys) == 2 * 5
     assert len(set(keys)) == len(keys)
+
+
+@double_precision
+def test_noise_of_one_call_is_shared_out_without_overlap():
+    normal, uniform = scales._noise(key_from_random_state(0), [(17, 19), (17, 19), (9, 43)])
+    assert [len(x) for x in (*normal, *uniform)] == [17, 17, 9, 19, 19, 43]
+    normal, uniform = np.concatenate(normal), np.concatenate(uniform)
+    assert len({*scipy.stats.norm.cdf(normal).round(12), *uniform.round(12)}) == 43 + 81
+    assert (uniform >= 0).all()
+    assert (uniform < 1).all()
+    assert (normal < 0).any()
 
 
 # Estimates
@@ -488,7 +500,7 @@ def test_estimates_of_scales_settle_at_the_true_ones():
     counts = 1e5 * oracles.syllable_trans_probs(model)
     reduced = emission_counts(terms, SufficientStats(None, counts))
     learnt = tuple(SIGMAS.values())
-    key = key_from_random_state(0)
+    noise = rng.standard_normal(noise_shape(terms))
 
     @jax.jit
     def iterate(priors, point):
@@ -498,7 +510,7 @@ def test_estimates_of_scales_settle_at_the_true_ones():
             priors,
             terms.unstack(point),
             tol=1e-6,
-            right_hand_side=lambda hessian: draw_with_hessian_covariance(key, terms, hessian),
+            right_hand_side=lambda hessian: draw_with_hessian_covariance(noise, terms, hessian),
         )
         mode = terms.stack(solution.mode)
         return scales.estimate_scales(terms, mode, solution.solved, priors, learnt), mode

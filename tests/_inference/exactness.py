@@ -303,7 +303,7 @@ class Kernel(NamedTuple):
 
         def one(key, chain, data):
             return chains.sweep(
-                chains.sweep_keys(jax.random.fold_in(key, number)),
+                chains.sweep_keys(key, np.int32(number), "gibbs"),
                 chain,
                 functools.partial(self.params, phase=chains.Phase()),
                 functools.partial(self.states, sequences=data),

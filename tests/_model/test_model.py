@@ -10,8 +10,8 @@ from hhmm._model.emissions import logits_from_params, params_from_logits
 from hhmm._model.simplex import helmert_basis
 from hhmm._model.simulate import draw_params, simulate
 from hhmm._model.terms import Terms
-from hhmm._model.transitions import draw_trans_probs, log_gamma_draw
-from hhmm._runtime.keys import key_from_random_state
+from hhmm._model.transitions import N_PROPOSALS, draw_trans_probs, log_gamma_draw
+from hhmm._runtime.keys import key_from_random_state, to_normals, uniforms
 from hhmm._runtime.precision import double_precision
 from hhmm._types import Params, Priors
 from hhmm.datasets import make_hhmm
@@ -78,7 +78,14 @@ def test_gamma_draws_follow_the_gamma_distribution(concentration):
     many tell whether what decides of the next one is drawn anew.
     """
     n_draws = 1_000_000 if concentration == 1 else 20_000
-    log_draws = jax.jit(log_gamma_draw)(key_from_random_state(3), np.full(n_draws, concentration))
+
+    @jax.jit
+    def draw(key, alpha):
+        uniform = uniforms(key, (2 * N_PROPOSALS + 1, n_draws))
+        normal = to_normals(uniform[:N_PROPOSALS])
+        return log_gamma_draw(normal, uniform[N_PROPOSALS:], alpha)
+
+    log_draws = draw(key_from_random_state(3), np.full(n_draws, concentration))
     draws = np.exp(log_draws)
     p_value = scipy.stats.kstest(draws, scipy.stats.gamma(concentration).cdf).pvalue
     assert p_value > FALSE_ALARM

@@ -19,6 +19,7 @@ import scipy.stats
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton, hmc, laplace, newton
 from hhmm._emission_solvers.objective import (
+    LogitKeys,
     conjugate_gradients,
     curvature,
     emission_counts,
@@ -425,8 +426,9 @@ def test_the_mode_has_no_gradient_and_draws_have_its_covariance(compiled_case):
             return solution._replace(solved=solved)
 
         def draw(key):
+            keys = LogitKeys(*jax.random.split(key, 3))
             drawn = laplace.draw(
-                key, terms, reduced, PRIORS, start, solve_at_the_mode, False, hmc.first_tuning()
+                keys, terms, reduced, PRIORS, start, solve_at_the_mode, False, hmc.first_tuning()
             )
             return terms.stack(drawn.logits)
 

@@ -163,7 +163,7 @@ def _largest_array(sequences, backend):
 
     def sweep(key, chain, data):
         return chains.sweep(
-            chains.sweep_keys(key),
+            chains.sweep_keys(key, np.int32(0), "gibbs"),
             chain,
             functools.partial(gibbs.update_params, phase=Phase(), settings=settings),
             functools.partial(gibbs.update_states, sequences=data, settings=settings),

@@ -11,12 +11,15 @@ from hhmm import EfficientHHMM, plotting
 from hhmm.diagnostics import posterior_summary
 
 NAMES = ["rest", "groom"]
-X = np.random.default_rng(0).integers(0, 3, (4, 60))
+RNG = np.random.default_rng(0)
+# two states in turn, of syllables 0 and 1, and of 1 and 2
+X = np.hstack([RNG.integers(first, first + 2, (4, 15)) for first in (0, 1, 0, 1)])
+SETTINGS = {"max_iter": 20, "init": "prior", "trans_kappa": 10.0, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
 def model():
-    model = EfficientHHMM(2, max_iter=4, init="prior", frame_rate=10, random_state=0)
+    model = EfficientHHMM(2, frame_rate=10, **SETTINGS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(X)
@@ -55,11 +58,10 @@ def test_wrong_names_are_refused(model, names, message):
 
 
 def test_a_frame_rate_does_not_change_the_fit_or_its_checkpoint(model, tmp_path):
-    settings = {"max_iter": 4, "init": "prior", "random_state": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        one = EfficientHHMM(2, **settings).fit(X, checkpoint=tmp_path / "fit.npz")
-        EfficientHHMM(2, frame_rate=30, **settings).fit(X, checkpoint=tmp_path / "fit.npz")
+        one = EfficientHHMM(2, **SETTINGS).fit(X, checkpoint=tmp_path / "fit.npz")
+        EfficientHHMM(2, frame_rate=30, **SETTINGS).fit(X, checkpoint=tmp_path / "fit.npz")
     assert np.array_equal(one.emission_base_, model.emission_base_)
 
 

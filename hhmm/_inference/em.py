@@ -28,9 +28,6 @@ from hhmm._model.emissions import emission_factors
 from hhmm._model.transitions import context_trans_probs, trans_mode
 from hhmm._runtime.keys import normals
 
-# half the squared Newton decrement, in nats, at which the emission mode counts as found
-EMISSION_TOL = 1e-6
-
 
 def update_params(keys, chain, phase, *, settings):
     """Take the mode of emissions and transitions given the expected counts of the chain."""
@@ -61,7 +58,7 @@ def update_params(keys, chain, phase, *, settings):
         counts,
         priors,
         start,
-        tol=EMISSION_TOL,
+        tol=settings.mode_tol,
         right_hand_side=spread if learns_terms else no_spread,
     )
     mode = solution.mode

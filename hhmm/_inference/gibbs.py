@@ -26,17 +26,13 @@ from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.transitions import context_trans_probs, draw_trans_probs
 
-# Half the squared Newton decrement, in nats, at which the emission mode counts as
-# found: it is then within 0.0014 posterior standard deviations of the true one.
-EMISSION_TOL = 1e-6
-
 
 def update_params(keys, chain, phase, *, settings):
     """Draw emissions and transitions given the states of the chain; return the chain with them."""
     terms, priors, learnt = settings.terms, chain.priors, settings.learnt
     counts = emission_counts(terms, chain.stats)
     solve = functools.partial(
-        settings.solver.solve, terms, counts, priors, chain.mode, tol=EMISSION_TOL
+        settings.solver.solve, terms, counts, priors, chain.mode, tol=settings.mode_tol
     )
     drawn = SAMPLERS[settings.sampler](
         keys.emissions, terms, counts, priors, chain.logits, solve, phase.warming_up, chain.tuning

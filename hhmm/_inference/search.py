@@ -73,9 +73,12 @@ LAP, N_LAPS = 40, 5
 LEARNING = 20
 # exchanges of states that are tried at a time
 N_EXCHANGES = 8
-# an iteration that gains less, in nats, is the last one of a start; of the best start of a search,
-# where searches are compared
-TOL, FINE_TOL = 0.1, 1e-3
+# an iteration that gains less than TOL nats is the last one of a start, or where there are many
+# parameters than TOL_BY_SD standard deviations of the log joint under the posterior; of the best
+# start of a search, where searches are compared, FINE_TOL
+TOL, TOL_BY_SD, FINE_TOL = 0.1, 1 / 150, 1e-3
+# of the modes of emissions within an iteration, as a part of that
+MODE_TOL = 0.1
 # iterations over which the pace of a start is measured
 PACE = 10
 
@@ -157,6 +160,11 @@ def search(
         sampler="laplace",
         terms=settings.terms._replace(n_syllables=len(seen)),
     )
+    # half of a chi-square variable of as many degrees of freedom as there are parameters
+    n_parameters = sum(map(settings.terms.n_dimensions, settings.terms.present))
+    usual_tol = max(TOL, TOL_BY_SD * np.sqrt(n_parameters / 2))
+    same_mode = SAME_MODE * usual_tol / TOL
+    settings = settings._replace(mode_tol=float(MODE_TOL * usual_tol))
     n_threads = n_cores()
     parts = LocalParts.make(
         RunLengths.of(work),
@@ -169,7 +177,7 @@ def search(
 
     learnt_scales = [name for name in settings.learnt if not name.startswith("trans")]
 
-    def climb(racer, n_iter, learns_scales=False, tol=TOL):
+    def climb(racer, n_iter, learns_scales=False, tol=usual_tol):
         family, chain, _ = racer
         stages = Stages(n_held=0 if learns_scales else FOREVER)
         result = iterate(
@@ -241,7 +249,7 @@ def search(
             reached = [
                 float(racer.chain.log_joint) for racer in others if racer.family != best.family
             ]
-            if ends_early() or max(reached, default=-np.inf) > log_joint - SAME_MODE:
+            if ends_early() or max(reached, default=-np.inf) > log_joint - same_mode:
                 break
             print_if_verbose("Search for a start: exchanges of states", verbose)
             trials = [
@@ -250,7 +258,7 @@ def search(
             ]
             trials = finish(race(trials, LAP), log_joint)
             highest = _highest(trials)
-            if float(highest.chain.log_joint) <= log_joint + SAME_MODE:
+            if float(highest.chain.log_joint) <= log_joint + same_mode:
                 break
             best = highest
         return [best, *others]

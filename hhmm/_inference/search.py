@@ -160,9 +160,7 @@ def search(
         sampler="laplace",
         terms=settings.terms._replace(n_syllables=len(seen)),
     )
-    # half of a chi-square variable of as many degrees of freedom as there are parameters
-    n_parameters = sum(map(settings.terms.n_dimensions, settings.terms.present))
-    usual_tol = max(TOL, TOL_BY_SD * np.sqrt(n_parameters / 2))
+    usual_tol = resting_gain(settings.terms)
     same_mode = SAME_MODE * usual_tol / TOL
     settings = settings._replace(mode_tol=float(MODE_TOL * usual_tol))
     n_threads = n_cores()
@@ -313,6 +311,13 @@ def search(
         for family, chain, _ in sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
     ]
     return finalists, log_joints
+
+
+def resting_gain(terms):
+    """Return the gain of an iteration, in nats, below which a start has come to rest."""
+    # the log joint varies as half of a chi-square variable with a degree of freedom a parameter
+    n_parameters = sum(map(terms.n_dimensions, terms.present))
+    return max(TOL, TOL_BY_SD * np.sqrt(n_parameters / 2))
 
 
 def _highest(racers):

@@ -152,6 +152,15 @@ def test_the_race_ends_with_starts_of_every_family():
     assert joints == sorted(joints, reverse=True)
 
 
+def test_starts_rest_at_a_gain_that_is_small_beside_the_spread_of_the_log_joint():
+    """A chi-square variable of n degrees of freedom has the standard deviation sqrt(2 n)."""
+    assert search.resting_gain(Terms(2, 5)) == search.TOL
+    terms = Terms(5, 350, ("base", "biases", "usage"))
+    n_parameters = 350 * 349 + 4 * 349 + 349
+    spread = np.random.default_rng(0).chisquare(n_parameters, 100_000).std() / 2
+    np.testing.assert_allclose(search.resting_gain(terms), spread / 150, rtol=0.02)
+
+
 def test_the_best_of_several_searches_is_kept(monkeypatch):
     """Each is from few starts, and the first one ends in a lower mode."""
     monkeypatch.setattr(search, "MANY_STARTS", 1)

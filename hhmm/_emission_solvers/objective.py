@@ -94,7 +94,7 @@ class Tuning(NamedTuple):
 
 
 class LogitKeys(NamedTuple):
-    """Keys of a draw of logits, each of one call of a generator."""
+    """Keys of a draw of logits, each of one call of a generator or of its blocks."""
 
     all_at_once: Array
     entries: Array

@@ -83,7 +83,7 @@ class ChainState(NamedTuple):
 
 
 class SweepKeys(NamedTuple):
-    """Keys of a sweep, each of one call of a generator."""
+    """Keys of a sweep, each of one call of a generator or of its blocks."""
 
     emissions: LogitKeys
     concentrations: Array

@@ -2,11 +2,11 @@
 
 A call does a number of sweeps that is an argument of the compiled function, so the host can choose
 it freely: it is doubled while a call takes less than half a second, and halved when it takes more
-than one. The key of a sweep is ``fold_in(chain key, sweep)``: how the sweeps are cut into calls
-changes nothing.
+than one. The keys of a sweep are made of the key of the chain and the number of the sweep: how
+the sweeps are cut into calls changes nothing.
 
 A chain that starts at parameters draws the states of the sweep before its first one anew, by
-that sweep's own key. So parameters, key and number of sweeps are all that is needed to continue
+that sweep's own keys. So parameters, key and number of sweeps are all that is needed to continue
 where a chain ended, to the last bit, and no states need to be kept.
 """
 

@@ -99,7 +99,7 @@ def _move_entries(key, first, number, state, terms, counts, sigma, point):
 
     def draw_column(carry, column):
         before, moved = carry
-        column, logits, behind, entries, along = column
+        number, logits, behind, entries, along = column
         log_odds = jnp.clip(logits - jnp.logaddexp(before, behind), -LARGEST_ODDS, LARGEST_ODDS)
         # the columns before have moved, which moves this entry of the centred term
         slope = along - (entries - share * moved / n_syllables) / sigma**2
@@ -110,7 +110,7 @@ def _move_entries(key, first, number, state, terms, counts, sigma, point):
             partition = jnp.where(by_from, of_row, of_row.sum())
             return slope * delta - 0.5 * squared_length * (delta / sigma) ** 2 - partition
 
-        uniform = uniforms_of_block(key, column, shape)
+        uniform = uniforms_of_block(key, number, shape)
         uniform = jnp.where(by_from, uniform, uniform[:, :1])  # one entry moves as one
         width = WIDTH * sigma / jnp.sqrt(squared_length)
         delta = slices.draw(uniform, log_density, jnp.zeros(n_syllables), width)

@@ -21,8 +21,8 @@ from hhmm._sequences.read import IN_ONE_STATE, LONG_RUN, UNUSED_BELOW, find_unus
 
 MIN_SWEEPS = 20
 THRESHOLD = 4.0
-# log joints that differ by less, in nats, are of one mode
-SAME_MODE = 1.0
+# log joints that differ by less are of one mode: in nats, and in standard deviations
+SAME_MODE, SAME_MODE_BY_SD = 1.0, 1 / 15
 
 
 class Change(NamedTuple):
@@ -184,12 +184,24 @@ def judge_chains(traces, is_likelihood=False):
     return Verdict(not messages, messages)
 
 
-def describe_searches(log_joints):
+def same_mode(terms):
+    """Return how far apart two ends of EM may be that count as one mode, in nats.
+
+    Under the posterior the log joint varies as half of a chi-square variable with a degree of
+    freedom for each parameter; where there are many, EM comes to rest far from the mode.
+    """
+    n_parameters = sum(map(terms.n_dimensions, terms.present))
+    return max(SAME_MODE, SAME_MODE_BY_SD * np.sqrt(n_parameters / 2))
+
+
+def describe_searches(log_joints, within):
     """Return a warning if the best of several searches for a start was found once only.
 
     Parameters
     ----------
     log_joints : (n_init,)
+    within : float
+        Log joints that differ by less are of one mode, see `same_mode`.
 
     Returns
     -------
@@ -198,7 +210,7 @@ def describe_searches(log_joints):
     if len(log_joints) == 1:
         return []
     below = np.sort(log_joints.max() - log_joints)
-    if below[1] < SAME_MODE:
+    if below[1] < within:
         return []
     return [
         f"only one of {len(log_joints)} searches for a start found the highest mode: the second "

@@ -138,7 +138,7 @@ def _fit(parts, checked, terms, init, rng, options, checkpoint, tasks, save_ever
     fitted = _summarise(results, checked, plan, options, groups)
     if init_log_joints is not None:
         fitted.attributes["init_log_joints_"] = init_log_joints
-        alone = convergence.describe_searches(init_log_joints)
+        alone = convergence.describe_searches(init_log_joints, convergence.same_mode(terms))
         fitted = fitted._replace(warnings=[*map(ConvergenceWarning, alone), *fitted.warnings])
     if was_interrupted:
         message = convergence.describe_interrupt(

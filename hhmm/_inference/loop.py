@@ -232,6 +232,7 @@ def iterate(start, plan, *, report, save=None):
 
 
 def _sweeps_in_one_call(key, chain, draws, first_sweep, *others, algorithm, **static):
+    """Run sweeps in one call, with the keys made beside it: there, they would be compiled anew."""
     numbers = first_sweep + np.arange(MAX_SWEEPS_PER_CALL, dtype=np.int32)
     keys = sweep_keys(key, numbers, algorithm)
     return sweeps_in_one_call(

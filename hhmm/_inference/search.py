@@ -40,9 +40,8 @@ import jax
 import numpy as np
 
 from hhmm._emission_solvers import Newton
-from hhmm._inference import initialise, split_merge, windows
+from hhmm._inference import convergence, initialise, split_merge, windows
 from hhmm._inference.chain import FOREVER, ChainState, Stages
-from hhmm._inference.convergence import SAME_MODE
 from hhmm._inference.loop import Plan, Start, iterate
 from hhmm._inference.parts import LocalParts
 from hhmm._model.simplex import center, helmert_basis
@@ -73,12 +72,11 @@ LAP, N_LAPS = 40, 5
 LEARNING = 20
 # exchanges of states that are tried at a time
 N_EXCHANGES = 8
-# an iteration that gains less than TOL nats is the last one of a start, or where there are many
-# parameters than TOL_BY_SD standard deviations of the log joint under the posterior; of the best
-# start of a search, where searches are compared, FINE_TOL
-TOL, TOL_BY_SD, FINE_TOL = 0.1, 1 / 150, 1e-3
-# of the modes of emissions within an iteration, as a part of that
-MODE_TOL = 0.1
+# A start comes to rest at an iteration that gains less than this share of what sets two modes
+# apart. The emission modes within its iterations are found to this share of that gain.
+TOL, MODE_TOL = 0.1, 0.1
+# nats: the same gain, where the best starts of several searches are compared
+FINE_TOL = 1e-3
 # iterations over which the pace of a start is measured
 PACE = 10
 
@@ -160,9 +158,9 @@ def search(
         sampler="laplace",
         terms=settings.terms._replace(n_syllables=len(seen)),
     )
-    usual_tol = resting_gain(settings.terms)
-    same_mode = SAME_MODE * usual_tol / TOL
-    settings = settings._replace(mode_tol=float(MODE_TOL * usual_tol))
+    same_mode = convergence.same_mode(settings.terms)
+    resting_gain = TOL * same_mode
+    settings = settings._replace(mode_tol=float(MODE_TOL * resting_gain))
     n_threads = n_cores()
     parts = LocalParts.make(
         RunLengths.of(work),
@@ -175,7 +173,7 @@ def search(
 
     learnt_scales = [name for name in settings.learnt if not name.startswith("trans")]
 
-    def climb(racer, n_iter, learns_scales=False, tol=usual_tol):
+    def climb(racer, n_iter, learns_scales=False, tol=resting_gain):
         family, chain, _ = racer
         stages = Stages(n_held=0 if learns_scales else FOREVER)
         result = iterate(
@@ -311,13 +309,6 @@ def search(
         for family, chain, _ in sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
     ]
     return finalists, log_joints
-
-
-def resting_gain(terms):
-    """Return the gain of an iteration, in nats, below which a start has come to rest."""
-    # the log joint varies as half of a chi-square variable with a degree of freedom a parameter
-    n_parameters = sum(map(terms.n_dimensions, terms.present))
-    return max(TOL, TOL_BY_SD * np.sqrt(n_parameters / 2))
 
 
 def _highest(racers):

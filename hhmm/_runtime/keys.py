@@ -1,7 +1,7 @@
 """Seeds: scikit-learn's on the outside, JAX keys on the inside; and arrays of noise.
 
 Each call of a generator, and each split of a key, takes .1 to .3 s to compile. So a sweep gets all
-its keys from outside (see `hhmm._inference.compiled.sweep_keys`), and what needs several arrays of
+its keys from outside (see `hhmm._inference.chain.sweep_keys`), and what needs several arrays of
 noise makes them in one call.
 
 `uniforms` draws a flat array and reshapes it: with a small last axis the CPU compiler unrolls the

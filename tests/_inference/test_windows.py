@@ -152,13 +152,13 @@ def test_the_race_ends_with_starts_of_every_family():
     assert joints == sorted(joints, reverse=True)
 
 
-def test_starts_rest_at_a_gain_that_is_small_beside_the_spread_of_the_log_joint():
+def test_one_mode_is_as_wide_as_a_small_part_of_the_spread_of_the_log_joint():
     """A chi-square variable of n degrees of freedom has the standard deviation sqrt(2 n)."""
-    assert search.resting_gain(Terms(2, 5)) == search.TOL
+    assert convergence.same_mode(Terms(2, 5)) == 1.0
     terms = Terms(5, 350, ("base", "biases", "usage"))
     n_parameters = 350 * 349 + 4 * 349 + 349
     spread = np.random.default_rng(0).chisquare(n_parameters, 100_000).std() / 2
-    np.testing.assert_allclose(search.resting_gain(terms), spread / 150, rtol=0.02)
+    np.testing.assert_allclose(convergence.same_mode(terms), spread / 15, rtol=0.02)
 
 
 def test_the_best_of_several_searches_is_kept(monkeypatch):
@@ -181,16 +181,17 @@ def test_the_best_of_several_searches_is_kept(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("log_joints", "is_said"),
+    ("log_joints", "within", "is_said"),
     [
-        ([-10.0], False),
-        ([-10.0, -10.5], False),
-        ([-10.5, -30.0, -10.0], False),
-        ([-9.0, -20.0], True),
+        ([-10.0], 1.0, False),
+        ([-10.0, -10.5], 1.0, False),
+        ([-10.5, -30.0, -10.0], 1.0, False),
+        ([-9.0, -20.0], 1.0, True),
+        ([-9.0, -20.0], 15.0, False),
     ],
 )
-def test_a_mode_that_one_search_alone_found_is_said(log_joints, is_said):
-    assert bool(convergence.describe_searches(np.array(log_joints))) is is_said
+def test_a_mode_that_one_search_alone_found_is_said(log_joints, within, is_said):
+    assert bool(convergence.describe_searches(np.array(log_joints), within)) is is_said
 
 
 def test_searches_that_learn_scales_are_compared_at_the_same_ones(monkeypatch):

@@ -136,14 +136,11 @@ def path_probs(model, sequence):
     """
     emission = syllable_trans_probs(model)
     paths = np.array(list(itertools.product(range(model.n_states), repeat=len(sequence))))
-    joint = np.zeros(len(paths))
-    for p, path in enumerate(paths):
-        prob = 1 / model.n_states
-        for t in range(1, len(sequence)):
-            prob *= model.trans_probs[path[t - 1], path[t]]
-            if emits(sequence, t, self_transitions=model.self_transitions):
-                prob *= emission[path[t], sequence[t - 1], sequence[t]]
-        joint[p] = prob
+    joint = np.full(len(paths), 1 / model.n_states)
+    for t in range(1, len(sequence)):
+        joint *= model.trans_probs[paths[:, t - 1], paths[:, t]]
+        if emits(sequence, t, self_transitions=model.self_transitions):
+            joint *= emission[paths[:, t], sequence[t - 1], sequence[t]]
     return paths, joint
 
 
@@ -213,16 +210,11 @@ def expected_counts(model, sequences):
     syllables = np.zeros((model.n_states, model.n_syllables, model.n_syllables))
     for x in sequences:
         paths, joint = path_probs(model, x)
-        for path, weight in zip(paths, joint / joint.sum(), strict=True):
-            counts = count_transitions(
-                [x],
-                [path],
-                model.n_states,
-                model.n_syllables,
-                self_transitions=model.self_transitions,
-            )
-            trans += weight * counts[0]
-            syllables += weight * counts[1]
+        weights = joint / joint.sum()
+        for t in range(1, len(x)):
+            np.add.at(trans, (paths[:, t - 1], paths[:, t]), weights)
+            if emits(x, t, self_transitions=model.self_transitions):
+                np.add.at(syllables, (paths[:, t], x[t - 1], x[t]), weights)
     return trans, syllables
 
 

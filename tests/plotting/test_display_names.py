@@ -30,22 +30,7 @@ import matplotlib.pyplot as plt
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 
-NAMES = [
-    "_hidden",
-    "mouse$1",
-    "$a$b",
-    "$x^2$",
-    "$5 and $6",
-    r"a\$b",
-    r"\frac{1}{",
-    "_$_{2}$",
-    "$^$",
-    "100%",
-    "{a}",
-    "#1 & ~2^",
-    "<b>",
-    "",
-]
+NAMES = ["_hidden", "$a$b", r"\frac{1}{$^$", "100% {a} #1 & ~2^", "<b>", ""]
 N = len(NAMES)
 PAIRS = [NAMES[i : i + 2] for i in range(0, N, 2)]
 MEASURED = ("difference", "median_duration", "n_used_states", "adjusted_rand")
@@ -197,7 +182,6 @@ def test_names_are_drawn_as_they_are(case):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib 3.8 warns of labels with underscores
         for display in draw():
-            display.figure_.savefig(io.BytesIO(), dpi=50)
             in_picture += written_texts(display.figure_)
             in_texts += drawn_texts(display.figure_)
             in_legends += legend_texts(display.figure_)

@@ -26,7 +26,7 @@ PRIORS: dict[str, Any] = {
     "trans_beta": 1.0,
     "trans_kappa": 100.0,
 }
-SONG_STATES = (2, 3, 4, 5, 6, 8)
+SONG_STATES = (2, 3, 5, 8)
 
 
 def run(out: Path) -> None:

@@ -250,8 +250,18 @@ def search(
             print_if_verbose("Search for a start: exchanges of states", verbose)
             trials = [
                 _Racer(best.family, start, np.inf)
-                for start in split_merge.starts(rng, chain, N_EXCHANGES, settings=settings)
+                for start in split_merge.starts(
+                    rng,
+                    chain,
+                    N_EXCHANGES,
+                    work,
+                    _window_lengths(work, priors, settings),
+                    settings=settings,
+                    groups=groups,
+                )
             ]
+            if not trials:
+                break
             trials = finish(race(trials, LAP), log_joint)
             highest = _highest(trials)
             if float(highest.chain.log_joint) <= log_joint + same_mode:
@@ -366,16 +376,18 @@ def _with_unseen(logits, seen, n_syllables):
 
 def _slow(rng, family, sequences, groups, priors, settings):
     del family
-    lengths, terms = [len(x) for x in sequences], settings.terms
-    if "trans_kappa" in settings.learnt:
-        tried = windows.all_window_lengths(lengths)
-    else:
-        tried = windows.window_lengths(lengths, priors, terms.n_states)
-    for length in tried:
-        states = windows.window_states(sequences, terms, length, rng, groups)
+    for length in _window_lengths(sequences, priors, settings):
+        states = windows.window_states(sequences, settings.terms, length, rng, groups)
         yield initialise.start_from_states(
             states, sequences, priors, settings=settings, groups=groups
         )
+
+
+def _window_lengths(sequences, priors, settings):
+    lengths = [len(x) for x in sequences]
+    if "trans_kappa" in settings.learnt:
+        return windows.all_window_lengths(lengths)
+    return windows.window_lengths(lengths, priors, settings.terms.n_states)
 
 
 def _random(rng, family, sequences, groups, priors, settings):

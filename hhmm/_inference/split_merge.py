@@ -3,111 +3,115 @@
 A mode of the log joint may have two states for one kind of behaviour, and one for two kinds. EM
 does not leave it, because every way to the higher mode leads through lower ones. A move does it at
 once (Ueda, Nakano, Ghahramani & Hinton 2000, "SMEM algorithm for mixture models", Neural
-Computation 12). State a is freed: it is merged with state b, or removed. Then state c is split: a
-becomes a copy of c, and the biases of both move apart along a random direction. States and
-direction are random, because EM from there shows whether a move leads higher.
+Computation 12). One state is freed: each of its timesteps goes to the most probable other state.
+Then another state is split along the slowest direction in its own timesteps, see `windows`: two
+kinds of behaviour in one state last, so they make syllable transitions differ for longer than
+chance does. EM starts from the counts of these states. It shows whether the move leads higher, so
+the states and the length of the windows are drawn at random.
 """
 
-import jax
 import numpy as np
 
-from hhmm._inference.initialise import start_from_params
-from hhmm._model.emissions import along_states, state_axis
-from hhmm._model.simplex import center
-from hhmm._model.terms import scale_of
-
-# how far the halves of a state move apart, in scales of the biases
-DISTANCES = (0.3, 1.0)
-# of the timesteps after one in a half, the share that is in the same half
-STAY = (0.5, 0.95)
-# EM cannot raise a probability of 0
-SMALLEST_PROB = 1e-4
+from hhmm._inference import decode, windows
+from hhmm._inference.initialise import start_from_states
+from hhmm._inference.prepare import prepare
+from hhmm._model.emissions import all_params
+from hhmm._sequences.ragged import Layout
+from hhmm._sequences.run_lengths import RunLengths
 
 
-def starts(rng, chain, n, *, settings):
-    """Yield starts of EM after moves from the parameters of a chain.
+def can_move(terms):
+    """Return whether there is a term by which the halves of a state can differ."""
+    return terms.n_states > 1 and any(
+        term.by_state and term.factor is None for term in terms.present
+    )
+
+
+def starts(rng, chain, n, sequences, window_lengths, *, settings, groups=None):
+    """Yield starts of EM after moves from the mode where a chain is.
 
     Parameters
     ----------
     rng : numpy.random.RandomState
     chain : ChainState
-        Of at least two states, with expected counts.
+        Of at least two states.
     n : int
-        Number of moves. In every second one, the state that is freed is removed.
+        Number of moves.
+    sequences : list of 1-D int32 arrays
+        Labels 0 to n_syllables - 1, -1 where missing.
+    window_lengths : list of int
+        Lengths of windows, in timesteps, of which each move takes one.
     settings : chain.Settings
+    groups : (n_sequences,) int32, default=None
+        The group of each sequence, for terms with factors.
 
     Yields
     ------
     start : ChainState
     """
-    terms = settings.terms
-    n_states = terms.n_states
-    counts = np.asarray(chain.stats.state_trans_counts).reshape(-1, n_states, n_states)
-    usage = counts.sum(axis=(0, 2))
-    for i in range(n):
-        merges = i % 2 == 0 and n_states > 2
-        params = _move(rng, chain, usage, terms, merges=merges)
-        yield start_from_params(*params, chain.priors, settings=settings)
+    probs = smooth(chain, sequences, settings, groups)
+    n_stays = _count_stays(probs, sequences, settings.terms)
+    if n_stays.sum() == 0:
+        return
+    for _ in range(n):
+        split = rng.choice(len(n_stays), p=n_stays / n_stays.sum())
+        freed = rng.choice(np.delete(np.arange(len(n_stays)), split))
+        length = window_lengths[rng.randint(len(window_lengths))]
+        states = move(
+            rng, probs, sequences, freed, split, length, terms=settings.terms, groups=groups
+        )
+        yield start_from_states(states, sequences, chain.priors, settings=settings, groups=groups)
 
 
-def can_move(terms):
-    """Return whether there is a term in which the halves of a state can move apart."""
-    return terms.n_states > 1 and any(map(_parts_states, terms.present))
-
-
-def _parts_states(term):
-    return term.by_state and term.factor is None
-
-
-def _move(rng, chain, usage, terms, *, merges):
-    """Return logits and transition probabilities after a move.
+def move(rng, probs, sequences, freed, split, length, *, terms, groups=None):
+    """Free a state and split another one.
 
     Parameters
     ----------
     rng : numpy.random.RandomState
-    chain : ChainState
-        At the parameters.
-    usage : (n_states,)
-        How often each state occurs.
+    probs : list of (n_timesteps, n_states) arrays
+        Probabilities of the states.
+    sequences : list of 1-D int32 arrays
+    freed, split : int
+        The states.
+    length : int
+        Of the windows, in timesteps.
     terms : Terms
-    merges : bool
-        Whether the state that is freed is merged with another one; else it is removed.
+    groups : (n_sequences,) int32, default=None
+
+    Returns
+    -------
+    states : list of 1-D int32 arrays
     """
-    n_states = terms.n_states
-    freed, split, *others = rng.permutation(n_states)
-    # rows of new states, as averages of old ones
-    mix = np.eye(n_states)
-    if merges:
-        kept = others[0]
-        share = usage[freed] / max(usage[freed] + usage[kept], np.finfo(float).tiny)
-        mix[kept, [freed, kept]] = share, 1 - share
-    mix[freed] = mix[split]
-    logits = jax.tree.map(np.asarray, chain.logits)
-    values = {term: term.of(logits) for term in terms.present}
-    by_state = [term for term in terms.present if term.by_state]
-    for term in by_state:
-        values[term] = along_states(mix, values[term], term)
-    parted = next(filter(_parts_states, by_state))
-    step = center(rng.standard_normal(values[parted].shape[1:]))
-    step = step * scale_of(chain.priors, parted) * rng.choice(DISTANCES)
-    values[parted][freed] -= step
-    values[parted][split] += step
-    for term in by_state:
-        values[term] = center(values[term], axis=state_axis(term))
-    moved = terms.by_field(values)
-    if logits.group_transitions is not None:
-        columns = np.arange(n_states)
-        columns[freed] = split
-        effects = tuple(center((mix @ x)[:, :, columns]) for x in logits.group_transitions)
-        moved = moved._replace(group_transitions=effects)
-    probs = np.array(chain.trans_probs)
-    if merges:
-        probs[:, kept] += probs[:, freed]
-    probs = mix @ probs
-    probs[:, freed] = probs[:, split] = probs[:, split] / 2
-    stays = rng.choice(STAY)
-    for one, other in ((freed, split), (split, freed)):
-        both = probs[one, one] + probs[one, other]
-        probs[one, [one, other]] = stays * both, (1 - stays) * both
-    probs = np.maximum(probs, SMALLEST_PROB)
-    return moved, probs / probs.sum(axis=1, keepdims=True)
+    others = np.delete(np.arange(terms.n_states, dtype=np.int32), freed)
+    states = [others[p[:, others].argmax(axis=1)] for p in probs]
+    held = [np.where(z == split, x, -1) for z, x in zip(states, sequences, strict=True)]
+    halves = windows.window_states(held, terms._replace(n_states=2), length, rng, groups)
+    moved = zip(states, halves, strict=True)
+    return [np.where((z == split) & (half == 1), np.int32(freed), z) for z, half in moved]
+
+
+def smooth(chain, sequences, settings, groups=None):
+    """Return the probabilities of the states, a list of (n_timesteps, n_states) arrays."""
+    prepared = prepare(
+        RunLengths.of(sequences),
+        settings.terms,
+        settings.backend,
+        every_timestep=True,
+        groups=groups,
+    )
+    params = all_params(chain.logits, chain.trans_probs)
+    layout = Layout(False, np.array([len(x) for x in sequences]))
+    return prepared.unpack(decode.smooth(params, prepared), layout, fill=0)
+
+
+def _count_stays(probs, sequences, terms):
+    """Count the emissions within each state, (n_states,): what can be split."""
+    n_stays = np.zeros(terms.n_states)
+    for p, x in zip(probs, sequences, strict=True):
+        z = p.argmax(axis=1)
+        within = (z[1:] == z[:-1]) & (x[1:] >= 0) & (x[:-1] >= 0)
+        if not terms.self_transitions:
+            within &= x[1:] != x[:-1]
+        n_stays += np.bincount(z[1:][within], minlength=terms.n_states)
+    return n_stays

@@ -118,7 +118,9 @@ def expected_transitions(joint, table, transfer):
         return (jnp.einsum("rik,rjk->rij", slope, transfer), by_transfer), None
 
     log_scale = by_power(table.log_scale)
-    change = jnp.exp(log_scale[:-1] - log_scale[1:])
+    # from a row that is 0 nothing comes back
+    possible = log_scale[1:] > -jnp.inf
+    change = jnp.where(possible, jnp.exp(log_scale[:-1] - log_scale[1:]), 0)
     start = jnp.zeros_like(transfer), jnp.zeros_like(transfer)
     inputs = (by_power(slope)[1:], by_power(relative)[:-1], change)
     (_, by_transfer), _ = lax.scan(step, start, inputs, reverse=True)

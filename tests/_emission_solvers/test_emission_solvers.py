@@ -29,7 +29,7 @@ from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._types import EmissionLogits, Params, Priors, SufficientStats
 from tests import oracles
-from tests.marks import slow_unless
+from tests.marks import slow_unless, slow_unless_rows
 
 pytestmark = pytest.mark.optimized
 
@@ -91,7 +91,9 @@ def test_value_and_gradient_match_the_dense_oracle(problem):
 def test_hessian_product_matches_the_dense_hessian(problem):
     rng = np.random.default_rng(2)
     theta, direction = rng.standard_normal((2, *problem.mode.shape))
-    product = hessian_product(TERMS, _curvature(problem, theta), _point(problem, direction))
+    product = jax.jit(hessian_product, static_argnums=0)(
+        TERMS, _curvature(problem, theta), _point(problem, direction)
+    )
     expected = problem.dense.hessian(theta) @ direction
     np.testing.assert_allclose(_theta(TERMS.unstack(product)), expected, rtol=1e-9, atol=1e-9)
 
@@ -100,13 +102,9 @@ def test_hessian_product_matches_the_dense_hessian(problem):
 def test_conjugate_gradients_solve_with_the_hessian(problem):
     rng = np.random.default_rng(3)
     right_hand_side = rng.standard_normal(problem.mode.shape)
-    solution = conjugate_gradients(
-        TERMS,
-        _curvature(problem, problem.mode),
-        _point(problem, right_hand_side),
-        tol=0.0,
-        relative_tol=1e-24,
-        max_iter=500,
+    solve = functools.partial(conjugate_gradients, tol=0.0, relative_tol=1e-24, max_iter=500)
+    solution = jax.jit(solve, static_argnums=0)(
+        TERMS, _curvature(problem, problem.mode), _point(problem, right_hand_side)
     )
     expected = np.linalg.solve(problem.dense.hessian(problem.mode), right_hand_side)
     np.testing.assert_allclose(_theta(TERMS.unstack(solution)), expected, rtol=1e-8, atol=1e-10)
@@ -129,7 +127,7 @@ def test_losses_are_the_objective_one_an_iteration(problem, solver):
     assert np.isnan(solution.losses[int(solution.n_iter) :]).all()
 
 
-@pytest.mark.parametrize("solver", sorted(REACH))
+@pytest.mark.parametrize("solver", slow_unless(["newton"], sorted(REACH)))
 def test_a_solve_cut_short_tells_its_decrement(problem, solver):
     """The decrement reported is about the excess of the objective over its minimum."""
     solution = _solve(problem, REACH[solver]._replace(max_iter=1))
@@ -150,7 +148,8 @@ def test_newton_falls_at_every_iteration_from_far_away(problem):
     np.testing.assert_allclose(_theta(solution.mode), problem.mode, atol=1e-8)
 
 
-@pytest.mark.parametrize("solver", slow_unless(["newton"], sorted(REACH)))
+@pytest.mark.slow  # quick ones are in `test_terms`, and around the modes of `test_groups`
+@pytest.mark.parametrize("solver", sorted(REACH))
 @double_precision
 def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
     """Whitened draws are standard normal: their covariance is tested entry by entry.
@@ -177,8 +176,7 @@ def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
             )
         )
     )
-    draws = draw(keys)
-    thetas = np.array([_theta(logits) for logits in _unzip(draws)])
+    thetas = _thetas(draw(keys))
     root = np.linalg.cholesky(problem.dense.hessian(problem.mode))
     white = (thetas - problem.mode) @ root
     scale = np.sqrt(np.where(np.eye(n_params), 2.0, 1.0) / n_draws)
@@ -232,7 +230,7 @@ def test_hmc_draws_from_the_posterior_itself(sampler):
 
     keys = jax.random.split(key_from_random_state(0), n_chains)
     draws, acceptance = jax.jit(jax.vmap(chain))(keys)
-    thetas = np.array([_theta(logits) for logits in _unzip(draws)])
+    thetas = _thetas(draws)
     p_values = [
         scipy.stats.kstest(theta, lambda x, a=axis, c=cdf: np.interp(x, a, c)).pvalue
         for theta, (axis, cdf) in zip(thetas.T, _marginals(dense, dense.mode()), strict=True)
@@ -308,13 +306,12 @@ def test_hmc_leaves_posteriors_under_wide_priors_as_they_are(sampler):
     for sigmas in WIDE_SIGMAS:
         dense = oracles.EmissionPosterior(FEW_COUNTS, *sigmas)
         exact = _exact_draws(sigmas, 4 * n_chains)
-        logits = [logits_from_params(Params(*dense.split(theta), None)) for theta in exact]
-        starts = jax.tree.map(lambda *parts: np.stack(parts), *logits[:n_chains])
+        starts = EmissionLogits(*_terms_of_thetas(exact[:n_chains], 2, 2))
         mode = logits_from_params(Params(*dense.split(dense.mode()), None))
         keys = jax.random.split(key_from_random_state(0), n_chains)
         priors = Priors(*map(np.float64, (*sigmas, 1, 1)))
         draws, acceptance = walk(keys, starts, mode, priors)
-        ends = np.array([_theta(logits) for logits in _unzip(draws)])
+        ends = _thetas(draws)
         after, expected = (
             np.column_stack([thetas, thetas**2, dense.values(thetas)]).T
             for thetas in (ends, exact[n_chains:])
@@ -413,10 +410,15 @@ def test_hmc_far_from_the_mode_comes_back(problem):
     assert abs(excess - n_params / 2) < 4 * np.sqrt(n_params / 2)
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
-@pytest.mark.parametrize(("n_states", "n_syllables"), [(1, 4), (3, 1), (2, 2)])
+@pytest.mark.parametrize(
+    ("sampler", "n_states", "n_syllables"),
+    slow_unless_rows(
+        [("laplace", 1, 4)],  # fits of `test_smallest_sizes` have the others
+        [(sampler, *sizes) for sampler in sorted(SAMPLERS) for sizes in ((1, 4), (3, 1), (2, 2))],
+    ),
+)
 @double_precision
-def test_degenerate_sizes(n_states, n_syllables, sampler):
+def test_degenerate_sizes(sampler, n_states, n_syllables):
     counts = np.arange(n_states * n_syllables**2, dtype=float)
     counts = counts.reshape(n_states, n_syllables, n_syllables)
     dense = oracles.EmissionPosterior(counts, *SIGMAS)
@@ -475,7 +477,8 @@ def _point(problem, theta):
 
 
 def _curvature(problem, theta):
-    return curvature(TERMS, problem.counts, problem.priors, _point(problem, theta))
+    jitted = jax.jit(curvature, static_argnums=0)
+    return jitted(TERMS, problem.counts, problem.priors, _point(problem, theta))
 
 
 def _theta(logits):
@@ -483,6 +486,18 @@ def _theta(logits):
     return np.r_[np.ravel(params["emission_base"]), np.ravel(params["emission_biases"])]
 
 
-def _unzip(draws):
-    for base, biases in zip(np.asarray(draws.base), np.asarray(draws.biases), strict=True):
-        yield EmissionLogits(base, biases)
+def _thetas(draws):
+    """Parameters of many draws, (n_draws, n_params)."""
+    base, biases = np.asarray(draws.base), np.asarray(draws.biases)
+    q_k, q_s = (oracles.helmert(n) for n in biases.shape[1:])
+    parts = base @ q_s, q_k.T @ biases @ q_s
+    return np.concatenate([part.reshape(len(base), -1) for part in parts], axis=1)
+
+
+def _terms_of_thetas(thetas, n_states, n_syllables):
+    """The base and the biases of many parameters."""
+    q_k, q_s = oracles.helmert(n_states), oracles.helmert(n_syllables)
+    base, biases = np.split(thetas, [n_syllables * (n_syllables - 1)], axis=1)
+    base = base.reshape(-1, n_syllables, n_syllables - 1)
+    biases = biases.reshape(-1, n_states - 1, n_syllables - 1)
+    return base @ q_s.T, q_k @ biases @ q_s.T

@@ -201,16 +201,15 @@ def _marginals(dense, mode):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["hmc", "laplace"])
 @double_precision
-def test_hmc_draws_from_the_posterior_itself(sampler):
+def test_hmc_draws_from_the_posterior_itself():
     """Few counts and a wide prior: far from normal. Each marginal against quadrature (KS).
 
-    10,000 chains, each at its last of 30 steps: independent draws. Bonferroni at FALSE_ALARM. The
-    Laplace approximation fails the same test, so there is something to find.
+    10,000 chains from the mode, each at its last of 12 steps: independent draws. Bonferroni at
+    FALSE_ALARM.
     """
     counts = np.array([[[3.0, 0.0], [1.0, 2.0]], [[0.0, 2.0], [6.0, 1.0]]])
-    sigmas, n_chains, n_steps = (2.0, 3.0), 10_000, 30
+    sigmas, n_chains, n_steps = (2.0, 3.0), 10_000, 12
     dense = oracles.EmissionPosterior(counts, *sigmas)
     terms = Terms(2, 2)
     reduced = emission_counts(terms, SufficientStats(None, counts))
@@ -220,9 +219,7 @@ def test_hmc_draws_from_the_posterior_itself(sampler):
 
     def chain(key):
         def step(current, key):
-            drawn = SAMPLERS[sampler](
-                _keys(key), terms, reduced, priors, current, solve, False, TUNING
-            )
+            drawn = hmc.draw(_keys(key), terms, reduced, priors, current, solve, False, TUNING)
             return drawn.logits, drawn.acceptance
 
         empty = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), start)
@@ -235,10 +232,8 @@ def test_hmc_draws_from_the_posterior_itself(sampler):
         scipy.stats.kstest(theta, lambda x, a=axis, c=cdf: np.interp(x, a, c)).pvalue
         for theta, (axis, cdf) in zip(thetas.T, _marginals(dense, dense.mode()), strict=True)
     ]
-    failed = min(p_values) < FALSE_ALARM / len(p_values)
-    assert failed == (sampler == "laplace"), p_values
-    if sampler == "hmc":
-        assert 0.6 < acceptance.mean() <= 1
+    assert min(p_values) > FALSE_ALARM / len(p_values), p_values
+    assert 0.6 < acceptance.mean() <= 1
 
 
 WIDE_SIGMAS = ((4.0, 4.0), (10.0, 10.0))
@@ -346,6 +341,7 @@ def test_tuning_by_hand():
         np.testing.assert_allclose(hmc.steps(tuning), expected)
 
 
+@pytest.mark.slow
 @double_precision
 def test_tuning_is_of_the_warm_up_alone_and_finds_its_target():
     """Many parameters and few counts, where steps of the first length are too long."""
@@ -401,8 +397,13 @@ def test_hmc_far_from_the_mode_comes_back(problem):
     values, tuning = [problem.dense.value(_theta(current))], TUNING
     for i in range(30):
         drawn = step(key_from_random_state(i), current, i < 15, tuning)
+        if i >= 15:  # after the warm-up, nothing is tuned
+            jax.tree.map(np.testing.assert_array_equal, drawn.tuning, tuning)
         current, tuning = drawn.logits, drawn.tuning
         values.append(problem.dense.value(_theta(current)))
+    # short proposals, one in ten, tune nothing
+    lowest, highest = scipy.stats.binom(15, 0.9).interval(1 - FALSE_ALARM)
+    assert lowest <= tuning.n_tuned <= highest
     n_params = len(problem.mode)
     assert values[0] > problem.dense.value(problem.mode) + 50 * n_params
     # draws are half a nat a parameter above the mode: four standard deviations at most

@@ -7,7 +7,6 @@ back. Sweeps as a whole are tested by alternation with new syllables, see `exact
 """
 
 import functools
-import itertools
 from typing import NamedTuple
 
 import jax
@@ -214,7 +213,8 @@ def test_a_scale_given_its_term():
 @pytest.mark.parametrize(
     ("name", "self_transitions"),
     slow_unless_rows(
-        [("base", True), ("interactions", False)], itertools.product(ALL, (True, False))
+        [("base", True), ("interactions", False)],
+        [("base", True), ("biases", False), ("usage", True), ("interactions", False)],
     ),
 )
 @double_precision
@@ -634,7 +634,7 @@ AUTO = {"emission_base_sigma": "auto", "emission_biases_sigma": "auto", "trans_k
 WITHOUT_USAGE = {**AUTO, "emission_usage_sigma": 0.0}
 
 
-@pytest.mark.parametrize("algorithm", slow_unless(["gibbs", "em"], ["gibbs", "em", "gradient"]))
+@pytest.mark.parametrize("algorithm", slow_unless(["em"], ["gibbs", "em", "gradient"]))
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_fit_learns_scales_and_keeps_others(data, algorithm):
     """Within the spread that so many parameters leave: 56 of the base, 7 of the biases."""
@@ -650,14 +650,7 @@ def test_a_fit_learns_scales_and_keeps_others(data, algorithm):
     assert 5 < model.sigmas_["trans_kappa"] < 1000
     for name in AUTO:
         assert getattr(model, name) == "auto"
-    if algorithm != "gibbs":
-        assert not hasattr(model, "posterior_")
-        return
-    assert list(model.posterior_.sigmas) == [name for name in Priors._fields if name in AUTO]
-    for name, drawn in model.posterior_.sigmas.items():
-        assert drawn.shape == model.posterior_.log_joint.shape
-        assert len(np.unique(drawn)) == drawn.size
-        np.testing.assert_allclose(model.sigmas_[name], drawn.mean(), rtol=1e-12)
+    assert hasattr(model, "posterior_") == (algorithm == "gibbs")
 
 
 @pytest.mark.parametrize("algorithm", slow_unless(["gibbs"], ["gibbs", "em"]))
@@ -679,6 +672,13 @@ def test_a_fit_goes_on_at_the_scales_that_it_learnt(data, algorithm, monkeypatch
     if algorithm == "em":
         for name, value in whole.sigmas_.items():
             np.testing.assert_allclose(parts.sigmas_[name], value, rtol=1e-6)
+    else:
+        posterior = whole.posterior_
+        assert list(posterior.sigmas) == [name for name in Priors._fields if name in AUTO]
+        for name, drawn in posterior.sigmas.items():
+            assert drawn.shape == posterior.log_joint.shape
+            assert len(np.unique(drawn)) == drawn.size
+            np.testing.assert_allclose(whole.sigmas_[name], drawn.mean(), rtol=1e-12)
 
 
 @pytest.mark.slow

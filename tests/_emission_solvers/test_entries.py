@@ -25,8 +25,8 @@ FALSE_ALARM = 1e-4
 N_STATES, N_SYLLABLES, N_DRAWS = 2, 3, 4000
 SIGMAS = {"base": 10.0, "biases": 4.0, "usage": 6.0, "interactions": 3.5}
 CASES = [
-    (tuple(oracles.TERMS), True),
     (tuple(oracles.TERMS), False),
+    (tuple(oracles.TERMS), True),
     (("base", "biases"), True),
     (("biases", "usage"), False),
 ]
@@ -48,6 +48,7 @@ class Joint:
         # of each state and syllable before, from none to many
         departures = np.array([[0, 1, 40], [5, 2, 3]])
         self.counts = rng.multinomial(departures, np.exp(log_probs)).astype(float)
+        self.basis = np.stack([self.dense.point(unit) for unit in np.eye(len(self.sd))])
 
     def log_probs(self, thetas):
         logits = np.einsum("kijd,nd->nkij", self.dense.design, thetas) + self.dense.mask
@@ -57,11 +58,10 @@ class Joint:
         return np.sum(np.where(self.counts > 0, self.counts * self.log_probs(thetas), 0), (1, 2, 3))
 
     def points(self):
-        return np.stack([self.dense.point(theta) for theta in self.thetas])
+        return np.tensordot(self.thetas, self.basis, 1)
 
     def thetas_of(self, points):
-        basis = np.stack([self.dense.point(unit) for unit in np.eye(len(self.sd))])
-        return np.einsum("nrs,prs->np", points, basis)
+        return np.tensordot(points, self.basis, ((1, 2), (1, 2)))
 
 
 def _draw(joint, terms, sigmas=SIGMAS):
@@ -82,7 +82,7 @@ def _draw(joint, terms, sigmas=SIGMAS):
     return joint.thetas_of(np.asarray(step(keys, joint.counts, joint.points())))
 
 
-@pytest.mark.parametrize(("names", "self_transitions"), slow_unless_rows(CASES[:2], CASES))
+@pytest.mark.parametrize(("names", "self_transitions"), slow_unless_rows(CASES[:1], CASES))
 @double_precision
 def test_draws_of_entries_leave_the_posterior_as_it_is(names, self_transitions):
     """Each parameter by the test of Kolmogorov and Smirnov, and the log-likelihood of the counts.

@@ -1,11 +1,13 @@
-"""Terms of groups: the objective, its derivatives and its mode, against a plain function of all
-parameters and its automatic derivatives.
+"""Terms of groups: the objective, its derivatives and its mode, against a dense model of all
+parameters in NumPy.
 """
 
+import functools
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.special
 import scipy.stats
 
@@ -52,93 +54,105 @@ def stats(terms):
     return SufficientStats(rng.poisson(5.0, (terms.n_contexts, N_STATES)).astype(float), counts)
 
 
-def arrays_of(terms, theta):
-    """The terms from all parameters one after the other, in Helmert bases: a list of arrays."""
-    arrays, first = [], 0
-    for term in terms.present:
-        shape = terms.param_shape(term)
-        part = theta[first : first + int(np.prod(shape))].reshape(shape)
-        first += int(np.prod(shape))
-        part = part @ oracles.helmert(N_SYLLABLES).T
-        axis = 0
-        if term.factor is not None:
-            part = jnp.tensordot(oracles.helmert(terms.n_levels(term)), part, 1)
-            axis = 1
-        if term.by_state:
-            part = jnp.moveaxis(part, axis, 0)
-            part = jnp.moveaxis(jnp.tensordot(oracles.helmert(N_STATES), part, 1), 0, axis)
-        arrays.append(part)
-    return arrays
+class Posterior(oracles.EmissionPosterior):
+    """The dense model of all terms: a loop over groups, states and terms makes its design."""
 
-
-def plain_objective(terms, stats, theta):
-    """The negative log posterior, a loop over groups, states and terms."""
-    arrays = arrays_of(terms, theta)
-    counts = stats.syllable_trans_counts.reshape(-1, N_STATES, N_SYLLABLES, N_SYLLABLES)
-    value = 0.0
-    for g in range(terms.n_groups):
-        for k in range(N_STATES):
-            logits = jnp.zeros((N_SYLLABLES, N_SYLLABLES))
-            for term, array in zip(terms.present, arrays, strict=True):
-                if term.factor is not None:
-                    level = FACTORS[term.factor].levels[g]
-                    if level < 0:
+    def __init__(self, terms, stats):
+        self.terms = terms
+        self.counts = stats.syllable_trans_counts
+        precision = [
+            np.full(terms.n_dimensions(term), scale_of(PRIORS, term) ** -2.0)
+            for term in terms.present
+        ]
+        self.precision = np.concatenate(precision)
+        units = [self.arrays(unit) for unit in np.eye(len(self.precision))]
+        design = np.zeros((terms.n_groups, N_STATES, N_SYLLABLES, N_SYLLABLES, len(self.precision)))
+        for g in range(terms.n_groups):
+            for k in range(N_STATES):
+                for t, term in enumerate(terms.present):
+                    level = None if term.factor is None else FACTORS[term.factor].levels[g]
+                    if level is not None and level < 0:  # not known: no effect
                         continue
-                    array = array[level]
-                array = array[k] if term.by_state else array
-                logits = logits + (array if term.by_from else array[None])
-            if not terms.self_transitions:
-                logits = logits - 1e30 * np.eye(N_SYLLABLES)
-            log_probs = logits - jax.nn.logsumexp(logits, axis=1, keepdims=True)
-            value -= jnp.sum(jnp.where(counts[g, k] > 0, counts[g, k] * log_probs, 0))
-    first = 0
-    for term in terms.present:
-        n = terms.n_dimensions(term)
-        sigma = scale_of(PRIORS, term)
-        value -= jax.scipy.stats.norm.logpdf(theta[first : first + n], 0, sigma).sum()
-        first += n
-    return value
+                    for p, arrays in enumerate(units):
+                        array = arrays[t] if level is None else arrays[t][level]
+                        array = array[k] if term.by_state else array
+                        design[g, k, ..., p] += array if term.by_from else array[None]
+        self.design = design.reshape(-1, *design.shape[2:])
+        # rows of a point, (n_rows, S, n_parameters)
+        rows = [np.concatenate([a.reshape(-1, N_SYLLABLES) for a in arrays]) for arrays in units]
+        self.basis = np.stack(rows, axis=-1)
+        self.mask = 0.0 if terms.self_transitions else -1e30 * np.eye(N_SYLLABLES)
+
+    def arrays(self, theta):
+        """The terms from all parameters one after the other, in Helmert bases: a list of arrays."""
+        terms, arrays, first = self.terms, [], 0
+        for term in terms.present:
+            shape = terms.param_shape(term)
+            part = theta[first : first + int(np.prod(shape))].reshape(shape)
+            first += int(np.prod(shape))
+            part = part @ oracles.helmert(N_SYLLABLES).T
+            axis = 0
+            if term.factor is not None:
+                part = np.tensordot(oracles.helmert(terms.n_levels(term)), part, 1)
+                axis = 1
+            if term.by_state:
+                part = np.moveaxis(part, axis, 0)
+                part = np.moveaxis(np.tensordot(oracles.helmert(N_STATES), part, 1), 0, axis)
+            arrays.append(part)
+        assert first == len(theta)
+        return arrays
 
 
-def n_parameters(terms):
-    return sum(terms.n_dimensions(term) for term in terms.present)
+@pytest.fixture
+def dense(terms, stats):
+    return Posterior(terms, stats)
 
 
-def point_of(terms, theta):
-    """The point of all parameters."""
-    arrays = arrays_of(terms, theta)
-    return jnp.concatenate([array.reshape(-1, N_SYLLABLES) for array in arrays])
+@functools.cache
+def derivatives_of(terms):
+    """A compiled function: value, gradient, product with the Hessian, preconditioned vectors."""
+
+    @jax.jit
+    def derivatives(stats, point, direction, vectors):
+        value, gradient, hessian = evaluate(terms, emission_counts(terms, stats), PRIORS, point)
+        product = hessian_product(terms, hessian, direction)
+        return value, gradient, product, jax.vmap(preconditioner(terms, hessian))(vectors)
+
+    return derivatives
+
+
+@double_precision
+def test_dense_oracle_agrees_with_finite_differences(dense):
+    theta = 0.3 * np.random.default_rng(3).standard_normal(len(dense.precision))
+    numeric = scipy.optimize.approx_fprime(theta, dense.value, 1e-6)
+    np.testing.assert_allclose(dense.gradient(theta), numeric, rtol=1e-3, atol=1e-2)
+    numeric = scipy.optimize.approx_fprime(theta, dense.gradient, 1e-6)
+    np.testing.assert_allclose(dense.hessian(theta), numeric, rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize(("spread", "largest_ratio"), [(0.5, 60), (15.0, 200)])
 @double_precision
-def test_value_gradient_and_hessian(terms, stats, spread, largest_ratio):
+def test_value_gradient_and_hessian(terms, stats, dense, spread, largest_ratio):
     """With a spread of 15, many logits lie 60 nats and more apart."""
-    rng = np.random.default_rng(1)
-    theta = spread * rng.standard_normal(n_parameters(terms))
-    basis = jax.jacobian(lambda theta: point_of(terms, theta))(theta)  # (n_rows, S, n_parameters)
-    value, gradient, ours = evaluate(
-        terms, emission_counts(terms, stats), PRIORS, point_of(terms, theta)
+    rng, basis = np.random.default_rng(1), dense.basis
+    theta, direction = rng.standard_normal((2, len(dense.precision)))
+    theta *= spread
+    value, gradient, product, preconditioned = derivatives_of(terms)(
+        stats, basis @ theta, basis @ direction, np.moveaxis(basis, -1, 0)
     )
-    plain = lambda theta: plain_objective(terms, stats, theta)  # noqa: E731
-    np.testing.assert_allclose(value, plain(theta), rtol=1e-12)
-    np.testing.assert_allclose(gradient, basis @ jax.grad(plain)(theta), atol=1e-9)
-    hessian = jax.hessian(plain)(theta)
-    direction = rng.standard_normal(len(theta))
-    product = hessian_product(terms, ours, basis @ direction)
+    np.testing.assert_allclose(value, dense.value(theta), rtol=1e-12)
+    np.testing.assert_allclose(gradient, basis @ dense.gradient(theta), atol=1e-9)
+    hessian = dense.hessian(theta)
     np.testing.assert_allclose(product, basis @ (hessian @ direction), atol=1e-8)
     # positive definite and near the inverse, which is what a preconditioner must be
-    precondition = preconditioner(terms, ours)
-    dense = np.stack(
-        [np.einsum("rsp,rs->p", basis, precondition(basis[..., i])) for i in range(len(theta))]
-    )
-    values = np.linalg.eigvals(dense @ hessian)
+    preconditioned = np.einsum("rsp,irs->pi", basis, preconditioned)
+    values = np.linalg.eigvals(preconditioned @ hessian)
     assert values.real.min() > 0
     assert values.real.max() / values.real.min() < largest_ratio
 
 
 @double_precision
-def test_the_mode_and_draws_around_it(terms, stats):
+def test_the_mode_and_draws_around_it(terms, stats, dense):
     counts = emission_counts(terms, stats)
     start = initialise.with_terms(EmissionLogits(), terms)
 
@@ -146,89 +160,96 @@ def test_the_mode_and_draws_around_it(terms, stats):
         return Newton(100).solve(terms, counts, PRIORS, start, tol=1e-10, **arguments)
 
     @jax.jit
+    @jax.vmap
     def draw(key):
         keys = LogitKeys(*jax.random.split(key, 3))
-        return laplace.draw(keys, terms, counts, PRIORS, start, solve, False, None)
+        drawn = laplace.draw(keys, terms, counts, PRIORS, start, solve, False, None)
+        return terms.stack(drawn.solution.mode), terms.stack(drawn.logits)
 
-    drawn = draw(jax.random.key(0))
-    _, gradient, _ = evaluate(terms, counts, PRIORS, terms.stack(drawn.solution.mode))
-    np.testing.assert_allclose(gradient, 0, atol=1e-4)
+    modes, points = map(np.asarray, draw(jax.random.split(jax.random.key(1), 400)))
+    mode, *others = np.einsum("rsp,nrs->np", dense.basis, modes)
+    np.testing.assert_allclose(modes[0], dense.basis @ mode, atol=1e-10)
+    np.testing.assert_allclose(dense.gradient(mode), 0, atol=1e-4)
+    np.testing.assert_allclose(others, np.broadcast_to(mode, np.shape(others)), atol=1e-10)
     # along the eigenvectors of the covariance, draws are independent and standard normal
-    n = n_parameters(terms)
-    basis = np.asarray(jax.jacobian(lambda theta: point_of(terms, theta))(np.zeros(n)))
-    mode = np.einsum("rsp,rs->p", basis, terms.stack(drawn.solution.mode))
-    hessian = jax.hessian(lambda theta: plain_objective(terms, stats, theta))(mode)
-    root = np.linalg.cholesky(hessian).T
-    keys = jax.random.split(jax.random.key(1), 400)
-    points = jax.vmap(lambda key: terms.stack(draw(key).logits))(keys)
-    scaled = (np.einsum("rsp,nrs->np", basis, points) - mode) @ root.T
+    root = np.linalg.cholesky(dense.hessian(mode)).T
+    scaled = (np.einsum("rsp,nrs->np", dense.basis, points) - mode) @ root.T
     p_value = scipy.stats.chi2(scaled.size).sf(np.sum(scaled**2))
     # both tails, with a chance of a false alarm of 1e-4
     assert min(p_value, 1 - p_value) > 5e-5
     means = scipy.stats.norm.sf(np.abs(scaled.mean(axis=0)) * np.sqrt(len(scaled)))
-    assert 2 * means.min() * n > 1e-4
+    assert 2 * means.min() * len(mode) > 1e-4
+
+
+TERMS = Terms(N_STATES, N_SYLLABLES, NAMES, True, FACTORS, trans_by_group=True)
 
 
 @double_precision
-def test_transitions_of_groups_at_their_mode(terms, stats):
-    """No gradient is left of log p(z | T, U) + log p(T, U), written down plainly."""
-    n_groups = terms.n_groups
-    trans = stats.state_trans_counts.reshape(n_groups, N_STATES, N_STATES)
+def test_transitions_of_groups_at_their_mode():
+    """No slope is left of log p(z | T, U) + log p(T, U), written down plainly."""
+    n_groups = TERMS.n_groups
+    counts = np.random.default_rng(0).poisson(5.0, (TERMS.n_contexts, N_STATES)).astype(float)
     effects = tuple(np.zeros((factor.n_levels, N_STATES, N_STATES)) for factor in FACTORS)
+    mode = functools.partial(group_transitions.mode, terms=TERMS, learnt=(), holds_scales=False)
+    keys = LogitKeys(*jax.random.split(key_from_data(np.zeros(2, np.uint32)), 3))
     uniform = np.full((N_STATES, N_STATES), 1 / N_STATES)
-    trans_probs, effects, _ = group_transitions.mode(
-        stats.state_trans_counts,
-        PRIORS,
-        uniform,
-        effects,
-        LogitKeys(*jax.random.split(key_from_data(np.zeros(2, np.uint32)), 3)),
-        terms=terms,
-        learnt=(),
-        holds_scales=False,
-    )
+    trans_probs, effects, _ = jax.jit(mode)(counts, PRIORS, uniform, effects, keys)
+    trans = counts.reshape(n_groups, N_STATES, N_STATES)
 
-    def plain(logits, effects):
+    def plain(logits, *effects):
         value = 0.0
         for g in range(n_groups):
             total = logits
             for effect, factor in zip(effects, FACTORS, strict=True):
                 if factor.levels[g] >= 0:
                     total = total + effect[factor.levels[g]]
-            value += jnp.sum(trans[g] * jax.nn.log_softmax(total, axis=1))
+            value += np.sum(trans[g] * scipy.special.log_softmax(total, axis=1))
         alpha = PRIORS.trans_beta + PRIORS.trans_kappa * np.eye(N_STATES)
-        value += jnp.sum(alpha * jax.nn.log_softmax(logits, axis=1))
+        value += np.sum(alpha * scipy.special.log_softmax(logits, axis=1))
         for effect, sigma in zip(effects, PRIORS.group_transitions_sigma, strict=True):
-            value -= 0.5 * jnp.sum(effect**2) / sigma**2
+            value -= 0.5 * np.sum(effect**2) / sigma**2
         return value
 
-    of_logits, of_effects = jax.grad(plain, (0, 1))(jnp.log(trans_probs), effects)
+    arrays = [np.log(trans_probs), *map(np.array, effects)]
+    of_logits, *of_effects = (_slopes(plain, arrays, i) for i in range(len(arrays)))
     np.testing.assert_allclose(of_logits, 0, atol=1e-3)
-    for gradient in of_effects:  # along centred effects
-        centred = gradient - gradient.mean(axis=0)
+    for slopes in of_effects:  # along centred effects
+        centred = slopes - slopes.mean(axis=0)
         np.testing.assert_allclose(centred - centred.mean(axis=2, keepdims=True), 0, atol=1e-3)
+    # elsewhere there are slopes
+    arrays[1] = arrays[1] + np.random.default_rng(1).normal(0, 0.1, arrays[1].shape)
+    assert np.abs(_slopes(plain, arrays, 0)).max() > 0.1
+
+
+def _slopes(function, arrays, which, step=1e-5):
+    """Central differences along the entries of one of the arrays."""
+    slopes = np.zeros_like(arrays[which])
+    for place in np.ndindex(slopes.shape):
+        values = []
+        for sign in (1, -1):
+            moved = [array.copy() for array in arrays]
+            moved[which][place] += sign * step
+            values.append(function(*moved))
+        slopes[place] = (values[0] - values[1]) / (2 * step)
+    return slopes
 
 
 @double_precision
-def test_the_prior_of_transitions_is_that_of_their_logits(terms):
-    """Differences of log densities: of A by scipy, with the Jacobian by automatic derivatives."""
+def test_the_prior_of_transitions_is_that_of_their_logits():
+    """Differences of log densities: of A by scipy, with the Jacobian by that of the softmax."""
     rng = np.random.default_rng(2)
-    shared = terms._replace(names=("base",), self_transitions=True)
-    densities = []
+    shared = TERMS._replace(names=("base",))
+    logits = initialise.with_terms(EmissionLogits(), shared)
+    ours, plain, jitted = [], [], jax.jit(log_prior, static_argnums=0)
     for _ in range(2):
-        logits = initialise.with_terms(EmissionLogits(), shared)
         free = rng.standard_normal((N_STATES, N_STATES - 1))
         trans_probs = scipy.special.softmax(free @ oracles.helmert(N_STATES).T, axis=1)
-        ours = log_prior(shared, logits, jnp.asarray(trans_probs), PRIORS)
-        plain = 0.0
+        ours.append(jitted(shared, logits, trans_probs, PRIORS))
+        plain.append(0.0)
         for k, row in enumerate(trans_probs):
             alpha = PRIORS.trans_beta + PRIORS.trans_kappa * np.eye(N_STATES)[k]
-            plain += scipy.stats.dirichlet(alpha).logpdf(row)
-            jacobian = jax.jacobian(_first_probs)(free[k])
-            plain += np.log(np.abs(np.linalg.det(jacobian)))
-        densities.append((ours, plain))
-    (ours, plain), (other_ours, other_plain) = densities
-    np.testing.assert_allclose(ours - other_ours, plain - other_plain, rtol=1e-9)
-
-
-def _first_probs(free):
-    return jax.nn.softmax(oracles.helmert(N_STATES) @ free)[:-1]
+            plain[-1] += scipy.stats.dirichlet(alpha).logpdf(row)
+            of_logits = np.diag(row) - np.outer(row, row)
+            jacobian = of_logits[:-1] @ oracles.helmert(N_STATES)
+            plain[-1] += np.log(np.abs(np.linalg.det(jacobian)))
+    np.testing.assert_allclose(ours[0] - ours[1], plain[0] - plain[1], rtol=1e-9)

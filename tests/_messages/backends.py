@@ -11,7 +11,7 @@ from hhmm._inference import choose, decode
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
 from hhmm._model import emissions
-from hhmm._model.emissions import emission_factors, logits_from_params
+from hhmm._model.emissions import logits_from_params
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import runs
@@ -79,9 +79,9 @@ def log_likelihoods(backend, model, sequences):
 def sample(backend, model, sequences, *, seed):
     """A draw: states, a list of one array a sequence; their counts; the log-likelihood."""
     prepared = backend.prepare(sequences, model)
-    key, params = key_from_random_state(seed), params_of(model)
-    kernel = _jitted("sample", prepared.backend, prepared.terms)
-    states, stats, log_likelihood = kernel(key, params, prepared.data)
+    params, given = _given(model, prepared)
+    kernel = _jitted("sample", prepared.backend)
+    states, stats, log_likelihood = kernel(key_from_random_state(seed), *given)
     logits = logits_from_params(params)
     states = prepared.runs_of_states([states], logits, params.trans_probs)
     return states.sequences, jax.tree.map(np.asarray, stats), float(log_likelihood)
@@ -90,8 +90,9 @@ def sample(backend, model, sequences, *, seed):
 @double_precision
 def expected_counts(backend, model, sequences):
     prepared = backend.prepare(sequences, model)
-    kernel = _jitted("expected_counts", prepared.backend, prepared.terms)
-    return jax.tree.map(np.asarray, kernel(params_of(model), prepared.data))
+    _, given = _given(model, prepared)
+    kernel = _jitted("expected_counts", prepared.backend)
+    return jax.tree.map(np.asarray, kernel(*given))
 
 
 def params_of(model):
@@ -109,14 +110,17 @@ def _unpack(prepared, values):
     return prepared.unpack([values], Layout(False, lengths), fill=-1)
 
 
+def _given(model, prepared):
+    """Parameters, and what a kernel reads: the table of emissions, transitions, and the data.
+
+    The table is made apart, so that models of all lists of terms share a compiled kernel.
+    """
+    params = params_of(model)
+    factors = decode.tabulate(params, terms=prepared.terms, with_rounding=True)
+    return params, (factors, params.trans_probs, prepared.data)
+
+
 @functools.cache
-def _jitted(name, backend, terms):
-    """A kernel of a backend, of (..., params, data)."""
-
-    @jax.jit
-    def kernel(*arguments):
-        *first, params, data = arguments
-        factors = emission_factors(logits_from_params(params), terms)
-        return getattr(BACKENDS[backend], name)(*first, factors, params.trans_probs, data)
-
-    return kernel
+def _jitted(name, backend):
+    """A kernel of a backend, compiled."""
+    return jax.jit(getattr(BACKENDS[backend], name))

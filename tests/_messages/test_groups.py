@@ -8,38 +8,34 @@ import jax
 import numpy as np
 import pytest
 import scipy.special
-import scipy.stats
 
 from hhmm._inference import choose, decode
 from hhmm._inference.prepare import prepare
-from hhmm._messages import BACKENDS, compressed
+from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors, logits_from_params, terms_of
 from hhmm._model.simplex import center
 from hhmm._model.terms import Factor
 from hhmm._model.transitions import context_trans_probs
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
-from hhmm._sequences import lanes, runs
+from hhmm._sequences import runs
 from hhmm._sequences.ragged import Layout
 from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params
 from tests import oracles
 from tests._messages import backends
 from tests._messages.test_messages import SEQUENCES
-from tests.marks import slow_unless
+from tests.marks import slow_unless, slow_unless_rows
 
 N_STATES, N_SYLLABLES = 3, 3
 # two factors, of two and three levels; the last group has a level that is not known
 FACTORS = (Factor(2, (0, 0, 1, 1)), Factor(3, (0, 2, 1, -1)))
 GROUPS = np.array([0, 1, 2, 3] * 5, np.int32)[: len(SEQUENCES)]
-QUICK = ("sequential", "compressed, cut")
+# variants, and whether syllables that follow themselves are emissions; `test_messages` has the rest
+QUICK = [("sequential", True), ("compressed, cut", True)]
+CASES = [*QUICK, ("parallel", True), ("parallel, runs cut", False), ("compressed", False)]
 # chance that a correct sampler fails the statistical test below; seeds are fixed
 FALSE_ALARM = 1e-4
-
-
-@pytest.fixture(params=slow_unless(QUICK, sorted(backends.VARIANTS)))
-def backend(request):
-    return backends.variant(request.param)
 
 
 def make_params(rng):
@@ -85,24 +81,25 @@ def model_of(params, group, *, self_transitions=True):
 class Case:
     """Sequences laid out for a backend, and the model of the group of each."""
 
-    def __init__(self, backend, self_transitions):
+    def __init__(self, backend, self_transitions, sequences=SEQUENCES, groups=GROUPS):
         self.params = make_params(np.random.default_rng(3))
         self.terms = terms_of(
             self.params, self_transitions=self_transitions, factors=FACTORS
         )._replace(trans_by_group=True)
         self.models = [
-            model_of(self.params, group, self_transitions=self_transitions) for group in GROUPS
+            model_of(self.params, group, self_transitions=self_transitions)
+            for group in range(len(FACTORS[0].levels))
         ]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(choose, "MAX_POWERS", backend.max_powers)
             patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", backend.min_mean_run)
             patch.setattr(runs, "MAX_PIECE_LENGTH", backend.max_piece_length)
             self.prepared = prepare(
-                RunLengths.of(SEQUENCES),
+                RunLengths.of(sequences),
                 self.terms,
                 backend.name,
                 every_timestep=True,
-                groups=GROUPS,
+                groups=groups,
             )
 
     def unpack(self, values):
@@ -113,20 +110,26 @@ class Case:
         """Call a kernel of the backend."""
 
         @jax.jit
-        def kernel(*first):
-            factors = emission_factors(logits_from_params(self.params), self.terms)
+        def kernel(*given):
+            *first, params, data = given
+            factors = emission_factors(logits_from_params(params), self.terms)
             trans_probs = context_trans_probs(
-                self.params.trans_probs, self.params.group_transitions, self.terms
+                params.trans_probs, params.group_transitions, self.terms
             )
-            call = getattr(BACKENDS[self.prepared.backend], name)
-            return call(*first, factors, trans_probs, self.prepared.data)
+            return getattr(BACKENDS[self.prepared.backend], name)(
+                *first, factors, trans_probs, data
+            )
 
-        return jax.tree.map(np.asarray, kernel(*first))
+        return jax.tree.map(np.asarray, kernel(*first, self.params, self.prepared.data))
 
 
-@pytest.fixture(params=[True, False], ids=["emissions", "held"])
-def case(request, backend):
-    return Case(backend, request.param)
+@pytest.fixture(
+    params=slow_unless(QUICK, CASES),
+    ids=lambda pair: f"{pair[0]}-{'emissions' if pair[1] else 'held'}",
+)
+def case(request):
+    variant, self_transitions = request.param
+    return Case(backends.variant(variant), self_transitions)
 
 
 @double_precision
@@ -136,7 +139,8 @@ def test_each_group_has_its_own_model(case):
     log_likelihoods = prepared.sum_terms(terms)
     filtered = case.unpack(decode.forward_filter(params, prepared)[0])
     smoothed = case.unpack(decode.smooth(params, prepared)[0])
-    for i, (model, x) in enumerate(zip(case.models, SEQUENCES, strict=True)):
+    for i, (group, x) in enumerate(zip(GROUPS, SEQUENCES, strict=True)):
+        model = case.models[group]
         np.testing.assert_allclose(log_likelihoods[i], oracles.log_likelihood(model, x), atol=1e-6)
         np.testing.assert_allclose(filtered[i], oracles.filtered(model, x), atol=2e-6)
         np.testing.assert_allclose(smoothed[i], oracles.smoothed(model, x), atol=2e-6)
@@ -147,10 +151,10 @@ def test_paths_of_groups(case):
     params, prepared = case.params, case.prepared
     found = decode.viterbi(params, prepared)
     log_probs = prepared.sum_timesteps(decode.log_joint_probs(params, prepared, found))
-    for path, log_prob, model, x in zip(
-        case.unpack(found[0]), log_probs, case.models, SEQUENCES, strict=True
+    for path, log_prob, group, x in zip(
+        case.unpack(found[0]), log_probs, GROUPS, SEQUENCES, strict=True
     ):
-        paths, joint = oracles.path_probs(model, x)
+        paths, joint = oracles.path_probs(case.models[group], x)
         np.testing.assert_allclose(log_prob, np.log(joint.max()), rtol=1e-5, atol=1e-6)
         own = joint[np.all(paths == path, axis=1)]
         np.testing.assert_allclose(own, joint.max(), rtol=1e-4)
@@ -164,7 +168,8 @@ def test_expected_counts_of_groups(case):
         np.zeros((len(FACTORS[0].levels), N_STATES, N_SYLLABLES, N_SYLLABLES)),
     )
     expected = 0.0
-    for group, model, x in zip(GROUPS, case.models, SEQUENCES, strict=True):
+    for group, x in zip(GROUPS, SEQUENCES, strict=True):
+        model = case.models[group]
         counts = oracles.expected_counts(model, [x])
         trans[group] += counts[0]
         syllables[group] += counts[1]
@@ -175,53 +180,34 @@ def test_expected_counts_of_groups(case):
     np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("variant", "self_transitions"), slow_unless_rows(QUICK, CASES))
 @double_precision
-def test_draws_of_groups(case):
-    """Counts are those of the states drawn; paths of a sequence have their probabilities."""
-    n_draws, which = 2000, 11  # a sequence of group 3, of runs
-    drawn = []
-    kernel = jax.jit(jax.vmap(lambda key, data: _sample(key, case, data), (0, None)))
-    keys = jax.random.split(key_from_random_state(0), n_draws)
-    states, stats, log_likelihood = jax.tree.map(np.asarray, kernel(keys, case.prepared.data))
-    expected = sum(map(oracles.log_likelihood, case.models, SEQUENCES))
-    np.testing.assert_allclose(log_likelihood.mean(), expected, rtol=1e-6)
-    for i in range(n_draws):
-        changes = states[i]
-        if changes.ndim == 2:
-            changes = changes.T.reshape(-1)
-        prepared = case.prepared
-        drawn_runs = lanes.runs_of_changes(changes, prepared.timesteps, prepared.shape[0])
-        paths = drawn_runs.sequences
-        drawn.append(paths[which])
-        if i < 5:
-            trans = np.zeros((len(FACTORS[0].levels), N_STATES, N_STATES))
-            for group, path, x in zip(GROUPS, paths, SEQUENCES, strict=True):
-                trans[group] += oracles.count_transitions([x], [path], N_STATES, N_SYLLABLES)[0]
-            by_group = stats.state_trans_counts[i].reshape(trans.shape)
-            np.testing.assert_array_equal(by_group, trans)
-    paths, joint = oracles.path_probs(case.models[which], SEQUENCES[which])
-    # paths of the first and the last quarter of the sequence, which are few enough to count
-    ends = paths[:, [0, -1]] @ [N_STATES, 1]
-    probs = np.bincount(ends, joint, N_STATES**2) / joint.sum()
-    counts = np.bincount(np.array(drawn)[:, [0, -1]] @ [N_STATES, 1], minlength=N_STATES**2)
-    common = probs * n_draws > 5
-    counts = np.append(counts[common], counts[~common].sum())
-    means = n_draws * np.append(probs[common], probs[~common].sum())
-    counts, means = counts[means > 0], means[means > 0]
-    assert scipy.stats.chisquare(counts, means).pvalue > FALSE_ALARM
-
-
-def _sample(key, case, data):
-    factors = emission_factors(logits_from_params(case.params), case.terms)
-    trans_probs = context_trans_probs(
-        case.params.trans_probs, case.params.group_transitions, case.terms
+def test_draws_of_groups(variant, self_transitions):
+    """Counts are those of the states drawn; in each group, paths have their probabilities."""
+    n_draws, x = 2000, np.array([0, 0, 1, 1, 1, 2], np.int32)
+    n_groups = len(FACTORS[0].levels)
+    sequences = SEQUENCES + [x] * (n_draws * n_groups)
+    groups = np.append(GROUPS, np.arange(n_draws * n_groups) % n_groups).astype(np.int32)
+    case = Case(backends.variant(variant), self_transitions, sequences, groups)
+    states, stats, log_likelihood = case.call("sample", key_from_random_state(0))
+    logits = logits_from_params(case.params)
+    states = case.prepared.runs_of_states([states], logits, case.params.trans_probs).sequences
+    trans = np.zeros((n_groups, N_STATES, N_STATES))
+    for group, path, own in zip(GROUPS, states, SEQUENCES, strict=False):
+        trans[group] += oracles.count_transitions([own], [path], N_STATES, N_SYLLABLES)[0]
+    expected = sum(
+        oracles.log_likelihood(case.models[group], own)
+        for group, own in zip(GROUPS, SEQUENCES, strict=True)
     )
-    prepared = case.prepared
-    backend = BACKENDS[prepared.backend]
-    states, stats, log_likelihood = backend.sample(key, factors, trans_probs, data)
-    if prepared.data.n_cells:
-        n_positions = prepared.shape[0] * prepared.shape[1]
-        states = compressed.change_points(
-            states, factors, trans_probs, data, n_positions=n_positions
-        )
-    return states, stats, log_likelihood
+    drawn = np.stack(states[len(SEQUENCES) :]).reshape(n_draws, n_groups, len(x))
+    for group, model in enumerate(case.models):
+        copies = drawn[:, group]
+        np.add.at(trans[group], (copies[:, :-1], copies[:, 1:]), 1)
+        _, joint = oracles.path_probs(model, x)
+        expected += n_draws * np.log(joint.sum())
+        code = copies @ N_STATES ** np.arange(len(x))[::-1]
+        observed = np.bincount(code, minlength=N_STATES ** len(x))
+        p_value = oracles.chi_square_p_value(observed, n_draws * joint / joint.sum())
+        assert p_value > FALSE_ALARM, group
+    np.testing.assert_array_equal(stats.state_trans_counts, trans.reshape(-1, N_STATES))
+    np.testing.assert_allclose(log_likelihood, expected, rtol=1e-6)

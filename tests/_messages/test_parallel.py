@@ -50,8 +50,8 @@ HELD = [
 @pytest.mark.parametrize(
     ("zeros", "capacity", "rows", "rows_float64"),
     slow_unless_rows(
+        [(True, 6, 4, 3)],
         [(False, 1, 1, 1), (True, 6, 4, 3)],
-        [(False, 1, 1, 1), (False, 6, 4, 3), (True, 1, 1, 1), (True, 6, 4, 3)],
     ),
 )
 def test_several_blocks_match_enumeration(monkeypatch, zeros, capacity, rows, rows_float64):
@@ -88,22 +88,21 @@ def test_equal_keys_give_the_draw_of_sequential(monkeypatch, block_bytes):
     model = oracles.random_model(rng, 4, 5)
     sequences = [rng.integers(-1, 5, n).astype(np.int32) for n in (151, 149, 90, 41, 7, 1)]
     packed, index = lanes.pack(sequences, 5)
-    ours = _run_all(parallel, model, packed, seed=2)
-    theirs = _run_all(sequential, model, packed, seed=2)
+    ours, _ = _sample(parallel, model, packed, seed=2)
+    theirs, _ = _sample(sequential, model, packed, seed=2)
     for i in range(len(sequences)):
-        expected = _cut(theirs.states, index, i)
-        np.testing.assert_array_equal(_cut(ours.states, index, i), expected)
+        np.testing.assert_array_equal(_cut(ours, index, i), _cut(theirs, index, i))
 
 
 @pytest.fixture(scope="module")
 def over_runs():
-    """A model with impossible transitions, data in runs, and what `compressed` says of it."""
+    """A model with impossible transitions, data in runs, and what `compressed` draws of it."""
     model = oracles.random_model(np.random.default_rng(5), 3, 3, sigma=1.5, zeros=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choose, "choose_n_powers", lambda *_: 2)
         patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", 0)
         prepared = prepare(RunLengths.of(HELD * 50), Terms(3, 3), "parallel", every_timestep=True)
-    return model, prepared, _run_all(compressed, model, prepared.data, seed=4)
+    return model, prepared, _sample(compressed, model, prepared.data, seed=4)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +113,7 @@ def test_several_blocks_of_runs(monkeypatch, over_runs, capacity, rows, rows_flo
 
     Six runs in blocks of one; and of four, or three, with the last one filled up.
     """
-    model, prepared, expected = over_runs
+    model, prepared, (expected, expected_counts) = over_runs
     runs = prepared.data.runs
     n_runs, n_lanes = runs.pairs.shape
     monkeypatch.setattr(associative, "BLOCK_BYTES", capacity * n_lanes * 3 * 3 * 4)
@@ -124,10 +123,10 @@ def test_several_blocks_of_runs(monkeypatch, over_runs, capacity, rows, rows_flo
     for function in ("forward", "draw_ends", "backward", "best_ends"):
         monkeypatch.setattr(run_recursion, function, None)  # one run after the other
     found = _run_all(parallel_runs, model, prepared.data, seed=4)
-    for ours, theirs in zip(found.states[:2], expected.states[:2], strict=True):
+    for ours, theirs in zip(found.states[:2], expected[:2], strict=True):
         np.testing.assert_array_equal(ours[runs.inside], theirs[runs.inside])
-    np.testing.assert_array_equal(found.states.key_inside, expected.states.key_inside)
-    jax.tree.map(np.testing.assert_array_equal, found.counts, expected.counts)
+    np.testing.assert_array_equal(found.states.key_inside, expected.key_inside)
+    jax.tree.map(np.testing.assert_array_equal, found.counts, expected_counts)
 
     layout = Layout(False, prepared.timesteps.lengths)
     log_likelihoods = prepared.sum_terms([found.log_normalisers])
@@ -242,6 +241,21 @@ def _run_all(backend, model, data, *, seed):
         )
 
     results = run_all(key_from_random_state(seed), Params(*model), data)
+    return jax.tree.map(np.asarray, results)
+
+
+@double_precision
+def _sample(backend, model, data, *, seed):
+    """States that a backend module draws, and their counts, compiled anew; NumPy results."""
+
+    terms = Terms(model.n_states, model.n_syllables)
+
+    @jax.jit
+    def sample(key, params, data):
+        factors = emission_factors(logits_from_params(params), terms)
+        return backend.sample(key, factors, params.trans_probs, data)[:2]
+
+    results = sample(key_from_random_state(seed), Params(*model), data)
     return jax.tree.map(np.asarray, results)
 
 

@@ -1,5 +1,7 @@
 """Draws depend on the sequence and the place in it, and not on what is computed beside it."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -13,19 +15,28 @@ from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import EmissionLogits
-from tests.marks import slow_unless
+from tests.marks import slow_unless_rows
 
 # lanes are computed in another order as tests compile usually
 pytestmark = pytest.mark.optimized
 
-N_STATES, N_SYLLABLES = 3, 5
+N_STATES, N_SYLLABLES = 2, 4
 N_SEQUENCES = 24
+# each part is a shape to compile
 PARTITIONS = {
-    "2": np.array_split(np.arange(N_SEQUENCES), 2),
-    "5 shuffled": np.array_split(np.random.default_rng(1).permutation(N_SEQUENCES), 5),
-    "24": np.array_split(np.arange(N_SEQUENCES), N_SEQUENCES),
     "reversed": [np.arange(N_SEQUENCES)[::-1]],
+    "3 shuffled": np.array_split(np.random.default_rng(1).permutation(N_SEQUENCES), 3),
+    "alone": [[7], [N_SEQUENCES - 1], [1, *range(8, N_SEQUENCES - 1)], [0, *range(2, 7)]],
 }
+CASES = [
+    ("sequential", True, "reversed"),
+    ("compressed", False, "reversed"),
+    ("compressed", True, "reversed"),
+    ("sequential", True, "3 shuffled"),
+    ("parallel", True, "3 shuffled"),
+    ("compressed", False, "3 shuffled"),
+    ("compressed", True, "alone"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +57,8 @@ def sequences():
     return found
 
 
-# many small parts are many shapes to compile
-@pytest.mark.parametrize("partition", slow_unless(["reversed"], PARTITIONS))
 @pytest.mark.parametrize(
-    ("message_passing", "self_transitions"),
-    [
-        ("sequential", True),
-        ("compressed", True),
-        ("compressed", False),
-        pytest.param("parallel", True, marks=pytest.mark.slow),
-    ],
+    ("message_passing", "self_transitions", "partition"), slow_unless_rows(CASES[:2], CASES)
 )
 @double_precision
 def test_parts_give_the_states_and_the_counts_of_the_whole(
@@ -70,7 +73,7 @@ def test_parts_give_the_states_and_the_counts_of_the_whole(
         assert (np.asarray(value) == np.round(value)).all()
     total = jax.tree.map(np.zeros_like, counts)
     for part in PARTITIONS[partition]:
-        of_part, counts_of_part = draw([sequences[i] for i in part], part)
+        of_part, counts_of_part = draw([sequences[i] for i in part], np.array(part))
         total = jax.tree.map(np.add, total, counts_of_part)
         for i, row in zip(part, of_part, strict=True):
             np.testing.assert_array_equal(row, states[i])
@@ -78,6 +81,7 @@ def test_parts_give_the_states_and_the_counts_of_the_whole(
         np.testing.assert_array_equal(value, expected)
 
 
+@functools.cache
 def _draw_function(message_passing, self_transitions):
     terms = Terms(N_STATES, N_SYLLABLES, self_transitions=self_transitions)
     rng = np.random.default_rng(2)

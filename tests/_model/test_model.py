@@ -66,6 +66,13 @@ def test_log_prior_is_normalised(n_states, beta, kappa):
     np.testing.assert_allclose(ours, oracles.log_prior(model, 0.7, 1.3, beta, kappa), rtol=1e-12)
 
 
+@jax.jit
+def _draw_log_gamma(key, alpha):
+    uniform = uniforms(key, (2 * N_PROPOSALS + 1, len(alpha)))
+    normal = to_normals(uniform[:N_PROPOSALS])
+    return log_gamma_draw(normal, uniform[N_PROPOSALS:], alpha)
+
+
 @pytest.mark.parametrize(
     "concentration",
     slow_unless([0.05, 0.5, 1.5, 20.0, 1e6], [0.05, 0.5, 1.0, 1.5, 20.0, 1e6]),
@@ -78,14 +85,7 @@ def test_gamma_draws_follow_the_gamma_distribution(concentration):
     many tell whether what decides of the next one is drawn anew.
     """
     n_draws = 1_000_000 if concentration == 1 else 20_000
-
-    @jax.jit
-    def draw(key, alpha):
-        uniform = uniforms(key, (2 * N_PROPOSALS + 1, n_draws))
-        normal = to_normals(uniform[:N_PROPOSALS])
-        return log_gamma_draw(normal, uniform[N_PROPOSALS:], alpha)
-
-    log_draws = draw(key_from_random_state(3), np.full(n_draws, concentration))
+    log_draws = _draw_log_gamma(key_from_random_state(3), np.full(n_draws, concentration))
     draws = np.exp(log_draws)
     p_value = scipy.stats.kstest(draws, scipy.stats.gamma(concentration).cdf).pvalue
     assert p_value > FALSE_ALARM
@@ -192,11 +192,11 @@ def test_make_hhmm_draws_states_that_its_parameters_explain():
 
 
 def test_make_hhmm_repeats_with_its_seed():
-    a, b, c = (make_hhmm(3, 20, 2, 4, random_state=seed) for seed in (0, 0, 1))
+    a, b, c = (make_hhmm(50, 200, 3, 6, random_state=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(a.X, b.X)
     assert (a.X != c.X).any()
     assert a.X.dtype == a.states.dtype == np.int32
-    assert a.X.shape == a.states.shape == (3, 20)
+    assert a.X.shape == a.states.shape == (50, 200)
 
 
 def _priors(base, biases, beta, kappa):

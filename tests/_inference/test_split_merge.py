@@ -14,8 +14,6 @@ from hhmm._types import EmissionLogits, Priors
 from hhmm.datasets import make_hhmm
 from tests.published import PUBLISHED
 
-pytestmark = pytest.mark.optimized
-
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 100.0)))
 
 

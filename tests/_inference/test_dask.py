@@ -403,7 +403,7 @@ def _pretend_to_be_another_version():
 LEARNT = {"emission_usage_sigma": "auto", "trans_kappa": "auto"}
 KINDS = {
     "compressed chains": {"message_passing": "compressed", "n_chains": 2},
-    "learnt hmc from windows": {"emission_sampler": "hmc", "init": "windows"} | LEARNT,
+    "learnt from windows": {"init": "windows"} | LEARNT,
 }
 
 

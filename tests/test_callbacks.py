@@ -15,7 +15,6 @@ from hhmm import EfficientHHMM
 from hhmm._optional import sklearn_callbacks
 from hhmm.callbacks import FitMonitor
 from hhmm.datasets import make_hhmm
-from tests.marks import slow_unless
 from tests.published import PUBLISHED
 
 pytestmark = [
@@ -26,11 +25,11 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def data():
-    return make_hhmm(12, 60, 2, 4, emission_biases_sigma=2.0, trans_kappa=20.0, random_state=0)
+    return make_hhmm(8, 60, 2, 4, emission_biases_sigma=2.0, trans_kappa=20.0, random_state=0)
 
 
 def _model(**parameters):
-    given = {"trans_kappa": 20.0, "max_iter": 8, "init": "prior", **parameters}
+    given = {"trans_kappa": 20.0, "max_iter": 8, "n_draws": 5, "init": "prior", **parameters}
     return EfficientHHMM(2, 4, random_state=0, **PUBLISHED | given)
 
 
@@ -62,7 +61,7 @@ class Recorder:
         return False
 
 
-@pytest.mark.parametrize("algorithm", slow_unless(["gibbs", "em"], ["gibbs", "em", "gradient"]))
+@pytest.mark.parametrize("algorithm", ["gibbs", "em"])
 def test_every_sweep_is_told_and_none_is_changed(data, algorithm):
     plain = _model(algorithm=algorithm).fit(data.X)
     recorder = Recorder()
@@ -112,7 +111,7 @@ def test_a_callback_ends_a_chain(data, stop_after, n_draws):
     np.testing.assert_array_equal(
         kept[0], plain.log_joint_[0, stop_after + 1 - n_draws : stop_after + 1]
     )
-    assert model.predict_proba(data.X, average=True).shape == (12, 60, 2)
+    assert model.predict_proba(data.X, average=True).shape == (8, 60, 2)
 
 
 def test_chains_that_end_apart_keep_as_many_draws_each(data):
@@ -171,8 +170,7 @@ def test_callbacks_are_not_pickled_with_a_model(data):
     assert not hasattr(again, "_skl_callbacks")
 
 
-@pytest.mark.parametrize("n_chains", [1, 2])
-@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize(("n_chains", "x64"), [(1, False), (2, True)])
 def test_callbacks_compute_at_the_precision_of_the_caller(data, n_chains, x64):
     dtypes = []
 
@@ -203,7 +201,7 @@ def test_the_monitor_of_scikit_learn_scores_every_sweep(data):
 
     monitor, recorder = ScoringMonitor(scoring={"score": score}), Recorder()
     model = _model().set_callbacks(monitor, recorder)
-    model.fit(data.X, np.zeros(12))  # it scores only where there is a y
+    model.fit(data.X, np.zeros(8))  # it scores only where there is a y
     rows = [row for row in monitor.get_logs().data if row["task_name"] == "sweep"]
     expected = [fitted.score(data.X) for fitted in recorder.fitted[:-1]]
     assert [row["score"] for row in rows] == expected
@@ -222,8 +220,8 @@ def test_the_progress_bar_of_scikit_learn_on_a_search(data, capsys):
 
 class TestFitMonitor:
     def test_records_log_joint_and_score(self, data):
-        monitor = FitMonitor(data.X[8:], every=3)
-        model = _model().set_callbacks(monitor).fit(data.X[:8])
+        monitor = FitMonitor(data.X[::-1], every=3)
+        model = _model().set_callbacks(monitor).fit(data.X)
         assert [row["log_joint"] for row in monitor.records] == model.log_joint_[0].tolist()
         scored = [row["sweep"] for row in monitor.records if row["score"] is not None]
         assert scored == [2, 5]

@@ -196,16 +196,15 @@ def states_in_groups(states, terms):
 
 
 def count(states, syllables, terms):
-    """Sufficient statistics of each replicate, by the oracle."""
-    n_contexts = terms.n_contexts
-    counts = [
-        oracles.count_transitions(split(x), split(z), n_contexts, N_SYLLABLES)
-        for x, z in zip(syllables, states_in_groups(states, terms), strict=True)
-    ]
-    trans, counts = map(np.array, zip(*counts, strict=True))
-    # a sequence stays in its group
-    by_group = trans.reshape(len(trans), n_contexts, terms.n_groups, terms.n_states)
-    trans = by_group.sum(axis=2)
+    """Sufficient statistics of each replicate; the last timestep of a sequence is observed."""
+    rows, contexts = np.arange(len(states)), states_in_groups(states, terms)
+    trans = np.zeros((len(states), terms.n_contexts, terms.n_states))
+    counts = np.zeros((len(states), terms.n_contexts, N_SYLLABLES, N_SYLLABLES))
+    for t in np.flatnonzero(~STARTS):
+        trans[rows, contexts[:, t - 1], states[:, t]] += 1  # a sequence stays in its group
+        before, now = syllables[:, t - 1], syllables[:, t]
+        emitted = (before >= 0) & (now >= 0)
+        counts[rows[emitted], contexts[emitted, t], before[emitted], now[emitted]] += 1
     if not terms.self_transitions:
         counts = counts * (1 - np.eye(N_SYLLABLES))
     return SufficientStats(trans, counts)

@@ -35,17 +35,16 @@ def data():
 
 
 def _model(**parameters):
-    defaults = {"trans_kappa": 30.0, "init": "random", "random_state": 0, "max_iter": 24}
-    defaults = PUBLISHED | defaults
-    parameters = {**defaults, "emission_biases_sigma": 2.0, **parameters}
-    return EfficientHHMM(3, 6, **parameters)
+    defaults = {"trans_kappa": 30.0, "emission_biases_sigma": 2.0, "init": "random"}
+    defaults |= {"random_state": 0, "max_iter": 24, "n_draws": 5}
+    return EfficientHHMM(3, 6, **PUBLISHED | defaults | parameters)
 
 
 @pytest.fixture(scope="module")
 def several(data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return _model(n_chains=3, n_draws=5, init="prior").fit(data.X)
+        return _model(n_chains=3, init="prior").fit(data.X)
 
 
 def _traces(shift=0.0, n_chains=4, n_iter=200, seed=0, correlation=0.5):
@@ -189,7 +188,7 @@ def test_stacking_weights_are_the_best_for_sequences_left_out():
 
 def test_chains_in_one_mode_weigh_the_same_and_others_as_they_predict(several, data):
     one_mode = len(convergence.agreeing(several.log_joint_)) == 3
-    apart = _model(n_chains=3, n_draws=5, init="prior", max_iter=4).fit(data.X)  # not settled
+    apart = _model(n_chains=3, init="prior", max_iter=4).fit(data.X)  # not settled
     assert one_mode
     np.testing.assert_array_equal(several.chain_weights_, np.full(3, 1 / 3))
     log_likelihood = _log_likelihoods(apart, data.X)
@@ -219,8 +218,7 @@ def _log_likelihoods(model, X):
     "parameters",
     [
         {},
-        {"message_passing": "compressed"},
-        pytest.param({"message_passing": "parallel", "n_chains": 1}, marks=pytest.mark.slow),
+        pytest.param({"message_passing": "compressed"}, marks=pytest.mark.slow),
         pytest.param({"algorithm": "em", "tol": 0.0}, marks=pytest.mark.slow),
     ],
 )
@@ -234,6 +232,7 @@ def test_a_fit_continued_is_one_longer_fit(data, parameters):
     np.testing.assert_array_equal(parts.states_, whole.states_)
 
 
+@pytest.mark.slow  # the checkpoint of an earlier version is of such a fit
 def test_a_fit_by_hmc_is_continued_with_what_its_warm_up_has_tuned(data):
     """Half of 8 sweeps warm up, and so do half of 9."""
     whole = _model(emission_sampler="hmc", max_iter=9).fit(data.X)
@@ -311,7 +310,7 @@ def test_a_failed_fit_leaves_a_fit_as_it_was(data, monkeypatch):
 
     monkeypatch.setattr("hhmm._inference.chains.iterate", fail)
     with pytest.raises(FloatingPointError):
-        model.fit(data.X[:, :50])
+        model.fit(data.X[::-1])
     assert vars(model).keys() == before.keys()
     assert all(vars(model)[name] is value for name, value in before.items())
 

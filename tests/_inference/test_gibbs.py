@@ -35,7 +35,7 @@ SETTINGS = Settings(Newton(100), "laplace", "sequential", TERMS)
 
 @pytest.fixture(scope="module")
 def data():
-    return make_hhmm(12, 60, N_STATES, N_SYLLABLES, trans_kappa=10.0, random_state=1)
+    return make_hhmm(8, 60, N_STATES, N_SYLLABLES, trans_kappa=10.0, random_state=1)
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +127,16 @@ def test_log_joint_of_a_sweep_is_that_of_its_parameters():
         logits=logits_from_params(Params(*model)),
         trans_probs=model.trans_probs,
     )
-    chain = chains.sweep(
-        chains.sweep_keys(key_from_random_state(0), np.int32(0), "gibbs"),
-        chain,
-        functools.partial(gibbs.update_params, phase=Phase(), settings=SETTINGS),
-        functools.partial(gibbs.update_states, sequences=parts.in_one, settings=SETTINGS),
-        TERMS,
+    sweep = functools.partial(
+        chains.sweep,
+        update_params=functools.partial(gibbs.update_params, phase=Phase(), settings=SETTINGS),
+        update_states=functools.partial(
+            gibbs.update_states, sequences=parts.in_one, settings=SETTINGS
+        ),
+        terms=TERMS,
     )
+    keys = chains.sweep_keys(key_from_random_state(0), np.int32(0), "gibbs")
+    chain = jax.jit(sweep)(keys, chain)
     expected = sum(oracles.log_likelihood(model, x) for x in data.X)
     expected += oracles.log_prior(model, 1.0, 1.0, 1.0, 10.0)
     np.testing.assert_allclose(chain.log_joint, expected, rtol=1e-6)
@@ -156,7 +159,7 @@ def test_not_finite_log_joint_is_an_error(data):
 def test_one_trace_a_shape_and_none_for_another_prior(data, n_sweep_traces):
     """The sweep is traced for the first fit, and never again on data of that shape."""
     model = EfficientHHMM(
-        N_STATES, N_SYLLABLES, max_iter=3, random_state=0, init="random", **PUBLISHED
+        N_STATES, N_SYLLABLES, max_iter=3, n_draws=5, random_state=0, init="random", **PUBLISHED
     )
     model.fit(data.X)
     assert n_sweep_traces() == 1
@@ -208,7 +211,7 @@ def test_no_two_draws_share_a_key(data, monkeypatch):
 def test_a_start_at_parameters_is_no_sweep(data):
     """One sweep from the prior has drawn the parameters given the data."""
     model = EfficientHHMM(
-        N_STATES, N_SYLLABLES, max_iter=1, random_state=0, init="prior", **PUBLISHED
+        N_STATES, N_SYLLABLES, max_iter=1, n_draws=5, random_state=0, init="prior", **PUBLISHED
     ).fit(data.X)
     assert model.log_joint_.shape == (1, 1)
     assert len(model.emission_losses_) > 0

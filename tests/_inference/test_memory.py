@@ -13,6 +13,7 @@ from hhmm._model.terms import Terms
 from hhmm._runtime import memory
 from hhmm._sequences.run_lengths import RunLengths
 from hhmm.datasets import make_hhmm
+from tests import oracles
 from tests.published import PUBLISHED
 
 SIZE = r"[\d,]+\.\d GB"
@@ -74,9 +75,8 @@ def test_a_simulation_that_cannot_be_is_refused_before_it_begins(arguments, deta
         make_hhmm(**{"n_timesteps": 200, **arguments})
 
 
-def test_a_fitted_model_refuses_to_simulate_more_than_there_is_memory():
-    model = EfficientHHMM(2, algorithm="em", init="prior", max_iter=1, random_state=0)
-    model.fit([[0, 1, 0, 1]])
+def test_a_model_refuses_to_simulate_more_than_there_is_memory():
+    model = EfficientHHMM.from_params(*oracles.random_model(np.random.default_rng(0), 2, 3))
     with pytest.raises(MemoryError, match="for 1,000,000,000,000,000,000 timesteps in all"):
         model.sample(10**9, 10**9)
     with pytest.raises(ValueError, match=r"n_timesteps == .*, must be <= 2147483647"):
@@ -184,6 +184,6 @@ def test_a_device_says_what_it_has_or_not(monkeypatch):
 
 
 def test_verbose_tells_the_estimate(capsys):
-    settings = PUBLISHED | {"init": "prior", "max_iter": 1, "verbose": 1}
+    settings = PUBLISHED | {"algorithm": "em", "init": "prior", "max_iter": 1, "verbose": 1}
     EfficientHHMM(2, random_state=0, **settings).fit([[0, 1, 0, 1]])
     assert capsys.readouterr().out.startswith("about 0.3 GB of memory are needed\n")

@@ -15,8 +15,6 @@ from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy
 from tests.published import PUBLISHED
 
-pytestmark = pytest.mark.optimized
-
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 100.0)))
 
 

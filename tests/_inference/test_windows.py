@@ -17,8 +17,6 @@ from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy
 from tests.published import PUBLISHED
 
-pytestmark = pytest.mark.optimized
-
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 100.0)))
 
 
@@ -140,12 +138,12 @@ def test_a_part_of_much_data_is_stretches_of_it():
 
 @double_precision
 def test_the_race_ends_with_starts_of_every_family():
-    data = make_hhmm(10, 100, 2, 5, random_state=0)
+    data = make_hhmm(8, 60, 2, 4, random_state=0)
     finalists, _ = search.search(
         np.random.RandomState(0),
         RunLengths.of(list(data.X)),
         PRIORS,
-        settings=Settings(Newton(500), "laplace", "sequential", Terms(2, 5)),
+        settings=Settings(Newton(500), "laplace", "sequential", Terms(2, 4)),
     )
     assert {finalist.family for finalist in finalists} == set(search.FAMILIES)
     joints = [finalist.log_joint for finalist in finalists]
@@ -194,9 +192,10 @@ def test_a_mode_that_one_search_alone_found_is_said(log_joints, within, is_said)
     assert bool(convergence.describe_searches(np.array(log_joints), within)) is is_said
 
 
+@pytest.mark.slow
 def test_searches_that_learn_scales_are_compared_at_the_same_ones(monkeypatch):
     """Log joints at different scales cannot be compared."""
-    X = make_hhmm(12, 80, 2, 6, emission_biases_sigma=2.0, trans_kappa=20.0, random_state=0).X
+    X = make_hhmm(8, 60, 2, 4, emission_biases_sigma=2.0, trans_kappa=20.0, random_state=0).X
     climbs, iterate = [], search.iterate
 
     def noting(start, *args, **kwargs):
@@ -204,7 +203,8 @@ def test_searches_that_learn_scales_are_compared_at_the_same_ones(monkeypatch):
         return iterate(start, *args, **kwargs)
 
     monkeypatch.setattr(search, "iterate", noting)
-    model = EfficientHHMM(2, 6, algorithm="em", n_init=3, random_state=0).fit(X)
+    settings = PUBLISHED | {"emission_biases_sigma": "auto", "random_state": 0}
+    model = EfficientHHMM(2, 4, algorithm="em", n_init=3, **settings).fit(X)
     assert len({float(priors.emission_biases_sigma) for priors in climbs[-3:]}) == 1
     assert np.ptp(model.init_log_joints_) < 1
 
@@ -213,9 +213,10 @@ def test_searches_that_learn_scales_are_compared_at_the_same_ones(monkeypatch):
 def test_every_seed_reaches_the_mode_of_the_truth():
     """Overlapping regimes that last longer than the prior expects; EM, so that modes compare."""
     X, states = _regimes(np.random.default_rng(3), [400, 300, 500] * 8, 3, 6, duration=100)
-    model = EfficientHHMM(3, 6, algorithm="em", init=states, max_iter=500).fit(X)
+    settings = PUBLISHED | {"algorithm": "em", "max_iter": 500}
+    model = EfficientHHMM(3, 6, init=states, **settings).fit(X)
     for seed in range(5):
-        fit = EfficientHHMM(3, 6, algorithm="em", random_state=seed, max_iter=500).fit(X)
+        fit = EfficientHHMM(3, 6, random_state=seed, **settings).fit(X)
         assert fit.log_joint_[0, -1] > model.log_joint_[0, -1] - 1
 
 

@@ -8,6 +8,7 @@ import pytest
 from hhmm import EfficientHHMM
 from hhmm.datasets import make_hhmm
 from hhmm.diagnostics import rhat
+from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -20,15 +21,14 @@ def arviz():
 
 @pytest.fixture(scope="module")
 def data():
-    return make_hhmm(12, 60, 2, 4, emission_biases_sigma=2.0, trans_kappa=20.0, random_state=0)
+    return make_hhmm(8, 60, 2, 4, emission_biases_sigma=2.0, trans_kappa=20.0, random_state=0)
 
 
 @pytest.fixture(scope="module")
 def model(data):
-    return EfficientHHMM(
-        2, 4, trans_kappa=20.0, max_iter=12, n_chains=3, n_draws=4, init="prior", random_state=0,
-        emission_sampler="hmc",
-    ).fit(data.X)  # fmt: skip
+    settings = {"max_iter": 12, "n_chains": 3, "n_draws": 4, "init": "prior", "random_state": 0}
+    settings |= {"trans_kappa": 20.0, "emission_usage_sigma": 1.0, "emission_sampler": "hmc"}
+    return EfficientHHMM(2, 4, **PUBLISHED | settings).fit(data.X)
 
 
 def test_every_group_holds_what_the_model_holds(model, data):
@@ -94,6 +94,7 @@ def test_the_newer_generation_of_arviz(model, data, monkeypatch):
 
 
 def test_a_model_without_draws_says_so(model, data):
-    mode = EfficientHHMM(2, 4, algorithm="em", max_iter=2, init="prior", random_state=0)
+    settings = {"algorithm": "em", "max_iter": 2, "init": "prior", "random_state": 0}
+    mode = EfficientHHMM(2, 4, **PUBLISHED | settings)
     with pytest.raises(ValueError, match=r"to_arviz needs the draws in posterior_"):
         mode.fit(data.X).to_arviz()

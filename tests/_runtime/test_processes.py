@@ -33,7 +33,7 @@ def data():
 
 
 def _model(**parameters):
-    defaults = {"init": "prior", "max_iter": 6, "random_state": 0}
+    defaults = {"init": "prior", "max_iter": 6, "n_draws": 5, "random_state": 0}
     return EfficientHHMM(2, 4, **PUBLISHED | defaults | parameters)
 
 
@@ -179,8 +179,8 @@ def test_a_process_forked_before_anything_was_computed_works():
         "    settings = {'algorithm': 'em', 'max_iter': 2, 'init': 'prior'}\n"
         "    model = EfficientHHMM(2, 3, random_state=seed, **settings)\n"
         "    return model.fit([[0, 1, 2, 0, 1]]).n_iter_\n"
-        "with multiprocessing.get_context('fork').Pool(2) as pool:\n"
-        "    assert pool.map(fit, range(2)) == [2, 2]\n"
+        "with multiprocessing.get_context('fork').Pool(1) as pool:\n"
+        "    assert pool.map(fit, [0]) == [2]\n"
     )
     if "fork" in multiprocessing.get_all_start_methods():
         subprocess.run([sys.executable, "-c", script], check=True)

@@ -8,6 +8,7 @@ from joblib._parallel_backends import ThreadingBackend
 from hhmm import EfficientHHMM
 from hhmm._runtime import threads
 from hhmm.model_selection import scan
+from tests.published import PUBLISHED
 
 
 class ClusterBackend(ThreadingBackend):
@@ -41,7 +42,7 @@ def test_a_worker_of_joblib_uses_one_core(backend):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_scan_runs_where_results_come_all_at_once(cluster):
-    X = np.random.default_rng(0).integers(0, 3, (6, 20))
-    estimator = EfficientHHMM(init="prior", max_iter=2)
-    result = scan(X, {"n_states": [1]}, estimator=estimator, cv=2, n_seeds=1, n_jobs=2)
+    X = np.random.default_rng(0).integers(0, 4, (8, 60))
+    estimator = EfficientHHMM(init="prior", max_iter=2, algorithm="em", **PUBLISHED)
+    result = scan(X, {"n_states": [2]}, estimator=estimator, cv=2, n_seeds=1, n_jobs=2)
     assert len(result.table["test_score"]) == 2

@@ -2,6 +2,7 @@
 
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 import sklearn
@@ -20,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from hhmm import EfficientHHMM
 from hhmm.datasets import make_hhmm
+from hhmm.model_selection import scan
 from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -93,6 +95,7 @@ def test_halving(ragged):
 
 
 def test_two_workers_find_what_one_finds(ragged):
+    """In a search of scikit-learn and in a scan; both use the same two processes."""
     search = GridSearchCV(_model(algorithm="em"), {"trans_kappa": [5.0, 50.0]}, cv=2)
     one = clone(search).fit(ragged)
     two = clone(search).set_params(n_jobs=2).fit(ragged)
@@ -101,6 +104,13 @@ def test_two_workers_find_what_one_finds(ragged):
     np.testing.assert_array_equal(
         two.best_estimator_.trans_probs_, one.best_estimator_.trans_probs_
     )
+    settings = {"estimator": _model(algorithm="em"), "cv": 2, "n_seeds": 1, "random_state": 0}
+    one = scan(ragged, {"trans_kappa": [5.0, 50.0]}, **settings).table
+    with joblib.parallel_config(n_jobs=2):
+        two = scan(ragged, {"trans_kappa": [5.0, 50.0]}, **settings).table
+    assert list(two) == list(one)
+    for name in set(one) - {"seconds"}:
+        np.testing.assert_array_equal(two[name], one[name], err_msg=name)
 
 
 def test_a_classifier_tells_groups_by_the_use_of_states():

@@ -289,9 +289,9 @@ def test_preferences_in_axes_of_all_states_or_of_the_drawn_ones(n_axes):
 
 
 def test_all_states_are_kept_where_all_are_small():
-    values = np.zeros((150, 2))
-    display = SyllablePreferenceDisplay(values, usage=np.full(150, 1 / 150)).plot()
-    assert display.states_.size == 150
+    values = np.zeros((101, 2))
+    display = SyllablePreferenceDisplay(values, usage=np.full(101, 1 / 101)).plot()
+    assert display.states_.size == 101
 
 
 # The order of syllables

@@ -159,10 +159,10 @@ def test_a_report_that_fails_changes_nothing(fitted, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_range_is_chosen_from(fit, tmp_path, capsys):
+def test_a_range_is_chosen_from(files, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["--n-states", "1-2", "--n-folds", "2", "--n-seeds", "1", "--out", str(out)]
-    assert main([*fit, *arguments]) == 0
+    assert main(["fit", str(files / "results.h5"), *FIT, *arguments]) == 0
     table = pd.read_csv(out / "tables" / "scan.csv")
     assert table.n_states.tolist() == [1, 1, 2, 2]
     said = capsys.readouterr().out
@@ -516,9 +516,9 @@ def test_a_stopped_fit_continues_to_the_last_bit(fit, fitted, tmp_path, monkeypa
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_an_interrupted_fit_continues(fit, tmp_path, capsys):
+def test_an_interrupted_fit_continues(files, tmp_path, capsys):
     """Ctrl-C in the middle, then the same command: parameters as of an undisturbed fit."""
-    fit = [*fit, "--max-iter", "2000", "--out"]
+    fit = ["fit", str(files / "results.h5"), *FIT, "--max-iter", "2000", "--out"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hhmm", *fit, str(tmp_path / "out")],
         stdout=subprocess.PIPE,

@@ -6,12 +6,14 @@ Set them on the estimator, or on the search or pipeline around it:
 >>> from hhmm import EfficientHHMM
 >>> from hhmm.callbacks import FitMonitor
 >>> from hhmm.datasets import make_hhmm
->>> data = make_hhmm(20, 200, n_states=2, n_syllables=5, random_state=0)
->>> model = EfficientHHMM(2, max_iter=8, init="prior", random_state=0)
->>> monitor = FitMonitor(data.X[10:], every=4)
->>> model = model.set_callbacks(monitor).fit(data.X[:10])
->>> [(row["sweep"], row["score"] is not None) for row in monitor.records]
-[(0, False), (1, False), (2, False), (3, True), (4, False), (5, False), (6, False), (7, True)]
+>>> data = make_hhmm(30, 200, n_states=2, n_syllables=5, random_state=0)
+>>> model = EfficientHHMM(2, max_iter=60, init="prior", random_state=0)
+>>> monitor = FitMonitor(data.X[24:], every=20)
+>>> model = model.set_callbacks(monitor).fit(data.X[:24])
+>>> len(monitor.records)  # one for each sweep
+60
+>>> [row["sweep"] for row in monitor.records if row["score"] is not None]
+[19, 39, 59]
 
 A callback is called after each sweep, so a fit with callbacks makes one call for each sweep.
 Without callbacks it runs many sweeps per call. The results are the same.
@@ -71,7 +73,7 @@ class FitMonitor:
     >>> from hhmm import EfficientHHMM
     >>> from hhmm.callbacks import FitMonitor
     >>> from hhmm.datasets import make_hhmm
-    >>> data = make_hhmm(20, 200, n_states=2, n_syllables=5, random_state=0)
+    >>> data = make_hhmm(24, 200, n_states=2, n_syllables=5, random_state=0)
     >>> monitor = FitMonitor(patience=5)
     >>> model = EfficientHHMM(2, algorithm="em", init="prior", random_state=0)
     >>> model = model.set_callbacks(monitor).fit(data.X)

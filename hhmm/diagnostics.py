@@ -270,8 +270,8 @@ def posterior_summary(model: EfficientHHMM, *, include_biases: bool = False) -> 
     >>> from hhmm import EfficientHHMM
     >>> from hhmm.datasets import make_hhmm
     >>> from hhmm.diagnostics import posterior_summary
-    >>> data = make_hhmm(10, 100, n_states=2, n_syllables=4, random_state=0)
-    >>> model = EfficientHHMM(n_states=2, max_iter=40, random_state=0).fit(data.X)
+    >>> data = make_hhmm(24, 200, n_states=2, n_syllables=5, random_state=0)
+    >>> model = EfficientHHMM(n_states=2, max_iter=60, random_state=0).fit(data.X)
     >>> summary = posterior_summary(model)
     >>> summary.name[[0, 4, 9, -1]].tolist()
     ['log_joint', 'emission_base_sigma', 'usage_entropy', 'trans_probs[1, 1]']

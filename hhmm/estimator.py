@@ -389,11 +389,11 @@ class EfficientHHMM(
     >>> from hhmm import EfficientHHMM
     >>> from hhmm.datasets import make_hhmm
     >>> from hhmm.metrics import matched_accuracy
-    >>> data = make_hhmm(20, 200, n_states=2, n_syllables=5, random_state=0)
-    >>> model = EfficientHHMM(n_states=2, max_iter=40, random_state=0).fit(data.X)
+    >>> data = make_hhmm(24, 200, n_states=2, n_syllables=5, random_state=0)
+    >>> model = EfficientHHMM(n_states=2, max_iter=60, random_state=0).fit(data.X)
     >>> states = model.predict(data.X)
     >>> states.shape
-    (20, 200)
+    (24, 200)
     >>> bool(matched_accuracy(data.states, states) > 0.8)
     True
     """
@@ -1197,11 +1197,11 @@ class EfficientHHMM(
         --------
         >>> from hhmm import EfficientHHMM
         >>> from hhmm.datasets import make_hhmm
-        >>> data = make_hhmm(20, 200, n_states=2, n_syllables=5, random_state=0)
-        >>> model = EfficientHHMM(2, max_iter=40, init="prior", random_state=0).fit(data.X)
+        >>> data = make_hhmm(24, 200, n_states=2, n_syllables=5, random_state=0)
+        >>> model = EfficientHHMM(2, max_iter=60, init="prior", random_state=0).fit(data.X)
         >>> idata = model.to_arviz()
         >>> dict(idata.posterior.sizes)["draw"]
-        20
+        25
         """
         self._check_draws("to_arviz")
         log_likelihood = None

@@ -177,14 +177,19 @@ def test_three_groups_have_an_overall_test_and_all_pairs():
     assert pairs == [("all groups", ""), ("a", "b"), ("a", "c"), ("b", "c")]
     x = comparison.usage[:, 1]
 
-    def statistic(a, b, c):  # Welch (1951), without the last factor
-        weights = np.array([len(part) / part.var(ddof=1) for part in (a, b, c)])
-        means = np.array([part.mean() for part in (a, b, c)])
-        center = np.sum(weights * means) / weights.sum()
-        return np.sum(weights * (means - center) ** 2)
+    def statistic(a, b, c, axis):  # Welch (1951), without the last factor
+        parts = (a, b, c)
+        weights = np.array([part.shape[axis] / part.var(axis=axis, ddof=1) for part in parts])
+        means = np.array([part.mean(axis=axis) for part in parts])
+        center = np.sum(weights * means, axis=0) / weights.sum(axis=0)
+        return np.sum(weights * (means - center) ** 2, axis=0)
 
     expected = permutation_test(
-        (x[:4], x[4:8], x[8:]), statistic, n_resamples=40_000, alternative="greater"
+        (x[:4], x[4:8], x[8:]),
+        statistic,
+        n_resamples=40_000,
+        vectorized=True,
+        alternative="greater",
     ).pvalue
     assert usage["p_value"].iloc[0] == pytest.approx(expected, abs=1e-12)
     two = compare_groups(states[4:], groups=groups[4:])

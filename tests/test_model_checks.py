@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from hhmm import EfficientHHMM
 from hhmm._model.terms import Terms
 from hhmm._types import Posterior
+from hhmm.datasets import make_hhmm
 from hhmm.metrics import state_durations
 from hhmm.model_checks import PredictiveCheck, _predictive, posterior_predictive_check
 
@@ -360,8 +361,9 @@ def test_draws_of_the_chains_that_agree_are_used_in_turn(model, recordings, monk
 
 
 def test_a_gibbs_fit_is_checked():
-    X = make_model().sample(6, 60, random_state=1)[0]
-    model = EfficientHHMM(2, N_SYLLABLES, init="prior", max_iter=6, n_draws=3, random_state=0)
+    # shapes and settings of the examples of the package: their compiled program serves here
+    X = make_hhmm(24, 200, n_states=2, n_syllables=5, random_state=0).X
+    model = EfficientHHMM(2, init="prior", max_iter=60, random_state=0)
     check = posterior_predictive_check(model.fit(X), X, n_replicates=4, random_state=0)
     assert check.observed.shape == (4, 2, 5)
 

@@ -8,13 +8,13 @@ import pytest
 from sklearn.base import clone
 
 from hhmm import EfficientHHMM, plotting
+from hhmm.datasets import make_hhmm
 from hhmm.diagnostics import posterior_summary
 
 NAMES = ["rest", "groom"]
-RNG = np.random.default_rng(0)
-# two states in turn, of syllables 0 and 1, and of 1 and 2
-X = np.hstack([RNG.integers(first, first + 2, (4, 15)) for first in (0, 1, 0, 1)])
-SETTINGS = {"max_iter": 20, "init": "prior", "trans_kappa": 10.0, "random_state": 0}
+# shapes and settings of the examples of the package: their compiled program serves here
+X = make_hhmm(24, 200, n_states=2, n_syllables=5, random_state=0).X
+SETTINGS = {"max_iter": 60, "init": "prior", "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -98,16 +98,16 @@ def test_displays_use_the_names(model, show):
 def test_displays_use_the_frame_rate(model, show):
     display = show(model)
     right = display.ax_.get_xlim()[1]
-    assert 0.1 < right < 8  # 60 timesteps are 6 s
+    assert 0.1 < right < 25  # 200 timesteps are 20 s
     assert any(" s" in text or "(s)" in text for text in texts(display))
 
 
 def test_arguments_come_before_what_the_model_keeps(model):
     display = plotting.EthogramDisplay.from_estimator(
-        model, X, state_names=["a", "b"], frame_rate=1.0
+        model, X, state_names=["a", "b"], frame_rate=5.0
     )
     assert {"a", "b"} <= texts(display)
-    assert display.ax_.get_xlim()[1] == 60
+    assert display.ax_.get_xlim()[1] == 40
 
 
 def test_the_summary_names_states_and_gives_seconds(model):

@@ -136,9 +136,9 @@ def report(
     >>> matplotlib.use("Agg")  # no window; not needed in a notebook
     >>> import hhmm
     >>> from hhmm.datasets import make_hhmm
-    >>> data = make_hhmm(8, 100, n_states=2, n_syllables=4, random_state=0)
-    >>> model = hhmm.EfficientHHMM(n_states=2, max_iter=20, random_state=0).fit(data.X)
-    >>> groups = ["saline", "drug"] * 4
+    >>> data = make_hhmm(24, 200, n_states=2, n_syllables=5, random_state=0)
+    >>> model = hhmm.EfficientHHMM(n_states=2, max_iter=60, random_state=0).fit(data.X)
+    >>> groups = ["saline", "drug"] * 12
     >>> with TemporaryDirectory() as folder:
     ...     path = hhmm.report(model, data.X, Path(folder, "report.html"), groups=groups)
     ...     print(path.name, "<h2" in path.read_text(encoding="utf-8"))

@@ -8,11 +8,11 @@ one to one, so that they agree best with the other:
 >>> from hhmm import EfficientHHMM
 >>> from hhmm.datasets import make_hhmm
 >>> from hhmm.metrics import match_states, matched_accuracy
->>> data = make_hhmm(12, 60, n_states=2, n_syllables=4, emission_biases_sigma=2.0, random_state=0)
+>>> data = make_hhmm(24, 200, n_states=2, n_syllables=5, emission_biases_sigma=2.0, random_state=0)
 >>> def fit(seed):
-...     model = EfficientHHMM(2, max_iter=8, init="prior", random_state=seed)
+...     model = EfficientHHMM(2, max_iter=60, init="prior", random_state=seed)
 ...     with warnings.catch_warnings():
-...         warnings.simplefilter("ignore")  # eight sweeps are too few to converge
+...         warnings.simplefilter("ignore")  # sixty sweeps are few
 ...         return model.fit(data.X)
 >>> one, other = fit(0), fit(1)
 >>> agreement = matched_accuracy(one.predict(data.X), other.predict(data.X))
@@ -43,7 +43,7 @@ the best. `hhmm.diagnostics.posterior_summary` has R-hat and effective sample si
 
 >>> idata = one.to_arviz(data.X)
 >>> idata.log_likelihood["X"].sizes["sequence"]
-12
+24
 
 ``EfficientHHMM.from_params`` makes a model with given parameters. With ``init=model``, a fit starts
 at the parameters of ``model``.

@@ -8,7 +8,7 @@ This page first writes a small file. If you have a file, start at the loader.
 >>> import numpy as np
 >>> from hhmm.datasets import make_hhmm
 >>> folder = Path(tempfile.mkdtemp())
->>> simulated = make_hhmm(8, 60, n_states=2, n_syllables=6, random_state=0)
+>>> simulated = make_hhmm(8, 60, n_states=2, n_syllables=5, random_state=0)
 >>> with h5py.File(folder / "results.h5", "w") as file:
 ...     for i, syllables in enumerate(simulated.X):
 ...         held = np.repeat(syllables, 10)  # each syllable lasts ten frames
@@ -45,9 +45,9 @@ Fit the model. The scales of the emissions are learnt from the data:
 >>> import warnings
 >>> from hhmm import EfficientHHMM
 >>> model = EfficientHHMM(n_states=2, random_state=0)
->>> model = model.set_params(max_iter=4, init="prior")  # only to make this page quick
+>>> model = model.set_params(max_iter=60, init="prior")  # only to make this page quick
 >>> with warnings.catch_warnings():
-...     warnings.simplefilter("ignore")  # four sweeps are too few to converge
+...     warnings.simplefilter("ignore")  # sixty sweeps are few
 ...     states = model.fit(frames).predict(frames)
 >>> len(states), len(states[0])
 (8, 600)

@@ -14,13 +14,13 @@ after the other, and no array of all frames is ever made.
 >>> from hhmm import EfficientHHMM
 >>> from hhmm.datasets import make_hhmm, open_recordings
 >>> folder = Path(tempfile.mkdtemp())
->>> data = make_hhmm(12, 60, n_states=2, n_syllables=4, random_state=0)
+>>> data = make_hhmm(8, 60, n_states=2, n_syllables=5, random_state=0)
 >>> for i, syllables in enumerate(data.X):
 ...     np.save(folder / f"mouse{i:02d}.npy", np.repeat(syllables, 10))
 >>> recordings = open_recordings(folder / "*.npy")
 >>> len(recordings), recordings.names[0], len(recordings[0])
-(12, 'mouse00', 600)
->>> model = EfficientHHMM(2, max_iter=20, init="prior", random_state=0)
+(8, 'mouse00', 600)
+>>> model = EfficientHHMM(2, max_iter=60, init="prior", random_state=0)
 >>> with warnings.catch_warnings():
 ...     warnings.simplefilter("ignore")  # few sweeps, for the example
 ...     model = model.fit(recordings)
@@ -121,19 +121,18 @@ and data. It continues from the file, and its result is equal to that of an undi
 last bit.
 
 >>> path = folder / "fit.npz"
->>> model = EfficientHHMM(2, max_iter=20, init="prior", random_state=0)
 >>> with warnings.catch_warnings():
 ...     warnings.simplefilter("ignore")
-...     model = model.fit(data.X, checkpoint=path, checkpoint_every=5)
-...     again = EfficientHHMM(2, max_iter=30, init="prior", random_state=0)
-...     again = again.fit(data.X, checkpoint=path)  # ten more sweeps
->>> bool((again.log_joint_[:, :20] == model.log_joint_).all())
+...     model = model.fit(recordings, checkpoint=path)
+...     again = EfficientHHMM(2, max_iter=80, init="prior", random_state=0)
+...     again = again.fit(recordings, checkpoint=path)  # twenty more sweeps
+>>> bool((again.log_joint_[:, :60] == model.log_joint_).all())
 True
 
 With other data or settings, an error names the difference, and the file does not change:
 
->>> other = EfficientHHMM(3, max_iter=30, init="prior")
->>> other.fit(data.X, checkpoint=path)  # doctest: +ELLIPSIS
+>>> other = EfficientHHMM(3, max_iter=80, init="prior")
+>>> other.fit(recordings, checkpoint=path)  # doctest: +ELLIPSIS
 Traceback (most recent call last):
     ...
 ValueError: ...fit.npz is a checkpoint of another fit: n_states is 2 there, 3 here. The file was

@@ -63,7 +63,7 @@ If a fit has settled, and several chains or seeds agree, it can still have misse
 >>> import warnings
 >>> from hhmm import EfficientHHMM
 >>> from hhmm.datasets import make_hhmm
->>> data = make_hhmm(20, 100, n_states=2, n_syllables=5, random_state=0)
+>>> data = make_hhmm(24, 200, n_states=2, n_syllables=5, random_state=0)
 >>> with warnings.catch_warnings(record=True) as caught:
 ...     warnings.simplefilter("always")
 ...     model = EfficientHHMM(2, algorithm="em", init="prior", max_iter=2).fit(data.X)

@@ -186,7 +186,7 @@ def scan(
     >>> from hhmm import EfficientHHMM
     >>> from hhmm.datasets import make_hhmm
     >>> from hhmm.model_selection import scan
-    >>> data = make_hhmm(12, 60, n_states=2, n_syllables=5, random_state=0)
+    >>> data = make_hhmm(24, 200, n_states=2, n_syllables=5, random_state=0)
     >>> model = EfficientHHMM(n_states=2, algorithm="em", init="prior", tol=0.1)
     >>> result = scan(
     ...     data.X, {"trans_kappa": [2, 200]}, estimator=model, cv=2, n_seeds=2, random_state=0

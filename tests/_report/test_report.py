@@ -56,6 +56,18 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+ANIMALS = list("aabbccdd")
+
+
+@pytest.fixture(autouse=True)
+def figures_are_closed():
+    from matplotlib import pyplot as plt
+
+    before = plt.get_fignums()
+    yield
+    assert plt.get_fignums() == before
+
+
 @pytest.fixture(scope="module")
 def data():
     return make_hhmm(8, 120, n_states=2, n_syllables=6, emission_biases_sigma=2.0, random_state=0)
@@ -64,6 +76,12 @@ def data():
 @pytest.fixture(scope="module")
 def model(data):
     return EfficientHHMM(2, max_iter=12, init="prior", random_state=0).fit(data.X)
+
+
+@pytest.fixture(scope="module")
+def fitted_to_groups(data):
+    model = EfficientHHMM(2, algorithm="em", max_iter=200, init="prior", random_state=0)
+    return model.fit(data.X, groups=ANIMALS)
 
 
 @pytest.fixture
@@ -96,6 +114,7 @@ def write(tmp_path, model, X, **options):
     return Page(hhmm.report(model, X, tmp_path / "report.html", **options))
 
 
+@words_only
 def test_the_page_says_what_states_are(tmp_path):
     X, states, labels = by_hand()
     page = write(
@@ -149,7 +168,7 @@ def test_held_syllables_count_once(tmp_path):
 
 def test_the_page_is_whole_and_fetches_nothing(tmp_path, model, data):
     groups = {"treatment": ["saline", "drug"] * 4}
-    page = write(tmp_path, model, data.X, groups=groups, animals=list("aabbccdd"))
+    page = write(tmp_path, model, data.X, groups=groups, animals=ANIMALS)
     assert page.source.lstrip().startswith("<!DOCTYPE html>")
     images = page.all("img")
     assert len(images) >= 5
@@ -271,12 +290,17 @@ def test_how_the_number_of_states_was_chosen(tmp_path):
     assert "Models with 1 to 3 states were fitted" in page.text
     assert "The best score is that of 2 states" in page.text
     assert "Try a wider range" not in page.text
+    assert "Scores, durations, used states" in page.source  # the figure
+
+
+@words_only
+def test_a_number_is_chosen_by_one_standard_error_or_otherwise(tmp_path):
+    X, states, _ = by_hand()
     for spread, said in ((0.01, "2 was chosen: it is the smallest"), (0, "2 was chosen otherwise")):
         result = a_scan([1, 2, 3], [-2, -1, -0.999])
         result.table["test_score"][8:] += np.repeat([spread, -spread], 2)  # between the folds
-        again = write(tmp_path, made(2, 4), X, states=states, scan=result, overwrite=True)
-        assert said in again.text
-    assert "Scores, durations, used states" in page.source  # the figure
+        page = write(tmp_path, made(2, 4), X, states=states, scan=result, overwrite=True)
+        assert said in page.text
 
 
 @words_only
@@ -301,11 +325,10 @@ def test_warnings_come_first_with_what_to_do(tmp_path, model, data):
 
 
 @words_only
-def test_states_of_the_page_are_those_of_the_groups_of_the_fit(tmp_path, data):
-    animals = list("aabbccdd")
-    fit = EfficientHHMM(2, max_iter=8, init="prior", random_state=0).fit(data.X, groups=animals)
-    page = write(tmp_path, fit, data.X, animals=animals)
-    expected = fit.predict(data.X, groups=animals)
+def test_states_of_the_page_are_those_of_the_groups_of_the_fit(tmp_path, data, fitted_to_groups):
+    fit = fitted_to_groups
+    page = write(tmp_path, fit, data.X, animals=ANIMALS)
+    expected = fit.predict(data.X, groups=ANIMALS)
     share = " ".join(words.percent(np.mean(np.asarray(expected) == 0)).split())
     assert f"State 0 : {share} of the time" in page.text
     assert "were inferred without them" not in page.text
@@ -370,9 +393,9 @@ def test_a_report_of_one_state(tmp_path):
     ) in page.text
 
 
-def test_a_fit_without_draws(tmp_path, data):
-    em = EfficientHHMM(2, algorithm="em", max_iter=200, init="prior", random_state=0).fit(data.X)
-    page = write(tmp_path, em, data.X)
+def test_a_fit_without_draws(tmp_path, data, fitted_to_groups):
+    em = fitted_to_groups
+    page = write(tmp_path, em, data.X, animals=ANIMALS)
     assert f"The log joint had settled after {em.n_iter_} iterations of 1 chain." in page.text
     assert "expectation maximisation" in page.text
     assert "R-hat" not in page.text
@@ -473,6 +496,7 @@ def test_where_the_page_goes(tmp_path):
     assert "<h1>States of behaviour</h1>" in path.read_text(encoding="utf-8")
 
 
+@words_only
 def test_a_failure_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     X, states, _ = by_hand()
     path = tmp_path / "report.html"
@@ -488,27 +512,12 @@ def test_a_failure_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_figures_are_closed(tmp_path):
-    from matplotlib import pyplot as plt
-
-    before = plt.get_fignums()
-    X, states, _ = by_hand()
-    write(tmp_path, made(2, 4), X, states=states)
-    assert plt.get_fignums() == before
-
-
-def test_packages_of_the_page_load_when_it_is_written():
-    script = "import sys, hhmm\nhhmm.report\nprint({'jinja2', 'matplotlib'} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
-    )
-    assert done.stdout.strip() == "set()"
-
-
-def test_the_extra_is_named_where_it_is_missing():
+def test_packages_of_the_page_load_when_it_is_written_and_are_named_where_they_are_missing():
     script = (
-        "import sys; sys.modules['jinja2'] = None\n"
-        "import hhmm\n"
+        "import sys, hhmm, hhmm.plotting\n"
+        "hhmm.report\n"
+        "print({'jinja2', 'matplotlib'} & set(sys.modules))\n"
+        "sys.modules['jinja2'] = None\n"
         "try:\n"
         "    hhmm.report(None, None, 'x.html')\n"
         "except ImportError as error:\n"
@@ -517,9 +526,10 @@ def test_the_extra_is_named_where_it_is_missing():
     done = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     )
-    assert done.stdout.strip() == (
-        "hhmm.report needs jinja2: pip install jinja2, or install hhmm with the extra 'report'"
-    )
+    assert done.stdout.splitlines() == [
+        "set()",
+        "hhmm.report needs jinja2: pip install jinja2, or install hhmm with the extra 'report'",
+    ]
 
 
 def test_the_citation_is_that_of_the_readme():

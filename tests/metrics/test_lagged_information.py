@@ -196,7 +196,7 @@ def test_information_within_sequences_is_the_mean_by_numbers_of_pairs(missing):
 
 def test_animals_that_differ_have_memory_only_if_they_are_pooled():
     rng = np.random.default_rng(0)
-    X = [rng.choice(5, 2000, p=rng.dirichlet(np.ones(5))) for _ in range(40)]
+    X = [rng.choice(5, 1000, p=rng.dirichlet(np.ones(5))) for _ in range(40)]
     settings = {"n_surrogates": 19, "random_state": 0}
     pooled = lagged_mutual_information(X, [50], pooled=True, **settings)
     assert pooled.above is None
@@ -206,7 +206,7 @@ def test_animals_that_differ_have_memory_only_if_they_are_pooled():
     assert within.above[0] <= binom.ppf(1 - 1e-4, 40, 1 / 20) / 40
     low, high = within.markov.min(), within.markov.max()
     assert low - 3 * (high - low) < within.data[0] < high + 3 * (high - low)
-    slow = make_hhmm(40, 2000, n_states=2, n_syllables=5, emission_biases_sigma=1.5, random_state=0)
+    slow = make_hhmm(20, 2000, n_states=2, n_syllables=5, emission_biases_sigma=1.5, random_state=0)
     assert lagged_mutual_information(slow.X, [20], **settings).above[0] > 0.9
 
 

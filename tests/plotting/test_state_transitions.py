@@ -21,8 +21,16 @@ def sticky(n_states, stay, seed=0):
     return probs + stay * np.eye(n_states)
 
 
-@pytest.mark.parametrize("color_scale", ["log", "linear"])
-@pytest.mark.parametrize(("n_states", "stay"), [(1, 0.5), (2, 0.99), (5, 0.97), (10, 0.998)])
+@pytest.mark.parametrize(
+    ("n_states", "stay", "color_scale"),
+    [
+        (1, 0.5, "log"),
+        (2, 0.99, "linear"),
+        (5, 0.97, "log"),
+        (10, 0.998, "log"),
+        (10, 0.998, "linear"),
+    ],
+)
 def test_state_transitions_are_drawn(n_states, stay, color_scale):
     trans_probs = sticky(n_states, stay)
     display = StateTransitionDisplay(trans_probs).plot(color_scale=color_scale)

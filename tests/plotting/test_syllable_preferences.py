@@ -72,8 +72,10 @@ def test_preferences_measured_on_data():
     assert np.abs(display.values - syllable_preferences(model).usage_changes).max() > 1e-3
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.12, 0.014])
-@pytest.mark.parametrize(("n_states", "named"), [(1, False), (2, True), (5, True), (10, False)])
+@pytest.mark.parametrize(
+    ("n_states", "named", "scale"),
+    [(1, False, 1.0), (2, True, 0.12), (5, True, 1.0), (10, False, 0.014)],
+)
 def test_preferences_can_be_read_in_a_column(n_states, named, scale):
     rng = np.random.default_rng(0)
     biases = scale * rng.normal(size=(n_states, 20))

@@ -12,12 +12,9 @@ from tests.plotting.readable import FakeModel, assert_readable, tick_labels
     ("n_states", "n_syllables", "color_scale"),
     [
         (1, 3, "log"),
-        (2, 100, "log"),
         (3, 20, "linear"),
-        (5, 20, "log"),
         (7, 3, "log"),
         (10, 100, "log"),
-        (10, 3, "linear"),
     ],
 )
 def test_syllable_transitions_are_drawn(n_states, n_syllables, color_scale):

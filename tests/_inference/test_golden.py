@@ -14,12 +14,7 @@ def golden():
         return dict(arrays)
 
 
-# "chains" has the chain of "sequential", "held" the backend of "compressed", "random" is "prior"
-# with other parameters to start from
-COVERED = ("sequential", "compressed", "prior")
-
-
-@pytest.mark.parametrize("name", [name for name in make_golden.FITS if name not in COVERED])
+@pytest.mark.parametrize("name", make_golden.FITS)
 def test_equal_seeds_give_the_fits_of_before(name, golden):
     # the tolerance is for other versions of JAX and other processors; on those of the file
     # the arrays are equal

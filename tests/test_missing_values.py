@@ -98,9 +98,12 @@ def test_labels_that_are_text(mark):
         EfficientHHMM(2).fit([0, mark, 1])
 
 
-@pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
-@pytest.mark.parametrize("dtype", [object, "Int64", "string"])
-def test_loaders_and_what_they_write(mark, dtype, tmp_path):
+@pytest.mark.parametrize(
+    ("dtype", "mark"),
+    [*((object, mark) for mark in MARKS.values()), ("Int64", pd.NA), ("string", pd.NA)],
+    ids=[*MARKS, "Int64", "string"],
+)
+def test_loaders_and_what_they_write(dtype, mark, tmp_path):
     labels = pd.Series([4, pd.NA, 2, 4], dtype=dtype)
     if dtype is object:
         labels = pd.Series([4, mark, 2, 4], dtype=object)

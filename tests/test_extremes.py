@@ -187,10 +187,9 @@ def test_extreme_priors_of_draws(priors):
     np.testing.assert_allclose(drawn.log_joint[0, -1], expected, rtol=1e-6, atol=1e-3)
 
 
-@pytest.mark.parametrize("algorithm", slow_unless(["gibbs"], ["gibbs", "em"]))
-def test_as_many_states_as_timesteps(algorithm):
+def test_as_many_states_as_timesteps():
     X = _sequences("random")[0][:1, :12]
-    _check(_fit(X, n_states=12, algorithm=algorithm), X)
+    _check(_fit(X, n_states=12, algorithm="em"), X)
     with pytest.raises(ValueError, match="n_states=13 is more than the 12 timesteps of X"):
         _fit(X, n_states=13)
 
@@ -200,9 +199,8 @@ def test_a_tiny_concentration_puts_all_on_one_state_and_on_each_as_often():
     """10,000 rows at concentration 1e-6 in all; false alarms: one in 10,000 for each test."""
     n = 100
     priors = Priors(*map(np.float64, (1.0, 1.0, 1e-6, 0.0)))
-    on_device = [
-        draw_trans_probs(key_from_random_state(i), np.zeros((n, n)), priors) for i in range(10)
-    ]
+    draw = jax.jit(draw_trans_probs)
+    on_device = [draw(key_from_random_state(i), np.zeros((n, n)), priors) for i in range(10)]
     settings = Settings(Newton(1), "laplace", "sequential", Terms(n, 2))
     on_host = [
         initialise.start_from_prior(np.random.RandomState(i), priors, settings=settings).trans_probs
@@ -227,24 +225,25 @@ def test_what_is_not_seen_keeps_its_prior():
     n, sigma, priors = 300, 2.0, Priors(2.0, 1.0, 0.7, 3.0)
     counts = np.random.default_rng(0).integers(1, 9, (2, 4, 4)).astype(float)
     counts[:, 3] = 0  # never left; arriving there tells of the biases, and of other rows
-    terms = Terms(2, 4)
-    stats = emission_counts(terms, SufficientStats(None, counts))
+    terms, visits = Terms(2, 4), np.diag([0.0, 9.0])
     start = EmissionLogits(np.zeros((4, 4)), np.zeros((2, 4)))
-    solve = functools.partial(Newton(50).solve, terms, stats, priors, start, tol=1e-6)
 
-    def draw(key):
-        keys = LogitKeys(*jax.random.split(key, 3))
-        drawn = laplace.draw(keys, terms, stats, priors, start, solve, False, None)
-        return params_from_logits(drawn.logits)["emission_base"][3]
+    @jax.jit
+    def draw_all(key):
+        stats = emission_counts(terms, SufficientStats(None, counts))
+        solve = functools.partial(Newton(50).solve, terms, stats, priors, start, tol=1e-6)
 
-    keys = jax.random.split(key_from_random_state(0), n)
-    unseen = np.ravel(jax.jit(lambda keys: jax.lax.map(draw, keys))(keys))
-    assert scipy.stats.kstest(unseen / sigma, "norm").pvalue > 1e-4
-    visits = np.diag([0.0, 9.0])
-    trans = jax.vmap(lambda key: draw_trans_probs(key, visits, priors))(keys)
-    assert (
-        scipy.stats.kstest(np.asarray(trans[:, 0, 0]), scipy.stats.beta(3.7, 0.7).cdf).pvalue > 1e-4
-    )
+        def draw(key):
+            keys = LogitKeys(*jax.random.split(key, 3))
+            drawn = laplace.draw(keys, terms, stats, priors, start, solve, False, None)
+            unseen = params_from_logits(drawn.logits)["emission_base"][3]
+            return unseen, draw_trans_probs(key, visits, priors)[0, 0]
+
+        return jax.lax.map(draw, jax.random.split(key, n))
+
+    unseen, never_left = map(np.asarray, draw_all(key_from_random_state(0)))
+    assert scipy.stats.kstest(np.ravel(unseen) / sigma, "norm").pvalue > 1e-4
+    assert scipy.stats.kstest(never_left, scipy.stats.beta(3.7, 0.7).cdf).pvalue > 1e-4
 
 
 @double_precision
@@ -254,28 +253,33 @@ def test_counts_of_a_billion():
     base, biases = posterior.split(posterior.mode())
     terms, priors = Terms(2, 4), Priors(2.0, 1.0, 1.0, 100.0)
 
+    visits = 1e9 * np.array([[0.25, 0.75], [1.0, 0.0]])
+
     @jax.jit
-    def solve(stats, start):
-        return Newton(50).solve(
+    def compute(counts, visits, key):
+        solution = Newton(50).solve(
             terms,
-            emission_counts(terms, stats),
+            emission_counts(terms, SufficientStats(None, counts)),
             priors,
-            start,
+            EmissionLogits(np.zeros((4, 4)), np.zeros((2, 4))),
             tol=1e-6,
             right_hand_side=lambda hessian: jnp.zeros((6, 4)),
         )
+        drawn = draw_trans_probs(key, visits, priors)
+        return (
+            solution.decrement,
+            params_from_logits(solution.mode),
+            drawn,
+            trans_mode(visits, priors, visits),
+        )
 
-    start = EmissionLogits(np.zeros((4, 4)), np.zeros((2, 4)))
-    solution = solve(SufficientStats(None, counts), start)
-    assert solution.decrement <= 1e-6
-    found = params_from_logits(solution.mode)
+    decrement, found, drawn, mode = compute(counts, visits, key_from_random_state(0))
+    assert decrement <= 1e-6
     # the posterior's standard deviations are about 1e-4
     np.testing.assert_allclose(found["emission_base"], base, atol=1e-7)
     np.testing.assert_allclose(found["emission_biases"], biases, atol=1e-7)
-    visits = 1e9 * np.array([[0.25, 0.75], [1.0, 0.0]])
-    drawn = draw_trans_probs(key_from_random_state(0), visits, priors)
     np.testing.assert_allclose(drawn[0], [0.25, 0.75], atol=1e-4)  # seven standard deviations
-    np.testing.assert_allclose(trans_mode(visits, priors, visits)[1], [1, 1e-7], rtol=1e-6)
+    np.testing.assert_allclose(mode[1], [1, 1e-7], rtol=1e-6)
 
 
 @double_precision

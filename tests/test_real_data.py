@@ -8,7 +8,8 @@ import pytest
 
 from hhmm import EfficientHHMM
 from hhmm._inference import chains
-from hhmm._sequences.read import DoubtfulDataWarning
+from hhmm._sequences.read import DoubtfulDataWarning, resolve_self_transitions
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._validation import ShortStatesWarning
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy, state_usage
@@ -111,14 +112,10 @@ def test_holding_times_belong_to_models_without_self_transitions(frames):
 
 # Self-transitions
 
-# A compiled sweep with self-transitions and one without serve all data.
-ONE_STATE = {
-    "n_states": 1,
-    "n_syllables": 4,
-    "self_transitions": "auto",
-    "algorithm": "em",
-    "message_passing": "sequential",
-}
+# Events, and syllables that are held; of one shape, so that fits share what they compile.
+EVENTS, LONG_RUNS = ([np.resize(np.repeat([0, 1, 2], n), 30)] * 2 for n in (2, 5))
+ONE_STATE = {"n_states": 1, "self_transitions": "auto", "algorithm": "em"}
+ONE_STATE["message_passing"] = "sequential"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +130,11 @@ ONE_STATE = {
     ],
 )
 def test_auto_goes_by_the_data(X, expected):
+    assert resolve_self_transitions("auto", RunLengths.of(X)) is expected
+
+
+@pytest.mark.parametrize(("X", "expected"), [(EVENTS, True), (LONG_RUNS, False)])
+def test_a_fit_goes_by_the_data(X, expected):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = quick(**ONE_STATE).fit(X)
@@ -153,7 +155,7 @@ def test_scores_are_of_changes_alone(fitted, frames):
 
 def test_a_scan_decides_once_for_all_folds(monkeypatch):
     # the first two sequences by themselves would be taken for events
-    X = [np.repeat([0, 1, 2, 0, 1, 2], n) for n in (2, 2, 5, 5)]
+    X = EVENTS + LONG_RUNS
     fit, used = EfficientHHMM.fit, []
 
     def fit_and_note(model, *args, **kwargs):
@@ -166,7 +168,7 @@ def test_a_scan_decides_once_for_all_folds(monkeypatch):
         model = quick(**ONE_STATE)
         folds = [([2, 3], [0, 1]), ([0, 1], [2, 3])]
         scan(X, {"n_states": [1]}, estimator=model, cv=folds)
-        alone = model.fit(X[:2])
+        alone = model.fit(EVENTS)
     assert set(used[:-1]) == {False}
     assert alone.self_transitions_
 

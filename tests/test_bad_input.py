@@ -359,9 +359,9 @@ def test_an_interrupted_fit_changes_nothing(monkeypatch):
     assert all(vars(model)[name] is value for name, value in before.items())
 
 
-@pytest.mark.parametrize(("solver", "algorithm"), [("newton", "gibbs"), ("adam", "em")])
-def test_a_solve_that_did_not_converge_says_so(solver, algorithm):
-    model = _model(emission_solver=solver, algorithm=algorithm, emission_gd_iters=1)
+@pytest.mark.parametrize("solver", ["newton", "adam"])
+def test_a_solve_that_did_not_converge_says_so(solver):
+    model = _model(emission_solver=solver, algorithm="em", emission_gd_iters=1)
     with pytest.warns(ConvergenceWarning, match=r"in \d of 2 sweeps: half .* Newton decrement"):
         model.fit(np.tile(GOOD, (20, 1)))
 

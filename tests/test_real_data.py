@@ -26,6 +26,8 @@ AUTO = {
     "trans_kappa": "auto",
 }
 HELD = [2, 5, 9, 30]
+# one compiled sweep serves all tests of held syllables
+OF_HELD = {"n_states": 2, "self_transitions": False, "algorithm": "em"}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def events():
 
 @pytest.fixture(scope="module")
 def fitted(frames):
-    return quick(n_states=2, self_transitions=False).fit(frames.X)
+    return quick(**OF_HELD).fit(frames.X)
 
 
 # Simulation
@@ -197,7 +199,7 @@ def test_a_scan_learns_scales(frames):
 
 def test_frames_fitted_with_self_transitions_warn(frames, monkeypatch):
     """Data are judged before the chains begin, so the fit that warns stops there."""
-    fit = quick(n_states=2, self_transitions=False).fit
+    fit = quick(**OF_HELD).fit
     assert messages_of(lambda: fit(frames.X), DoubtfulDataWarning) == []
 
     def stop(*_, **__):
@@ -214,7 +216,7 @@ def test_frames_fitted_with_self_transitions_warn(frames, monkeypatch):
 
 
 def test_data_of_another_form_warn(frames):
-    model = quick(n_states=2, self_transitions=False).fit(list(frames.X))
+    model = quick(**OF_HELD).fit(list(frames.X))
     other = [collapsed(x) for x in frames.X]
     (message,) = messages_of(lambda: model.predict(other), DoubtfulDataWarning)
     assert "held for 1.0 timesteps" in message

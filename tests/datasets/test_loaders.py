@@ -387,7 +387,7 @@ def test_max_frames_is_of_all_recordings(tmp_path):
 
 def test_data_that_pack_well_are_no_bomb(tmp_path):
     path = tmp_path / "results.h5"
-    values = np.full(1_000_000, 7)
+    values = np.full(3_000_000, 7)
     with h5py.File(path, "w") as file:
         file.create_dataset(
             "a/syllable", data=values, compression="gzip", compression_opts=9, chunks=(1_000_000,)

@@ -115,7 +115,7 @@ def test_holding_times_belong_to_models_without_self_transitions(frames):
 # Self-transitions
 
 # Events, and syllables that are held; of one shape, so that fits share what they compile.
-EVENTS, LONG_RUNS = ([np.resize(np.repeat([0, 1, 2], n), 30)] * 2 for n in (2, 5))
+EVENTS, LONG_RUNS = ([np.resize(np.repeat([0, 1, 2], n), 30)] * 2 for n in (2, 10))
 ONE_STATE = {"n_states": 1, "self_transitions": "auto", "algorithm": "em"}
 ONE_STATE["message_passing"] = "sequential"
 

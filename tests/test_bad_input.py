@@ -11,6 +11,7 @@ import scipy.sparse
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from hhmm import EfficientHHMM, metrics
+from hhmm._validation import UnusedStatesWarning
 from hhmm.callbacks import FitMonitor
 from hhmm.datasets import load_table, make_hhmm
 from hhmm.diagnostics import ess_bulk, posterior_summary, rhat
@@ -142,7 +143,7 @@ def test_empty_sequences_are_left_out_and_said_once(fitted_on_list):
 
 
 def test_a_single_timestep_is_legal():
-    model = _model(n_states=1).fit([GOOD[0], [2]])
+    model = _model().fit([GOOD[0], [2]])
     assert [len(states) for states in model.predict([GOOD[0], [2]])] == [5, 1]
     assert model.score_samples([[1]]) == 0
 
@@ -361,7 +362,7 @@ def test_an_interrupted_fit_changes_nothing(monkeypatch):
 
 @pytest.mark.parametrize("solver", ["newton", "adam"])
 def test_a_solve_that_did_not_converge_says_so(solver):
-    model = _model(emission_solver=solver, emission_gd_iters=1)
+    model = _model(emission_solver=solver, algorithm="em", emission_gd_iters=1)
     with pytest.warns(ConvergenceWarning, match=r"in \d of 2 sweeps: half .* Newton decrement"):
         model.fit(np.tile(GOOD, (20, 1)))
 
@@ -526,7 +527,8 @@ def test_folds_of_other_sequences():
         scan(GOOD, {"n_states": [2]}, estimator=_model(), cv=folds, n_seeds=1)
 
 
-SIMULATED = make_hhmm(20, 300, n_states=3, n_syllables=12, random_state=1)
+SYLLABLES = np.random.default_rng(1).integers(0, 12, (20, 300))  # all of 0 to 11
+WITH_GAPS = np.tile(GOOD, (2, 1)) * 8
 
 
 class _Stop(BaseException):
@@ -538,7 +540,8 @@ def _warnings_of(call):
         warnings.simplefilter("always")
         with contextlib.suppress(_Stop):
             call()
-    own = [w for w in caught if not issubclass(w.category, ConvergenceWarning)]
+    of_results = ConvergenceWarning, UnusedStatesWarning  # others are of the data
+    own = [w for w in caught if not issubclass(w.category, of_results)]
     assert all(w.filename == __file__ for w in own)
     return [str(w.message) for w in own]
 
@@ -553,17 +556,17 @@ def _stop_where_chains_begin(monkeypatch):
 @pytest.mark.parametrize(
     ("X", "n_syllables", "whole", "message"),
     [
-        (SIMULATED.X * 8 + 3, None, False, "80 of the 92 labels 0 to 91 never occur in X"),
-        (SIMULATED.X + 12, None, False, "12 of the 24 labels 0 to 23 never occur"),
-        (SIMULATED.X * 2, None, True, "11 of the 23 labels 0 to 22 never occur"),
-        (SIMULATED.X, 25, False, "13 of the 25 labels 0 to 24 never occur"),
-        (SIMULATED.X + 1, None, False, None),  # as MATLAB counts: without consequence
-        (SIMULATED.X, None, True, None),
-        (SIMULATED.X, 14, False, None),  # for labels of other data
+        (SYLLABLES * 8 + 3, None, False, "80 of the 92 labels 0 to 91 never occur in X"),
+        (SYLLABLES + 12, None, False, "12 of the 24 labels 0 to 23 never occur"),
+        (WITH_GAPS, None, True, "14 of the 17 labels 0 to 16 never occur"),
+        (SYLLABLES, 25, False, "13 of the 25 labels 0 to 24 never occur"),
+        (SYLLABLES + 1, None, False, None),  # as MATLAB counts: without consequence
+        (SYLLABLES, None, False, None),
+        (SYLLABLES, 14, False, None),  # for labels of other data
     ],
 )
 def test_labels_with_gaps_are_warned_of(X, n_syllables, whole, message, monkeypatch):
-    """Data is judged before the chains begin, so all but two fits stop there."""
+    """Data is judged before the chains begin, so all but one fit stop there."""
     if not whole:
         _stop_where_chains_begin(monkeypatch)
     model = _model(n_syllables=n_syllables, algorithm="em")
@@ -582,22 +585,23 @@ def test_the_warning_comes_before_the_work():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(UserWarning, match="never occur"):
-            model.fit(SIMULATED.X * 8)
+            model.fit(WITH_GAPS)
     assert not hasattr(model, "trans_probs_")
 
 
 def test_scan_warns_of_labels_with_gaps_once():
     def call():
         estimator = _model(algorithm="em")
-        scan(SIMULATED.X[:4] * 8, {"n_states": [1, 2]}, estimator=estimator, cv=2, random_state=0)
+        scan(WITH_GAPS, {"n_states": [2]}, estimator=estimator, cv=2, n_seeds=2, random_state=0)
 
     assert sum("never occur" in message for message in _warnings_of(call)) == 1
 
 
 @pytest.mark.parametrize("every", [2, 3])
-def test_hardly_any_transitions_are_warned_of(every):
+def test_hardly_any_transitions_are_warned_of(every, monkeypatch):
+    _stop_where_chains_begin(monkeypatch)
     x = np.full(401 * every, np.nan)
-    x[::every] = SIMULATED.X.ravel()[:401]
+    x[::every] = SYLLABLES.ravel()[:401]
     x[1] = 2.0
     n_transitions = 2 if every == 2 else 1
     messages = _warnings_of(lambda: _model().fit([x]))
@@ -605,7 +609,7 @@ def test_hardly_any_transitions_are_warned_of(every):
     assert f"402 observed timesteps but {n_transitions} observed transition(s)" in messages[0]
     assert "without gaps there would be 401" in messages[0]
     # short sequences have few transitions, and no gaps
-    assert _warnings_of(lambda: _model().fit(list(SIMULATED.X.reshape(-1, 2)))) == []
+    assert _warnings_of(lambda: _model().fit(list(SYLLABLES.reshape(-1, 2)))) == []
 
 
 @pytest.mark.parametrize(
@@ -617,9 +621,12 @@ def test_a_column_is_warned_of(name, fitted_on_list):
     assert len(messages) == 1
     assert "X is 300 sequences of one timestep each" in messages[0]
     assert "[numpy.ravel(X)]" in messages[0]
-    assert _warnings_of(lambda: getattr(fitted_on_list, name)([np.ravel(column)])) == []
-    # online, the first timestep of a recording
-    assert _warnings_of(lambda: getattr(fitted_on_list, name)([[0]])) == []
+
+
+def test_neither_a_recording_nor_its_first_timestep_is_taken_for_a_column(fitted_on_list):
+    assert _warnings_of(lambda: fitted_on_list.predict([np.arange(300) % 3])) == []
+    # online
+    assert _warnings_of(lambda: fitted_on_list.predict([[0]])) == []
 
 
 def test_scan_passes_on_other_warnings_of_fits(monkeypatch):
@@ -633,4 +640,4 @@ def test_scan_passes_on_other_warnings_of_fits(monkeypatch):
     monkeypatch.setattr(EfficientHHMM, "fit", warning_fit)
     estimator = _model(algorithm="em")
     with pytest.warns(UserWarning, match="the disk is full"):
-        scan(SIMULATED.X[:4], {"n_states": [2]}, estimator=estimator, cv=2, random_state=0)
+        scan(WITH_GAPS, {"n_states": [2]}, estimator=estimator, cv=2, n_seeds=2, random_state=0)

@@ -1,6 +1,7 @@
 """Imports between the rooms of the package go one way, and there is no cycle of modules."""
 
 import ast
+import functools
 import graphlib
 from pathlib import Path
 
@@ -21,14 +22,24 @@ ORDER = (
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 
+def _statements(node):
+    """Yield all statements in a module, a class, a function or a branch; not their expressions."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, field, ()):
+            yield child
+            yield from _statements(child)
+
+
+@functools.cache
 def _imports():
-    """Yield pairs of modules of the package: one, and one that it imports anywhere."""
+    """Return pairs of modules of the package: one, and one that it imports anywhere."""
+    pairs = []
     modules = {
         ".".join(("hhmm", *path.relative_to(PACKAGE).with_suffix("").parts)): path
         for path in PACKAGE.rglob("*.py")
     }
     for name, path in modules.items():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in _statements(ast.parse(path.read_text())):
             targets = []
             if isinstance(node, ast.ImportFrom):
                 targets = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -37,7 +48,8 @@ def _imports():
                 targets = [alias.name for alias in node.names]
             for target in targets:
                 if target.split(".")[0] == "hhmm":
-                    yield name, target
+                    pairs.append((name, target))
+    return pairs
 
 
 def _room(module):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from hhmm import EfficientHHMM
-from hhmm._sequences.read import DoubtfulDataWarning
+from hhmm._inference import chains
+from hhmm._sequences.read import DoubtfulDataWarning, resolve_self_transitions
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._validation import ShortStatesWarning
 from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy, state_usage
@@ -24,6 +26,8 @@ AUTO = {
     "trans_kappa": "auto",
 }
 HELD = [2, 5, 9, 30]
+# one compiled sweep serves all tests of held syllables
+OF_HELD = {"n_states": 2, "self_transitions": False, "algorithm": "em"}
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +62,14 @@ def quick(**parameters):
 
 
 @pytest.fixture(scope="module")
+def events():
+    """Four sequences of 200 syllables that follow each other by chance."""
+    return np.random.default_rng(0).integers(0, 3, (4, 200))
+
+
+@pytest.fixture(scope="module")
 def fitted(frames):
-    return quick(n_states=2, self_transitions=False).fit(frames.X)
+    return quick(**OF_HELD).fit(frames.X)
 
 
 # Simulation
@@ -84,8 +94,8 @@ def test_a_fit_simulates_the_holding_times_of_its_data(fitted):
     x, states = fitted.sample(3, 800, random_state=0)
     assert x.shape == states.shape == (3, 800)
     assert set(np.concatenate([runs_of(row)[:-1] for row in x])) <= set(HELD)
-    x, _ = fitted.sample(1, 90, random_state=0, holding_times=[7])
-    assert set(runs_of(x[0])[:-1]) == {7}
+    x, _ = fitted.sample(3, 800, random_state=0, holding_times=[7])
+    assert set(np.concatenate([runs_of(row)[:-1] for row in x])) == {7}
 
 
 @pytest.mark.parametrize("given", [[0], [1.5], [], [[1], [2]], "x", [np.nan]])
@@ -104,24 +114,32 @@ def test_holding_times_belong_to_models_without_self_transitions(frames):
 
 # Self-transitions
 
+# Events, and syllables that are held; of one shape, so that fits share what they compile.
+EVENTS, LONG_RUNS = ([np.resize(np.repeat([0, 1, 2], n), 30)] * 2 for n in (2, 10))
+ONE_STATE = {"n_states": 1, "self_transitions": "auto", "algorithm": "em"}
+ONE_STATE["message_passing"] = "sequential"
+
 
 @pytest.mark.parametrize(
     ("X", "expected"),
     [
         ([np.repeat([0, 1, 0, 2], 3)], False),
         ([np.repeat([0, 1, 0, 2], 2)], True),
-        pytest.param(
-            [np.tile([0, 1, 2], 20)], False, marks=pytest.mark.slow
-        ),  # collapsed: a third would follow by chance
-        pytest.param([np.array([0, 1, 2, 3])], True, marks=pytest.mark.slow),  # too few to say so
-        pytest.param([np.zeros(30, int)], True, marks=pytest.mark.slow),  # nothing ever changes
-        pytest.param([np.array([0, 0, 1, 2, 2, 0])], True, marks=pytest.mark.slow),
+        ([np.tile([0, 1, 2], 10)], False),  # collapsed: a third would follow by chance
+        ([np.array([0, 1, 2, 3])], True),  # too few to say so
+        ([np.zeros(30, int)], True),  # nothing ever changes
+        ([np.array([0, 0, 1, 2, 2, 0])], True),
     ],
 )
 def test_auto_goes_by_the_data(X, expected):
+    assert resolve_self_transitions("auto", RunLengths.of(X)) is expected
+
+
+@pytest.mark.parametrize(("X", "expected"), [(EVENTS, True), (LONG_RUNS, False)])
+def test_a_fit_goes_by_the_data(X, expected):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = quick(n_states=1, self_transitions="auto", algorithm="em").fit(X)
+        model = quick(**ONE_STATE).fit(X)
     assert model.self_transitions_ is expected
     np.testing.assert_array_equal(np.diag(model.syllable_trans_probs_[0]) > 0, expected)
 
@@ -139,7 +157,7 @@ def test_scores_are_of_changes_alone(fitted, frames):
 
 def test_a_scan_decides_once_for_all_folds(monkeypatch):
     # the first two sequences by themselves would be taken for events
-    X = [np.repeat([0, 1, 2, 0, 1, 2], n) for n in (2, 2, 5, 5)]
+    X = EVENTS + LONG_RUNS
     fit, used = EfficientHHMM.fit, []
 
     def fit_and_note(model, *args, **kwargs):
@@ -149,9 +167,10 @@ def test_a_scan_decides_once_for_all_folds(monkeypatch):
     monkeypatch.setattr(EfficientHHMM, "fit", fit_and_note)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = quick(self_transitions="auto", algorithm="em")
-        scan(X, {"n_states": [1]}, estimator=model, cv=4)
-        alone = model.set_params(n_states=1).fit(X[:2])
+        model = quick(**ONE_STATE)
+        folds = [([2, 3], [0, 1]), ([0, 1], [2, 3])]
+        scan(X, {"n_states": [1]}, estimator=model, cv=folds)
+        alone = model.fit(EVENTS)
     assert set(used[:-1]) == {False}
     assert alone.self_transitions_
 
@@ -178,16 +197,26 @@ def test_a_scan_learns_scales(frames):
 # Warnings
 
 
-def test_frames_fitted_with_self_transitions_warn(frames):
-    (message,) = messages_of(lambda: quick(n_states=2).fit(frames.X), DoubtfulDataWarning)
+def test_frames_fitted_with_self_transitions_warn(frames, monkeypatch):
+    """Data are judged before the chains begin, so the fit that warns stops there."""
+    fit = quick(**OF_HELD).fit
+    assert messages_of(lambda: fit(frames.X), DoubtfulDataWarning) == []
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    def call():
+        with pytest.raises(KeyboardInterrupt):
+            quick(n_states=2).fit(frames.X)
+
+    monkeypatch.setattr(chains, "iterate", stop)
+    (message,) = messages_of(call, DoubtfulDataWarning)
     assert "held for 11" in message
     assert "self_transitions=False" in message
-    fit = quick(n_states=2, self_transitions=False).fit
-    assert messages_of(lambda: fit(frames.X), DoubtfulDataWarning) == []
 
 
 def test_data_of_another_form_warn(frames):
-    model = quick(n_states=2, self_transitions=False).fit(list(frames.X))
+    model = quick(**OF_HELD).fit(list(frames.X))
     other = [collapsed(x) for x in frames.X]
     (message,) = messages_of(lambda: model.predict(other), DoubtfulDataWarning)
     assert "held for 1.0 timesteps" in message
@@ -196,15 +225,14 @@ def test_data_of_another_form_warn(frames):
     assert messages_of(lambda: model.predict([other[0][:5]]), DoubtfulDataWarning) == []
 
 
-def test_states_as_short_as_syllables_warn():
-    x = np.random.default_rng(0).integers(0, 3, (4, 200))
-    fit = quick(n_states=2, trans_kappa=0.0, init="random", max_iter=1).fit
-    (message,) = messages_of(lambda: fit(x), ShortStatesWarning)
+def test_states_as_short_as_syllables_warn(events):
+    fit = quick(n_states=2, trans_kappa=0.0, init="random").fit
+    (message,) = messages_of(lambda: fit(events), ShortStatesWarning)
     assert "no slow states" in message
     assert "increase trans_kappa" in message
     # one advice where syllables are held: that of the other warning
-    held = np.repeat(x, 4, axis=1)
-    fit = quick(n_states=2, trans_kappa=0.0, init="random", max_iter=1, self_transitions=True).fit
+    held = np.repeat(events[:, :50], 4, axis=1)
+    fit = quick(n_states=2, trans_kappa=0.0, init="random", self_transitions=True).fit
     (message,) = messages_of(lambda: fit(held), ShortStatesWarning)
     assert message.endswith("fit with self_transitions=False")
 
@@ -254,8 +282,8 @@ def test_interactions_have_a_shape(frames, shape):
         EfficientHHMM.from_params(*parts, emission_interactions=np.zeros(shape))
 
 
-def test_models_of_version_0_1_are_read(frames):
-    model = quick(n_states=2, n_chains=2).fit(frames.X[:, :200])
+def test_models_of_version_0_1_are_read(events):
+    model = quick(n_states=2, n_chains=2).fit(events)
     state = model.__getstate__()
     added = [
         *("emission_usage_sigma", "emission_interactions_sigma", "self_transitions", "sigmas_"),
@@ -264,9 +292,9 @@ def test_models_of_version_0_1_are_read(frames):
     ]
     old = EfficientHHMM.__new__(EfficientHHMM)
     old.__setstate__({k: v for k, v in state.items() if k not in added} | {"_state_version": 1})
-    assert old.score(frames.X[:, :200]) == model.score(frames.X[:, :200])
+    assert old.score(events) == model.score(events)
     assert not old.emission_interactions_.any()
-    assert old.emission_interactions_.shape == (1, 6, 5)
+    assert old.emission_interactions_.shape == (1, 3, 2)
     assert old.sigmas_ == model.sigmas_
-    again = pickle.loads(pickle.dumps(old)).set_params(warm_start=True).fit(frames.X[:, :200])
+    again = pickle.loads(pickle.dumps(old)).set_params(warm_start=True).fit(events)
     assert again.n_iter_ == 4

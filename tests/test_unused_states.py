@@ -84,13 +84,14 @@ def test_a_fit_names_states_that_it_does_not_use(algorithm):
 
 
 def test_a_fit_that_uses_its_states_does_not_warn():
+    """Each state has two syllables, and takes a quarter of the time."""
     rng = np.random.default_rng(0)
-    X = [np.concatenate([rng.integers(0, 3, 200), rng.integers(3, 6, 200)]) for _ in range(4)]
-    model = EfficientHHMM(2, algorithm="em", random_state=0, **PUBLISHED)
+    pairs = [[0, 1], [2, 3], [0, 2], [1, 3]]
+    X = [np.concatenate([rng.choice(pair, 100) for pair in pairs]) for _ in range(2)]
+    init = np.tile(np.repeat(np.arange(4), 100), (2, 1))
+    model = EfficientHHMM(4, algorithm="em", init=init, random_state=0, **PUBLISHED)
     assert warnings_of(lambda: model.fit(X)) == []
-    assert state_usage(model.states_).min() > 0.3
-    one_state = EfficientHHMM(1, max_iter=2, init="prior", **PUBLISHED)
-    assert warnings_of(lambda: one_state.fit(X)) == []
+    assert state_usage(model.states_).min() > 0.2
 
 
 def test_the_model_is_fitted_where_the_warning_is_an_error():
@@ -122,12 +123,13 @@ def test_scan_counts_used_states_and_does_not_warn():
     found = []
 
     def call():
-        estimator = EfficientHHMM(algorithm="em", trans_kappa=1e9, init="prior", max_iter=3)
-        found.append(scan(X, {"n_states": [6]}, estimator=estimator, cv=2, n_seeds=1))
+        settings = PUBLISHED | {"trans_kappa": 1e9, "init": "prior", "max_iter": 4}
+        estimator = EfficientHHMM(algorithm="em", **settings)
+        found.append(scan(X, {"n_states": [4]}, estimator=estimator, cv=2, n_seeds=1))
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
     assert not any(issubclass(w.category, UnusedStatesWarning) for w in caught)
-    assert (found[0].table["n_used_states"] < 6).all()
+    assert (found[0].table["n_used_states"] < 4).all()
     assert not any("1%" in message for message in found[0].table["warnings"])

@@ -221,7 +221,7 @@ labels_and_blocks = st.tuples(
 
 
 @given(labels_and_blocks, st.sampled_from(["npy", "float npy", "h5", "chunked h5", "csv"]))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_runs_do_not_depend_on_where_blocks_end(tmp_path_factory, drawn, kind):
     runs, block, n_lags = drawn
     labels = np.repeat(*np.array(runs).T)

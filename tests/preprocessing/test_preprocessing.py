@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import hhmm.preprocessing
 from hhmm import EfficientHHMM
 from hhmm.preprocessing import RunCollapser, SyllableEncoder
+from tests.published import PUBLISHED
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -546,10 +547,11 @@ def frames(syllables):
 
 
 def pipeline_of_all():
+    settings = PUBLISHED | {"algorithm": "em", "init": "prior", "trans_kappa": 20.0}
     return make_pipeline(
         SyllableEncoder(unknown="missing"),
         RunCollapser(),
-        EfficientHHMM(2, 4, algorithm="em", init="prior", trans_kappa=20.0, random_state=0),
+        EfficientHHMM(2, 4, random_state=0, **settings),
     )
 
 

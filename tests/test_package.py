@@ -115,7 +115,7 @@ def test_wheel_works_with_the_core_packages_only(wheel, tmp_path):
         "    sys.modules[name] = None\n"
         "import hhmm, hhmm.plotting\n"
         f"assert {str(tmp_path)!r} in hhmm.__file__, hhmm.__file__\n"
-        "assert hhmm.__version__ == importlib.metadata.version('hhmm') == '0.1.0'\n"
+        "assert hhmm.__version__ == importlib.metadata.version('hhmm')\n"
         + FIT
         + "assert len(hhmm.datasets.load_bengalese_finch().sequences) == 571\n"
         "try:\n"

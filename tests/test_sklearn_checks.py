@@ -29,7 +29,7 @@ def coarse_shapes(monkeypatch):
         monkeypatch.setattr(module, "round_up", round_up)
 
 
-@parametrize_with_checks([_model(**PUBLISHED)])
+@parametrize_with_checks([_model()])
 def test_estimator_check(estimator, check):
     check(estimator)
 

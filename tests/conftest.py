@@ -55,18 +55,30 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=f"could not import {package!r}"))
 
 
+# Each kernel takes tens of memory mappings. Linux grants a process 65,530 of them by default, and
+# the compiler crashes when it gets no more.
+MAX_MAPPINGS = 30_000
+
+
+def n_mappings():
+    """Return the number of memory mappings of this process, or infinity where it is not known."""
+    try:
+        return Path("/proc/self/maps").read_text().count("\n")
+    except OSError:
+        return float("inf")
+
+
 @pytest.fixture(autouse=True, scope="module")
 def compiled_kernels(request):
-    """Compile as for users where a module has the mark ``optimized``; drop all kernels after it.
-
-    Each takes tens of memory mappings, of which Linux grants a process 65,530 by default; the
-    compiler crashes when it gets no more.
-    """
-    if request.node.get_closest_marker("optimized"):
+    """Compile as for users where a module has the mark ``optimized``; drop kernels in time."""
+    is_optimized = request.node.get_closest_marker("optimized")
+    if is_optimized:
         jax.config.update("jax_disable_most_optimizations", False)
+        jax.clear_caches()
     yield
     jax.config.update("jax_disable_most_optimizations", FAST_COMPILATION)
-    jax.clear_caches()
+    if is_optimized or n_mappings() > MAX_MAPPINGS:
+        jax.clear_caches()
 
 
 @pytest.fixture

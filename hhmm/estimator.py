@@ -1067,7 +1067,7 @@ class EfficientHHMM(
             trans_by_group=params.group_transitions is not None,
         )
         log_prior = decode.params_log_prior(params, priors, terms=terms)
-        return float(log_likelihood + log_prior)
+        return float(log_likelihood) + float(log_prior)
 
     @double_precision
     def transform(

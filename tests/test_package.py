@@ -85,6 +85,7 @@ def wheel(tmp_path_factory):
     return next(out.glob("*.whl"))
 
 
+@pytest.mark.slow
 def test_wheel_holds_the_package_and_its_data_and_no_more(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {
@@ -103,6 +104,7 @@ def test_wheel_holds_the_package_and_its_data_and_no_more(wheel):
     assert set(required) == CORE
 
 
+@pytest.mark.slow
 def test_wheel_works_with_the_core_packages_only(wheel, tmp_path):
     """Without this tree, and with every extra hidden.
 

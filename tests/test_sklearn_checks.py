@@ -9,15 +9,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from hhmm import EfficientHHMM
 from hhmm._sequences import lanes, runs
-from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-def _model(**parameters):
-    return EfficientHHMM(
-        n_states=2, n_syllables=64, max_iter=1, random_state=0, init="prior", **parameters
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +22,8 @@ def coarse_shapes(monkeypatch):
         monkeypatch.setattr(module, "round_up", round_up)
 
 
-@parametrize_with_checks([_model()])
+@parametrize_with_checks(
+    [EfficientHHMM(n_states=2, n_syllables=64, max_iter=1, random_state=0, init="prior")]
+)
 def test_estimator_check(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.slow
-@parametrize_with_checks([_model(algorithm="gradient", message_passing="compressed", **PUBLISHED)])
-def test_estimator_check_of_another_algorithm(estimator, check):
     check(estimator)

@@ -147,9 +147,13 @@ def flat(posterior, chains=slice(None)):
     return [jax.tree.map(lambda part, i=i: part[i], params) for i in range(n_draws)]
 
 
+# one program in place of twenty small ones, each of which would be compiled for each shape
+_syllable_log_probs = jax.jit(syllable_log_probs, static_argnames="terms")
+
+
 def syllable_probs(logits, terms):
     """Return syllable transition probabilities (n_states, S, S), as an array of NumPy."""
-    return np.exp(np.asarray(syllable_log_probs(logits, terms)))
+    return np.exp(np.asarray(_syllable_log_probs(logits, terms=terms)))
 
 
 def match_labels(probs, trans_probs, reference_probs, reference_trans_probs, stats):

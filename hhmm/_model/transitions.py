@@ -12,6 +12,8 @@ of T, Jacobian included, is softmax(T) to the power of the concentrations: they 
 one more group, in which all effects are 0, under a flat prior of T.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,8 +105,13 @@ def context_trans_probs(trans_probs, group_transitions, terms):
     """
     if not terms.factors:
         return trans_probs
+    return _of_groups(trans_probs, group_transitions or (), terms=terms)
+
+
+@functools.partial(jax.jit, static_argnames="terms")
+def _of_groups(trans_probs, group_transitions, *, terms):
     logits = jnp.broadcast_to(jnp.log(trans_probs), (terms.n_groups, *trans_probs.shape))
-    for factor, effects in zip(terms.factors, group_transitions or (), strict=False):
+    for factor, effects in zip(terms.factors, group_transitions, strict=False):
         logits = logits + jnp.tensordot(factor.membership.T, effects, 1)
     probs = jnp.maximum(jax.nn.softmax(logits, axis=-1), SMALLEST_PROB)
     return probs.reshape(terms.n_contexts, terms.n_states)

@@ -60,7 +60,7 @@ def _traces(shift=0.0, n_chains=4, n_iter=200, seed=0, correlation=0.5):
     ("algorithm", "init"),
     slow_unless_rows(
         [("gibbs", "random"), ("em", "prior")],
-        [("gibbs", "windows"), ("gibbs", "random"), ("em", "prior"), ("gradient", "random")],
+        [("gibbs", "windows"), ("gibbs", "random"), ("em", "prior")],
     ),
 )
 def test_a_chain_is_the_same_whatever_the_number_of_chains(data, algorithm, init):

@@ -12,7 +12,6 @@ at the keys themselves.
 import functools
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -113,20 +112,9 @@ def _counted_into_next(count, states, sequences, *shapes):
     return count(states, sequences._replace(starts=starts), *shapes)
 
 
-def _counted_into_padding(count, states, sequences, *shapes):
-    before = jnp.roll(sequences.inside, 1, axis=0)
-    starts = sequences.starts & sequences.inside
-    return count(states, sequences._replace(inside=before, starts=starts), *shapes)
-
-
 def _runs_counted_into_next(count, states, table, factors, trans_probs, runs):
     runs = runs._replace(starts=runs.starts & ~runs.inside)
     return count(states, table, factors, trans_probs, runs)
-
-
-def _drawn_by_next_message(forward, *arguments):
-    passed = forward(*arguments)
-    return passed._replace(messages=jnp.roll(passed.messages, -1, axis=0))
 
 
 def _of_transposed(function, *arguments):
@@ -149,11 +137,9 @@ class Planted(NamedTuple):
 
 PLANTED = {
     "a transition into the next sequence": Planted(((sequential, "count", _counted_into_next),)),
-    "a transition into padding": Planted(((sequential, "count", _counted_into_padding),)),
     "a transition of runs into the next sequence": Planted(
         ((compressed, "_count", _runs_counted_into_next),), "compressed"
     ),
-    "states drawn by the next message": Planted(((sequential, "forward", _drawn_by_next_message),)),
     # the forward recursion is given A once more transposed: only the drawing is wrong
     "states drawn by transposed transitions": Planted(
         ((sequential, "forward", _of_transposed), (sequential, "sample", _of_transposed))

@@ -49,7 +49,6 @@ def _model(**parameters):
         [
             ("em", "sequential"),
             ("gibbs", "compressed"),
-            ("gibbs", "parallel"),
             ("gradient", "compressed"),
         ],
     ),

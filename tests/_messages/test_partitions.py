@@ -35,7 +35,7 @@ CASES = [
     ("sequential", True, "3 shuffled"),
     ("parallel", True, "3 shuffled"),
     ("compressed", False, "3 shuffled"),
-    ("compressed", True, "alone"),
+    ("sequential", True, "alone"),
 ]
 
 

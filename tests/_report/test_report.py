@@ -336,6 +336,7 @@ def test_states_of_the_page_are_those_of_the_groups_of_the_fit(tmp_path, data, f
     assert "fitted with groups, but the states were inferred without them" in page.text
 
 
+@pytest.mark.slow
 def test_many_recordings_and_states(tmp_path):
     rng = np.random.default_rng(0)
     states = [np.repeat(rng.integers(0, 12, 10), 30) for _ in range(100)]

@@ -170,6 +170,7 @@ def test_a_forked_process_says_so_and_does_not_wait_for_ever(data):
     assert model.predict(data.X).shape == data.X.shape
 
 
+@pytest.mark.slow
 def test_a_process_forked_before_anything_was_computed_works():
     script = (
         "import multiprocessing, warnings\n"

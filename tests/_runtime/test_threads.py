@@ -33,6 +33,7 @@ def test_the_cores_are_those_of_this_machine(cluster):
     assert threads.n_cores() == joblib.cpu_count()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_a_worker_of_joblib_uses_one_core(backend):
     assert threads.n_cores() == joblib.effective_n_jobs(-1)

@@ -28,8 +28,8 @@ and kappa for itself, since a few transition probabilities weigh little.
 
 Where data are few, there are many random starts. Otherwise, where no start of another family came
 to the mode of the highest one, there may be higher ones. Then exchanges of its states are tried,
-see `split_merge`, and the highest mode that they lead to is taken, for as long as that gains
-something.
+see `split_merge`, and the highest mode that they lead to is taken, until several rounds in turn
+gain nothing.
 
 All of this may be done several times, from other random numbers but on the same part of the data.
 """
@@ -72,6 +72,9 @@ LAP, N_LAPS = 40, 5
 LEARNING = 20
 # exchanges of states that are tried at a time
 N_EXCHANGES = 8
+# Exchanges end after so many rounds in turn that led nowhere. Where there is a higher mode, about
+# every second round does not find it.
+MAX_FRUITLESS = 3
 # A start comes to rest at an iteration that gains less than this share of what sets two modes
 # apart. The emission modes within its iterations are found to this share of that gain.
 TOL, MODE_TOL = 0.1, 0.1
@@ -240,7 +243,8 @@ def search(
         family are alike, and agree on poor modes too.
         """
         best, *others = sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
-        for _ in range(settings.terms.n_states):
+        n_fruitless = 0
+        while n_fruitless < MAX_FRUITLESS:
             chain, log_joint = best.chain, float(best.chain.log_joint)
             reached = [
                 float(racer.chain.log_joint) for racer in others if racer.family != best.family
@@ -264,9 +268,10 @@ def search(
                 break
             trials = finish(race(trials, LAP), log_joint)
             highest = _highest(trials)
-            if float(highest.chain.log_joint) <= log_joint + same_mode:
-                break
-            best = highest
+            if float(highest.chain.log_joint) > log_joint + same_mode:
+                best, n_fruitless = highest, 0
+            else:
+                n_fruitless += 1
         return [best, *others]
 
     def search_once():

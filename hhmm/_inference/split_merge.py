@@ -93,10 +93,12 @@ def move(rng, probs, sequences, freed, split, length, *, terms, groups=None):
 
 def smooth(chain, sequences, settings, groups=None):
     """Return the probabilities of the states, a list of (n_timesteps, n_states) arrays."""
+    # what "compressed" needs for every timestep takes longer to compile than all else here
+    backend = "sequential" if settings.backend == "compressed" else settings.backend
     prepared = prepare(
         RunLengths.of(sequences),
         settings.terms,
-        settings.backend,
+        backend,
         every_timestep=True,
         groups=groups,
     )

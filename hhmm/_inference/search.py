@@ -243,7 +243,7 @@ def search(
         family are alike, and agree on poor modes too.
         """
         best, *others = sorted(racers, key=lambda racer: -float(racer.chain.log_joint))
-        n_fruitless = 0
+        lengths, n_fruitless = _window_lengths(work, priors, settings), 0
         while n_fruitless < MAX_FRUITLESS:
             chain, log_joint = best.chain, float(best.chain.log_joint)
             reached = [
@@ -252,14 +252,17 @@ def search(
             if ends_early() or max(reached, default=-np.inf) > log_joint - same_mode:
                 break
             print_if_verbose("Search for a start: exchanges of states", verbose)
+            if n_fruitless == 0:  # the best one is new
+                probs = split_merge.smooth(chain, work, settings, groups)
             trials = [
                 _Racer(best.family, start, np.inf)
                 for start in split_merge.starts(
                     rng,
-                    chain,
+                    probs,
+                    chain.priors,
                     N_EXCHANGES,
                     work,
-                    _window_lengths(work, priors, settings),
+                    lengths,
                     settings=settings,
                     groups=groups,
                 )

@@ -27,14 +27,16 @@ def can_move(terms):
     )
 
 
-def starts(rng, chain, n, sequences, window_lengths, *, settings, groups=None):
-    """Yield starts of EM after moves from the mode where a chain is.
+def starts(rng, probs, priors, n, sequences, window_lengths, *, settings, groups=None):
+    """Yield starts of EM after moves from a mode of at least two states.
 
     Parameters
     ----------
     rng : numpy.random.RandomState
-    chain : ChainState
-        Of at least two states.
+    probs : list of (n_timesteps, n_states) arrays
+        Probabilities of the states at the mode, see `smooth`.
+    priors : Priors
+        Of the starts.
     n : int
         Number of moves.
     sequences : list of 1-D int32 arrays
@@ -49,7 +51,6 @@ def starts(rng, chain, n, sequences, window_lengths, *, settings, groups=None):
     ------
     start : ChainState
     """
-    probs = smooth(chain, sequences, settings, groups)
     n_stays = _count_stays(probs, sequences, settings.terms)
     if n_stays.sum() == 0:
         return
@@ -60,7 +61,7 @@ def starts(rng, chain, n, sequences, window_lengths, *, settings, groups=None):
         states = move(
             rng, probs, sequences, freed, split, length, terms=settings.terms, groups=groups
         )
-        yield start_from_states(states, sequences, chain.priors, settings=settings, groups=groups)
+        yield start_from_states(states, sequences, priors, settings=settings, groups=groups)
 
 
 def move(rng, probs, sequences, freed, split, length, *, terms, groups=None):

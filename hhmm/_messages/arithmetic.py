@@ -8,16 +8,15 @@ import math
 from functools import reduce
 from operator import add
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 # where arithmetic prevails over the overhead of a call, and a matrix product wins
 PRODUCT_MIN_STATES = 8
 PRODUCT_MIN_LANES = 512
-# A float32 sum rounds what it adds to multiples of an ever larger number, and where the terms are
-# alike always to the same side: over 400,000 timesteps of one syllable by 1.5e-4 of the sum. So no
-# more terms than this are summed in float32.
-MAX_TERMS = 64
+# timesteps whose products are in memory in float64 at a time
+BLOCK_TERMS = 64
 
 
 def propagate(messages, matrices):
@@ -110,27 +109,32 @@ def larger(a, b):
 
 
 def normalised(values, axis):
-    """Divide values by their sum along an axis."""
-    return values / values.sum(axis=axis, keepdims=True)
+    """Divide values by their sum along an axis, the states."""
+    return values / jnp.expand_dims(total(jnp.moveaxis(values, axis, 0)), axis)
 
 
 def sum_products(subscripts, first, second):
-    """Return `jnp.einsum` of two float32 arrays that sums over their leading axis, float64."""
-    n_blocks = max(-(-len(first) // MAX_TERMS), 1)
+    """Return `jnp.einsum` of two float32 arrays that sums over their leading axis, in float64.
+
+    In float32 a sum depends on the order of its terms, and so on how the data are laid out. Over
+    400,000 timesteps of one syllable it is off by 1.5e-4 of itself. Block by block, float64 takes
+    no more time: for 20480 steps of 20 lanes and 10 states 24 ms on one core, where float32 takes
+    46 and float64 all at once 95.
+    """
+    n_blocks = max(-(-len(first) // BLOCK_TERMS), 1)
 
     def blocks(values):
         padded = jnp.pad(values, ((0, -len(values) % n_blocks), *[(0, 0)] * (values.ndim - 1)))
         return padded.reshape(n_blocks, -1, *values.shape[1:])
 
-    terms, result = subscripts.split("->")
-    left, right = terms.split(",")
-    sums = jnp.einsum(
-        f"b{left},b{right}->b{result}",
-        blocks(first),
-        blocks(second),
-        precision=lax.Precision.HIGHEST,
-    )
-    return sums.astype(jnp.float64).sum(axis=0)
+    def products(of_block):
+        return jnp.einsum(subscripts, *(values.astype(jnp.float64) for values in of_block))
+
+    def add_block(sums, of_block):
+        return sums + products(of_block), None
+
+    no_sums = jnp.zeros(jax.eval_shape(products, (first, second)).shape)
+    return lax.scan(add_block, no_sums, (blocks(first), blocks(second)))[0]
 
 
 def draw_index(uniform, weights):

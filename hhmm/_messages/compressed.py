@@ -32,6 +32,9 @@ What runs over runs, forward and backward, are the four functions of `run_recurs
 function here takes the module that has them as `recursion`: `run_products` has them too.
 """
 
+from functools import reduce
+from operator import add
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,15 +44,16 @@ from hhmm._messages import powers, run_recursion, sequential
 from hhmm._messages.arithmetic import (
     by_syllables,
     lanes_first,
+    lanes_last,
     normalised,
     sum_by_group,
     sum_products,
+    total,
 )
 from hhmm._messages.bridges import bridge, stays
 from hhmm._messages.powers import continues, transfers
 from hhmm._messages.run_path import viterbi
 from hhmm._messages.run_recursion import Tables
-from hhmm._messages.scaled import matrix_product
 from hhmm._sequences.lanes import held_pairs
 from hhmm._types import RunStates, SufficientStats
 
@@ -228,9 +232,11 @@ def tabulate(factors, trans_probs, runs):
     cell_scale = table.log_scale.max(axis=1)
     row_scale = (table.log_scale - cell_scale[:, None]).astype(dtype)
     by_row = table.relative.reshape(len(cell_scale), -1)
+    by_column = table.relative.swapaxes(1, 2).reshape(by_row.shape)
     return Tables(
         table,
         lax.optimization_barrier(by_row),
+        lax.optimization_barrier(by_column),
         lax.optimization_barrier(row_scale),
         cell_scale,
         lanes_first(trans_probs.astype(dtype), runs.groups),
@@ -239,12 +245,12 @@ def tabulate(factors, trans_probs, runs):
 
 def _predictions(tables, passed, runs):
     """Predict alpha A at the first timestep of each run, (n_runs, n_lanes, n_states)."""
-    messages = normalised(passed.ends, axis=2)
-    if tables.trans.ndim == 2:
-        predicted = jnp.matmul(messages[:-1], tables.trans, precision=lax.Precision.HIGHEST)
-    else:
-        predicted = matrix_product(messages[:-1, :, None], tables.trans)[..., 0, :]
-    predicted = jnp.concatenate([jnp.zeros_like(messages[:1]), predicted])
+    ends = passed.ends[:-1].transpose(2, 0, 1)
+    trans = lanes_last(tables.trans)[:, :, None]
+    messages = ends / total(ends)
+    predicted = reduce(add, [trans[j] * messages[j] for j in range(len(messages))])
+    predicted = predicted.transpose(1, 2, 0)
+    predicted = jnp.concatenate([jnp.zeros_like(passed.ends[:1]), predicted])
     return jnp.where(runs.starts[..., None], 1 / tables.trans.shape[-1], predicted)
 
 

@@ -142,7 +142,7 @@ def backward(tables, passed, predicted, runs, *, with_joint):
         n_rows=rows_of_block(*runs.pairs.shape, n_states, tables.trans.dtype),
         reverse=True,
     )
-    return following, evidence, joint
+    return following, evidence, joint.swapaxes(1, 2) if with_joint else None
 
 
 def best_ends(tables, runs):

@@ -37,6 +37,7 @@ class Tables(NamedTuple):
 
     powers: powers.PowerTable
     by_row: Array  # (n_cells, n_states ** 2) float32: from each state to all, row after row
+    by_column: Array  # the same transposed: to each state from all, column after column
     row_scale: Array  # (n_cells, n_states) float32: log scales of rows, the largest taken out
     cell_scale: Array  # (n_cells,) float64: what was taken out
     trans: Array  # A of each lane's group, float32: (n_lanes, n_states, n_states), or one for all
@@ -126,7 +127,7 @@ def forward_step(tables, factors, end, pairs, cells, starts):
 
 def run_forward(weights, ends, largest):
     """Return what `forward_step` returns for all runs, (n_runs, n_lanes, ...), as `RunForward`."""
-    return RunForward(weights, ends, jnp.log(ends.sum(axis=2)) + largest)
+    return RunForward(weights, ends, jnp.log(total(ends.transpose(2, 0, 1))) + largest)
 
 
 def draw_ends(key, tables, passed, runs):
@@ -147,9 +148,7 @@ def draw_ends(key, tables, passed, runs):
     n_states = tables.trans.shape[-1]
     noise = noise_of_ends(key, runs)
     trans = lanes_last(tables.trans)
-    columns = lax.optimization_barrier(
-        tables.powers.relative.transpose(0, 2, 1).reshape(-1, n_states)
-    )
+    columns = tables.by_column.reshape(-1, n_states)
 
     def step(following, inputs):
         end, weights, cells, ends, noise = inputs
@@ -205,7 +204,7 @@ def backward(tables, passed, predicted, runs, *, with_joint):
     ends = sequential.ends_of(runs)
     inputs = (runs.cells, ends, runs.inside, predicted, passed.weights)
     (_, joint), (following, evidence) = lax.scan(step, (last, joint), inputs, reverse=True)
-    return following, evidence, joint
+    return following, evidence, joint.swapaxes(1, 2) if with_joint else None
 
 
 def backward_step(tables, evidence, cells, ends, predicted, weights):
@@ -226,14 +225,14 @@ def backward_step(tables, evidence, cells, ends, predicted, weights):
     following, evidence : (n_lanes, n_states) float32
         Of the run, as `backward` gives them.
     both : (n_lanes, n_states, n_states) float32
-        Probabilities of the first and the last state.
+        Probabilities of the last and the first state.
     """
     n_states = tables.trans.shape[-1]
     back = lanes_last(tables.trans).swapaxes(0, 1)
     following = jnp.where(ends, 1, propagate(evidence.T, back)).T
-    of_cells = tables.by_row[cells].reshape(-1, n_states, n_states)
-    both = weights[:, :, None] * of_cells * following[:, None, :]
-    smoothed = both.sum(axis=2)
+    of_cells = tables.by_column[cells].reshape(-1, n_states, n_states)
+    both = weights[:, None, :] * of_cells * following[:, :, None]
+    smoothed = reduce(add, [both[:, last] for last in range(n_states)])
     scale = 1 / total(smoothed.T)  # the normaliser of the run, up to rounding
     both, smoothed = both * scale[:, None, None], smoothed * scale[:, None]
     return following, jnp.where(predicted > 0, smoothed / predicted, 0), both

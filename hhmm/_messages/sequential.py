@@ -232,7 +232,7 @@ def expectation(passed, evidence, factors, trans_probs, sequences, entering=None
     # p(z[t-1] = j, z[t] = k | x) is alpha[t-1, j] A[j, k] r[t, k]
     smoothed = passed.predicted * evidence
     # over a long lane rounding lets the scale of the evidence drift
-    scale = 1 / smoothed.sum(axis=1, keepdims=True)
+    scale = 1 / total(smoothed.transpose(1, 0, 2))[:, None]
     before, first = passed.messages[:-1], 1
     if entering is not None:
         before, first = jnp.concatenate([entering[None], before]), 0
@@ -381,7 +381,7 @@ def forward(factors, trans_probs, sequences, entering=None):
 
     first = _before(factors, sequences) if entering is None else entering
     _, (messages, predicted) = lax.scan(step, first, (sequences.pairs, sequences.starts))
-    return Forward(messages, predicted, messages.sum(axis=1))
+    return Forward(messages, predicted, total(messages.transpose(1, 0, 2)))
 
 
 def _before(factors, sequences):

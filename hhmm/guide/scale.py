@@ -67,7 +67,8 @@ states are the same to the last bit, whatever the number of workers, their order
 join or are lost during the fit. A task of a lost worker is done again by another one. If the
 process that fits is lost, the same call continues from its checkpoint, on any number of workers.
 Draws of "gibbs" also equal those of one process, where only ``log_joint_`` may differ in the last
-digit. "em" sums numbers that are rounded, so there the number of parts changes the last digits.
+digit. With "em", the number of parts changes expected counts by 1e-12 of themselves, and by 1e-7
+with ``message_passing="parallel"``.
 
 What is not: a fit does not survive the loss of Dask's scheduler, except by its checkpoint. Without
 workers it waits until some come, and warns after a minute; Ctrl-C twice ends it. A ``LocalCluster``

@@ -84,15 +84,22 @@ def digests(runs):
 
 
 def add(results):
-    """Sum the counts and log-likelihoods of parts, in their order."""
-    return jax.tree.map(lambda *values: sum(values), *results)
+    """Sum the counts and log-likelihoods of parts, in their order, float64."""
+    return jax.tree.map(lambda *values: sum(values, start=0.0), *results)
 
 
 @double_precision
 def update_states(part, key, logits, trans_probs, algorithm, settings):
-    """Draw the states of a part, or average over them: counts with the log-likelihood."""
+    """Draw the states of a part, or average over them: counts with the log-likelihood.
+
+    Counts of draws are integers, and go back in as few bytes as hold them: with 10 states and 100
+    syllables 0.1 to 0.4 MB a part, where float64 takes 0.8.
+    """
     _, stats, log_likelihood = _states(part, key, logits, trans_probs, algorithm, settings)
-    return jax.device_get((stats, log_likelihood))
+    stats, log_likelihood = jax.device_get((stats, log_likelihood))
+    if algorithm == "gibbs":
+        stats = jax.tree.map(lambda x: x.astype(np.min_scalar_type(int(x.max()))), stats)
+    return stats, log_likelihood
 
 
 @double_precision

@@ -208,6 +208,13 @@ def _noted_keys(client):
         yield keys
 
 
+def test_counts_of_parts_are_summed_beyond_the_integers_that_hold_them():
+    counts = np.array([200, 0], np.uint8)
+    summed = part_tasks.add([(counts, 0.5), (counts, 0.25)])
+    assert summed[0].tolist() == [400, 0]
+    assert summed[1] == 0.75
+
+
 def test_files_give_the_fit_of_the_same_data_in_memory(client, files, expected, monkeypatch):
     # a call of all workers waits half a minute for one that has just ended
     monkeypatch.setattr(client, "run", _fail)

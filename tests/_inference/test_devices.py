@@ -13,6 +13,7 @@ from hhmm import EfficientHHMM
 from hhmm._inference import parts
 from hhmm._sequences import lanes
 from hhmm.datasets import make_hhmm
+from tests.published import PUBLISHED
 
 lanes.MIN_GROUP_WIDTH = lanes.MIN_GROUP_WORK = 1
 lanes.n_cores = parts.n_cores = lambda: 2
@@ -26,7 +27,8 @@ def make(cls, *arguments, **given):
 
 parts.LocalParts.make = classmethod(make)
 data = make_hhmm(16, 50, 2, 4, random_state=0)
-model = EfficientHHMM(2, 4, init="prior", max_iter=6, n_chains=2, random_state=0).fit(data.X)
+model = EfficientHHMM(2, 4, init="prior", max_iter=6, n_chains=2, random_state=0, **PUBLISHED)
+model.fit(data.X)
 states = model.predict(data.X)
 print(len(used), model.trans_probs_.tobytes().hex(), np.concatenate(model.states_).tolist())
 """

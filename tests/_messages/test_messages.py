@@ -431,7 +431,7 @@ def test_any_runs_any_model(sequences, seed, kind):
         patch.setattr(choose, "MAX_POWERS", 4)
         patch.setattr(choose, "choose_n_powers", lambda *_: 4)
         for module in (runs, lanes):
-            patch.setattr(module, "round_up", lambda n: 192 if n > 16 else 16)
+            patch.setattr(module, "round_up", lambda n: 192)
         names = sorted({name for name, _ in backends.VARIANTS.values()})
         for name, min_mean_run in (*((name, np.inf) for name in names), ("parallel", 0)):
             _check_against_float64(backends.Backend(name, 4, 16, min_mean_run), model, sequences)

@@ -1,20 +1,32 @@
-"""Compare draws with those of NumPyro's NUTS, and count the effective draws of learnt scales.
+"""Compare draws with those of NumPyro's NUTS: how many are effective, and whether they agree.
 
-Bengalese finch songs, 3 states. NUTS draws from the posterior of all parameters with the states
-summed out, by a likelihood written here, at the published scales. Compared are the means of all
-syllable transition probabilities and their 5 % and 95 % quantiles, in posterior standard
-deviations, root mean square. Labels of draws are matched to one reference on both sides.
+NUTS draws from the posterior of all parameters with the states summed out, by a likelihood written
+here, at the published scales. Both sides start at the same fit. They are compared in all syllable
+transition probabilities, and labels of draws are matched to that fit on both sides.
+
+Efficiency is the number of effective draws (`hhmm.diagnostics.ess_bulk`) a CPU second, of the worst
+entry and of the median entry. The rule of time is the same for both sides: CPU seconds of all
+threads (`time.process_time`), for two chains, of the draws after warm-up. The draws before them
+compile and warm up, and are not counted. For this library, a second fit continues the first, and
+its sweeps are timed. Only the second half of them is kept, so half of the time counts. Labels are
+matched afterwards and not timed, on either side. NUTS runs in float64. Run the study on one core.
+
+Agreement is that of means and of 5 % and 95 % quantiles, in posterior standard deviations, root
+mean square over entries, and the ratio of standard deviations. The last table counts the effective
+draws of learnt scales.
 """
 
+import functools
 import time
 from typing import NamedTuple
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-from numpyro.infer import MCMC, NUTS, init_to_value
+from numpyro.infer import NUTS, init_to_value
 from scipy.linalg import helmert
 from scipy.optimize import linear_sum_assignment
 
@@ -23,24 +35,53 @@ from benchmarks.studies._study import run_study, split_songs
 from benchmarks.studies.learnt import LEARNT
 from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
-from hhmm.datasets import load_bengalese_finch
+from hhmm._inference import fit as fitting
+from hhmm.datasets import load_bengalese_finch, make_hhmm
 from hhmm.diagnostics import ess_bulk
 
-N_STATES, N_SYLLABLES = 3, 9
-TRANS_KAPPA = 1.0
 MEAN_SHIFT, QUANTILE_SHIFT = 0.06, 0.15
+# effective draws a CPU second of the worst entry, over those of NUTS; finch
+RATIO = 15.0
+# NUTS draws in so many parts of one compiled length, after half as many of warm-up
+N_PARTS = 10
+
+
+class Problem(NamedTuple):
+    """Sequences, and how they are fitted."""
+
+    name: str
+    sequences: list
+    n_states: int
+    n_syllables: int
+    trans_kappa: float
+    n_draws: int  # of a chain
+
+    def model(self, sampler, **settings):
+        """Return an `EfficientHHMM` at the published scales, with this `emission_sampler`."""
+        settings = PUBLISHED | {"emission_sampler": sampler} | settings
+        return EfficientHHMM(self.n_states, trans_kappa=self.trans_kappa, **settings)
 
 
 class Draws(NamedTuple):
     """Draws of one side."""
 
-    name: str
     probs: np.ndarray  # (n_chains, n_draws, n_states, n_syllables, n_syllables)
-    seconds: float
+    seconds: float  # of CPU time
+
+
+def make_problems(quick):
+    """Yield the problems; the last one is judged."""
+    small = make_hhmm(20, 200, 3, 10, random_state=0).X
+    yield Problem("small", list(small), 3, 10, 100.0, 100 if quick else 3000)
+    if not quick:
+        medium = make_hhmm(50, 500, 4, 20, random_state=0).X
+        yield Problem("medium", list(medium), 4, 20, 100.0, 1000)
+    songs, _ = split_songs(load_bengalese_finch().sequences)
+    yield Problem("finch", songs, 3, 9, 1.0, 100 if quick else 6000)
 
 
 def marginal_log_likelihood(pairs, probs, trans_probs):
-    """Return the log-likelihood of all songs with the states summed out, nats.
+    """Return the log-likelihood of all sequences with the states summed out, nats.
 
     Parameters
     ----------
@@ -50,119 +91,131 @@ def marginal_log_likelihood(pairs, probs, trans_probs):
     trans_probs : array of shape (n_states, n_states)
     """
     n_states = trans_probs.shape[0]
-    table = jnp.concatenate([probs.reshape(n_states, -1), jnp.ones((n_states, 1))], 1).T
-    padding = table.shape[0] - 1
+    table = jnp.concatenate([probs.reshape(n_states, -1), jnp.ones((n_states, 1))], 1)
+    is_padding = pairs == table.shape[1] - 1
+    emissions = jnp.moveaxis(table[:, pairs], 1, 0)
 
-    def step(message, codes):
-        following = message @ trans_probs * table[codes]
-        total = following.sum(1)
-        is_padding = codes == padding
-        message = jnp.where(is_padding[:, None], message, following / total[:, None])
-        return message, jnp.where(is_padding, 0.0, jnp.log(total)).sum()
+    def step(message, of_timestep):
+        emission, is_padding = of_timestep
+        # written out: a product of so small matrices takes longer to call than to compute
+        following = sum(row[:, None] * part for row, part in zip(trans_probs, message, strict=True))
+        following *= emission
+        total = following.sum(0)
+        message = jnp.where(is_padding, message, following / total)
+        return message, jnp.where(is_padding, 1.0, total)
 
-    first = jnp.full((pairs.shape[1], n_states), 1 / n_states)
-    return jax.lax.scan(step, first, pairs)[1].sum()
+    first = jnp.full((n_states, pairs.shape[1]), 1 / n_states)
+    return jnp.log(jax.lax.scan(step, first, (emissions, is_padding))[1]).sum()
 
 
-def model(pairs):
+def to_probs(base, biases):
+    """Return the syllable transition probabilities, (..., n_states, n_syllables, n_syllables).
+
+    `base` and `biases` are `emission_base_` and `emission_biases_` of `EfficientHHMM`, with any
+    leading axes. Their bases are scipy's but for the sign.
+    """
+    to_syllables, to_states = -helmert(base.shape[-2]), -helmert(biases.shape[-2] + 1)
+    by_state = to_states.T @ biases @ to_syllables
+    return jax.nn.softmax((base @ to_syllables)[..., None, :, :] + by_state[..., None, :])
+
+
+def declare(pairs, n_states, n_syllables, trans_kappa):
     """Declare the model for NumPyro."""
-    to_syllables, to_states = helmert(N_SYLLABLES), helmert(N_STATES)
-    b = numpyro.sample("b", dist.Normal().expand((N_SYLLABLES, N_SYLLABLES - 1)).to_event(2))
-    c = numpyro.sample("c", dist.Normal().expand((N_STATES - 1, N_SYLLABLES - 1)).to_event(2))
-    alpha = 1 + TRANS_KAPPA * jnp.eye(N_STATES)
+    b = numpyro.sample("b", dist.Normal().expand((n_syllables, n_syllables - 1)).to_event(2))
+    c = numpyro.sample("c", dist.Normal().expand((n_states - 1, n_syllables - 1)).to_event(2))
+    alpha = 1 + trans_kappa * jnp.eye(n_states)
     trans_probs = numpyro.sample("trans_probs", dist.Dirichlet(alpha).to_event(1))
-    logits = b @ to_syllables + (to_states.T @ c @ to_syllables)[:, None]
-    probs = numpyro.deterministic("probs", jax.nn.softmax(logits))
-    numpyro.factor("songs", marginal_log_likelihood(pairs, probs, trans_probs))
+    likelihood = marginal_log_likelihood(pairs, to_probs(b, c), trans_probs)
+    numpyro.factor("sequences", likelihood)
 
 
-def draw_by_nuts(songs, start, n_draws):
-    """Draw with NUTS, two chains from one start.
+def draw_by_nuts(problem, start):
+    """Draw with NUTS, two chains from the point estimate of `start`, a fitted `EfficientHHMM`."""
+    sequences, n_syllables = problem.sequences, problem.n_syllables
+    pairs = np.full((max(map(len, sequences)) - 1, len(sequences)), n_syllables**2)
+    for i, x in enumerate(sequences):
+        pairs[: len(x) - 1, i] = x[:-1] * n_syllables + x[1:]
+    pairs = jnp.asarray(pairs)
+    values = {"b": start.emission_base_, "c": start.emission_biases_}
+    values["trans_probs"] = start.trans_probs_
+    sizes = {name: getattr(problem, name) for name in ("n_states", "n_syllables", "trans_kappa")}
+    n_draws, n_warm_up = problem.n_draws // N_PARTS, N_PARTS // 2
+    chains, seconds = [], 0.0
+    with jax.enable_x64(True):
+        kernel = NUTS(declare, init_strategy=init_to_value(values=values))
 
-    Parameters
-    ----------
-    songs : list of int arrays
-    start : EfficientHHMM
-        Fitted; NUTS starts at its point estimate.
-    n_draws : int
-        Draws a chain.
+        @jax.jit
+        def draw_part(state, pairs):
+            def draw(state, _):
+                state = kernel.sample(state, (pairs,), sizes)
+                return state, to_probs(state.z["b"], state.z["c"])
+
+            return jax.lax.scan(draw, state, length=n_draws)
+
+        for key in jax.random.split(jax.random.key(0)):
+            state = kernel.init(key, n_warm_up * n_draws, None, (pairs,), sizes)
+            parts = []
+            for i in range(n_warm_up + N_PARTS):
+                began = time.process_time()
+                state, probs = jax.block_until_ready(draw_part(state, pairs))
+                parts.append(np.asarray(probs))
+                if i >= n_warm_up:
+                    seconds += time.process_time() - began
+            chains.append(np.concatenate(parts[n_warm_up:]))
+    return Draws(np.stack(chains), seconds)
+
+
+def draw_by_gibbs(problem, start, sampler):
+    """Draw with `EfficientHHMM`, two chains from `start`; `sampler` draws the emissions."""
+    n_draws = problem.n_draws
+    settings = {"n_chains": 2, "n_draws": n_draws, "random_state": 1}
+    first = problem.model(sampler, init=start, max_iter=n_draws, **settings)
+    # sweeps count from the first of the chain, so none of the second fit is one of warm-up
+    second = problem.model(sampler, init=first, max_iter=2 * n_draws, **settings)
+    first.fit(problem.sequences)
+    seconds = []
+
+    def timed(*args, _iterate_chains=fitting.iterate_chains):
+        began = time.process_time()
+        results = _iterate_chains(*args)
+        seconds.append(time.process_time() - began)
+        return results
+
+    with mock.patch.object(fitting, "iterate_chains", timed):
+        second.fit(problem.sequences)
+    drawn = second.posterior_
+    return Draws(np.asarray(to_probs(drawn.emission_base, drawn.emission_biases)), seconds[0] / 2)
+
+
+def align(draws, reference, problem):
+    """Return the draws with the states of each numbered as in the reference.
+
+    Distances of two states are weighted by how often each syllable is followed by another.
     """
-    longest = max(map(len, songs))
-    pairs = np.full((longest - 1, len(songs)), N_SYLLABLES**2)
-    for i, x in enumerate(songs):
-        pairs[: len(x) - 1, i] = x[:-1] * N_SYLLABLES + x[1:]
-    values = {
-        # coordinates in the bases of `EfficientHHMM`, which are scipy's but for the sign
-        "b": -start.emission_base_,
-        "c": start.emission_biases_,
-        "trans_probs": start.trans_probs_,
-    }
-    sampler = MCMC(
-        NUTS(model, init_strategy=init_to_value(values=values)),
-        num_warmup=max(n_draws // 2, 100),
-        num_samples=n_draws,
-        num_chains=2,
-        chain_method="sequential",
-        progress_bar=False,
-    )
-    began = time.perf_counter()
-    sampler.run(jax.random.key(0), jnp.asarray(pairs))
-    probs = np.asarray(sampler.get_samples(group_by_chain=True)["probs"])
-    return Draws("NUTS", probs, time.perf_counter() - began)
-
-
-def draw_by_gibbs(songs, start, sampler, n_draws):
-    """Draw with `EfficientHHMM`, two chains.
-
-    Parameters
-    ----------
-    songs : list of int arrays
-    start : EfficientHHMM
-    sampler : str
-        Value of `emission_sampler`.
-    n_draws : int
-        Draws a chain, as many as sweeps are kept.
-    """
-    began = time.perf_counter()
-    fits = [
-        EfficientHHMM(
-            N_STATES,
-            trans_kappa=TRANS_KAPPA,
-            init=start,
-            max_iter=2 * n_draws,
-            n_draws=n_draws,
-            random_state=seed,
-            **PUBLISHED | {"emission_sampler": sampler},
-        ).fit(songs)
-        for seed in (1, 2)
-    ]
-    seconds = time.perf_counter() - began
-    probs = []
-    for fit in fits:
-        base, biases = fit.posterior_.emission_base[0], fit.posterior_.emission_biases[0]
-        to_syllables, to_states = -helmert(N_SYLLABLES), -helmert(N_STATES)
-        logits = base @ to_syllables
-        logits = logits[:, None] + (to_states.T @ biases @ to_syllables)[:, :, None]
-        probs.append(np.asarray(jax.nn.softmax(logits)))
-    return Draws(f"hhmm, {sampler}", np.stack(probs), seconds)
-
-
-def align(draws, reference):
-    """Return the draws with the states of each numbered as in the reference."""
+    before = np.concatenate([x[:-1] for x in problem.sequences])
+    weights = np.bincount(before, minlength=problem.n_syllables)
     probs = draws.probs.copy()
     for i in np.ndindex(probs.shape[:2]):
-        apart = np.abs(reference[:, None] - probs[i][None]).sum((-1, -2))
+        apart = np.abs(reference[:, None] - probs[i][None]).sum(-1) @ weights
         probs[i] = probs[i][linear_sum_assignment(apart)[1]]
     return draws._replace(probs=probs)
 
 
+def efficiency(draws):
+    """Return effective draws a CPU second: of the worst entry, and of the median one."""
+    effective = ess_bulk(draws.probs) / draws.seconds
+    return np.array([effective.min(), np.median(effective)])
+
+
 def compare(draws, exact):
-    """Return the shifts of means and quantiles in posterior standard deviations, rms.
+    """Compare draws with exact ones, over all entries; shifts are rms, in posterior sds.
 
     Returns
     -------
-    shift, error, quantile_shift : float
+    mean_shift, error, quantile_shift : float
         `error` is the Monte Carlo error of the first.
+    sd_ratios : ndarray of shape (3,)
+        5 %, median and 95 %.
     """
     ours, theirs = (d.probs.reshape(-1, *d.probs.shape[2:]) for d in (draws, exact))
     sd = theirs.std(0)
@@ -170,57 +223,76 @@ def compare(draws, exact):
     error = (ours.var(0) / ess_bulk(draws.probs)) / sd**2 + 1 / ess_bulk(exact.probs)
     quantiles = [np.quantile(values, (0.05, 0.95), axis=0) for values in (ours, theirs)]
     quantile_shift = (quantiles[0] - quantiles[1]) / sd
-    return (
-        float(np.sqrt(np.mean(shift**2))),
-        float(np.sqrt(np.mean(error))),
-        float(np.sqrt(np.mean(quantile_shift**2))),
-    )
+    mean_square = map(np.mean, (shift**2, error, quantile_shift**2))
+    return *np.sqrt([*mean_square]), np.quantile(ours.std(0) / sd, (0.05, 0.5, 0.95))
 
 
-def count_draws_of_scales(songs, start, n_draws):
-    """Return the effective draws of each learnt scale, out of two chains of `n_draws`."""
+def count_draws_of_scales(problem, start):
+    """Return the effective draws of each learnt scale, out of two chains."""
     scales = {**LEARNT, "trans_beta": "auto", "trans_kappa": "auto"}
-    fits = [
-        EfficientHHMM(
-            N_STATES, init=start, max_iter=2 * n_draws, n_draws=n_draws, random_state=seed, **scales
-        ).fit(songs)
-        for seed in (1, 2)
-    ]
-    drawn = {
-        name: np.concatenate([fit.posterior_.sigmas[name] for fit in fits])
-        for name in fits[0].posterior_.sigmas
-    }
+    n_draws = problem.n_draws
+    settings = {"n_chains": 2, "max_iter": 2 * n_draws, "n_draws": n_draws, "random_state": 1}
+    model = EfficientHHMM(problem.n_states, init=start, **scales, **settings)
+    drawn = model.fit(problem.sequences).posterior_.sigmas
     return {name: float(ess_bulk(values)) for name, values in drawn.items()}
 
 
 def measure(quick):
-    """Draw with both samplers and with NUTS, and return the table."""
-    n_draws = 100 if quick else 6000
-    songs, _ = split_songs(load_bengalese_finch().sequences)
-    start = EfficientHHMM(N_STATES, trans_kappa=TRANS_KAPPA, random_state=0, **PUBLISHED).fit(songs)
-    reference = start.syllable_trans_probs_
-    exact = align(draw_by_nuts(songs, start, n_draws), reference)
-    lines = [
-        f"finch, {N_STATES} states, trans_kappa {TRANS_KAPPA:g}, two chains of {n_draws} draws",
-        f"{'':<20}{'means':>8}{'their error':>14}{'quantiles':>12}{'time':>10}",
-        RULE,
-    ]
-    for sampler in ("hmc", "laplace"):
-        draws = align(draw_by_gibbs(songs, start, sampler, n_draws), reference)
-        shift, error, quantile_shift = compare(draws, exact)
-        met = shift <= MEAN_SHIFT and quantile_shift <= QUANTILE_SHIFT
-        judged = f"at most {MEAN_SHIFT} and {QUANTILE_SHIFT}: {verdict(met)}"
-        lines.append(
-            f"{draws.name:<20}{shift:>8.3f}{error:>14.3f}{quantile_shift:>12.3f}"
-            f"{draws.seconds:>8.0f} s  {judged if sampler == 'hmc' else ''}".rstrip()
+    """Draw with both samplers and with NUTS, and return the tables."""
+    sizes, efficiencies, agreements = [], [], []
+    for problem in make_problems(quick):
+        print(problem.name, flush=True)
+        start = problem.model("laplace", random_state=0).fit(problem.sequences)
+        aligned = functools.partial(align, reference=start.syllable_trans_probs_, problem=problem)
+        exact = aligned(draw_by_nuts(problem, start))
+        draws = aligned(draw_by_gibbs(problem, start, "hmc"))
+        ratio = efficiency(draws)[0] / efficiency(exact)[0]
+        mean_shift, _, quantile_shift, _ = compare(draws, exact)
+        name, X, n_states, n_syllables, _, n_draws = problem
+        sizes.append(
+            f"{name}: {len(X)} sequences, {sum(map(len, X)):,} timesteps, {n_states} states, "
+            f"{n_syllables} syllables; two chains of {n_draws:,} draws"
         )
-    lines += [f"{exact.name:<20}{'':>34}{exact.seconds:>8.0f} s", ""]
-    lines += [f"effective draws of learnt scales, of {2 * n_draws}:"]
-    lines += [
-        f"    {name:<24}{value:>8.0f}"
-        for name, value in count_draws_of_scales(songs, start, n_draws).items()
-    ]
-    return "\n".join(lines)
+        efficiencies.append(_efficiency_row(name, draws, exact))
+        agreements.append(_agreement_row(f"{name}, hmc", draws, exact))
+    # the last problem is judged, and shows the approximation too
+    laplace = aligned(draw_by_gibbs(problem, start, "laplace"))
+    agreements.append(_agreement_row(f"{name}, laplace", laplace, exact))
+    agrees = mean_shift <= MEAN_SHIFT and quantile_shift <= QUANTILE_SHIFT
+    scales = count_draws_of_scales(problem, start)
+    return "\n".join(
+        [
+            *sizes,
+            "",
+            f"{'':<16}{'effective draws a CPU second of the':^58}{'CPU time':>20}",
+            f"{'':<16}{'worst entry':^29}{'median entry':^29}".rstrip(),
+            f"{'':<16}" + 2 * f"{'hhmm':>9}{'NUTS':>9}{'ratio':>9}  " + f"{'hhmm':>10}{'NUTS':>10}",
+            RULE,
+            *efficiencies,
+            f"{name}, worst entry: ratio of at least {RATIO:g}: {verdict(ratio >= RATIO)}",
+            "",
+            f"{'beside NUTS':<16}{'means':>9}{'their error':>14}{'quantiles':>12}"
+            f"{'sds: 5 %':>14}{'median':>9}{'95 %':>9}",
+            RULE,
+            *agreements,
+            f"{name}, hmc: at most {MEAN_SHIFT} and {QUANTILE_SHIFT}: {verdict(agrees)}",
+            "",
+            f"{name}: effective draws of learnt scales, of {2 * n_draws}:",
+            *(f"    {name:<24}{value:>8.0f}" for name, value in scales.items()),
+        ]
+    )
+
+
+def _efficiency_row(name, ours, theirs):
+    pairs = zip(efficiency(ours), efficiency(theirs), strict=True)
+    entries = "".join(f"{a:>9.1f}{b:>9.1f}{a / b:>9.1f}  " for a, b in pairs)
+    return f"{name:<16}{entries}{ours.seconds:>8.1f} s{theirs.seconds:>8.1f} s"
+
+
+def _agreement_row(name, ours, theirs):
+    mean_shift, error, quantile_shift, sd_ratios = compare(ours, theirs)
+    ratios = "".join(f"{ratio:>9.3f}" for ratio in sd_ratios)
+    return f"{name:<16}{mean_shift:>9.3f}{error:>14.3f}{quantile_shift:>12.3f}     {ratios}"
 
 
 if __name__ == "__main__":

@@ -168,11 +168,9 @@ def draw_by_nuts(problem, start):
 def draw_by_gibbs(problem, start, sampler):
     """Draw with `EfficientHHMM`, two chains from `start`; `sampler` draws the emissions."""
     n_draws = problem.n_draws
-    settings = {"n_chains": 2, "n_draws": n_draws, "random_state": 1}
-    first = problem.model(sampler, init=start, max_iter=n_draws, **settings)
-    # sweeps count from the first of the chain, so none of the second fit is one of warm-up
-    second = problem.model(sampler, init=first, max_iter=2 * n_draws, **settings)
-    first.fit(problem.sequences)
+    settings = {"n_chains": 2, "n_draws": n_draws, "random_state": 1, "warm_start": True}
+    model = problem.model(sampler, init=start, max_iter=n_draws, **settings)
+    model.fit(problem.sequences)
     seconds = []
 
     def timed(*args, _iterate_chains=fitting.iterate_chains):
@@ -182,8 +180,9 @@ def draw_by_gibbs(problem, start, sampler):
         return results
 
     with mock.patch.object(fitting, "iterate_chains", timed):
-        second.fit(problem.sequences)
-    drawn = second.posterior_
+        # sweeps count from the first of the chain, so none of this fit is one of warm-up
+        model.set_params(max_iter=2 * n_draws).fit(problem.sequences)
+    drawn = model.posterior_
     return Draws(np.asarray(to_probs(drawn.emission_base, drawn.emission_biases)), seconds[0] / 2)
 
 

@@ -6,13 +6,14 @@ once (Ueda, Nakano, Ghahramani & Hinton 2000, "SMEM algorithm for mixture models
 Computation 12). One state is freed: each of its timesteps goes to the most probable other state.
 Then another state is split along the slowest direction in its own timesteps, see `windows`: two
 kinds of behaviour in one state last, so they make syllable transitions differ for longer than
-chance does. EM starts from the counts of these states. It shows whether the move leads higher, so
-the states and the length of the windows are drawn at random, those that promise more with more
-weight: the state that is freed in inverse proportion to the time that it takes, since that much is
-lost; the one that is split in proportion to its emissions; and windows in inverse proportion to
-their length, because the slow starts of `search` have tried what long windows show. At a mode of
-second-order languages, 5 of 80 moves led higher. All of them freed one of the two rarest of five
-states, and had windows of 8 or 16 timesteps out of 8 to 64.
+chance does. EM starts from the counts of these states, and shows whether the move leads higher.
+
+States and windows are drawn at random, with weights. The state to free has a weight that is
+inverse to its time, because that much is lost. The state to split has its number of emissions. A
+window length has a weight that is inverse to it, because the slow starts of `search` have tried
+what long windows show. At a mode of second-order languages, 5 of all 80 moves led higher. Each of
+them freed one of the two rarest of five states, and had windows of 8 or 16 timesteps, out of 8 to
+64.
 """
 
 import numpy as np

@@ -10,6 +10,7 @@ from hhmm._emission_solvers import Newton
 from hhmm._inference import choose, gibbs
 from hhmm._inference.chain import Settings
 from hhmm._inference.prepare import prepare
+from hhmm._messages.arithmetic import propagate
 from hhmm._model.terms import Terms
 from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.precision import double_precision
@@ -81,6 +82,16 @@ def test_parts_give_the_states_and_the_counts_of_the_whole(
             np.testing.assert_array_equal(row, states[i])
     for value, expected in zip(total, counts, strict=True):
         np.testing.assert_array_equal(value, expected)
+
+
+def test_messages_do_not_depend_on_the_lanes_beside_them():
+    rng = np.random.default_rng(0)
+    messages = rng.random((9, 600), np.float32)
+    matrices = rng.random((9, 9, 1), np.float32)
+    step = jax.jit(propagate)
+    np.testing.assert_array_equal(
+        step(messages[:, :300], matrices), step(messages, matrices)[:, :300]
+    )
 
 
 @functools.cache

@@ -72,8 +72,8 @@ LAP, N_LAPS = 40, 5
 LEARNING = 20
 # exchanges of states that are tried at a time
 N_EXCHANGES = 8
-# Exchanges end after so many rounds in turn that led nowhere. Where there is a higher mode, a round
-# misses it in about one case of three.
+# Exchanges end after so many rounds in turn that led nowhere. In the example of `split_merge`, a
+# round misses the higher modes in one case of three.
 MAX_FRUITLESS = 3
 # A start comes to rest at an iteration that gains less than this share of what sets two modes
 # apart. The emission modes within its iterations are found to this share of that gain.

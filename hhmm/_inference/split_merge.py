@@ -11,9 +11,9 @@ chance does. EM starts from the counts of these states, and shows whether the mo
 States and windows are drawn at random, with weights. The state to free has a weight that is
 inverse to its time, because that much is lost. The state to split has its number of emissions. A
 window length has a weight that is inverse to it, because the slow starts of `search` have tried
-what long windows show. At a mode of second-order languages, 5 of all 80 moves led higher. Each of
-them freed one of the two rarest of five states, and had windows of 8 or 16 timesteps, out of 8 to
-64.
+what long windows show. At a mode of second-order languages with five states, 5 of all 80 moves led
+higher: four of them freed one of the two rarest states, and all had windows of 8 or 16 timesteps,
+out of 8 to 64. With these weights a move leads higher with probability .12, with equal ones .06.
 """
 
 import numpy as np

@@ -24,9 +24,9 @@ def propagate(messages, matrices):
 
     Parameters
     ----------
-    messages : (n_states, n_lanes)
+    messages : (n_states, n_lanes), with any axes before the lanes
     matrices : (n_states, n_states, n_lanes), or (n_states, n_states, 1)
-        As `of_lanes` gives them.
+        As `of_lanes` gives them, with as many axes as the messages have and one more.
     """
     return reduce(add, [matrices[j] * messages[j] for j in range(len(messages))])
 

@@ -32,9 +32,6 @@ What runs over runs, forward and backward, are the four functions of `run_recurs
 function here takes the module that has them as `recursion`: `run_products` has them too.
 """
 
-from functools import reduce
-from operator import add
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,6 +43,7 @@ from hhmm._messages.arithmetic import (
     lanes_first,
     lanes_last,
     normalised,
+    propagate,
     sum_by_group,
     sum_products,
     total,
@@ -246,9 +244,7 @@ def tabulate(factors, trans_probs, runs):
 def _predictions(tables, passed, runs):
     """Predict alpha A at the first timestep of each run, (n_runs, n_lanes, n_states)."""
     ends = passed.ends[:-1].transpose(2, 0, 1)
-    trans = lanes_last(tables.trans)[:, :, None]
-    messages = ends / total(ends)
-    predicted = reduce(add, [trans[j] * messages[j] for j in range(len(messages))])
+    predicted = propagate(ends / total(ends), lanes_last(tables.trans)[:, :, None])
     predicted = predicted.transpose(1, 2, 0)
     predicted = jnp.concatenate([jnp.zeros_like(passed.ends[:1]), predicted])
     return jnp.where(runs.starts[..., None], 1 / tables.trans.shape[-1], predicted)

@@ -99,7 +99,7 @@ def test_draws_are_equal_whatever_the_parts(frames, monkeypatch):
 @pytest.mark.parametrize("message_passing", ["sequential", "compressed"])
 @double_precision
 def test_expected_counts_do_not_depend_on_parts(message_passing, monkeypatch):
-    """Sequences share lanes, and in parts they share them with others: sums of float64 alone do."""
+    """Sequences share lanes, and in parts they share them with other ones."""
     rng = np.random.default_rng(0)
     rows = [np.repeat(rng.integers(0, 4, n), rng.geometric(0.1, n)) for n in range(20, 80, 2)]
     sequences = RunLengths.of([x.astype(np.int32) for x in rows])

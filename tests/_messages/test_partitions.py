@@ -44,7 +44,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def sequences():
-    """Of 0 to 300 timesteps, held for 1 to 19, with missing ones.
+    """Return sequences of 0 to 299 timesteps, held for 1 to 19, with missing ones.
 
     Few lengths, and runs of the same lengths in all: a kernel is compiled for each shape.
     """

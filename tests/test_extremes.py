@@ -18,7 +18,7 @@ from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton, laplace
 from hhmm._emission_solvers.objective import LogitKeys, emission_counts
 from hhmm._inference import chain as chains
-from hhmm._inference import choose, compiled, initialise, search
+from hhmm._inference import choose, compiled, initialise, search, search_starts
 from hhmm._inference.chain import Settings
 from hhmm._inference.prepare import prepare
 from hhmm._messages import BACKENDS
@@ -133,7 +133,7 @@ def test_sequences_that_say_little_or_all(kind, algorithm):
 @pytest.mark.parametrize("algorithm", ["gibbs", "em"])
 def test_separated_states_are_all_found(algorithm, monkeypatch):
     """With a base that is next to nothing, only states can explain the syllables."""
-    monkeypatch.setattr(search, "MANY_STARTS", 2)
+    monkeypatch.setattr(search_starts, "MANY_STARTS", 2)
     X, states = _sequences("separated")
     given = {"emission_base_sigma": 1e-4, "emission_biases_sigma": 10.0, "max_iter": 10}
     model = _fit(X, **ALGORITHMS[algorithm], init="windows", **given)
@@ -327,7 +327,7 @@ def test_runs_of_a_billion_timesteps():
 
 
 def test_the_race_does_not_see_syllables_that_do_not_occur(monkeypatch):
-    monkeypatch.setattr(search, "MANY_STARTS", 1)
+    monkeypatch.setattr(search_starts, "MANY_STARTS", 1)
     x = _sequences("random")[0].astype(np.int32)
     names = np.array([0, 1, 70, 100, 150, 199])
     priors = Priors(*map(np.float64, (1.0, 1.0, 1.0, 100.0)))

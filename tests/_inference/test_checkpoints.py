@@ -24,7 +24,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from hhmm import EfficientHHMM
-from hhmm._inference import checkpoint, draws, search
+from hhmm._inference import checkpoint, draws, search_starts
 from hhmm._runtime import files
 from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Params
@@ -139,7 +139,7 @@ def test_a_fit_goes_on_wherever_it_started(tmp_path, monkeypatch, data, start):
     elif start == "model":
         model.set_params(init=FrozenEstimator(first))  # which clone leaves fitted
     elif start == "windows":
-        monkeypatch.setattr(search, "MANY_STARTS", 1)
+        monkeypatch.setattr(search_starts, "MANY_STARTS", 1)
         model.set_params(init="windows", n_init=2)
 
     def ready():

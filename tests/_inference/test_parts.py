@@ -7,7 +7,7 @@ from sklearn.model_selection import cross_val_score
 
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton
-from hhmm._inference import choose, search
+from hhmm._inference import choose, search_data
 from hhmm._inference.chain import Settings
 from hhmm._inference.parts import LocalParts
 from hhmm._model.terms import Terms
@@ -149,7 +149,7 @@ def test_a_restarted_chain_of_parts_is_the_undisturbed_one(frames, monkeypatch, 
 @pytest.mark.filterwarnings("ignore")
 def test_recordings_in_files_are_fitted_as_those_in_memory(frames, tmp_path, monkeypatch):
     """The search for a start reads the stretches that it chose: here a part of all."""
-    monkeypatch.setattr(search, "MAX_TIMESTEPS", 200)
+    monkeypatch.setattr(search_data, "MAX_TIMESTEPS", 200)
     for i, x in enumerate(frames):
         np.save(tmp_path / f"{i}.npy", x.astype(np.int16))
     recordings = open_recordings(tmp_path)
@@ -166,12 +166,12 @@ def test_recordings_in_files_are_fitted_as_those_in_memory(frames, tmp_path, mon
 @pytest.mark.parametrize("compressed", [True, False])
 def test_stretches_of_a_search_are_those_of_the_frames(frames, compressed, monkeypatch):
     """Beside an oracle that cuts arrays of timesteps."""
-    monkeypatch.setattr(search, "MAX_TIMESTEPS", 120)
-    monkeypatch.setattr(search, "MIN_STRETCHES", 7)
+    monkeypatch.setattr(search_data, "MAX_TIMESTEPS", 120)
+    monkeypatch.setattr(search_data, "MIN_STRETCHES", 7)
     rows = [x.astype(np.int32) for x in frames] + [np.zeros(0, np.int32)]
     groups = np.arange(len(rows))
-    found, of_found = search._part(
-        np.random.RandomState(0), RunLengths.of(rows), groups, compressed=compressed
+    found, of_found = search_data.choose_stretches(
+        np.random.RandomState(0), RunLengths.of(rows), groups, in_runs=compressed
     )
 
     def size(x):

@@ -5,7 +5,7 @@ import pytest
 
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton
-from hhmm._inference import initialise, search, split_merge
+from hhmm._inference import initialise, search, search_starts, split_merge
 from hhmm._inference.chain import Settings
 from hhmm._model.terms import Factor, Terms
 from hhmm._runtime.precision import double_precision
@@ -67,12 +67,12 @@ def three_regimes():
 def _start_poorly(problem, monkeypatch):
     _, poor = problem
 
-    def slow(rng, family, work, groups, priors, settings):
-        yield initialise.start_from_states(poor, work, priors, settings=settings, groups=groups)
+    def make_starts(rng, family, data, priors, *, settings):
+        yield initialise.start_from_states(poor, data.sequences, priors, settings=settings)
 
-    monkeypatch.setattr(search, "FEW_TIMESTEPS", 0)
-    monkeypatch.setattr(search, "_slow", slow)
-    monkeypatch.setattr(search, "_random", lambda *_: iter(()))
+    monkeypatch.setattr(search_starts, "FEW_TIMESTEPS", 0)
+    monkeypatch.setattr(search, "FAMILIES", ("slow",))
+    monkeypatch.setattr(search, "make_starts", make_starts)
 
 
 def _search(problem):
@@ -94,7 +94,7 @@ def test_a_search_leaves_a_mode_with_one_state_for_two_kinds(problem, monkeypatc
     truth = EfficientHHMM(3, 8, init=list(data.states), **settings).fit(data.X).log_joint_[0, -1]
     _start_poorly(problem, monkeypatch)
     assert _search(problem) > truth - 1
-    monkeypatch.setattr(search, "FEW_CELLS", 0)  # no exchanges where an iteration takes long
+    monkeypatch.setattr(search_starts, "FEW_CELLS", 0)  # no exchanges: an iteration takes long
     assert _search(problem) < truth - 30
 
 

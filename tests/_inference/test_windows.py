@@ -6,7 +6,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton
-from hhmm._inference import convergence, search, windows
+from hhmm._inference import convergence, search, search_data, search_starts, windows
 from hhmm._inference.chain import Settings
 from hhmm._model.terms import Terms
 from hhmm._runtime.precision import double_precision
@@ -123,17 +123,17 @@ def test_a_part_of_much_data_is_stretches_of_it():
     sequences = [np.arange(n, dtype=np.int32) for n in (90_000, 50_000, 300_000, 10)]
     groups = np.arange(4)
     rng, runs = np.random.RandomState(0), RunLengths.of(sequences)
-    part, of_part = search._part(rng, runs, groups, compressed=False)
-    assert 0.8 * search.MAX_TIMESTEPS < sum(map(len, part)) <= search.MAX_TIMESTEPS
+    part, of_part = search_data.choose_stretches(rng, runs, groups, in_runs=False)
+    assert 0.8 * search_data.MAX_TIMESTEPS < sum(map(len, part)) <= search_data.MAX_TIMESTEPS
     assert all((np.diff(x) == 1).all() for x in part)
     assert all(x[-1] < len(sequences[g]) for x, g in zip(part, of_part, strict=True))
     assert len(of_part) == len(part)
     held = [np.repeat(x, 30) for x in sequences[:2]]
     held = RunLengths.of(held)
-    part, of_part = search._part(np.random.RandomState(0), held, None, compressed=True)
+    part, of_part = search_data.choose_stretches(np.random.RandomState(0), held, None, in_runs=True)
     assert of_part is None
-    assert sum(len(np.unique(x)) for x in part) > 0.8 * search.MAX_TIMESTEPS
-    assert search._part(None, runs.part(3, 4), None, compressed=False) is not None
+    assert sum(len(np.unique(x)) for x in part) > 0.8 * search_data.MAX_TIMESTEPS
+    assert search_data.choose_stretches(None, runs.part(3, 4), None, in_runs=False) is not None
 
 
 @double_precision
@@ -145,7 +145,7 @@ def test_the_race_ends_with_starts_of_every_family():
         PRIORS,
         settings=Settings(Newton(500), "laplace", "sequential", Terms(2, 4)),
     )
-    assert {finalist.family for finalist in finalists} == set(search.FAMILIES)
+    assert {finalist.family for finalist in finalists} == set(search_starts.FAMILIES)
     joints = [finalist.log_joint for finalist in finalists]
     assert joints == sorted(joints, reverse=True)
 
@@ -161,8 +161,8 @@ def test_one_mode_is_as_wide_as_a_small_part_of_the_spread_of_the_log_joint():
 
 def test_the_best_of_several_searches_is_kept(monkeypatch):
     """Each is from few starts, and the first one ends in a lower mode."""
-    monkeypatch.setattr(search, "MANY_STARTS", 1)
-    monkeypatch.setattr(search, "_slow", lambda *_: iter(()))
+    monkeypatch.setattr(search_starts, "MANY_STARTS", 1)
+    monkeypatch.setattr(search, "FAMILIES", ("sticky", "flat"))
     X = make_hhmm(12, 80, 3, 6, emission_biases_sigma=1.5, trans_kappa=20.0, random_state=1).X
     settings = PUBLISHED | {"algorithm": "em", "max_iter": 500, "tol": 1e-4, "random_state": 0}
     one = EfficientHHMM(3, 6, **settings).fit(X)

@@ -17,6 +17,7 @@ from hhmm._emission_solvers import Adam, Newton
 from hhmm._emission_solvers.objective import LogitKeys, Tuning
 from hhmm._model.joint import log_prior
 from hhmm._model.terms import Terms
+from hhmm._runtime.compilation import jit_large
 from hhmm._runtime.keys import key_from_data, keys_of_pairs
 from hhmm._types import Array, EmissionLogits, Priors, SufficientStats
 
@@ -138,7 +139,7 @@ def _log_prior(logits, trans_probs, priors, terms):
     return log_prior(terms, logits, trans_probs, priors)
 
 
-@functools.partial(jax.jit, static_argnames="algorithm")
+@jit_large(static_argnames=("algorithm",))
 def sweep_keys(key, sweeps, algorithm):
     """Return the keys of sweeps, apart from the sweeps: there, each split would be compiled anew.
 

@@ -21,6 +21,7 @@ from hhmm._inference import gradient
 from hhmm._inference.em import EM
 from hhmm._inference.gibbs import GIBBS
 from hhmm._runtime import memory
+from hhmm._runtime.compilation import jit_large
 from hhmm._runtime.threads import run_in_threads
 from hhmm._types import Array, EmissionLogits, Priors
 
@@ -62,7 +63,7 @@ def trace_of(chain):
     return Trace(*(getattr(chain, name) for name in Trace._fields))
 
 
-@functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
+@jit_large(static_argnames=("algorithm", "settings"))
 def sweeps_in_one_call(
     keys, chain, draws, first_sweep, n_sweeps, slots, sequences, stages, tol, *, algorithm, settings
 ):
@@ -195,7 +196,7 @@ def _if(condition, when_true, when_false):
     return when_true() if condition else when_false()
 
 
-@functools.partial(jax.jit, static_argnames="settings")
+@jit_large(static_argnames=("settings",))
 def begin_ascent(keys, chain, sequences, *, settings):
     """Return a chain of the gradient algorithm, from one that starts at states or at parameters."""
     settings = settings._replace(solver=Newton(settings.solver.max_iter))
@@ -206,23 +207,26 @@ def begin_ascent(keys, chain, sequences, *, settings):
         functools.partial(EM.update_states, sequences=sequences, settings=settings),
         settings.terms,
     )
-    return gradient.start(chain._replace(log_joint=jnp.nan), settings.terms)
+    return _strong(gradient.start(chain._replace(log_joint=jnp.nan), settings.terms))
 
 
-@functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
+@jit_large(static_argnames=("algorithm", "settings"))
 def params_kernel(keys, chain, phase, *, algorithm, settings):
     """Update the parameters of a chain given its counts."""
-    chain = ALTERNATING[algorithm].update_params(keys, chain, phase, settings=settings)
-    # without weak types: with them the next call would compile again
-    return jax.tree.map(lambda x: jnp.asarray(x, x.dtype), chain)
+    return _strong(ALTERNATING[algorithm].update_params(keys, chain, phase, settings=settings))
 
 
-@functools.partial(jax.jit, static_argnames=("algorithm", "settings"))
+@jit_large(static_argnames=("algorithm", "settings"))
 def states_kernel(key_states, logits, trans_probs, group, *, algorithm, settings):
     """Update the states of a group of lanes: states, counts, log-likelihood."""
     return ALTERNATING[algorithm].update_states(
         key_states, logits, trans_probs, group, settings=settings
     )
+
+
+def _strong(chain):
+    """Return the chain without weak types: with them the next call would compile again."""
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.asarray(x).dtype), chain)
 
 
 @jax.jit

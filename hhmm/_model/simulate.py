@@ -8,8 +8,6 @@ probabilities, one gather of (n_sequences, n_syllables) a step; the emission
 array of all timesteps (n_sequences, n_timesteps, S, S) is never built.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -17,11 +15,12 @@ from jax import lax
 from hhmm._model.emissions import logits_from_params, syllable_log_probs
 from hhmm._model.terms import ALL_TERMS, PUBLISHED_TERMS
 from hhmm._model.transitions import context_trans_probs, draw_trans_probs
+from hhmm._runtime.compilation import jit_large
 from hhmm._runtime.keys import normals, uniforms
 from hhmm._types import Params
 
 
-@functools.partial(jax.jit, static_argnames="terms")
+@jit_large(static_argnames=("terms",))
 def draw_params(key, priors, *, terms):
     """Draw `Params` from the prior."""
     key_base, key_biases, key_trans = jax.random.split(key, 3)
@@ -40,7 +39,7 @@ def draw_params(key, priors, *, terms):
     return Params(trans_probs=draw_trans_probs(key_trans, no_counts, priors), **drawn)
 
 
-@functools.partial(jax.jit, static_argnames=("terms", "n_sequences", "n_timesteps"))
+@jit_large(static_argnames=("terms", "n_sequences", "n_timesteps"))
 def simulate(key, params, holding_times=None, groups=0, *, terms, n_sequences, n_timesteps):
     """Draw states and syllables from the model.
 

@@ -3,8 +3,8 @@
 Parameters, objectives and log-likelihood sums are float64; messages are float32 by an explicit
 cast. JAX keeps this choice, and others that change numbers or make JAX raise, as settings of the
 calling thread. So every entry into a kernel is wrapped: the kernels compute the same whatever
-the user has set, and the user's own JAX code is not affected. The device, the compilation cache and
-the options of the compiler stay the user's choice.
+the user has set, and the user's own JAX code is not affected. The device and the compilation cache
+stay the user's choice.
 
 JAX computes in threads, which a forked process does not have: it would wait for them for ever. So
 computing in a forked process is refused.

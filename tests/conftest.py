@@ -1,5 +1,6 @@
 """What every test module gets."""
 
+import gc
 import os
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -38,6 +39,13 @@ def pytest_configure(config):
     cache = getattr(config, "cache", None)
     folder = None if cache is None else Path(cache.mkdir("jax"))
     config.add_cleanup(CompilationCache(folder).close)
+
+
+def pytest_collection_finish():
+    """Collect garbage less often, and not among what is imported: it took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 # what an example calls, and the package without which it cannot

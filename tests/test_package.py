@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 import hhmm
+from tests.published import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 # the same in two processes, so that the second has it compiled
+SETTINGS = PUBLISHED | {"algorithm": "em", "init": "prior", "max_iter": 2, "verbose": 1}
 FIT = (
-    "settings = {'algorithm': 'em', 'init': 'prior', 'max_iter': 2, 'verbose': 1}\n"
+    f"settings = {SETTINGS}\n"
     "hhmm.EfficientHHMM(2, **settings).fit([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])\n"
 )
 CORE = {"jax", "jaxlib", "numpy", "scipy", "scikit-learn", "optax", "joblib"}

@@ -18,6 +18,7 @@ from hhmm.datasets import make_hhmm
 from hhmm.diagnostics import posterior_summary
 from hhmm.model_selection import ScanResult
 from hhmm.preprocessing import SyllableEncoder
+from tests.published import PUBLISHED
 
 matplotlib = pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -80,8 +81,8 @@ def model(data):
 
 @pytest.fixture(scope="module")
 def fitted_to_groups(data):
-    model = EfficientHHMM(2, algorithm="em", max_iter=200, init="prior", random_state=0)
-    return model.fit(data.X, groups=ANIMALS)
+    settings = PUBLISHED | {"max_iter": 200, "init": "prior", "random_state": 0}
+    return EfficientHHMM(2, algorithm="em", **settings).fit(data.X, groups=ANIMALS)
 
 
 @pytest.fixture

@@ -211,7 +211,8 @@ def test_the_progress_bar_of_scikit_learn_on_a_search(data, capsys):
     pytest.importorskip("rich")
     from sklearn.callback import ProgressBar
 
-    search = GridSearchCV(_model(), {"trans_kappa": [5.0, 20.0]}, cv=2)
+    fold = np.arange(8), np.arange(8)  # the shape of other fits
+    search = GridSearchCV(_model(), {"trans_kappa": [5.0, 20.0]}, cv=[fold])
     search.set_callbacks(ProgressBar()).fit(data.X)
     shown = capsys.readouterr().out
     assert "EfficientHHMM" in shown

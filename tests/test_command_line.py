@@ -1,5 +1,6 @@
 """The commands, end to end in this process, and what they refuse."""
 
+import functools
 import json
 import os
 import runpy
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from sklearn.utils import Bunch
 
+from hhmm import EfficientHHMM
 from hhmm._command_line import commands
 from hhmm._command_line.commands import main
 from hhmm._command_line.read import read_groups
@@ -30,6 +32,15 @@ CONDITIONS = ["saline", "drug"] * 4
 NAMES = [f"day/{animal} {i}" for i, animal in enumerate(ANIMALS)]
 # From 50 sweeps on a fit keeps 25 draws, so all fits of these settings share compiled programs.
 FIT = ["--n-states", "2", "--max-iter", "50", "--frame-rate", "30"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_to_compile():
+    """Fit with Laplace draws from a start that is not searched for; slow tests use the defaults."""
+    quick = {"emission_sampler": "laplace", "init": "prior"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "EfficientHHMM", functools.partial(EfficientHHMM, **quick))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ from hhmm._inference import compiled, convergence
 from hhmm.datasets import load_bengalese_finch, make_hhmm
 from hhmm.metrics import matched_accuracy
 from tests import oracles
-from tests.marks import slow_unless
 from tests.published import PUBLISHED
 
 FRAME_METHODS = ["predict", "predict_proba", "filter_proba", "sample_states"]
@@ -238,8 +237,9 @@ def test_a_search_for_a_start_runs(example):
     assert np.isfinite(_default(init="windows").fit(example.X).log_joint_).all()
 
 
+@pytest.mark.slow  # a quick fit with adam is in `test_bad_input`
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # adam from zero
-@pytest.mark.parametrize("init", slow_unless(["prior"], ["prior", "windows"]))
+@pytest.mark.parametrize("init", ["prior", "windows"])
 def test_adam_runs(data, init):
     model = _model(init=init, emission_solver="adam").fit(data.X)
     assert np.isfinite(model.log_joint_).all()

@@ -186,6 +186,7 @@ def test_extreme_priors_of_draws(priors):
     np.testing.assert_allclose(drawn.log_joint[0, -1], expected, rtol=1e-6, atol=1e-3)
 
 
+@pytest.mark.slow  # `test_smallest_sizes` has two states and two timesteps
 def test_as_many_states_as_timesteps():
     X = _sequences("random")[0][:1, :12]
     _check(_fit(X, n_states=12, algorithm="em"), X)

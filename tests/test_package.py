@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 import hhmm
+from tests.published import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 # the same in two processes, so that the second has it compiled
+SETTINGS = PUBLISHED | {"algorithm": "em", "init": "prior", "max_iter": 2, "verbose": 1}
 FIT = (
-    "settings = {'algorithm': 'em', 'init': 'prior', 'max_iter': 2, 'verbose': 1}\n"
+    f"settings = {SETTINGS}\n"
     "hhmm.EfficientHHMM(2, **settings).fit([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])\n"
 )
 CORE = {"jax", "jaxlib", "numpy", "scipy", "scikit-learn", "optax", "joblib"}
@@ -37,7 +39,8 @@ def test_what_importing_loads_and_leaves_alone():
         "for name in modules:\n"
         "    assert getattr(hhmm, name) is sys.modules[f'hhmm.{name}'], name\n"
         "assert hhmm.plotting.EthogramDisplay.__module__.startswith('hhmm.plotting')\n"
-        "assert 'matplotlib' not in sys.modules\n"
+        "hhmm.report\n"
+        "assert not {'matplotlib', 'jinja2'} & set(sys.modules)\n"
         "hhmm.plotting.EthogramDisplay([[0, 1]]).plot()\n"
         "assert 'matplotlib' in sys.modules\n"
         "assert dict(jax.config.values) == before\n"
@@ -45,10 +48,19 @@ def test_what_importing_loads_and_leaves_alone():
         "jax.config.update('jax_enable_x64', False)\n"
         "before = dict(jax.config.values)\n" + FIT + "assert dict(jax.config.values) == before\n"
         "assert jax.numpy.ones(1).dtype == 'float32'\n"
+        "sys.modules['jinja2'] = None\n"
+        "try:\n"
+        "    hhmm.report(None, None, 'x.html')\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
         "print(loaded)\n"
         "print(*modules)\n"
     )
-    *_, loaded, modules = (line.split() for line in _run(script).splitlines())
+    *_, message, loaded, modules = _run(script).splitlines()
+    assert message == (
+        "hhmm.report needs jinja2: pip install jinja2, or install hhmm with the extra 'report'"
+    )
+    loaded, modules = loaded.split(), modules.split()
     unused = {"matplotlib", "h5py", "tqdm", "hhmm.plotting", "hhmm.model_selection"}
     assert not unused & set(loaded)
     folder = ROOT / "hhmm"

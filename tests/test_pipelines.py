@@ -36,7 +36,8 @@ def array():
 
 @pytest.fixture(scope="module")
 def ragged(array):
-    lengths = 2 * [60, 50, 40, 30, 25, 20]  # halves of one shape: their kernels are shared
+    # of different lengths, and yet of one shape where packed: kernels of arrays are shared
+    lengths = 2 * [60, 59, 58, 57, 56, 55]
     return [row[:n] for row, n in zip(array, lengths, strict=True)]
 
 
@@ -89,6 +90,7 @@ def test_halving(ragged):
     assert search.fit(ragged, None).best_params_["trans_kappa"] in grid["trans_kappa"]
 
 
+@pytest.mark.slow  # that processes find the same is in `test_dask`
 def test_two_workers_find_what_one_finds(ragged):
     """In a search of scikit-learn and in a scan; both use the same two processes."""
     search = GridSearchCV(_model(), {"trans_kappa": [5.0, 50.0]}, cv=2)

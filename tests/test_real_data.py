@@ -15,7 +15,6 @@ from hhmm.datasets import make_hhmm
 from hhmm.metrics import matched_accuracy, state_usage
 from hhmm.model_selection import scan
 from hhmm.plotting import ScanDisplay
-from tests.marks import slow_unless
 from tests.published import PUBLISHED
 
 AUTO = {
@@ -261,7 +260,8 @@ def test_frames_are_read_as_from_the_truth(frames):
         np.testing.assert_allclose(values.mean(), model.sigmas_[name])
 
 
-@pytest.mark.parametrize("algorithm", slow_unless(["em"], ["em", "gradient"]))
+@pytest.mark.slow  # `test_scales` has a quick one
+@pytest.mark.parametrize("algorithm", ["em", "gradient"])
 def test_scales_are_estimated_by_climbs(frames, algorithm):
     settings = AUTO | {"self_transitions": "auto", "init": frames.states}
     model = EfficientHHMM(2, algorithm=algorithm, **settings).fit(frames.X)

@@ -9,6 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from hhmm import EfficientHHMM
 from hhmm._sequences import lanes, runs
+from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -23,7 +24,7 @@ def coarse_shapes(monkeypatch):
 
 
 @parametrize_with_checks(
-    [EfficientHHMM(n_states=2, n_syllables=64, max_iter=1, random_state=0, init="prior")]
+    [EfficientHHMM(2, n_syllables=64, max_iter=1, random_state=0, init="prior", **PUBLISHED)]
 )
 def test_estimator_check(estimator, check):
     check(estimator)

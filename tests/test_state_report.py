@@ -8,6 +8,7 @@ import pytest
 from hhmm import EfficientHHMM
 from hhmm.comparisons import compare_groups
 from hhmm.model_checks import state_report
+from tests.published import PUBLISHED
 
 STATES = [
     np.repeat([0, 1, 0], [10, 5, 5]),
@@ -108,5 +109,5 @@ def test_a_fit_warns_of_states_that_stand_for_sequences(n_timesteps, warned):
     X = [rng.choice(4, n_timesteps, p=p) for p in ([0.4, 0.4, 0.1, 0.1], [0.1, 0.1, 0.4, 0.4]) * 4]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        EfficientHHMM(2, algorithm="em", init="prior", random_state=0).fit(X)
+        EfficientHHMM(2, algorithm="em", init="prior", random_state=0, **PUBLISHED).fit(X)
     assert warned == any("are in one state for 95%" in str(w.message) for w in caught)

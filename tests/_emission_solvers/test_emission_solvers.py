@@ -31,8 +31,6 @@ from hhmm._types import EmissionLogits, Params, Priors, SufficientStats
 from tests import oracles
 from tests.marks import slow_unless, slow_unless_rows
 
-pytestmark = pytest.mark.optimized
-
 # chance that a correct sampler fails the covariance test; the seed is fixed
 FALSE_ALARM = 1e-4
 TUNING = hmc.first_tuning()
@@ -149,6 +147,7 @@ def test_newton_falls_at_every_iteration_from_far_away(problem):
 
 
 @pytest.mark.slow  # quick ones are in `test_terms`, and around the modes of `test_groups`
+@pytest.mark.optimized
 @pytest.mark.parametrize("solver", sorted(REACH))
 @double_precision
 def test_laplace_draws_have_the_inverse_hessian_as_covariance(problem, solver):
@@ -201,6 +200,7 @@ def _marginals(dense, mode):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @double_precision
 def test_hmc_draws_from_the_posterior_itself():
     """Few counts and a wide prior: far from normal. Each marginal against quadrature (KS).
@@ -265,6 +265,7 @@ def _exact_draws(sigmas, n_draws):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.parametrize("sampler", ["hmc", "laplace"])
 @double_precision
 def test_hmc_leaves_posteriors_under_wide_priors_as_they_are(sampler):
@@ -342,6 +343,7 @@ def test_tuning_by_hand():
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @double_precision
 def test_tuning_is_of_the_warm_up_alone_and_finds_its_target():
     """Many parameters and few counts, where steps of the first length are too long."""

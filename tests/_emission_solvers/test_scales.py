@@ -438,8 +438,8 @@ def test_no_two_draws_of_a_sweep_share_a_key(monkeypatch):
         (transitions, "uniforms"),
     ]:
         monkeypatch.setattr(module, name, recorded(getattr(module, name)))
-    terms, learnt = Terms(2, 3, ALL), (*SIGMAS.values(), *CONCENTRATIONS)
-    settings = Settings(Newton(50), "hmc", "sequential", terms, learnt)
+    learnt = (SIGMAS["base"], SIGMAS["biases"], *CONCENTRATIONS)
+    settings = Settings(Newton(50), "hmc", "sequential", Terms(2, 3), learnt)
     x = [np.random.default_rng(0).integers(0, 3, 60).astype(np.int32)]
     # wide enough for draws of entries
     wide = PRIORS._replace(emission_base_sigma=np.float64(4.0))

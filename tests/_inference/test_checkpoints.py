@@ -114,7 +114,7 @@ def _assert_equal_fits(one, other):
 
 
 # the others are compiled for as long again
-QUICK_KINDS = ["chains", "em", "learnt"]
+QUICK_KINDS = ["chains", "em", "learnt em"]
 
 
 @pytest.mark.parametrize("kind", slow_unless(QUICK_KINDS, KINDS))

@@ -26,9 +26,12 @@ from hhmm.model_checks import _predictive
 from tests import oracles
 from tests._messages import backends
 from tests.marks import slow_unless
+from tests.published import PUBLISHED
 
 # chance that a correct sampler fails one of the statistical tests below; seeds are fixed
 FALSE_ALARM = 1e-4
+# settings of fits at fixed scales
+HELD = PUBLISHED | {"self_transitions": False}
 SEQUENCES = [
     np.array(x, np.int32)
     for x in (
@@ -256,10 +259,9 @@ def data():
 
 @pytest.fixture(scope="module")
 def fitted(data):
-    settings = {"emission_usage_sigma": 1.0, "emission_interactions_sigma": 0.3}
-    return EfficientHHMM(
-        2, 4, self_transitions=False, algorithm="em", init=data.states, **settings
-    ).fit(data.X)
+    scales = {"emission_usage_sigma": 1.0, "emission_interactions_sigma": 0.3}
+    settings = {"algorithm": "em", "init": data.states}
+    return EfficientHHMM(2, 4, **HELD | settings | scales).fit(data.X)
 
 
 def test_a_fit_without_self_transitions(fitted, data):
@@ -281,7 +283,7 @@ def test_score_counts_changes_alone(fitted, data):
 
 def test_timesteps_that_hold_a_syllable_change_no_likelihood_of_one_state(data):
     """With one state nothing moves while a syllable is held: runs may be collapsed or not."""
-    model = EfficientHHMM(1, 4, self_transitions=False, algorithm="em").fit(data.X)
+    model = EfficientHHMM(1, 4, algorithm="em", **HELD).fit(data.X)
     collapsed = [x[np.flatnonzero(np.diff(x, prepend=-1))] for x in data.X]
     with pytest.warns(DoubtfulDataWarning, match="held for 1.0 timesteps on average"):
         of_collapsed = model.score_samples(collapsed)
@@ -303,7 +305,7 @@ def test_auto_goes_by_how_long_syllables_are_held(x, expected):
 
 
 def test_auto_is_decided_in_a_fit(data):
-    model = EfficientHHMM(1, 4, self_transitions="auto", algorithm="em").fit(data.X)
+    model = EfficientHHMM(1, 4, algorithm="em", **HELD | {"self_transitions": "auto"}).fit(data.X)
     assert model.self_transitions_ is False
     assert model.self_transitions == "auto"
 

@@ -8,6 +8,7 @@ import pytest
 import hhmm.guide.saving
 from hhmm import EfficientHHMM
 from hhmm.datasets import make_hhmm
+from tests.marks import slow_unless
 from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 LISTED = re.findall(r'"(hhmm\.[\w.]+)"', hhmm.guide.saving.__doc__)
 
 
-@pytest.mark.parametrize("algorithm", ["gibbs", "em"])
+@pytest.mark.parametrize("algorithm", slow_unless(["gibbs"], ["gibbs", "em"]))
 def test_skops_keeps_a_model_by_the_types_of_the_guide(algorithm):
     skops_io = pytest.importorskip("skops.io")
     X = make_hhmm(8, 60, 2, 4, random_state=0).X

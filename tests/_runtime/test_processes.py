@@ -19,6 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from hhmm import EfficientHHMM, estimator
 from hhmm._runtime import precision
 from hhmm.datasets import make_hhmm
+from tests.marks import slow_unless
 from tests.published import PUBLISHED
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -44,7 +45,8 @@ def test_a_model_of_this_version_is_kept():
     assert FOLDER / f"model_{estimator._STATE_VERSION}.joblib" in SAVED
 
 
-@pytest.mark.parametrize("path", SAVED, ids=lambda path: path.stem)
+# of the other versions, `test_real_data` has a quick one
+@pytest.mark.parametrize("path", slow_unless(SAVED[-1:], SAVED), ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
 def test_models_saved_earlier_predict_what_they_predicted(path):
     model, expected = joblib.load(path), np.load(path.with_suffix(".npz"))

@@ -32,6 +32,7 @@ from hhmm.model_selection import (
     trans_kappa_from_duration,
 )
 from hhmm.plotting._scan import ScanDisplay
+from tests.published import PUBLISHED
 
 matplotlib.use("Agg")
 
@@ -388,7 +389,8 @@ class TestTable:
 
     @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
     def test_the_model_itself(self, X):
-        model = EfficientHHMM(2, algorithm="em", max_iter=5, init="prior", n_chains=2)
+        settings = PUBLISHED | {"max_iter": 5, "init": "prior", "n_chains": 2}
+        model = EfficientHHMM(2, algorithm="em", **settings)
         grid = {"trans_kappa": [10.0]}
         table = scan(X, grid, estimator=model, cv=2, n_seeds=2, random_state=0).table
         halves = X[:6], X[6:]

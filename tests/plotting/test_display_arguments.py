@@ -236,7 +236,7 @@ def test_what_a_display_is_made_from_is_checked(method, match):
 
 
 def test_many_labels_are_refused_before_they_are_counted():
-    far = [0, 1_000_000, 0]
+    far = [0, 100_000, 0]
     for display in (StateGraphDisplay, StateUsageDisplay, EthogramDisplay):
         with pytest.raises(ValueError, match="At most 200 states"):
             display.from_predictions(far)

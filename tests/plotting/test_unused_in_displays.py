@@ -23,6 +23,7 @@ from hhmm.plotting import (
 )
 from hhmm.plotting._figures import MISSING_COLOR, UNUSED_COLOR, state_colors
 from tests.plotting.readable import assert_readable
+from tests.published import PUBLISHED
 
 matplotlib.use("Agg")
 
@@ -74,6 +75,7 @@ def fitted():
         init=[np.zeros(len(x), int) for x in X],
         max_iter=4,
         random_state=0,
+        **PUBLISHED,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -309,11 +311,11 @@ def interacting():
         X.append(np.array(x))
     model = EfficientHHMM(
         2,
-        emission_interactions_sigma=1.0,
         algorithm="em",
         init=[np.append(0, steps - 1)] * len(X),
         max_iter=30,
         random_state=0,
+        **PUBLISHED | {"emission_interactions_sigma": 1.0, "self_transitions": "auto"},
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -200,7 +200,7 @@ def _marginals(dense, mode):
         yield axis, cumulative / cumulative[-1]
 
 
-N_CHAINS = 4000  # of the two tests below
+N_CHAINS = 10_000  # of the two tests below
 
 
 @functools.cache
@@ -230,7 +230,7 @@ def _walk(sampler, n_steps=5):
 def test_hmc_draws_from_the_posterior_itself():
     """Few counts and a wide prior: far from normal. Each marginal against quadrature (KS).
 
-    4,000 chains from the mode, each at its last of 15 steps: independent draws. Bonferroni at
+    10,000 chains from the mode, each at its last of 15 steps: independent draws. Bonferroni at
     FALSE_ALARM.
     """
     counts = np.array([[[3.0, 0.0], [1.0, 2.0]], [[0.0, 2.0], [6.0, 1.0]]])
@@ -286,7 +286,7 @@ def test_hmc_leaves_posteriors_under_wide_priors_as_they_are(sampler):
     """Exact draws, made by rejection, keep their distribution over five steps from each.
 
     Some transitions never occur: their logits have a wall on one side and the prior on the other.
-    4,000 chains are compared with 12,000 other exact draws, in each parameter, its square, and the
+    10,000 chains are compared with 30,000 other exact draws, in each parameter, its square, and the
     log density, by the test of Kolmogorov and Smirnov. Bonferroni at FALSE_ALARM over both
     priors. The Laplace approximation fails the same test under either prior.
     """

@@ -370,16 +370,19 @@ def test_the_log_likelihood_of_a_long_sequence(kind, monkeypatch):
         np.testing.assert_allclose(fitted.score_samples([x]), expected, rtol=1e-10)
 
         prepared = prepare(RunLengths.of([x]), terms, backend, every_timestep=False)
-        kernels = BACKENDS[prepared.backend]
+        given = factors, model.trans_probs, prepared.data
         recorded = [
-            jax.jit(kernel)(factors, model.trans_probs, prepared.data)[-1]
-            for kernel in (
-                functools.partial(kernels.sample, jax.random.key(1)),
-                kernels.expected_counts,
-            )
+            _jitted(prepared.backend, "sample")(jax.random.key(1), *given)[-1],
+            _jitted(prepared.backend, "expected_counts")(*given)[-1],
         ]
         within = 1.2e-7 if kind in long_sequences.ROUNDED_ALIKE else 3e-9
         np.testing.assert_allclose(recorded, expected, atol=within * len(x), rtol=0)
+
+
+@functools.cache
+def _jitted(backend, name):
+    """A kernel, compiled once for all sequences of equal shapes."""
+    return jax.jit(getattr(BACKENDS[backend], name))
 
 
 @pytest.mark.slow

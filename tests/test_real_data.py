@@ -176,11 +176,12 @@ def test_a_scan_decides_once_for_all_folds(monkeypatch):
 
 @pytest.mark.slow
 def test_a_scan_learns_scales(frames):
+    X = [frames.X[0, :300]] * 4  # alike, so that fits to both folds share what is compiled
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = quick(algorithm="em", **AUTO)
         result = scan(
-            frames.X[:4, :300],
+            X,
             {"n_states": [1, 2], "trans_kappa": ["auto", 50.0]},
             estimator=model,
             cv=2,

@@ -60,7 +60,7 @@ CASES = {
     ),
 }
 alternation_p_values = functools.partial(
-    exactness.alternation_p_values, n_replicates=800, n_rounds=4
+    exactness.alternation_p_values, n_replicates=500, n_rounds=2
 )
 
 

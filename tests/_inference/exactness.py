@@ -40,7 +40,7 @@ from hhmm._messages import compressed
 from hhmm._model.emissions import emission_factors
 from hhmm._model.terms import named_scales, scale_of
 from hhmm._model.transitions import context_trans_probs
-from hhmm._runtime.keys import key_from_random_state
+from hhmm._runtime.keys import key_from_data
 from hhmm._sequences import lanes, runs
 from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import Array, EmissionLogits, Priors, RunData, SufficientStats
@@ -58,6 +58,7 @@ N_SYLLABLES = 3
 N_POWERS = 4  # of the table of powers; longer runs are cut
 HELD = 0.3  # probability that a syllable is, where it can be
 N_ITER = 50  # of the emission solver, at most
+N_TOGETHER = 100  # replicates in one call: what is compiled serves any number of them
 PRIORS = Priors(*map(np.float64, (2.0, 2.0, 0.8, 2.0, 1.5, 1.0)))
 # scales of the half-Cauchy priors, as documented
 SCALES = dict.fromkeys(Priors._fields, 2.0) | {"trans_beta": 1.0, "trans_kappa": 100.0}
@@ -302,14 +303,37 @@ class Kernel(NamedTuple):
 
         def one(key, chain, data):
             return chains.sweep(
-                chains.sweep_keys(key, np.int32(number), "gibbs"),
+                chains.sweep_keys(key_from_data(key), np.int32(number), "gibbs"),
                 chain,
                 functools.partial(self.params, phase=chains.Phase()),
                 functools.partial(self.states, sequences=data),
                 self.settings.terms,
+                _cond,
             )
 
-        return jax.vmap(one)(keys, chain, data)
+        return of_replicates(one, keys, chain, data)
+
+
+def _cond(condition, when_true, when_false):
+    """`jax.lax.cond` where nothing around it is compiled."""
+    return _select(condition, when_true(), when_false())
+
+
+@jax.jit
+def _select(condition, when_true, when_false):
+    return jax.tree.map(functools.partial(jnp.where, condition), when_true, when_false)
+
+
+def of_replicates(function, *arguments):
+    """Call a function for `N_TOGETHER` replicates at a time; of all arrays the leading axis."""
+    n_replicates = len(jax.tree.leaves(arguments)[0])
+    assert n_replicates % N_TOGETHER == 0
+    results = []
+    for first in range(0, n_replicates, N_TOGETHER):
+        rows = slice(first, first + N_TOGETHER)
+        some = jax.tree.map(lambda x, rows=rows: x[rows], arguments)
+        results.append(jax.tree.map(np.asarray, jax.vmap(function)(*some)))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
 
 
 def make_kernel(terms, backend, *, by_runs=False, sampler="hmc", learnt=()):
@@ -356,7 +380,7 @@ def compile_change_points(terms):
             n_positions=n_steps * n_pieces,
         )
 
-    return jax.jit(jax.vmap(change_points))
+    return jax.jit(change_points)
 
 
 def start(joint, settings):
@@ -387,8 +411,7 @@ def rank_p_values(kernel, *, n_replicates, n_links, seed):
     """
     rng = np.random.default_rng(seed)
     joint = draw_joint(rng, n_replicates, kernel.settings)
-    data = jax.device_put(pack(joint.syllables, kernel))
-    keys = jax.random.split(key_from_random_state(seed), n_replicates)
+    data, keys = pack(joint.syllables, kernel), _keys(rng, n_replicates)
     n_after = rng.integers(n_links, size=n_replicates)
     drawn = chain = start(joint, kernel.settings)
     values = []
@@ -401,7 +424,7 @@ def rank_p_values(kernel, *, n_replicates, n_links, seed):
         choose = functools.partial(_choose, number < n_after)
         stats = jax.tree.map(choose, chain.stats, before.stats)
         value = statistics(kernel.settings, chain, stats)
-        values.append(value | {"log joint": np.asarray(chain.log_joint)})
+        values.append(value | {"log joint": chain.log_joint})
     p_values = {}
     for name in values[0]:
         # a refused proposal leaves the parameters where they are but for rounding
@@ -422,14 +445,13 @@ def alternation_p_values(kernel, *, n_replicates, n_rounds, seed):
     """
     terms, rng = kernel.settings.terms, np.random.default_rng(seed)
     joint = draw_joint(rng, n_replicates, kernel.settings)
-    keys = jax.random.split(key_from_random_state(seed), n_replicates)
+    keys = _keys(rng, n_replicates)
     chain = start(joint, kernel.settings)
     for number in range(n_rounds):
-        data = jax.device_put(pack(joint.syllables, kernel))
+        data = pack(joint.syllables, kernel)
         chain = kernel.sweep(keys, number, chain._replace(states=()), data)
-        logits = jax.tree.map(np.asarray, chain.logits)
         states = paths(kernel, chain, data)
-        syllables = draw_syllables(rng, logits, states, joint.observed, joint.held, terms)
+        syllables = draw_syllables(rng, chain.logits, states, joint.observed, joint.held, terms)
         joint = joint._replace(states=states, syllables=syllables)
         counts = count(states, syllables, terms).syllable_trans_counts
         chain = chain._replace(stats=chain.stats._replace(syllable_trans_counts=counts))
@@ -447,11 +469,11 @@ def paths(kernel, chain, data):
     """The state of each timestep (n_replicates, N_TIMESTEPS)."""
     lengths = np.array(LENGTHS)
     if not kernel.by_runs:
-        states = np.asarray(chain.states)
+        states = chain.states
         index, _, _ = lanes.assign_lanes(lengths, _groups(kernel.settings.terms))
     else:
         change_points = compile_change_points(kernel.settings.terms)
-        changes = np.asarray(change_points(chain, data))
+        changes = of_replicates(change_points, chain, data)
         index, (n_steps, n_pieces) = runs._assign_pieces(lengths)
         last = np.maximum.accumulate(np.where(changes >= 0, np.arange(changes.shape[1]), 0), axis=1)
         states = np.take_along_axis(changes, last, axis=1)
@@ -534,6 +556,11 @@ def adjusted(p_values):
     return min(1.0, len(p_values) * min(p_values.values()))
 
 
+def _keys(rng, n):
+    """Words of keys (n, 2), one a replicate."""
+    return rng.integers(2**32, size=(n, 2), dtype=np.uint32)
+
+
 def _choose(condition, a, b):
     """Elementwise by replicate."""
-    return jnp.where(condition.reshape(-1, *[1] * (np.ndim(a) - 1)), a, b)
+    return np.where(condition.reshape(-1, *[1] * (np.ndim(a) - 1)), a, b)

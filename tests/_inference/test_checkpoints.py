@@ -652,7 +652,7 @@ def test_a_fit_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path)
 
     while not result.exists():
         before, process = written(), start(checkpoint_path, result)
-        if n_killed < 3:
+        if n_killed < 2:
             while written() == before and process.poll() is None:
                 time.sleep(0.002)
             time.sleep(rng.uniform(0, 0.2))
@@ -664,7 +664,7 @@ def test_a_fit_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path)
             now = sum(int(file[name]) for name in file.files if name.endswith("end.n_sweeps"))
         assert now >= done
         done = now
-    assert n_killed >= 2
+    assert n_killed == 2
     assert start(tmp_path / "other.npz", tmp_path / "undisturbed.npz").wait() == 0
     found, expected = np.load(result), np.load(tmp_path / "undisturbed.npz")
     assert found.files == expected.files
@@ -687,7 +687,7 @@ def write(path):
 
 path, rng = pathlib.Path(sys.argv[1]), random.Random(0)
 when = lambda: path.stat().st_mtime_ns if path.exists() else None
-for _ in range(50):
+for _ in range(30):
     before = when()
     writer = os.fork()
     if not writer:

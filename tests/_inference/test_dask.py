@@ -41,7 +41,7 @@ SMALL = {"MIN_TASK_WORK": 1, "MIN_GROUP_WIDTH": 1, "MIN_GROUP_WIDTH_OF_RUNS": 1}
 N_SEQUENCES = 8
 # seconds after which what a test waits for is taken to have failed
 PATIENCE = 60
-MANY = 60  # sweeps, before whose end a fit is killed
+MANY = 30  # sweeps, before whose end a fit is killed
 
 
 @contextlib.contextmanager
@@ -359,7 +359,7 @@ def _is_in_worker():
 
 @pytest.mark.slow
 def test_no_bit_depends_on_workers_their_threads_or_their_ends(X, expected, monkeypatch):
-    """One worker of two threads, killed twice; then two; then, for a while, none."""
+    """One worker of two threads, killed; then two; then, for a while, none."""
     monkeypatch.setattr(dask_parts, "_PATIENCE", 0.5)
     with _started(1, n_threads=2) as other:
         scheduler = other.cluster.scheduler
@@ -377,7 +377,7 @@ def test_no_bit_depends_on_workers_their_threads_or_their_ends(X, expected, monk
             threading.Timer(2, other.cluster.scale, [1]).start()
 
         with (
-            _in_sweeps(other, {2: kill, 4: kill, 6: grow, 8: lose_all}),
+            _in_sweeps(other, {2: kill, 5: grow, 8: lose_all}),
             pytest.warns(UserWarning, match="The fit waits, because the Dask cluster has no work"),
         ):
             _assert_same_bits(_fit_on(other, _model(), X), expected)
@@ -426,8 +426,9 @@ def test_all_kinds_of_fits_draw_the_same(client, X, files, kind):
 @pytest.mark.slow
 def test_groups_draw_the_same(client, X):
     groups = ["a", "b"] * (N_SEQUENCES // 2)
-    fitted = _fit_on(client, _model(), X, groups=groups)
-    in_process = _model().fit(X, groups=groups)
+    model = _model(group_emissions_sigma=1.0, group_transitions_sigma=1.0)
+    fitted = _fit_on(client, clone(model), X, groups=groups)
+    in_process = clone(model).fit(X, groups=groups)
     _assert_same_draws(fitted, in_process)
     for name in ("group_emissions_", "group_transitions_"):
         for factor, effects in getattr(in_process, name).items():
@@ -478,7 +479,7 @@ def test_a_part_that_kills_its_workers_is_named(X, monkeypatch):
     sequences = RunLengths.of(X).items()
     sequences[5] = DeadlySequence(*sequences[5].read_runs())
     model = _model()
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), _started(2) as other:
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), _started(1) as other:
         with pytest.raises(RuntimeError, match=r"Workers ended .* recordings? .*mouse5\b.*\. Give"):
             _fit_on(other, model, sequences)
         _assert_not_fitted(model)

@@ -86,7 +86,7 @@ BOUND_OF_GROUPS = FALSE_ALARM / 2
 def test_sweeps_with_groups_are_exact():
     terms = Terms(2, exactness.N_SYLLABLES, TERMS_OF_GROUPS, True, GROUPS, trans_by_group=True)
     kernel = exactness.make_kernel(terms, "sequential")
-    p_values = rank_p_values(kernel, n_replicates=700, seed=0)
+    p_values = rank_p_values(kernel, seed=0)
     assert exactness.adjusted(p_values) > BOUND_OF_GROUPS, p_values
 
 
@@ -95,7 +95,7 @@ def test_sweeps_over_runs_that_learn_scales_of_groups_are_exact():
     terms = Terms(2, exactness.N_SYLLABLES, TERMS_OF_GROUPS, False, GROUPS, trans_by_group=True)
     learnt = ("group_emissions_sigma", "group_transitions_sigma")
     kernel = exactness.make_kernel(terms, "compressed", by_runs=True, learnt=learnt)
-    p_values = alternation_p_values(kernel, n_replicates=700, seed=0)
+    p_values = alternation_p_values(kernel, seed=0)
     assert exactness.adjusted(p_values) > BOUND_OF_GROUPS, p_values
 
 

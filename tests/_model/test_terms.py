@@ -131,9 +131,11 @@ def case(request):
     return make_case(*request.param)
 
 
-@pytest.fixture(
-    params=slow_unless([(QUICK[0], True), (QUICK[1], False)], QUICK_COMBINATIONS), ids=name_of
-)
+QUICK_COMPILED = [(QUICK[0], True), (QUICK[1], False)]
+COMPILED = [pair for pair in COMBINATIONS if pair in QUICK_COMPILED or pair[0] in NESTED]
+
+
+@pytest.fixture(params=slow_unless(QUICK_COMPILED, COMPILED), ids=name_of)
 def compiled_case(request):
     """For what is compiled for long: quick are a usual list of terms and the longest one."""
     return make_case(*request.param)

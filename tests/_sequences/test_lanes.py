@@ -1,11 +1,13 @@
-"""Groups of lanes on several cores, and what a fit on long runs keeps in memory and compiles."""
+"""Groups of lanes on several cores, and what a fit on long runs keeps in memory and compiles.
+
+`test_fits_by_lanes` compares whole fits.
+"""
 
 import functools
 
 import jax
 import numpy as np
 import pytest
-from sklearn.base import clone
 
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton
@@ -23,15 +25,14 @@ from hhmm._types import Params, Priors
 from hhmm.datasets import make_hhmm
 from tests.published import PUBLISHED
 
-# kernels of one group and of several agree to the last bit as they are compiled for users
-pytestmark = [pytest.mark.slow, pytest.mark.optimized]
+pytestmark = pytest.mark.slow
 
 PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 10.0)))
 N_STATES, N_SYLLABLES = 3, 4
 TERMS = Terms(N_STATES, N_SYLLABLES)
 
 
-def _held_sequences(lengths, mean_run, seed=0):
+def held_sequences(lengths, mean_run, seed=0):
     """Sequences of about so many timesteps, each syllable held."""
     rng = np.random.default_rng(seed)
     n_changes = max(lengths) // mean_run * 2 + 10
@@ -42,54 +43,9 @@ def _held_sequences(lengths, mean_run, seed=0):
     ]
 
 
-MODELS = {
-    "published": PUBLISHED,
-    "held, learnt": {
-        "self_transitions": False,
-        "emission_usage_sigma": "auto",
-        "emission_interactions_sigma": 0.5,
-        "trans_kappa": "auto",
-    },
-}
-
-
-@pytest.mark.parametrize(
-    ("backend", "model"), [("sequential", "published"), ("compressed", "held, learnt")]
-)
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_groups_of_lanes_change_nothing(backend, model, monkeypatch):
-    """One group in one loop, or three in calls of their own: the same fit."""
-    X = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
-    fits = []
-    for n_groups in (1, 3):
-        monkeypatch.setattr(lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
-        given = {"max_iter": 6, "random_state": 0, "init": "prior", **MODELS[model]}
-        fits.append(EfficientHHMM(N_STATES, message_passing=backend, **given).fit(X))
-    one, other = fits
-    np.testing.assert_allclose(other.log_joint_, one.log_joint_, rtol=1e-9)
-    np.testing.assert_allclose(
-        other.posterior_.emission_base, one.posterior_.emission_base, atol=1e-6
-    )
-    np.testing.assert_array_equal(np.concatenate(other.states_), np.concatenate(one.states_))
-
-
-def test_groups_of_lanes_stop_at_the_same_iteration(monkeypatch):
-    X = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
-    given = {"tol": 0.2, "max_iter": 200, "random_state": 0, "init": "prior"}
-    model = EfficientHHMM(N_STATES, algorithm="em", **given, **MODELS["held, learnt"])
-    fits = []
-    for n_groups in (1, 2):
-        monkeypatch.setattr(lanes, "n_groups", lambda *_, n_groups=n_groups: n_groups)
-        fits.append(clone(model).fit(X))
-    assert fits[0].converged_
-    assert fits[1].n_iter_ == fits[0].n_iter_ < model.max_iter
-    # on some processors, messages of 3 lanes and of 5 are rounded otherwise, to float32
-    np.testing.assert_allclose(fits[1].log_joint_, fits[0].log_joint_, rtol=1e-6)
-
-
 @pytest.mark.parametrize("backend", ["sequential", "compressed", "parallel"])
 def test_groups_of_lanes_change_no_answer_of_a_fitted_model(backend, monkeypatch):
-    X = _held_sequences([30, 31, 29, 28, 32], mean_run=10)
+    X = held_sequences([30, 31, 29, 28, 32], mean_run=10)
     truth = make_hhmm(1, 2, N_STATES, N_SYLLABLES, random_state=1)
     model = EfficientHHMM.from_params(*(truth[name] for name in Params._fields[:3]))
     model.set_params(message_passing=backend)
@@ -122,7 +78,7 @@ def test_little_or_narrow_data_and_single_cores_are_not_split(n_cores, monkeypat
 @pytest.mark.parametrize("backend", ["sequential", "compressed"])
 @double_precision
 def test_groups_hold_all_lanes_and_their_counts(backend):
-    sequences = _held_sequences([300, 310, 290, 280, 305], mean_run=10)
+    sequences = held_sequences([300, 310, 290, 280, 305], mean_run=10)
     data = _prepare(sequences, TERMS, backend).data
     groups = lanes.split(data, 2)
     if backend == "compressed":
@@ -143,7 +99,7 @@ def test_a_sweep_over_runs_holds_no_array_of_timesteps_by_states():
 
     Frame-rate data of hours would not fit in memory otherwise.
     """
-    sequences = _held_sequences([20_000, 19_000, 18_000], mean_run=40)
+    sequences = held_sequences([20_000, 19_000, 18_000], mean_run=40)
     n_timesteps = sum(map(len, sequences))
     largest = {name: _largest_array(sequences, name) for name in ("compressed", "sequential")}
     assert largest["compressed"] < n_timesteps
@@ -221,7 +177,7 @@ def test_nothing_is_traced_again_for_other_lengths_priors_or_sweeps(backend, mon
             init="prior",
             random_state=0,
         )
-        model.fit(_held_sequences(lengths, mean_run=10))
+        model.fit(held_sequences(lengths, mean_run=10))
     for kernel in kernels:
         kernel.clear_cache()  # what was compiled here calls the counters
     assert sorted(traced) == ["params", "states"]

@@ -32,9 +32,6 @@ FITS = {
     "chains": ({"n_chains": 2}, False),
     "prior": ({"init": "prior"}, False),
     "random": ({"init": "random"}, False),
-    "interactions": ({"emission_interactions_sigma": "auto"}, False),
-    "concentrations": ({"trans_beta": "auto", "trans_kappa": "auto"}, False),
-    "wide": ({"emission_base_sigma": 8.0, "emission_biases_sigma": 5.0}, False),
 }
 
 
@@ -52,7 +49,7 @@ def fit(name):
     settings, is_held = FITS[name]
     X = data()[is_held]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # six sweeps are too few to have settled
+        warnings.simplefilter("ignore")  # so few sweeps are too few to have settled
         model = EfficientHHMM(N_STATES, max_iter=N_ITER, random_state=0, **settings).fit(X)
         return {
             "emission_base": model.emission_base_,

@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items):
 
 # Each kernel takes tens of memory mappings. Linux grants a process 65,530 of them by default, and
 # the compiler crashes when it gets no more.
-MAX_MAPPINGS = 45_000
+MAX_MAPPINGS = 35_000
 
 
 def n_mappings():

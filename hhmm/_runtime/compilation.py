@@ -22,28 +22,29 @@ if tuple(map(int, jaxlib.__version__.split(".")[:2])) < (0, 11):
     _OPTIONS |= {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
 
 
-def jit_large(function=None, *, static_argnames=()):
-    """Compile a function as `jax.jit` does, on CPUs with `_OPTIONS`.
+def jit_large(*, static_argnames):
+    """Return a decorator that compiles a function as `jax.jit` does, on CPUs with `_OPTIONS`.
 
     What the user has set in ``XLA_FLAGS`` stays, and so does ``JAX_DISABLE_MOST_OPTIMIZATIONS``.
     JAX takes options of the outermost function alone: it must not be called in another one that is
     compiled.
     """
-    if function is None:
-        return functools.partial(jit_large, static_argnames=static_argnames)
 
-    @functools.cache
-    def jitted(options):
-        return jax.jit(
-            function, static_argnames=static_argnames, compiler_options=dict(options) or None
-        )
+    def decorate(function):
+        @functools.cache
+        def jitted(options):
+            return jax.jit(
+                function, static_argnames=static_argnames, compiler_options=dict(options) or None
+            )
 
-    @functools.wraps(function)
-    def call(*args, **kwargs):
-        return jitted(_options())(*args, **kwargs)
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            return jitted(_options())(*args, **kwargs)
 
-    call.clear_cache = lambda: jitted(_options()).clear_cache()
-    return call
+        call.clear_cache = lambda: jitted(_options()).clear_cache()
+        return call
+
+    return decorate
 
 
 def _options():

@@ -32,7 +32,7 @@ ALTERNATED = CASES[:2]
 FALSE_ALARM = 1e-3
 BOUND = FALSE_ALARM / (len(CASES) + len(ALTERNATED) + 2)
 FOUND = 1e-6  # p-value that a planted error stays below
-N_FEW = 300  # replicates, enough to find it
+N_FEW = 400  # replicates, enough to find it
 
 rank_p_values = functools.partial(exactness.rank_p_values, n_replicates=500, n_links=5)
 alternation_p_values = functools.partial(

@@ -36,7 +36,7 @@ FIT = ["--n-states", "2", "--max-iter", "50", "--frame-rate", "30"]
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_to_compile():
-    """Fit with Laplace draws from a start that is not searched for; slow tests use the defaults."""
+    """Fit with Laplace draws from a start that is not searched for; one test has the defaults."""
     quick = {"emission_sampler": "laplace", "init": "prior"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(commands, "EfficientHHMM", functools.partial(EfficientHHMM, **quick))
@@ -530,8 +530,9 @@ def test_a_stopped_fit_continues_to_the_last_bit(fit, fitted, tmp_path, monkeypa
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_an_interrupted_fit_continues(files, tmp_path, capsys):
+def test_an_interrupted_fit_continues(files, tmp_path, capsys, monkeypatch):
     """Ctrl-C in the middle, then the same command: parameters as of an undisturbed fit."""
+    monkeypatch.setattr(commands, "EfficientHHMM", EfficientHHMM)  # as in the other process
     fit = ["fit", str(files / "results.h5"), *FIT, "--max-iter", "2000", "--out"]
     command = [sys.executable, "-m", "hhmm", *fit]
     process = subprocess.Popen(

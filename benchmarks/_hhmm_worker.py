@@ -34,7 +34,7 @@ class Chain:
     @double_precision
     def __init__(self, model, X):
         terms = Terms(len(model.trans_probs_), model.n_syllables_)
-        priors = Priors(*(np.float64(model.sigmas_[name]) for name in Priors._fields))
+        priors = Priors(**{name: np.float64(value) for name, value in model.sigmas_.items()})
         self._n_draws = model.n_draws
         sequences = list(X)
         self._parts = LocalParts.make(RunLengths.of(sequences), terms, model.message_passing)

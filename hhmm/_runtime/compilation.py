@@ -48,7 +48,11 @@ def jit_large(*, static_argnames):
 
 
 def _options():
-    if jax.default_backend() != "cpu" or jax.config.values["jax_disable_most_optimizations"]:
+    if jax.default_backend() != "cpu" or jax.config.read("jax_disable_most_optimizations"):
         return ()
-    flags = os.environ.get("XLA_FLAGS", "")
+    return _options_beside(os.environ.get("XLA_FLAGS", ""))
+
+
+@functools.cache
+def _options_beside(flags):
     return tuple((name, value) for name, value in _OPTIONS.items() if name not in flags)

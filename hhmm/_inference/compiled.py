@@ -184,7 +184,8 @@ def sweeps_by_part(
         if slots[i] < len(draws.log_joint):
             for kept, new in zip(*map(jax.tree.leaves, (draws, draw_of(chain))), strict=True):
                 kept[slots[i]] = new
-        stopped = bool(has_stopped(before, chain, tol, number, stages, settings))
+        # where nothing stops a chain, this is not computed, at half a millisecond a sweep
+        stopped = tol >= 0 and bool(has_stopped(before, chain, tol, number, stages, settings))
         if stopped:
             break
     trace = jax.tree.map(lambda *values: np.array(values), *traces)

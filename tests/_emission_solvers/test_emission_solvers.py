@@ -316,6 +316,34 @@ def test_hmc_leaves_posteriors_under_wide_priors_as_they_are(sampler):
 
 
 @double_precision
+def test_proposals_are_refused_as_often_as_their_acceptance_says():
+    """Trajectories of one step, from draws of the prior; normal approximation at FALSE_ALARM."""
+    counts, sigmas, terms = FEW_COUNTS, (2.0, 3.0), Terms(2, 2)
+    priors = Priors(*map(np.float64, (*sigmas, 1, 1)))
+    dense = oracles.EmissionPosterior(counts, *sigmas)
+    mode = logits_from_params(Params(*dense.split(dense.mode()), None))
+    reduced = emission_counts(terms, SufficientStats(None, counts))
+    solve = functools.partial(Newton(50).solve, terms, reduced, priors, mode, tol=1e-6)
+    tuning = TUNING._replace(log_step=np.log(hmc.QUARTER_TURN))
+    rng, n_chains = np.random.default_rng(0), 4000
+    thetas = rng.standard_normal((n_chains, len(dense.precision))) / np.sqrt(dense.precision)
+    starts = EmissionLogits(*_terms_of_thetas(thetas, 2, 2))
+
+    @jax.jit
+    @jax.vmap
+    def draw(key, current):
+        return hmc.draw(_keys(key), terms, reduced, priors, current, solve, False, tuning)
+
+    drawn = draw(jax.random.split(key_from_random_state(0), n_chains), starts)
+    refused = np.abs(_thetas(drawn.logits) - thetas).max(axis=1) < 1e-9
+    acceptance = np.asarray(drawn.acceptance)
+    assert 0.2 < acceptance.mean() < 0.9
+    spread = np.sqrt(np.sum(acceptance * (1 - acceptance)))
+    p_value = 2 * scipy.stats.norm.sf(abs(refused.sum() - np.sum(1 - acceptance)) / spread)
+    assert p_value > FALSE_ALARM
+
+
+@double_precision
 def test_tuning_by_hand():
     """Two proposals, accepted with probability 0.3 and 1; the length, and the steps it makes."""
     tuning = hmc.tune(hmc.tune(TUNING, 0.3), 1.0)

@@ -15,10 +15,11 @@ FAST_COMPILATION = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") 
 # Lines of source code in compiled programs take time to write, and nobody reads them here.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 # The older code generator of XLA on CPUs compiles in half the time, and in one piece it takes less
-# time on busy cores. Only versions of jaxlib that have the flags get them, since a flag that is
-# unknown ends the process.
+# time on busy cores. XLA need not verify its own passes. Only versions of jaxlib that have the
+# flags get them, since a flag that is unknown ends the process.
 if FAST_COMPILATION and Version(version("jaxlib")) < Version("0.11"):
     _flags = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    _flags += " --xla_disable_hlo_passes=hlo-verifier"
     if _flags not in os.environ.get("XLA_FLAGS", ""):  # a process of pytest-xdist inherits them
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_flags}"
 

@@ -45,8 +45,7 @@ Fit the model. The scales of the emissions are learnt from the data:
 >>> import warnings
 >>> from hhmm import EfficientHHMM
 >>> model = EfficientHHMM(n_states=2, random_state=0)
->>> quick = {"max_iter": 60, "init": "prior", "emission_sampler": "laplace"}
->>> model = model.set_params(**quick)  # only to make this page quick
+>>> model = model.set_params(max_iter=60, init="prior")  # only to make this page quick
 >>> with warnings.catch_warnings():
 ...     warnings.simplefilter("ignore")  # sixty sweeps are few
 ...     states = model.fit(frames).predict(frames)

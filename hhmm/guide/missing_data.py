@@ -12,14 +12,14 @@ A timestep is missing if its value is negative or NaN, if it is masked in a mask
 >>> import numpy as np
 >>> from hhmm import EfficientHHMM
 >>> from hhmm.datasets import make_hhmm
->>> data = make_hhmm(12, 60, n_states=2, n_syllables=4, random_state=0)
+>>> data = make_hhmm(24, 200, n_states=2, n_syllables=5, random_state=0)
 >>> X = data.X.copy()
 >>> X[0, 20:25] = -1  # the camera was covered
 >>> X[1, 40:] = -1  # a shorter recording
->>> model = EfficientHHMM(2, max_iter=8, init="prior", random_state=0)
+>>> model = EfficientHHMM(2, max_iter=60, init="prior", random_state=0)
 >>> import warnings
 >>> with warnings.catch_warnings():
-...     warnings.simplefilter("ignore")  # eight sweeps are too few to converge
+...     warnings.simplefilter("ignore")  # sixty sweeps are few
 ...     states = model.fit(X).predict(X)
 >>> bool((states[0] >= 0).all()), bool((states[1, 40:] == -1).all())
 (True, True)

@@ -9,10 +9,10 @@ A fitted model holds NumPy arrays and plain Python objects, on every device. ``j
 >>> import joblib
 >>> from hhmm import EfficientHHMM
 >>> from hhmm.datasets import make_hhmm
->>> data = make_hhmm(12, 60, n_states=2, n_syllables=4, random_state=0)
->>> model = EfficientHHMM(2, max_iter=8, init="prior", random_state=0)
+>>> data = make_hhmm(24, 200, n_states=2, n_syllables=5, random_state=0)
+>>> model = EfficientHHMM(2, max_iter=60, init="prior", random_state=0)
 >>> with warnings.catch_warnings():
-...     warnings.simplefilter("ignore")  # eight sweeps are too few to converge
+...     warnings.simplefilter("ignore")  # sixty sweeps are few
 ...     model = model.fit(data.X)
 >>> path = Path(tempfile.mkdtemp()) / "model.joblib"
 >>> _ = joblib.dump(model, path)

@@ -98,7 +98,7 @@ class _Racer(NamedTuple):
 
 
 class _Race(NamedTuple):
-    """What racers have in common, and what is done with them."""
+    """A race: the data and the settings that racers share, and its steps."""
 
     rng: np.random.RandomState
     data: SearchData

@@ -1,4 +1,4 @@
-"""What a search for a start is run on: a part of the data, with the syllables that occur there.
+"""The data of a search for a start: a part of all, with the syllables that occur there.
 
 Where data are many, it is a part of them: sequences, or stretches of them, chosen at random. The
 modes that matter there are hundreds of nats apart on a part too. Where most syllables do not occur,
@@ -23,7 +23,7 @@ MIN_STRETCHES = 16
 
 
 class SearchData(NamedTuple):
-    """What a search is run on."""
+    """The data of a search."""
 
     sequences: list  # of 1-D int32 arrays: numbers of the syllables seen, -1 where missing
     groups: np.ndarray | None  # of the sequences, int32
@@ -73,7 +73,7 @@ class SearchData(NamedTuple):
 
 
 def choose_data(rng, sequences, n_syllables, *, compressed, groups=None):
-    """Choose what a search is run on.
+    """Choose the data of a search.
 
     Parameters
     ----------
@@ -90,11 +90,9 @@ def choose_data(rng, sequences, n_syllables, *, compressed, groups=None):
     -------
     data : SearchData
     """
-    in_runs = compressed
     # effects of groups are many: they need more data than states do, which runs hold at less cost
-    if groups is None:
-        n_timesteps = int(sequences.lengths.sum())
-        in_runs &= n_timesteps >= LONG_RUNS * int(sequences.n_runs.sum())
+    are_long = sequences.lengths.sum() >= LONG_RUNS * int(sequences.n_runs.sum())
+    in_runs = compressed and (are_long or groups is not None)
     stretches, groups = choose_stretches(rng, sequences, groups, in_runs=in_runs)
     # at least two: with one syllable, states cannot be distinguished
     seen = np.union1d(np.concatenate(stretches), np.arange(min(2, n_syllables)))

@@ -49,7 +49,7 @@ def fit(name):
     settings, is_held = FITS[name]
     X = data()[is_held]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # so few sweeps are too few to have settled
+        warnings.simplefilter("ignore")  # these sweeps are too few to settle
         model = EfficientHHMM(N_STATES, max_iter=N_ITER, random_state=0, **settings).fit(X)
         return {
             "emission_base": model.emission_base_,

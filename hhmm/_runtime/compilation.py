@@ -1,12 +1,12 @@
 """Compile large programs for CPUs in half the time.
 
 A sweep is some hundreds of small loops. To optimise each takes longer than most fits run, and makes
-them hardly faster: they wait for memory, or are too short. CPU seconds to compile a sweep that learns
-all scales, and milliseconds to run one, with the defaults of XLA / with `_OPTIONS`: 16 sequences of
-300 timesteps, 3 states, 7 syllables 17.5, 1.15 / 11.2, 1.3; 20 of 1000, 5 states, 20 syllables
-26, 5 / 13, 4.6. Milliseconds of the two halves alone: 200 of 1000 0.7, 4.9 / 0.9, 4.8; 24 of
-120,000, 60 syllables 3.8, 33 / 2.9, 35. No optimisation at all compiles in a quarter of the time,
-and runs two to six times as long.
+them hardly faster: they wait for memory, or are too short. CPU seconds to compile a sweep that
+learns all scales, and milliseconds to run one, with the defaults of XLA / with `_OPTIONS`: 16
+sequences of 300 timesteps, 3 states, 7 syllables 17.5, 1.15 / 11.2, 1.3; 20 of 1000, 5 states, 20
+syllables 26, 5 / 13, 4.6. Milliseconds of the two halves alone: 200 of 1000 0.7, 4.9 / 0.9, 4.8; 24
+of 120,000, 60 syllables 3.8, 33 / 2.9, 35. No optimisation at all compiles in a quarter of the
+time, and runs two to six times as long.
 """
 
 import functools

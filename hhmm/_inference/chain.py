@@ -126,17 +126,17 @@ def sweep(keys, chain, update_params, update_states, terms, cond=jax.lax.cond):
     logits, trans_probs = chain.logits, chain.trans_probs
     states, stats, log_likelihood = update_states(keys.states, logits, trans_probs)
     return chain._replace(
-        has_states=jnp.bool_(True),
+        has_states=np.bool_(True),
         states=states,
         stats=stats,
         log_likelihood=log_likelihood,
-        log_joint=log_likelihood + _log_prior(logits, trans_probs, chain.priors, terms),
+        log_joint=_log_joint(log_likelihood, logits, trans_probs, chain.priors, terms),
     )
 
 
 @functools.partial(jax.jit, static_argnames="terms")
-def _log_prior(logits, trans_probs, priors, terms):
-    return log_prior(terms, logits, trans_probs, priors)
+def _log_joint(log_likelihood, logits, trans_probs, priors, terms):
+    return log_likelihood + log_prior(terms, logits, trans_probs, priors)
 
 
 @jit_large(static_argnames=("algorithm",))

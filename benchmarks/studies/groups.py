@@ -66,6 +66,7 @@ def chosen(lab, numbers):
         model_groups=lab["mice"],
         n_seeds=1,
         random_state=0,
+        n_jobs=-1,
     )
     return result.one_standard_error()["n_states"]
 

@@ -40,7 +40,7 @@ def write_results(out, material, page):
 def _write_tables(folder, material, findings):
     """Write the tables as CSV files."""
     pd = import_extra("pandas", "python -m hhmm fit")
-    model, states = material.model, material.states
+    model, states = material.model, material.states.items()
     names, state_names = material.names, material.state_names
     n_states = material.n_states
 

@@ -18,7 +18,7 @@ from hhmm._report._material import Material, examine
 from hhmm._report._words import Caution, capitalised
 from hhmm._runtime.files import absolute, check_file, write_whole
 from hhmm._sequences.groups import read_texts
-from hhmm._sequences.read import read_states
+from hhmm._sequences.read import read_runs
 from hhmm._validation import check_flag, check_state_names, shorten, to_list
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _read(
             f"model must be a fitted EfficientHHMM, got {type(model).__name__}. Of a pipeline, "
             "give the last step."
         )
-    syllables = read_states(X, "X", np.int32)
+    syllables = read_runs(X, "X")
     n_sequences = syllables.lengths.size
     names = _read_names(names, n_sequences)
     if animals is not None:
@@ -212,16 +212,15 @@ def _read(
         model_groups = _groups_of_fit(model, animals)
     if states is None:
         states = model.predict(X, groups=model_groups)
-    found = read_states(states, "states", np.int32)
+    found = read_runs(states, "states")
     _check_clock(found, syllables, names)
     # an array is padded at the end of its rows
     n_used = np.maximum(found.n_used, syllables.n_used)
     found, syllables = found.cut(n_used), syllables.cut(n_used)
     n_states, n_syllables = len(model.trans_probs_), int(model.n_syllables_)
-    if found.values.size and found.values.max() >= n_states:
-        raise ValueError(
-            f"states must be 0 to {n_states - 1}, as the model has, got {found.values.max()}."
-        )
+    largest = found.labels.max(initial=-1)
+    if largest >= n_states:
+        raise ValueError(f"states must be 0 to {n_states - 1}, as the model has, got {largest}.")
     if scan is not None and not hasattr(scan, "summary"):
         raise TypeError(f"scan must be a ScanResult, got {shorten(scan)}.")
     factors = _read_factors(groups, n_sequences)
@@ -229,8 +228,8 @@ def _read(
         raise ValueError(f"reference must be a label of groups, got {shorten(reference)}.")
     return Material(
         model=model,
-        syllables=syllables.sequences,
-        states=found.sequences,
+        syllables=syllables,
+        states=found,
         names=names,
         animals=animals,
         factors=factors,

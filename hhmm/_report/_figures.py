@@ -70,6 +70,7 @@ def _ethogram(material, findings):
     names, animals = material.names, material.animals or material.names
     order = sorted(range(len(names)), key=lambda i: (levels.index(groups[i]), _natural(animals[i])))
     order = _thinned(order, groups)
+    states = material.states.items()
     rows = _row_names(material)
     sorted_by = f", sorted by {factor}" if factor else ""
     n_left_out = len(names) - len(order)
@@ -83,7 +84,7 @@ def _ethogram(material, findings):
     return (
         "ethogram",
         lambda: plotting.EthogramDisplay.from_predictions(
-            [material.states[i] for i in order],
+            [states[i] for i in order],
             names=[rows[i] for i in order],
             groups=None if factor is None else [groups[i] for i in order],
             n_states=material.n_states,
@@ -126,7 +127,7 @@ def _usage(material, findings):
     return (
         "usage",
         lambda: plotting.StateUsageDisplay.from_predictions(
-            material.states,
+            material.states.items(),
             animals=material.animals,
             n_states=material.n_states,
             state_names=material.state_names,
@@ -152,7 +153,7 @@ def _durations(material, findings):
     return (
         "durations",
         lambda: plotting.DurationDisplay.from_predictions(
-            material.states,
+            material.states.items(),
             n_states=material.n_states,
             state_names=_for_legend(material.state_names),
             frame_rate=material.frame_rate,
@@ -195,7 +196,7 @@ def _order(material, findings):
     return (
         "order",
         lambda: plotting.StateGraphDisplay.from_predictions(
-            material.states, n_states=material.n_states, state_names=material.state_names
+            material.states.items(), n_states=material.n_states, state_names=material.state_names
         ),
         "Which state follows which",
         "The area of a circle shows the time in the state. The width of an arrow shows how often "

@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hhmm._inference.convergence import MIN_SWEEPS
 from hhmm._report._words import Caution, capitalised
-from hhmm._sequences.ragged import Ragged
 from hhmm._sequences.read import find_unused
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm.comparisons import GroupComparison, compare_groups
 from hhmm.diagnostics import PosteriorSummary, posterior_summary
 from hhmm.metrics import state_transitions
@@ -36,8 +36,8 @@ class Material:
     Attributes
     ----------
     model : EfficientHHMM
-    syllables, states : list of int arrays of shape (n_timesteps_i,)
-        Codes, -1 where missing.
+    syllables, states : RunLengths
+        Codes, -1 where missing; of the same lengths.
     names : list of str
     animals : list of str or None
         None if each recording is an animal.
@@ -62,8 +62,8 @@ class Material:
     """
 
     model: EfficientHHMM
-    syllables: list[np.ndarray]
-    states: list[np.ndarray]
+    syllables: RunLengths
+    states: RunLengths
     names: list[str]
     animals: list[str] | None
     factors: dict[str, list[str]]
@@ -129,7 +129,7 @@ class Findings:
 
 def examine(material: Material) -> Findings:
     """Compute what the page, the tables and the figures show."""
-    states, n_states = material.states, material.n_states
+    states, n_states = material.states.items(), material.n_states
     common: dict[str, Any] = {
         "n_states": n_states,
         "state_names": material.state_names,
@@ -181,6 +181,7 @@ def _find_largest_rhat(posterior):
 def _compare(material):
     """Return the comparison of each factor, and warnings about those that cannot be compared."""
     comparisons, skipped = {}, []
+    states = material.states.items()
     for name, groups in material.factors.items():
         levels = list(dict.fromkeys(groups))
         if len(levels) < 2:
@@ -195,12 +196,12 @@ def _compare(material):
             skipped.append(Caution(text, "Give a column with the condition of each recording."))
             continue
         comparisons[name] = compare_groups(
-            material.states,
+            states,
             groups=groups,
             animals=material.animals,
             reference=material.reference if material.reference in levels else None,
             frame_rate=material.frame_rate,
-            syllables=material.syllables,
+            syllables=material.syllables.items(),
             n_states=material.n_states,
             state_names=material.state_names,
             random_state=material.random_state,
@@ -213,17 +214,15 @@ def _count_syllables(material):
 
     If the model takes a syllable that follows itself for another one, every timestep counts.
     """
-    n_syllables = len(material.syllable_names)
-    syllables, states = Ragged.of(material.syllables), Ragged.of(material.states)
-    counted = syllables.is_observed & states.is_observed
+    counts = np.zeros((material.n_states, len(material.syllable_names)), np.int64)
+    run, stay, n_timesteps = material.syllables.beside(material.states)
+    syllable, state = material.syllables.labels[run], material.states.labels[stay]
+    counted = (syllable >= 0) & (state >= 0)
     if not material.model.self_transitions_:
-        bouts = syllables.find_bouts()
-        begins = np.zeros(counted.size, bool)
-        begins[bouts.starts] = True
-        counted &= begins
-    cells = states.values[counted] * n_syllables + syllables.values[counted]
-    counts = np.bincount(cells, minlength=material.n_states * n_syllables)
-    return counts.reshape(material.n_states, n_syllables)
+        counted &= np.diff(run, prepend=-1) > 0
+        n_timesteps = np.ones_like(n_timesteps)
+    np.add.at(counts, (state[counted], syllable[counted]), n_timesteps[counted])
+    return counts
 
 
 def _judge_fit(material, largest_rhat):

@@ -15,6 +15,7 @@ from hhmm._report._figures import Picture
 from hhmm._report._material import LARGEST_RHAT, Findings, Material
 from hhmm._validation import shorten
 from hhmm.comparisons._result import ALL_GROUPS, NONE
+from hhmm.metrics import state_usage
 from hhmm.plotting._figures import state_colors
 
 # As in README.rst.
@@ -89,7 +90,7 @@ def _n_animals(material):
 
 
 def _total(material):
-    return sum(map(len, material.states))
+    return int(material.states.lengths.sum())
 
 
 def _summary(material, findings):
@@ -114,7 +115,7 @@ def _summary(material, findings):
 def _facts(material):
     """Return pairs of a name and a value: what was fitted."""
     total, rate = _total(material), material.frame_rate
-    n_missing = sum(int(np.sum(x < 0)) for x in material.syllables)
+    n_missing = total - int(material.syllables.n_timesteps[material.syllables.labels >= 0].sum())
     facts = [("Recordings", f"{len(material.names):,}")]
     if material.animals is not None:
         facts.append(("Animals", f"{_n_animals(material):,}"))
@@ -496,6 +497,7 @@ def _scales(model):
 
 def _recordings(material):
     rate = material.frame_rate
+    usage = state_usage(material.states.items(), n_states=material.n_states, per_sequence=True)
     return {
         "columns": [
             *(["animal"] if material.animals is not None else []),
@@ -508,16 +510,11 @@ def _recordings(material):
                     *([material.animals[i]] if material.animals is not None else []),
                     *(groups[i] for groups in material.factors.values()),
                 ],
-                "length": words.duration(len(material.states[i]), rate),
-                "usage": [
-                    words.percent(share)
-                    for share in np.bincount(
-                        material.states[i][material.states[i] >= 0],
-                        minlength=material.n_states,
-                    )
-                    / max(np.sum(material.states[i] >= 0), 1)
-                ],
+                "length": words.duration(n_timesteps, rate),
+                "usage": [words.percent(share) for share in np.nan_to_num(usage[i])],
             }
-            for i, name in enumerate(material.names)
+            for i, (name, n_timesteps) in enumerate(
+                zip(material.names, material.states.lengths, strict=True)
+            )
         ],
     }

@@ -82,21 +82,46 @@ def check_runs(estimator, X, *, mask=None, reset):
     X = open_series(X)
     if is_list_of_sequences(X):
         _check_list(estimator, X, mask, reset)
-        is_array, rows = False, ((row, None) for row in X)
+        is_array = False
+        rows = ((row, None) for row in _read_rows(X, "X", ValueError, f". {ENCODE}"))
     else:
         values, missing = _read_array(estimator, X, mask, reset)
         missing = [None] * len(values) if missing is None else missing
         is_array, rows = True, zip(values, missing, strict=True)
+    *runs, lengths = _find_runs_of_rows(rows, "X", "an integer syllable", _HINT_OF_MISSING)
+    return RunLengths(*runs, Layout(is_array, lengths)).without_end()
+
+
+def _find_runs_of_rows(rows, name, expected="an integer", hint=""):
+    """Find the runs of sequences, a few million timesteps at a time.
+
+    Parameters
+    ----------
+    rows : iterable of (row, hidden)
+        A sequence of numbers, or an object with ``read_runs``; and which timesteps are missing, or
+        None.
+    name, expected, hint : str
+        For errors.
+
+    Returns
+    -------
+    labels, n_timesteps : (n_runs,) int32
+    n_runs, lengths : (n_sequences,) int64
+    """
     tables, batch, lengths, n_in_batch = [], [], [], 0
+
+    def close_batch():
+        nonlocal batch, n_in_batch
+        tables.append(_runs_of(batch, name, expected, hint))
+        batch, n_in_batch = [], 0
+
     for i, (row, is_missing) in enumerate(rows):
         if hasattr(row, "read_runs"):
             labels, n_timesteps = row.read_runs()
-            tables += [_runs_of(batch), (labels, n_timesteps, np.full(len(labels), i))]
-            batch, n_in_batch = [], 0
+            close_batch()
+            tables.append((labels, n_timesteps, np.full(len(labels), i)))
             lengths.append(int(n_timesteps.sum(dtype=np.int64)))
             continue
-        if not is_array:
-            row = _read_row(row, f"X, sequence {i}", ValueError, f". {ENCODE}")
         lengths.append(len(row))
         for first in range(0, len(row), BLOCK_TIMESTEPS):
             piece = slice(first, first + BLOCK_TIMESTEPS)
@@ -104,25 +129,25 @@ def check_runs(estimator, X, *, mask=None, reset):
             batch.append((i, first, row[piece], hidden))
             n_in_batch += len(row[piece])
             if n_in_batch >= BLOCK_TIMESTEPS:
-                tables.append(_runs_of(batch))
-                batch, n_in_batch = [], 0
-    tables.append(_runs_of(batch))
+                close_batch()
+    close_batch()
     labels, n_timesteps, of_sequences = map(np.concatenate, zip(*tables, strict=True))
     # a run may go on in the next piece
     joins = np.append(False, (labels[1:] == labels[:-1]) & (np.diff(of_sequences) == 0))
     joins = joins[: len(labels)]
     labels, n_timesteps = merge_runs(labels, n_timesteps, joins)
     n_runs = np.bincount(of_sequences[~joins], minlength=len(lengths))
-    layout = Layout(is_array, np.array(lengths, np.int64))
-    return RunLengths(labels, n_timesteps, n_runs, layout).without_end()
+    return labels, n_timesteps, n_runs, np.array(lengths, np.int64)
 
 
-def _runs_of(pieces):
+def _runs_of(pieces, name, expected, hint):
     """Find the runs of pieces of sequences: labels, timesteps, and the sequence of each run.
 
     Parameters
     ----------
     pieces : list of (sequence, first timestep, values, is_missing or None)
+    name, expected, hint : str
+        For errors.
     """
     if not pieces:
         return (np.zeros(0, np.int32),) * 2 + (np.zeros(0, np.int64),)
@@ -133,15 +158,9 @@ def _runs_of(pieces):
     def locate(position):
         piece = int(np.searchsorted(ends, position, side="right"))
         timestep = first[piece] + position - (ends[piece] - lengths[piece])
-        return f"X, sequence {sequence[piece]}, timestep {timestep}"
+        return f"{name}, sequence {sequence[piece]}, timestep {timestep}"
 
-    codes = to_integers(
-        np.concatenate(values),
-        np.int32,
-        locate,
-        expected="an integer syllable",
-        hint=_HINT_OF_MISSING,
-    )
+    codes = to_integers(np.concatenate(values), np.int32, locate, expected=expected, hint=hint)
     if hidden[0] is not None:
         codes[np.concatenate(hidden)] = MISSING
     labels, n_timesteps, n_runs = find_runs(codes, lengths)
@@ -251,6 +270,17 @@ def read_states(states, name, dtype=np.int64):
     return ragged._replace(values=to_integers(ragged.values, dtype, ragged.locator(name)))
 
 
+def read_runs(states, name):
+    """Return states as `RunLengths`, -1 where there is none; those in files are read one by one."""
+    rows, is_array = _open_values(states, name)
+    if isinstance(rows, np.ndarray):
+        ragged = _of_array(rows, is_array)
+        codes = to_integers(ragged.values, np.int32, ragged.locator(name))
+        return RunLengths(*find_runs(codes, ragged.lengths), ragged.layout)
+    *runs, lengths = _find_runs_of_rows(((row, None) for row in rows), name)
+    return RunLengths(*runs, Layout(False, lengths))
+
+
 def read_values(values, name, *, n_axes=1, missing=MISSING, error=TypeError, hint=""):
     """Return numbers in any of three forms as `Ragged`.
 
@@ -266,22 +296,38 @@ def read_values(values, name, *, n_axes=1, missing=MISSING, error=TypeError, hin
     error, hint
         Class and end of the error about what are no numbers.
     """
+    rows, is_array = _open_values(values, name, n_axes, missing, error, hint)
+    if isinstance(rows, np.ndarray):
+        return _of_array(rows, is_array)
+    rows = [np.asarray(row) for row in rows]
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    # An empty list becomes a float array: left in, it would turn all labels into floats.
+    dtype = np.int64 if n_axes == 1 else rows[0].dtype
+    filled = [row for row in rows if len(row)] or [np.empty((0, *rows[0].shape[1:]), dtype)]
+    if len({row.shape[1:] for row in filled}) > 1:
+        shapes = sorted({row.shape[1:] for row in filled})
+        raise ValueError(f"{name} must have as many columns in all sequences, got {shapes}")
+    return Ragged(np.concatenate(filled), lengths, Layout(False, lengths))
+
+
+def _of_array(rows, is_array):
+    """Return an array of shape (n_sequences, n_timesteps, ...) as `Ragged`."""
+    lengths = np.full(len(rows), rows.shape[1])
+    return Ragged(rows.reshape(-1, *rows.shape[2:]), lengths, Layout(is_array, lengths))
+
+
+def _open_values(values, name, n_axes=1, missing=MISSING, error=TypeError, hint=""):
+    """Return an iterable of sequences, and whether they are the rows of an array.
+
+    See `read_values` for the arguments. Of a list, sequences are read one by one; those in files
+    are left to the caller. An array is returned with a first axis of sequences.
+    """
     if not isinstance(values, Sequence):
         values = as_array(values, name, missing)
         if values.ndim == 1 and values.dtype == object:
             values = list(values)  # of sequences
     if isinstance(values, Sequence) and len(values) and count_dims(values[0]) >= n_axes:
-        rows = []
-        for i, row in enumerate(values):
-            rows.append(_read_row(row, f"{name}, sequence {i}", error, hint, n_axes, missing))
-        lengths = np.array([len(row) for row in rows], dtype=np.int64)
-        # An empty list becomes a float array: left in, it would turn all labels into floats.
-        dtype = np.int64 if n_axes == 1 else rows[0].dtype
-        filled = [row for row in rows if len(row)] or [np.empty((0, *rows[0].shape[1:]), dtype)]
-        if len({row.shape[1:] for row in filled}) > 1:
-            shapes = sorted({row.shape[1:] for row in filled})
-            raise ValueError(f"{name} must have as many columns in all sequences, got {shapes}")
-        return Ragged(np.concatenate(filled), lengths, Layout(False, lengths))
+        return _read_rows(values, name, error, hint, n_axes, missing), False
     values = as_array(values, name, missing)
     if values.ndim == 0:
         raise TypeError(
@@ -296,10 +342,17 @@ def read_values(values, name, *, n_axes=1, missing=MISSING, error=TypeError, hin
             f"of {n_axes}-D arrays, got an array of shape {values.shape}"
         )
     _check_kind(values, name, error, hint)
-    if values.ndim == n_axes:
-        lengths = np.array([len(values)])
-        return Ragged(values, lengths, Layout(False, lengths))
-    return _of_rows(values)
+    is_array = values.ndim > n_axes
+    return values if is_array else values[np.newaxis], is_array
+
+
+def _read_rows(rows, name, error, hint, n_axes=1, missing=MISSING):
+    """Yield the sequences of a list as arrays of numbers, and those in files as they are."""
+    for i, row in enumerate(rows):
+        if hasattr(row, "read_runs"):
+            yield row
+        else:
+            yield _read_row(row, f"{name}, sequence {i}", error, hint, n_axes, missing)
 
 
 def _read_row(row, name, error, hint, n_axes=1, missing=MISSING):
@@ -314,12 +367,6 @@ def _check_kind(values, name, error, hint):
         raise error(
             f"{name} must hold integers, got {shorten(values)} of dtype {values.dtype}{hint}"
         )
-
-
-def _of_rows(values):
-    """Return an array of shape (n_sequences, n_timesteps, ...) as `Ragged`."""
-    lengths = np.full(len(values), values.shape[1])
-    return Ragged(values.reshape(-1, *values.shape[2:]), lengths, Layout(True, lengths))
 
 
 def as_row(row, name, n_axes=1):
@@ -401,15 +448,15 @@ def check_same_lengths(lengths, expected, name, other):
         )
 
 
-def check_n_states(n_states, ragged):
-    """Return `n_states`, by default the largest label plus one."""
-    labels = ragged.values
+def check_n_states(n_states, states):
+    """Return `n_states`, by default the largest label of `RunLengths` plus one."""
+    labels = states.labels
     if n_states is None:
         largest = int(labels.max(initial=-1))
         if largest < 0:
             raise ValueError(
                 "states must hold a state (an integer >= 0) if n_states is None, "
-                f"got none in {labels.size} timesteps"
+                f"got none in {states.n_timesteps.sum(dtype=np.int64)} timesteps"
             )
         check_entries(largest + 1, label=largest, name="states", result="there is one result")
         return largest + 1
@@ -417,7 +464,7 @@ def check_n_states(n_states, ragged):
     raise_at_first(
         labels >= n_states,
         labels,
-        ragged.locator("states"),
+        lambda run: states.locate(run, "states"),
         f"a state below n_states={n_states}",
     )
     return int(n_states)

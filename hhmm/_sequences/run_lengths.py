@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hhmm._sequences.ragged import MISSING, Layout
+from hhmm._sequences.ragged import MISSING, Bouts, Layout
 
 # labels of so many timesteps are looked at in one piece
 BLOCK_TIMESTEPS = 1 << 22
@@ -58,6 +58,11 @@ class RunLengths(NamedTuple):
         follows = np.ones(len(self.labels), bool)
         follows[self.begins[self.n_runs > 0]] = False
         return follows
+
+    @property
+    def n_used(self):
+        """Return the number of timesteps up to the last observed one, (n_sequences,)."""
+        return self.without_end().lengths
 
     @property
     def sequences(self):
@@ -120,6 +125,65 @@ class RunLengths(NamedTuple):
         labels, n_timesteps = np.delete(self.labels, last), np.delete(self.n_timesteps, last)
         return self._replace(labels=labels, n_timesteps=n_timesteps, n_runs=n_runs)
 
+    def cut(self, lengths):
+        """Return the first `lengths` timesteps of each sequence."""
+        after = np.cumsum(self.n_timesteps, dtype=np.int64)
+        before = after - self.n_timesteps
+        ends = np.append(0, after)[self.begins] + lengths
+        n_timesteps = np.minimum(after, np.repeat(ends, self.n_runs)) - before
+        kept = n_timesteps > 0
+        return self._replace(
+            labels=self.labels[kept],
+            n_timesteps=n_timesteps[kept].astype(np.int32),
+            n_runs=np.bincount(self.of_sequences[kept], minlength=len(self.n_runs)),
+        )
+
+    def without_padding(self, lengths):
+        """Cut the rows of an array to `lengths`, or to what they use if they use more."""
+        if not self.layout.is_array:
+            return self
+        used = self.n_used
+        fits = (used <= lengths) & (lengths <= self.lengths)
+        return self.cut(np.where(fits, lengths, used))
+
+    def relabelled(self, labels):
+        """Return runs with other labels (n_runs,) int32, of which neighbours may be equal."""
+        joins = self.follows & np.append(False, labels[1:] == labels[:-1])[: len(labels)]
+        labels, n_timesteps = merge_runs(labels, self.n_timesteps, joins)
+        n_runs = np.bincount(self.of_sequences[~joins], minlength=len(self.n_runs))
+        return self._replace(labels=labels, n_timesteps=n_timesteps, n_runs=n_runs)
+
+    def find_bouts(self):
+        """Return the `Bouts` of all sequences, which are the runs."""
+        is_observed, follows = self.labels >= 0, self.follows
+        n_timesteps = self.n_timesteps.astype(np.int64)
+        return Bouts(
+            values=self.labels,
+            starts=np.cumsum(n_timesteps) - n_timesteps,
+            n_timesteps=n_timesteps,
+            is_observed=is_observed,
+            has_begin=follows & np.append(False, is_observed)[:-1],
+            has_end=np.append(follows, False)[1:] & np.append(is_observed, False)[1:],
+            n_in_sequence=self.n_runs,
+        )
+
+    def beside(self, other):
+        """Cut both into stretches in which neither changes; `other` has the same lengths.
+
+        Returns
+        -------
+        own, others : (n_stretches,) int
+            Numbers of the runs.
+        n_timesteps : (n_stretches,) int64
+        """
+        own, others = (np.cumsum(runs.n_timesteps, dtype=np.int64) for runs in (self, other))
+        ends = np.union1d(own, others)
+        return (
+            np.searchsorted(own, ends),
+            np.searchsorted(others, ends),
+            np.diff(ends, prepend=0),
+        )
+
     def in_form_of_input(self):
         """Return one label a timestep in the form of the input, -1 on padding."""
         rows = []
@@ -143,6 +207,12 @@ class HeldSequence:
 
     def __init__(self, labels, n_timesteps):
         self._runs = labels, n_timesteps
+
+    @classmethod
+    def join(cls, parts):
+        """Lay sequences end to end."""
+        pairs = zip(*(part.read_runs() for part in parts), strict=True)
+        return cls(*merge_equal(*map(np.concatenate, pairs)))
 
     def read_runs(self):
         """Return labels and timesteps of the runs, (n_runs,) int32 each."""

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state, check_scalar
 
 from hhmm._sequences.read import (
     check_n_states,
-    read_states,
+    read_runs,
 )
 from hhmm._validation import check_frame_rate, check_state_names
 from hhmm.comparisons._content import compare_content
@@ -153,7 +153,7 @@ def compare_groups(
     >>> comparison.to_frame().columns[:4].tolist()
     ['quantity', 'state', 'state_name', 'next_state']
     """
-    sequences = read_states(states, "states")
+    sequences = read_runs(states, "states")
     n_states = check_n_states(n_states, sequences)
     n_sequences = sequences.lengths.size
     names = check_state_names(state_names, n_states)

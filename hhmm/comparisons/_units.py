@@ -12,7 +12,7 @@ from hhmm._sequences.groups import read_texts
 from hhmm._sequences.read import (
     check_entries,
     check_same_lengths,
-    read_states,
+    read_runs,
 )
 from hhmm._validation import shorten
 from hhmm.comparisons._result import NONE
@@ -107,7 +107,7 @@ def divide(numerator, denominator):
 
 def count_syllables(syllables, states, units, n_states):
     """Count the syllables that begin in each state, (n_units, n_states, n_syllables)."""
-    syllables = read_states(syllables, "syllables")
+    syllables = read_runs(syllables, "syllables")
     syllables = syllables.without_padding(states.lengths)
     states = states.without_padding(syllables.lengths)
     try:
@@ -117,7 +117,7 @@ def count_syllables(syllables, states, units, n_states):
             f"{error}. Give both on the same clock: RunCollapser.expand returns states of "
             "syllables to frames."
         ) from None
-    largest = int(syllables.values.max(initial=-1))
+    largest = int(syllables.labels.max(initial=-1))
     if largest < 0:
         raise ValueError("syllables must hold a syllable (an integer >= 0), got none.")
     shape = len(units.animals), n_states, largest + 1
@@ -127,11 +127,12 @@ def count_syllables(syllables, states, units, n_states):
         name="syllables",
         result="compare_groups has a count in each state",
     )
-    bouts = syllables.find_bouts()
-    unit = np.repeat(units.of_sequence, bouts.n_in_sequence)
-    state = states.values[bouts.starts]
-    known = bouts.is_observed & (state >= 0)
-    cells = np.ravel_multi_index((unit[known], state[known], bouts.values[known]), shape)
+    run, stay, _ = syllables.beside(states)
+    begins = np.diff(run, prepend=-1) > 0
+    run, state = run[begins], states.labels[stay[begins]]
+    unit, syllable = units.of_sequence[syllables.of_sequences[run]], syllables.labels[run]
+    known = (syllable >= 0) & (state >= 0)
+    cells = np.ravel_multi_index((unit[known], state[known], syllable[known]), shape)
     return np.bincount(cells, minlength=np.prod(shape)).reshape(shape)
 
 

@@ -15,7 +15,8 @@ from hhmm._optional.extras import import_extra
 from hhmm._runtime.file_names import check_names, file_stem
 from hhmm._runtime.files import check_parent, write_files
 from hhmm._sequences.ragged import Ragged, raise_at_first
-from hhmm._sequences.read import read_states, read_values
+from hhmm._sequences.read import read_runs, read_values
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm.datasets._csv_files import PathLike
 
 _HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -137,7 +138,7 @@ def save_states(
     records = _read_records(names, states, syllables, probabilities, frames, times)
     if format == "h5":
         import_extra("h5py", "save_states")
-        if any(record.get("syllable", record["state"]).dtype == object for record in records):
+        if any(getattr(record.get("syllable"), "dtype", int) == np.object_ for record in records):
             raise TypeError("format 'h5' needs syllables that are integers. Write format 'csv'.")
         check_names(names, [f"/{field}" for field in records[0]], ignore_case=False)
         writers = {path: partial(_write_h5, names, records)}
@@ -165,8 +166,8 @@ def save_states(
 
 
 def _read_records(names, states, syllables, probabilities, frames, times):
-    """Return a dict of arrays for each recording, as they are named in an HDF5 file."""
-    given = {"states": read_states(states, "states", np.int32)}
+    """Return a dict for each recording, of arrays and sequences as runs, by names in HDF5 files."""
+    given = {"states": read_runs(states, "states")}
     if syllables is not None:
         given["syllables"] = _read_syllables(syllables)
     if times is not None:
@@ -195,7 +196,8 @@ def _read_records(names, states, syllables, probabilities, frames, times):
                 f"recording {names[i]!r}: expected equal numbers of timesteps, got "
                 f"{ragged.lengths[i]} of {what} beside {lengths[i]}"
             )
-        sequences[what] = ragged.sequences
+        is_runs = isinstance(ragged, RunLengths)
+        sequences[what] = ragged.items() if is_runs else ragged.sequences
     return [
         {field: sequences[what][i] for what, field in _FIELDS.items() if what in given}
         for i in range(len(names))
@@ -206,7 +208,7 @@ def _read_syllables(syllables):
     is_list = isinstance(syllables, list) and all(hasattr(row, "dtype") for row in syllables)
     if is_list and any(row.dtype == object for row in syllables):
         return Ragged.of([np.asarray(row, object) for row in syllables])
-    return read_states(syllables, "syllables", np.int32)
+    return read_runs(syllables, "syllables")
 
 
 def _read_frames(frames):
@@ -244,13 +246,14 @@ def _write_h5(names, records, file):
         for name, record in zip(names, records, strict=True):
             group = hdf5.require_group(name)
             for field, values in record.items():
-                group[field] = values
+                group[field] = np.asarray(values)
 
 
 def _write_csv(record, file):
     import pandas as pd
 
-    columns = {"frame": np.arange(len(record["state"])), **record}
+    arrays = {field: np.asarray(values) for field, values in record.items()}
+    columns = {"frame": np.arange(len(record["state"])), **arrays}
     for k, column in enumerate(columns.pop("state_probability", np.empty(0)).T):
         columns[f"probability_{k}"] = column
     pd.DataFrame(columns).to_csv(file, index=False)

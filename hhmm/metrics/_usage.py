@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import validate_params
 
-from hhmm._sequences.read import check_entries, check_n_states, read_states
+from hhmm._sequences.read import check_entries, check_n_states, read_runs
 
 
 @validate_params({"per_sequence": ["boolean"]}, prefer_skip_nested_validation=True)
@@ -44,12 +44,14 @@ def state_usage(
     array([[0.5, 0.5, 0. ],
            [0. , 0.5, 0.5]])
     """
-    sequences = read_states(states, "states")
+    sequences = read_runs(states, "states")
     n_states = check_n_states(n_states, sequences)
-    n_groups = sequences.lengths.size if per_sequence else 1
-    group = np.repeat(np.arange(n_groups), sequences.lengths) if per_sequence else 0
-    cells = (sequences.values + n_states * group)[sequences.is_observed]
-    counts = np.bincount(cells, minlength=n_groups * n_states).reshape(n_groups, n_states)
+    n_groups = sequences.n_runs.size if per_sequence else 1
+    group = sequences.of_sequences if per_sequence else 0
+    observed = sequences.labels >= 0
+    cells = (sequences.labels + n_states * group)[observed]
+    times = np.bincount(cells, sequences.n_timesteps[observed], minlength=n_groups * n_states)
+    counts = times.reshape(n_groups, n_states)
     with np.errstate(invalid="ignore"):
         usage = counts / counts.sum(axis=1, keepdims=True)
     return usage if per_sequence else usage[0]
@@ -102,9 +104,9 @@ def state_durations(
     >>> state_durations([[0, 0, 1], [1, 1]], per_sequence=True)
     [[array([2]), array([1])], [array([], dtype=int64), array([2])]]
     """
-    sequences = read_states(states, "states")
+    sequences = read_runs(states, "states")
     n_states = check_n_states(n_states, sequences)
-    n_groups = sequences.lengths.size if per_sequence else 1
+    n_groups = sequences.n_runs.size if per_sequence else 1
     _check_size(n_groups * n_states, n_states, "state_durations returns an array")
     bouts = sequences.find_bouts()
     kept = bouts.is_observed
@@ -159,22 +161,19 @@ def state_transitions(
            [1, 1, 0],
            [0, 0, 0]])
     """
-    sequences = read_states(states, "states")
+    sequences = read_runs(states, "states")
     n_states = check_n_states(n_states, sequences)
-    n_groups = sequences.lengths.size if per_sequence else 1
+    n_groups = sequences.n_runs.size if per_sequence else 1
     shape = (n_groups, n_states, n_states)
     _check_size(math.prod(shape), n_states, "state_transitions returns a row and a column")
 
-    observed = sequences.is_observed
-    follows = observed[:-1] & observed[1:]
-    begins = sequences.begins
-    follows[begins[(begins > 0) & (begins < observed.size)] - 1] = False
-    before, after = sequences.values[:-1][follows], sequences.values[1:][follows]
-    cells = n_states * before + after
-    if per_sequence:
-        sequence_index = np.repeat(np.arange(n_groups), sequences.lengths)
-        cells += n_states**2 * sequence_index[:-1][follows]
-    counts = np.bincount(cells, minlength=math.prod(shape)).reshape(shape)
+    bouts = sequences.find_bouts()
+    group = sequences.of_sequences if per_sequence else 0
+    cells = n_states * (n_states * group + bouts.values.astype(np.int64))
+    stays, ends = bouts.is_observed, np.flatnonzero(bouts.is_observed & bouts.has_end)
+    pairs = np.append(cells[stays] + bouts.values[stays], cells[ends] + bouts.values[ends + 1])
+    n_times = np.append(bouts.n_timesteps[stays] - 1, np.ones_like(ends))
+    counts = np.bincount(pairs, n_times, minlength=math.prod(shape)).astype(np.int64).reshape(shape)
     return counts if per_sequence else counts[0]
 
 

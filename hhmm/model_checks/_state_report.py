@@ -17,7 +17,7 @@ from hhmm._sequences.read import (
     check_n_states,
     find_unused,
     in_one_state,
-    read_states,
+    read_runs,
 )
 from hhmm._validation import check_frame_rate, check_state_names
 
@@ -174,9 +174,9 @@ def state_report(
     >>> report.warnings
     ['State 2 is found in animal m3 alone. It may stand for that animal.']
     """
-    sequences = read_states(states, "states")
+    sequences = read_runs(states, "states")
     n_sequences = sequences.lengths.size
-    if not sequences.is_observed.any():
+    if not (sequences.labels >= 0).any():
         raise ValueError("states must hold a state (an integer >= 0), got none.")
     n_states = check_n_states(n_states, sequences)
     names = check_state_names(state_names, n_states)

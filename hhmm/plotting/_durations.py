@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hhmm._sequences.read import check_n_states, read_states
+from hhmm._sequences.read import check_n_states, read_runs
 from hhmm._validation import check_frame_rate, check_option
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
@@ -174,7 +174,7 @@ class DurationDisplay:
             If all states last more than three times as long as `trans_probs` expects, or less than
             a third: `states` and `trans_probs` may be on different clocks.
         """
-        sequences = read_states(states, "states")
+        sequences = read_runs(states, "states")
         n_states = check_n_states(n_states, sequences)
         bouts = sequences.find_bouts()
         kept = bouts.is_observed & bouts.has_begin

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hhmm._sequences.read import check_n_states, read_states
+from hhmm._sequences.read import check_n_states, read_runs
 from hhmm.estimator import EfficientHHMM
 from hhmm.plotting import _figures, _states
 
@@ -168,10 +168,9 @@ class EthogramDisplay:
         _figures.import_pyplot()
         from matplotlib.colors import ListedColormap
 
-        sequences = read_states(self.states, "states")
+        sequences = read_runs(self.states, "states").without_end()
         n_states = check_n_states(self.n_states, sequences)
-        sequences = sequences.cut(sequences.n_used)
-        n_rows = sequences.lengths.size
+        n_rows = sequences.n_runs.size
         names = _states.check_names(self.names, n_rows, "names")
         state_names = _states.check_state_names(self.state_names, n_states, default="state {}")
         group_names, members = _states.check_groups(self.groups, n_rows)
@@ -180,7 +179,7 @@ class EthogramDisplay:
         n_timesteps = max(int(sequences.lengths.max()), 1)
         unit, unit_name = _states.time_unit(n_timesteps, self.frame_rate)
         width = math.ceil(n_timesteps / _MAX_COLUMNS)  # timesteps per column
-        rows = _most_frequent_states(sequences.sequences, width, n_timesteps, n_states)
+        rows = _most_frequent_states(sequences, width, n_timesteps, n_states)
 
         header = 0.0 if self.groups is None else 0.22  # inches
         headers = header * len(members)
@@ -192,7 +191,7 @@ class EthogramDisplay:
             self.ax_.set_ylabel("recording")
         # the layout makes room for names, the legend needs the layout, and the rows their height
         _figures.name_ticks(self.ax_, "y", np.linspace(0, 1, n_rows), names, fontsize=_LARGEST_FONT)
-        usage = np.bincount(sequences.values[sequences.is_observed], minlength=n_states)
+        usage = sequences.sum_by_label(n_states).sum(axis=0)
         colors = [*_figures.state_colors(n_states, usage), _figures.MISSING_COLOR]
         patches = _figures.color_patches(colors, [*state_names, "missing"])
         if not (rows == n_states).any():
@@ -247,8 +246,9 @@ def _most_frequent_states(sequences, width, n_timesteps, n_states):
     They are a masked array (n_sequences, n_columns): `n_states` if most timesteps have no state,
     masked after the end.
     """
-    counts = np.zeros((len(sequences), math.ceil(n_timesteps / width), n_states + 1), dtype=int)
-    for row, states in zip(counts, sequences, strict=True):
+    shape = sequences.n_runs.size, math.ceil(n_timesteps / width), n_states + 1
+    counts = np.zeros(shape, dtype=int)
+    for row, states in zip(counts, sequences.one_by_one(), strict=True):
         columns = np.arange(states.size) // width
         np.add.at(row, (columns, np.where(states >= 0, states, n_states)), 1)
     return np.ma.masked_array(counts.argmax(axis=-1), ~counts.any(axis=-1))

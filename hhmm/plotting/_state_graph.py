@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
-from hhmm._sequences.read import check_n_states, read_states
+from hhmm._sequences.read import check_n_states, read_runs
 from hhmm.estimator import EfficientHHMM
-from hhmm.metrics import state_usage
-from hhmm.metrics._information import lay_out, pair_counts
+from hhmm.metrics import state_transitions, state_usage
 from hhmm.plotting import _figures, _states
 
 if TYPE_CHECKING:
@@ -143,15 +142,15 @@ class StateGraphDisplay:
         -------
         display : StateGraphDisplay
         """
-        sequences = read_states(states, "states")
+        sequences = read_runs(states, "states")
         n_states = check_n_states(n_states, sequences)
-        if not sequences.is_observed.any():
+        if not (sequences.labels >= 0).any():
             raise ValueError(
-                f"states must hold a state (an integer >= 0), got none in {len(sequences.values)} "
-                "timesteps."
+                "states must hold a state (an integer >= 0), got none in "
+                f"{sequences.lengths.sum()} timesteps."
             )
         _states.check_few_states(n_states)  # before their pairs are counted
-        counts = pair_counts(lay_out(sequences.values, sequences.lengths, n_states), 1)
+        counts = state_transitions(states, n_states=n_states)
         usage = state_usage(states, n_states=n_states)
         return cls(counts, usage=usage, state_names=state_names).plot(
             ax, min_probability=min_probability, unused_states=unused_states

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from hhmm._sequences.groups import read_texts
-from hhmm._sequences.read import read_states
+from hhmm._sequences.read import read_runs
+from hhmm._sequences.run_lengths import HeldSequence
 from hhmm._validation import check_option
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_usage
@@ -245,16 +246,16 @@ class StateUsageDisplay:
 
 def _pool(states, animals, groups):
     """Lay the recordings of each animal in a group end to end; return them and their groups."""
-    sequences = read_states(states, "states").sequences
+    sequences = read_runs(states, "states").items()
     animals = read_texts(animals, "animals", len(sequences))
     texts = [""] * len(sequences)
     if groups is not None:
         texts = read_texts(groups, "groups", len(sequences))
-    pooled: dict[tuple[str, str], list[np.ndarray]] = {}
+    pooled: dict[tuple[str, str], list[HeldSequence]] = {}
     for unit, sequence in zip(zip(animals, texts, strict=True), sequences, strict=True):
         pooled.setdefault(unit, []).append(sequence)
     of_units = None if groups is None else [group for _, group in pooled]
-    return [np.concatenate(parts) for parts in pooled.values()], of_units
+    return [HeldSequence.join(parts) for parts in pooled.values()], of_units
 
 
 def _mean_and_interval(usage, interval, confidence_level, random_state):

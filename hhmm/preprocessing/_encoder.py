@@ -24,6 +24,7 @@ from hhmm._sequences.read import (
     check_sequences,
     forget_columns,
     is_list_of_sequences,
+    read_runs,
 )
 from hhmm._sequences.run_lengths import RunLengths
 from hhmm._validation import as_objects, shorten, unchanged_on_error
@@ -151,10 +152,11 @@ class SyllableEncoder(_SequenceTransformer):
         return self
 
     def _fit(self, X):
-        labels, index = self._factorize(X, reset=True)
+        labels, index, runs = self._factorize(X, reset=True)
         check_observed(index.values, len(index.lengths))
         index = index.values
-        counts = np.bincount(index[index >= 0])
+        n_timesteps = None if runs is None else runs.n_timesteps[index >= 0]
+        counts = np.bincount(index[index >= 0], n_timesteps).astype(np.int64)
         least = self.min_frequency or 0
         if not isinstance(least, Integral):
             least = least * counts.sum()
@@ -192,7 +194,8 @@ class SyllableEncoder(_SequenceTransformer):
         Returns
         -------
         codes : ndarray of shape (n_sequences, n_timesteps) or list of ndarrays, int32
-            In the form of X; 0 to n_syllables_ - 1, and -1 where missing.
+            In the form of X; 0 to n_syllables_ - 1, and -1 where missing. Of the recordings of
+            `hhmm.datasets.open_recordings`, a list of array-likes that keep their runs only.
 
         Raises
         ------
@@ -200,19 +203,22 @@ class SyllableEncoder(_SequenceTransformer):
             If a label is unknown and `unknown` is "error".
         """
         check_is_fitted(self)
-        labels, index = self._factorize(X, reset=False)
+        labels, index, runs = self._factorize(X, reset=False)
         codes = np.array([self._codes.get(label, _UNKNOWN) for label in labels], dtype=np.int32)
         codes = np.append(codes, np.int32(MISSING))[index.values]  # index -1 takes the last
         unknown = codes == _UNKNOWN
         if self.unknown == "error" and unknown.any():
             position = int(np.argmax(unknown))
+            place = index.locator("X")(position) if runs is None else runs.locate(position, "X")
             raise ValueError(
-                f"{index.locator('X')(position)}: expected a label that was there in fit, one of "
+                f"{place}: expected a label that was there in fit, one of "
                 f"{shorten(list(self._codes))}, got {shorten(labels[index.values[position]])}. "
                 "SyllableEncoder(unknown='missing') takes such timesteps as missing"
             )
         has_rare = self.unknown == "rare" and self.rare_categories_.size > 0
         codes[unknown] = self.n_syllables_ - 1 if has_rare else MISSING
+        if runs is not None:
+            return runs.relabelled(codes).items()
         return index._replace(values=codes).in_form_of(index.layout, fill=MISSING)
 
     def inverse_transform(self, X: ArrayLike) -> Arrays:
@@ -251,9 +257,17 @@ class SyllableEncoder(_SequenceTransformer):
     def _factorize(self, X, *, reset):
         """Return the different labels of X, and the index of each timestep among them as Ragged.
 
-        The index is int64, and -1 where missing.
+        The index is int64, and -1 where missing. Recordings in files are read as `RunLengths`, and
+        the index is that of each run. The runs come last, None of other data.
         """
-        rows, layout = self._read(X, reset=reset)
+        runs = None
+        if is_list_of_sequences(X) and len(X) and all(hasattr(row, "read_runs") for row in X):
+            if reset:
+                forget_columns(self)
+            runs = read_runs(X, "X")
+            rows, layout = [runs.labels], Layout(False, runs.n_runs)
+        else:
+            rows, layout = self._read(X, reset=reset)
         lengths = layout.n_timesteps
         index = Ragged(np.full(lengths.sum(), MISSING), lengths, layout)
         is_missing, number_of, begin = self._is_missing(), {}, 0
@@ -271,7 +285,7 @@ class SyllableEncoder(_SequenceTransformer):
         if np.inf in number_of:
             place = index.locator("X")(int(np.argmax(index.values == number_of[np.inf])))
             raise ValueError(f"{place}: expected a label, or NaN where missing, got inf")
-        return list(number_of), index
+        return list(number_of), index, runs
 
     def _read(self, X, *, reset):
         """Return 1-D arrays, masked where X was, that hold all labels in order; and the layout."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hhmm import EfficientHHMM
 from hhmm._sequences import lanes, read, runs
 from hhmm._sequences.lanes import Groups, PackIndex
+from hhmm._sequences.ragged import Ragged
 from hhmm._sequences.run_lengths import HeldSequence, RunLengths, joined, merge_equal
 
 N_SYLLABLES = 3
@@ -57,6 +58,34 @@ def test_parts_and_blocks_are_the_whole(rows, n_parts, most):
 def test_blocks_of_a_sequence_are_joined(x, size):
     pieces = RunLengths.of([x[i : i + size] for i in range(0, len(x), size)] or [x])
     _assert_equal(merge_equal(*pieces[:2]), RunLengths.of([x])[:2])
+
+
+@given(sequences, st.integers(0, 12), st.booleans())
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_runs_do_what_timesteps_do(rows, most, is_array):
+    """Bouts, used lengths and cuts of `RunLengths` are those of `Ragged`."""
+    forms = [RunLengths.of(rows), Ragged.of(rows)]
+    held, values = (x._replace(layout=x.layout._replace(is_array=is_array)) for x in forms)
+    _assert_equal(held.find_bouts(), values.find_bouts())
+    np.testing.assert_array_equal(held.n_used, values.n_used)
+    lengths = np.minimum(values.lengths, most)
+    _assert_equal(held.cut(lengths).sequences, values.cut(lengths).sequences)
+    expected = values.without_padding(lengths).sequences
+    _assert_equal(held.without_padding(lengths).sequences, expected)
+
+
+@given(sequences, st.integers(0, 2**32 - 1))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_runs_beside_others(rows, seed):
+    """Each stretch is of one run of both; written out, they are the sequences."""
+    others = [np.random.default_rng(seed).integers(0, 2, len(x)).astype(np.int32) for x in rows]
+    first, second = RunLengths.of(rows), RunLengths.of(others)
+    own, other, n_timesteps = first.beside(second)
+    for side, numbers, written in ((first, own, rows), (second, other, others)):
+        labels = np.repeat(side.labels[numbers], n_timesteps)
+        np.testing.assert_array_equal(labels, np.concatenate(written))
+    changes = (np.diff(own) > 0) | (np.diff(other) > 0)
+    assert changes.all()
 
 
 @pytest.mark.parametrize("block", [1, 5, 1 << 22])

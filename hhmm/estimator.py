@@ -63,7 +63,7 @@ from hhmm._runtime.precision import current_settings, double_precision
 from hhmm._sequences import read
 from hhmm._sequences.groups import find_groups, find_levels, read_labels
 from hhmm._sequences.ragged import Layout
-from hhmm._sequences.run_lengths import RunLengths
+from hhmm._sequences.run_lengths import RunLengths, joined
 from hhmm._sequences.state_files import choose_files, write_one_by_one
 from hhmm._types import Params, Priors
 from hhmm._validation import check_flag, to_float
@@ -770,11 +770,7 @@ class EfficientHHMM(
             is. The other methods that take X warn too.
         """
         checked = self._check(X, mask)
-        params, parts = self._lay_out(checked, groups, every_timestep=True)
-        states = (
-            prepared.unpack(decode.viterbi(params, prepared), layout, fill=-1)
-            for prepared, layout in parts
-        )
+        states = self._best_paths(checked, groups)
         if out is None:
             return _joined(states)
         paths = choose_files(out, X, checked.layout.n_timesteps)
@@ -1568,6 +1564,20 @@ class EfficientHHMM(
             groups=grouped.of_sequences,
         )
         return params, parts
+
+    def _best_paths(self, checked, groups):
+        """Return an iterator over the states of parts of checked sequences, as `predict`'s."""
+        params, parts = self._lay_out(checked, groups, every_timestep=True)
+        return (
+            prepared.unpack(decode.viterbi(params, prepared), layout, fill=-1)
+            for prepared, layout in parts
+        )
+
+    @double_precision
+    def _predict_runs(self, X, *, groups=None):
+        """Return the states of `predict` as `RunLengths`."""
+        paths = self._best_paths(self._check(X, None), groups)
+        return joined([RunLengths.of(list(states)) for states in paths])
 
     def _find_groups(self, groups, n_sequences):
         """Return the `_Grouped` of new sequences; without groups, all effects are 0."""

@@ -22,6 +22,7 @@ from hhmm._command_line import commands
 from hhmm._command_line.commands import main
 from hhmm._command_line.read import read_groups
 from hhmm._inference import checkpoint as checkpoints
+from hhmm.datasets._lazy_recordings import LazyRecording
 
 pd = pytest.importorskip("pandas")
 h5py = pytest.importorskip("h5py")
@@ -77,8 +78,13 @@ def fit(files):
 
 @pytest.fixture(scope="module")
 def fitted(fit, tmp_path_factory):
+    def refuse(*_, **__):
+        raise AssertionError("an array of all timesteps of a recording was made")
+
     out = tmp_path_factory.mktemp("results") / "out"
-    assert main([*fit, "--out", str(out)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LazyRecording, "__array__", refuse)
+        assert main([*fit, "--out", str(out)]) == 0
     return out
 
 
@@ -243,7 +249,8 @@ def test_a_pattern_reads_folders_in_folders(recordings, tmp_path):
         np.save(path, x)
     data = read(tmp_path / "**" / "*.npy", "--n-lags", "2")
     assert data.names == ["day1/m1", "day1/m2", "day2/m1"]
-    assert [x.tolist() for x in data.sequences] == [[-1, -1, *x[2:]] for x in recordings[:3]]
+    found = [np.asarray(x).tolist() for x in data.sequences]
+    assert found == [[-1, -1, *x[2:]] for x in recordings[:3]]
     write_moseq_df(tmp_path / "df.csv", recordings)
     assert read(tmp_path / "d*.csv").groups == ["a", "b", "a"]
     with pytest.raises(FileNotFoundError, match="No file matches the pattern"):

@@ -33,6 +33,9 @@ from hhmm._report._material import Material
 from hhmm._report._words import Caution, capitalised
 from hhmm._runtime.compilation_cache import CompilationCache, user_folder
 from hhmm._runtime.interrupts import plain_interrupts
+from hhmm._sequences.ragged import Layout
+from hhmm._sequences.read import read_runs
+from hhmm._sequences.run_lengths import RunLengths
 from hhmm._validation import SingleStateWarning, UnusedStatesWarning, check_state_names
 from hhmm.model_selection import scan
 from hhmm.preprocessing import SyllableEncoder
@@ -73,6 +76,8 @@ _OPTIONS = {
 _MODEL, _ENCODER, _DATA, _ABOUT = "model.joblib", "encoder.joblib", "data.npz", "about.json"
 _PAGE = "report.html"
 _SCAN = "scan.joblib"
+# arrays of the recordings in the file of the data
+_RUNS = ("labels", "n_timesteps", "n_runs")
 _COMMAND = "command.json"  # only in a folder to continue
 
 
@@ -270,7 +275,7 @@ def _fit(options):
             "number in --n-states."
         )
     encoder = SyllableEncoder()
-    X = encoder.fit_transform(data.sequences)
+    X = read_runs(encoder.fit_transform(data.sequences), "X").items()
     model = EfficientHHMM(
         options.n_states[0],
         frame_rate=options.frame_rate,
@@ -362,10 +367,11 @@ def _fit_into(partial, model, encoder, X, data, groups, options, messages):
     joblib.dump(encoder, partial / _ENCODER)
     if result is not None:
         joblib.dump(result, partial / _SCAN)
-    np.savez_compressed(partial / _DATA, **{f"x{i}": x for i, x in enumerate(X)})
+    runs = read_runs(X, "X")
+    np.savez_compressed(partial / _DATA, **{name: getattr(runs, name) for name in _RUNS})
     (partial / _ABOUT).write_text(json.dumps(about, indent=1))
-    states = model.predict(X, groups=groups.animals)
-    _save_states(partial / "states", states, data)
+    states = model._predict_runs(X, groups=groups.animals)
+    _save_states(partial / "states", states.items(), data)
     _write_results(partial, partial, model, states)
     for leftover in partial.glob("fit.npz*"):
         leftover.unlink()
@@ -445,9 +451,10 @@ def _folds(animals, n_folds, seed):
 
 
 def _recordings(folder):
-    """Return the syllables of the recordings in a folder of results."""
+    """Return the syllables of the recordings in a folder of results, as `RunLengths`."""
     with np.load(folder / _DATA) as arrays:
-        return [arrays[f"x{i}"] for i in range(len(arrays))]
+        runs = RunLengths.join([[arrays[name] for name in _RUNS]], None)
+    return runs._replace(layout=Layout(False, runs.lengths))
 
 
 def _write_results(folder, out, model, states, title=None):
@@ -484,7 +491,7 @@ def _report(options):
     if options.state_names is not None:
         model.set_state_names(options.state_names)
     animals = json.loads((folder / _ABOUT).read_text())["animals"]
-    states = model.predict(_recordings(folder), groups=animals)
+    states = model._predict_runs(_recordings(folder).items(), groups=animals)
     aside = folder / ".new"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
@@ -512,17 +519,16 @@ def _predict(options):
     elif options.groups is not None:
         raise ValueError("The model was fitted without animals. Leave --groups out.")
     encoder.set_params(unknown="missing")
-    X = encoder.transform(data.sequences)
-    n_missing = sum(int(np.sum(_is_missing(labels))) for labels in data.sequences)
-    n_unknown = sum(int(np.sum(codes < 0)) for codes in X) - n_missing
+    X = read_runs(encoder.transform(data.sequences), "X").items()
+    n_unknown = _count_missing(X) - _count_missing(data.sequences)
     if n_unknown:
         print(f"Warning: {n_unknown:,} timesteps have syllables that the fit did not have.")
-    states = model.predict(X, groups=groups)
+    states = model._predict_runs(X, groups=groups)
     partial = options.out.with_name(f"{options.out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    _save_states(partial, states, data)
+    _save_states(partial, states.items(), data)
     os.rename(partial, options.out)
-    print(f"States of {len(states)} recordings are in {options.out}.")
+    print(f"States of {len(data.names)} recordings are in {options.out}.")
 
 
 def _check_result(folder):
@@ -533,8 +539,12 @@ def _check_result(folder):
         )
 
 
-def _is_missing(labels):
-    return np.equal(labels, None) if labels.dtype == object else labels < 0
+def _count_missing(sequences):
+    """Count the timesteps without a label."""
+    if any(getattr(labels, "dtype", int) == np.object_ for labels in sequences):
+        return sum(int(np.equal(labels, None).sum()) for labels in sequences)
+    runs = read_runs(sequences, "sequences")
+    return int(runs.n_timesteps[runs.labels < 0].sum())
 
 
 def _save_states(folder, states, data):

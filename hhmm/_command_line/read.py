@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from sklearn.utils import Bunch
 
 from hhmm import datasets
@@ -76,9 +75,9 @@ def read_recordings(path: Path, options: Any) -> Bunch:
             return _read_pattern(path, options)
         raise FileNotFoundError(f"There is no file or folder {path}.")
     what = options.format or _find_format(path, options)
-    if what == "keypoint-moseq":
+    if what == "keypoint-moseq" and options.format:  # whatever the file ends in
         return datasets.load_keypoint_moseq(path, n_lags=options.n_lags)
-    if what == "npy":
+    if what in ("keypoint-moseq", "npy"):
         return _read_opened(path, n_lags=options.n_lags)
     sep = options.sep or _find_separator(path)
     if what == "keypoint-moseq-csv":
@@ -124,17 +123,16 @@ def _read_pattern(pattern, options):
 
 
 def _read_opened(path, **options):
-    """Read what `hhmm.datasets.open_recordings` opens, as the loaders read files."""
+    """Open files, in the form in which the loaders return what they read."""
     recordings = datasets.open_recordings(path, **options)
-    sequences = [np.asarray(recording) for recording in recordings]
-    n_timesteps = sum(len(labels) for labels in sequences)
+    n_timesteps = recordings.lengths.sum()
     return Bunch(
-        sequences=sequences,
+        sequences=recordings,
         names=recordings.names,
         groups=recordings.groups,
         frames=None,
         times=None,
-        source=f"{path}: {len(sequences)} recording(s), {n_timesteps:,} timesteps",
+        source=f"{path}: {len(recordings)} recording(s), {n_timesteps:,} timesteps",
     )
 
 

@@ -211,8 +211,9 @@ def _read(
     if model_groups is None:
         model_groups = _groups_of_fit(model, animals)
     if states is None:
-        states = model.predict(X, groups=model_groups)
-    found = read_runs(states, "states")
+        found = model._predict_runs(X, groups=model_groups)
+    else:
+        found = read_runs(states, "states")
     _check_clock(found, syllables, names)
     # an array is padded at the end of its rows
     n_used = np.maximum(found.n_used, syllables.n_used)

@@ -28,10 +28,22 @@ after the other, and no array of all frames is ever made.
 >>> np.load(paths[0]).shape
 (600,)
 
+The states open in the same way. Measures of their usage, durations and transitions, comparisons of
+groups, displays and the report read them one after the other, as runs:
+
+>>> from hhmm.comparisons import compare_groups
+>>> from hhmm.metrics import state_usage
+>>> states = open_recordings(folder / "states")
+>>> state_usage(states, per_sequence=True).shape
+(8, 2)
+>>> groups = ["saline", "drug"] * 4
+>>> comparison = compare_groups(states, groups=groups, syllables=recordings, random_state=0)
+
 ``recordings[:8]``, a list of indices, `sklearn.model_selection.KFold` and
 `hhmm.model_selection.scan` choose recordings without reading them. ``score``, ``transform`` and
 all other methods take them too. ``states_`` is kept as runs, and written out as frames when it is
-first used: with more frames than memory, call ``predict`` with ``out`` instead.
+first used: with more frames than memory, call ``predict`` with ``out`` instead. The command line
+works so by itself.
 
 Many timesteps are computed in parts of whole recordings, as many at a time as there are cores. The
 states that are drawn do not depend on the parts. A recording is never cut. So a fit of 100

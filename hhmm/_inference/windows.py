@@ -102,28 +102,37 @@ def window_states(sequences, terms, length, rng, groups=None):
     followed = np.ones(last[-1] + 1, bool)
     followed[last] = False
     pairs, _ = pair_codes(sequences, terms.n_syllables, **coding)
-    whiten = _whitening(counts, probs)
-    of_window = np.zeros(len(followed), int)
+    observed = pairs < terms.n_syllables**2
+    window, n_windows = flat[observed], len(followed)
+    leaving, arriving = np.divmod(pairs[observed], terms.n_syllables)
+    group_means, of_window = np.zeros((1, len(probs))), np.zeros(n_windows, int)
     if groups is not None:
         of_window[flat] = np.repeat(groups, [len(x) for x in sequences])
-    group_means = _mean_tilts(pairs, flat, probs, whiten, of_window)
+        sums, n_transitions = _residuals(
+            leaving, arriving, of_window[window], of_window.max() + 1, probs
+        )
+        group_means = sums / np.maximum(n_transitions, 1)[:, None]
 
-    def tilts_within_groups():
-        for first, tilts, n_transitions in _tilts(pairs, flat, probs, whiten):
-            group = of_window[first : first + len(tilts)]
-            yield first, tilts - n_transitions[:, None] * group_means[group], n_transitions
-
-    lagged = 0.0
-    for first, tilts, _ in tilts_within_groups():
-        before = np.flatnonzero(followed[first : first + len(tilts) - 1])
-        lagged = lagged + tilts[before].T @ tilts[before + 1]
+    lagged, n_at_once = 0.0, max(BLOCK_CELLS // len(probs), 1)
+    for first in range(0, max(n_windows - 1, 1), n_at_once):  # blocks share a window
+        stop = min(first + n_at_once + 1, n_windows)
+        part = slice(*np.searchsorted(window, [first, stop]))
+        sums, n_transitions = _residuals(
+            leaving[part], arriving[part], window[part] - first, stop - first, probs
+        )
+        sums -= n_transitions[:, None] * group_means[of_window[first:stop]]
+        before = np.flatnonzero(followed[first : stop - 1])
+        lagged = lagged + sums[before].T @ sums[before + 1]
+    whiten = _whitening(counts, probs)
+    lagged = whiten.T @ lagged @ whiten
     _, vectors = np.linalg.eigh(lagged + lagged.T)
-    directions = vectors[:, ::-1][:, : n_states - 1]
-    means, weights = np.empty((len(followed), directions.shape[1])), np.empty(len(followed))
-    for first, tilts, n_transitions in tilts_within_groups():
-        block = slice(first, first + len(tilts))
-        means[block] = (tilts @ directions) / np.maximum(n_transitions, 1)[:, None]
-        weights[block] = n_transitions
+    directions = whiten @ vectors[:, ::-1][:, : n_states - 1]
+    weights = np.bincount(window, minlength=n_windows)
+    means = -(group_means @ directions)[of_window]
+    for direction, mean in zip(directions.T, means.T, strict=True):
+        tilts = direction[arriving] - (probs @ direction)[leaving]
+        mean += np.bincount(window, tilts, minlength=n_windows) / np.maximum(weights, 1)
+    means[weights == 0] = 0
     # means that differ by rounding alone are one to k-means
     rounded = np.round(means / max(np.abs(means).max(), np.finfo(float).tiny), 9)
     n_clusters = min(n_states, len(np.unique(rounded, axis=0)))
@@ -132,21 +141,6 @@ def window_states(sequences, terms, length, rng, groups=None):
     )
     labels = clusters.astype(np.int32)[flat]
     return np.split(labels, np.cumsum([len(x) for x in sequences])[:-1])
-
-
-def _mean_tilts(pairs, window, probs, whitening, of_window):
-    """Return the mean tilt of a transition in each group, (n_groups, S - 1); 0 with one group."""
-    n_groups = of_window.max() + 1
-    sums, counts = np.zeros((n_groups, len(probs) - 1)), np.zeros(n_groups)
-    if n_groups > 1:
-        n_done = 0
-        for first, tilts, n_transitions in _tilts(pairs, window, probs, whitening):
-            new = slice(n_done - first, None)  # blocks share a window
-            group = of_window[first : first + len(tilts)][new]
-            np.add.at(sums, group, tilts[new])
-            np.add.at(counts, group, n_transitions[new])
-            n_done = first + len(tilts)
-    return sums / np.maximum(counts, 1)[:, None]
 
 
 def _window_numbers(sequences, length):
@@ -160,48 +154,36 @@ def _window_numbers(sequences, length):
 
 
 def _whitening(counts, probs):
-    """Return Q_S (S, S - 1), and what makes the covariance J of r the identity (S - 1, S - 1)."""
+    """Return the matrix (S, S - 1) after which the covariance of r is the identity."""
     basis = helmert_basis(len(probs))
     usage = counts.sum(axis=1) / counts.sum()
     spread = np.diag(usage @ probs) - (probs * usage[:, None]).T @ probs
     values, vectors = np.linalg.eigh(basis.T @ spread @ basis)
     # a direction without spread in the one-state model has no information
     kept = values > 1e-9 * values.max(initial=0)
-    return basis, np.where(kept, 1 / np.sqrt(np.where(kept, values, 1)), 0) * vectors
+    return basis @ (np.where(kept, 1 / np.sqrt(np.where(kept, values, 1)), 0) * vectors)
 
 
-def _tilts(pairs, window, probs, whitening):
-    """Yield whitened sums of r over windows, a block at a time; blocks share a window.
+def _residuals(leaving, arriving, unit, n_units, probs):
+    """Sum ``onehot(x[t]) - P0[x[t-1], :]`` over units, which are windows or groups.
 
     Parameters
     ----------
-    pairs : (n_timesteps,) int
-        Of `pair_codes`.
-    window : (n_timesteps,) int
-        Number of the window of every timestep, increasing.
+    leaving, arriving, unit : (n_transitions,) int
+        x[t-1], x[t] and the unit of each transition.
+    n_units : int
     probs : (S, S)
-    whitening : tuple
-        Of `_whitening`.
 
-    Yields
-    ------
-    first : int
-        Number of the first window.
-    tilts : (n_windows, S - 1)
-    n_transitions : (n_windows,)
+    Returns
+    -------
+    sums : (n_units, S)
+    n_transitions : (n_units,)
     """
-    n_syllables, n_windows = len(probs), window[-1] + 1
-    basis, whiten = whitening
-    n_at_once = max(BLOCK_CELLS // n_syllables, 1)
-    for first in range(0, max(n_windows - 1, 1), n_at_once):
-        stop = min(first + n_at_once + 1, n_windows)
-        part = slice(*np.searchsorted(window, [first, stop]))
-        observed = pairs[part] < n_syllables**2
-        codes, rows = pairs[part][observed], (window[part][observed] - first) * n_syllables
 
-        def count(syllables, rows=rows, shape=(stop - first, n_syllables)):
-            cells = np.bincount(rows + syllables, minlength=shape[0] * shape[1])
-            return cells.reshape(shape).astype(np.float64)
+    def count(syllables):
+        shape = n_units, len(probs)
+        cells = np.bincount(unit * len(probs) + syllables, minlength=n_units * len(probs))
+        return cells.reshape(shape).astype(np.float64)
 
-        leaving, arriving = count(codes // n_syllables), count(codes % n_syllables)
-        yield first, (arriving - leaving @ probs) @ basis @ whiten, leaving.sum(axis=1)
+    left = count(leaving)
+    return count(arriving) - left @ probs, left.sum(axis=1)

@@ -60,8 +60,10 @@ def test_tilts_of_windows_are_those_of_their_timesteps():
     counts, probs = windows.markov_chain(sequences, 4)
     window = windows._window_numbers(sequences, 3)
     pairs, _ = pair_codes(sequences, 4)
-    whitening = windows._whitening(counts, probs)
-    [(_, tilts, weights)] = windows._tilts(pairs, np.concatenate(window), probs, whitening)
+    observed = pairs < 16
+    of_transitions = *np.divmod(pairs[observed], 4), np.concatenate(window)[observed]
+    sums, weights = windows._residuals(*of_transitions, window[-1][-1] + 1, probs)
+    tilts = sums @ windows._whitening(counts, probs)
     assert [list(w) for w in window[:2]] == [[0] * 3 + [1] * 3 + [2] * 5, [3] * 3 + [4] * 4]
     # whitening makes the covariance of one step, in the Markov chain, the identity
     usage = counts.sum(axis=1) / counts.sum()

@@ -136,9 +136,14 @@ def test_from_files_to_a_report(recordings, tmp_path):
     model = EfficientHHMM(3, max_iter=10, random_state=0).fit(X)
     model.predict(X, out=tmp_path / "states")
     states = open_recordings(tmp_path / "states")
-    given = {"names": X.names, "animals": ANIMALS, "groups": GROUPS, "random_state": 0}
+    given = {"animals": ANIMALS, "groups": GROUPS, "random_state": 0}
     in_files = hhmm.report(model, X, tmp_path / "in_files.html", states=states, **given)
     in_memory = hhmm.report(
-        model, syllables, tmp_path / "in_memory.html", states=model.predict(syllables), **given
+        model,
+        syllables,
+        tmp_path / "in_memory.html",
+        states=model.predict(syllables),
+        names=X.names,
+        **given,
     )
     assert in_files.read_bytes() == in_memory.read_bytes()

@@ -20,6 +20,7 @@ from hhmm._runtime.files import absolute, check_file, write_whole
 from hhmm._sequences.groups import read_texts
 from hhmm._sequences.read import read_runs
 from hhmm._validation import check_flag, check_state_names, shorten, to_list
+from hhmm.datasets._lazy_recordings import Recordings
 
 if TYPE_CHECKING:
     import pandas
@@ -65,9 +66,10 @@ def report(
         File to write, for example ``"report.html"``.
     states : array or list of arrays like `X`, default=None
         States of the recordings, at the same timesteps as `X`. If None, they are
-        ``model.predict(X, groups=model_groups)``.
+        ``model.predict(X, groups=model_groups)``. As `X`, they can be recordings of
+        `hhmm.datasets.open_recordings`.
     names : sequence of n_sequences str, default=None
-        Names of the recordings; numbers if None.
+        Names of the recordings. If None, those of recordings in files, or numbers.
     groups : sequence of n_sequences labels, dict of them, or data frame, default=None
         Group of each recording, for example its condition, to compare. A dict or a data frame has
         a column for each factor, for example condition and sex. Each is compared by itself with
@@ -205,6 +207,8 @@ def _read(
         )
     syllables = read_runs(X, "X")
     n_sequences = syllables.lengths.size
+    if names is None and isinstance(X, Recordings):
+        names = X.names
     names = _read_names(names, n_sequences)
     if animals is not None:
         animals = read_texts(animals, "animals", n_sequences)

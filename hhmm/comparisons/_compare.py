@@ -50,6 +50,7 @@ def compare_groups(
     ----------
     states : array of shape (n_sequences, n_timesteps) or list of arrays of shape (n_timesteps_i,)
         States, integers, one sequence a recording. Negative timesteps are missing.
+        Recordings of `hhmm.datasets.open_recordings` are read one by one.
     groups : sequence of n_sequences labels
         Group of each recording, for example its condition. Two groups or more.
     animals : sequence of n_sequences labels, default=None

@@ -21,7 +21,8 @@ def state_usage(
     ----------
     states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
-        States, integers; negative timesteps are ignored.
+        States, integers; negative timesteps are ignored. Recordings of
+        `hhmm.datasets.open_recordings` are read one by one.
     n_states : int, default=None
         Number of states; the largest label plus one if None.
     per_sequence : bool, default=False
@@ -76,7 +77,8 @@ def state_durations(
     ----------
     states : array of shape (n_timesteps,) or (n_sequences, n_timesteps), \
             or list of arrays of shape (n_timesteps_i,)
-        States, integers. A negative timestep ends a bout.
+        States, integers. A negative timestep ends a bout. Recordings of
+        `hhmm.datasets.open_recordings` are read one by one.
     n_states : int, default=None
         Number of states; the largest label plus one if None.
     include_censored : bool, default=True
@@ -137,7 +139,7 @@ def state_transitions(
         States, integers. A pair of timesteps counts if both have a state: a
         negative timestep is part of no transition, and the states on its two
         sides are no pair. Nor are the end of a sequence and the beginning of the
-        next.
+        next. Recordings of `hhmm.datasets.open_recordings` are read one by one.
     n_states : int, default=None
         Number of states; the largest label plus one if None.
     per_sequence : bool, default=False

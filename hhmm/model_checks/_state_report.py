@@ -134,7 +134,8 @@ def state_report(
     ----------
     states : array of shape (n_sequences, n_timesteps) or list of arrays of shape \
             (n_timesteps_i,)
-        States of each recording, integers; negative timesteps have no state.
+        States of each recording, integers; negative timesteps have no state. Recordings of
+        `hhmm.datasets.open_recordings` are read one by one.
     animals : array-like of shape (n_sequences,), default=None
         The animal of each recording. If None, each recording is an animal.
     groups : array-like of shape (n_sequences,), default=None

@@ -236,8 +236,10 @@ class EfficientHHMM(
     Attributes
     ----------
     emission_base_ : ndarray of shape (n_syllables, n_syllables - 1)
-        b, with B = b Q_S' and Q_S the Helmert basis. This and the other parameters are the mean of
-        the kept draws with "gibbs", and the mode otherwise.
+        b, with B = b Q_S' and Q_S the Helmert basis. With "gibbs", parameters of emissions are
+        the mean over the kept draws of their mode given the states, which varies less between
+        seeds than the mean of the draws in `posterior_`. Those of transitions are the mean of the
+        draws. Otherwise all are the mode.
     emission_biases_ : ndarray of shape (n_states - 1, n_syllables - 1)
         c, with C = Q_K c Q_S'.
     emission_usage_ : ndarray of shape (n_syllables - 1,)

@@ -33,8 +33,9 @@ from hhmm._runtime import files
 from hhmm._types import EmissionLogits, Priors
 from hhmm._validation import describe_differences
 
-# raised where the same seed gives other draws: a fit could not continue to the same result
-FORMAT = 4
+# raised where the same seed gives other draws, or other arrays are kept: a fit could not continue
+# to the same result
+FORMAT = 5
 _FILE = "hhmm checkpoint"
 _HEADER = "header"
 _LEFT = "The file was not changed"
@@ -252,9 +253,9 @@ def _read(path, fit, n_chains):
         header, arrays = _read_arrays(path)
     except _OtherFormatError as error:
         raise ValueError(
-            f"{path} is of format {error}, and this version of hhmm writes format {FORMAT}. Random "
-            f"numbers differ, so the fit cannot continue to the same result. {_LEFT}: continue "
-            "with the version that wrote it, or give another path"
+            f"{path} is of format {error}, and this version of hhmm writes format {FORMAT}. What "
+            f"is drawn or kept differs, so the fit cannot continue to the same result. {_LEFT}: "
+            "continue with the version that wrote it, or give another path"
         ) from None
     except _DAMAGED as error:
         raise ValueError(
@@ -401,7 +402,7 @@ def _to_past(arrays, settings):
     priors = Priors(**{name: nothing if name.startswith("group") else 0 for name in Priors._fields})
     template = ChainProgress(
         end=ChainEnd(0, 0, zero, zero, 0, Tuning(*[0] * len(Tuning._fields)), priors),
-        kept=Draws(zero, 0, 0, priors),
+        kept=Draws(zero, 0, 0, priors, zero),
         kept_sweeps=0,
         trace=Trace(*[0] * len(Trace._fields)),
         emission_losses=0,
@@ -425,6 +426,7 @@ def _to_past(arrays, settings):
                 (past.end.logits, ()),
                 (past.end.mode, ()),
                 (past.kept.logits, (n_kept,)),
+                (past.kept.mode, (n_kept,)),
             ]
         ),
         *((value, ()) for value in jax.tree.leaves(past.end.priors)),

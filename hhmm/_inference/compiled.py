@@ -41,6 +41,7 @@ class Draws(NamedTuple):
     trans_probs: Array
     log_joint: Array
     priors: Priors
+    mode: EmissionLogits  # of the emissions, given the states of the sweep before
 
 
 def draw_of(chain):

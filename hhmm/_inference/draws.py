@@ -100,6 +100,8 @@ def align(kept, reference, order, terms, *, learnt=()):
     Returns
     -------
     posterior : Posterior
+    modes : Params
+        As `posterior`, with the mode of the emissions that each draw was drawn around.
     """
     shared = terms.without_groups
     probs = syllable_probs(reference.logits, shared)
@@ -108,7 +110,7 @@ def align(kept, reference, order, terms, *, learnt=()):
     def align_chain(kept):
         aligned = []
         for i, trans_probs in enumerate(kept.trans_probs):
-            logits = jax.tree.map(lambda part, i=i: part[i], kept.logits)
+            logits, mode = jax.tree.map(lambda part, i=i: part[i], (kept.logits, kept.mode))
             matched = match_labels(
                 syllable_probs(logits, shared),
                 trans_probs,
@@ -116,15 +118,18 @@ def align(kept, reference, order, terms, *, learnt=()):
                 reference.trans_probs,
                 stats,
             )
-            aligned.append(permute(all_params(logits, trans_probs), matched[order]))
+            aligned.append(
+                [permute(all_params(x, trans_probs), matched[order]) for x in (logits, mode)]
+            )
         return jax.tree.map(lambda *parts: np.stack(parts), *aligned)
 
-    params = jax.tree.map(lambda *parts: np.stack(parts), *map(align_chain, kept))
-    return Posterior(
+    params, modes = jax.tree.map(lambda *parts: np.stack(parts), *map(align_chain, kept))
+    posterior = Posterior(
         **params._asdict(),
         log_joint=np.stack([chain.log_joint for chain in kept]),
         sigmas=_stacked([named_scales(chain.priors, learnt) for chain in kept]),
     )
+    return posterior, modes
 
 
 def _stacked(of_chains):

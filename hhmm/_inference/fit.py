@@ -25,7 +25,7 @@ from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.progress import Progress, print_if_verbose
 from hhmm._sequences.read import mean_run_length
 from hhmm._sequences.runs import holding_times
-from hhmm._types import Params, Priors
+from hhmm._types import Priors
 from hhmm._validation import ShortStatesWarning, SingleStateWarning, UnusedStatesWarning
 
 # Sweeps of Gibbs sampling before scales are learnt where the start knows nothing of the states:
@@ -273,7 +273,7 @@ def _summarise(results, checked, plan, options, groups):
     attributes["_states"] = states
     if is_sampler:
         kept = draws.of_equal_number([(result.kept, result.kept_sweeps) for result in results])
-        posterior = draws.align(
+        posterior, modes = draws.align(
             [kept for kept, _ in kept], chain, order, terms, learnt=options.learnt
         )
         acceptance = _traces(results, "emission_acceptance")
@@ -284,9 +284,12 @@ def _summarise(results, checked, plan, options, groups):
             "emission_diverging_": _traces(results, "emission_diverging"),
         }
         attributes["chain_weights_"] = _chain_weights(posterior, compared, parts)
-        means = jax.tree.map(lambda part: part[best_chain].mean(axis=0), posterior)
-        params = Params(*(getattr(means, name) for name in Params._fields))
-        priors = with_named_scales(options.priors, means.sigmas)
+        # Modes given the states of each draw vary less than the draws, which follow each other
+        # closely: their mean is that of the posterior with less noise (Rao & Blackwell).
+        params, sigmas = jax.tree.map(
+            lambda part: part[best_chain].mean(axis=0), (modes, posterior.sigmas)
+        )
+        priors = with_named_scales(options.priors, sigmas)
         judged = convergence.judge_chains(compared, bool(options.learnt))
         stuck = convergence.judge_acceptance(acceptance)
     else:

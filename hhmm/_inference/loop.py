@@ -259,6 +259,7 @@ def _room_for_draws(chain, plan, past, done):
         trans_probs=np.zeros((n_draws, *chain.trans_probs.shape)),
         log_joint=np.zeros(n_draws),
         priors=jax.tree.map(lambda x: np.zeros(n_draws), chain.priors),
+        mode=jax.tree.map(lambda x: np.zeros((n_draws, *x.shape)), chain.mode),
     )
     kept = schedule(n_iter, n_draws)
     if past is not None:

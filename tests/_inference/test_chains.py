@@ -7,9 +7,12 @@ import sys
 import threading
 import time
 import warnings
+from itertools import permutations
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import log_softmax
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
@@ -17,6 +20,7 @@ from hhmm import EfficientHHMM
 from hhmm._inference import chains, convergence
 from hhmm._inference.draws import permute, stacking_weights
 from hhmm._inference.prepare import prepare
+from hhmm._model.simplex import helmert_basis
 from hhmm._model.terms import Terms
 from hhmm._runtime.progress import Progress
 from hhmm._sequences import lanes
@@ -86,9 +90,8 @@ def test_fitted_attributes_hold_all_chains(several):
 def test_the_best_chain_gives_the_estimate(several, data):
     best = np.argmax(several.log_joint_[:, -6:].mean(axis=1))
     assert several.best_chain_ == best
-    for name in ("emission_base", "emission_biases", "trans_probs"):
-        mean = getattr(several.posterior_, name)[best].mean(axis=0)
-        np.testing.assert_array_equal(getattr(several, f"{name}_"), mean)
+    mean = several.posterior_.trans_probs[best].mean(axis=0)
+    np.testing.assert_array_equal(several.trans_probs_, mean)
     # the states are those of its last sweep: the log joint of that sweep's parameters is on record
     last = several.posterior_
     model = EfficientHHMM.from_params(
@@ -99,6 +102,43 @@ def test_the_best_chain_gives_the_estimate(several, data):
     )
     np.testing.assert_allclose(model.log_joint(data.X), several.log_joint_[best, -1], rtol=1e-7)
     assert np.mean(model.predict(data.X) == several.states_) > 0.8
+
+
+def test_emissions_are_the_mode_given_the_states_of_the_sweep_before(data):
+    """Found by BFGS, from the states that a fit of one sweep less ends with."""
+    q_k, q_s = helmert_basis(3), helmert_basis(6)
+    before, after = (_model(n_chains=1, max_iter=n, n_draws=1).fit(data.X) for n in (8, 9))
+    counts = np.zeros((3, 6, 6))
+    x, z = data.X, before.states_
+    np.add.at(counts, (z[:, 1:], x[:, :-1], x[:, 1:]), 1)
+
+    def log_probs(point):
+        base, biases = point[:30].reshape(6, 5), point[30:].reshape(2, 5)
+        return log_softmax((base @ q_s.T) + (q_k @ biases @ q_s.T)[:, None], axis=-1)
+
+    def loss(point):
+        scale = np.repeat([1.0, 2.0], [30, 10])  # as `_model` sets them
+        return 0.5 * np.sum((point / scale) ** 2) - np.sum(counts * log_probs(point))
+
+    mode = np.exp(log_probs(minimize(loss, np.zeros(40), method="BFGS").x))
+    found = after.syllable_trans_probs_
+    # the two fits may number their states differently
+    distances = [np.abs(found - mode[list(order)]).max() for order in permutations(range(3))]
+    assert min(distances) < 1e-4
+    drawn = after.posterior_
+    own = EfficientHHMM.from_params(
+        drawn.emission_base[0, 0], drawn.emission_biases[0, 0], drawn.trans_probs[0, 0]
+    ).syllable_trans_probs_
+    assert np.abs(found - own).max() > 0.01
+
+
+def test_estimates_of_seeds_differ_less_than_means_of_their_draws(data):
+    fits = [
+        _model(n_chains=1, init=data.states, random_state=seed).fit(data.X) for seed in range(8)
+    ]
+    estimates = np.array([model.emission_base_ for model in fits])
+    means = np.array([model.posterior_.emission_base[0].mean(axis=0) for model in fits])
+    assert estimates.var(axis=0).sum() < 0.5 * means.var(axis=0).sum()
 
 
 def test_labels_agree_across_chains(data):

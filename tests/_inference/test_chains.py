@@ -92,6 +92,7 @@ def test_the_best_chain_gives_the_estimate(several, data):
     assert several.best_chain_ == best
     mean = several.posterior_.trans_probs[best].mean(axis=0)
     np.testing.assert_array_equal(several.trans_probs_, mean)
+    assert np.mean(several.predict(data.X) == several.states_) > 0.8
     # the states are those of its last sweep: the log joint of that sweep's parameters is on record
     last = several.posterior_
     model = EfficientHHMM.from_params(

@@ -616,9 +616,6 @@ def test_the_log_joint_of_a_fit_of_all_terms(data, drawn_fit, algorithm):
         drawn = model.posterior_
         assert drawn.emission_usage.shape == (2, 5, 3)
         assert drawn.emission_interactions.shape == (2, 5, 1, 4, 3)
-        for name in PARAMETERS:
-            mean = getattr(drawn, name)[model.best_chain_].mean(axis=0)
-            np.testing.assert_allclose(getattr(model, f"{name}_"), mean, rtol=1e-12)
     else:
         np.testing.assert_allclose(model.log_joint_[0, -1], model.log_joint(data.X), rtol=1e-7)
 

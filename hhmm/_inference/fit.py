@@ -285,8 +285,8 @@ def _summarise(results, checked, plan, options, groups):
         }
         attributes["chain_weights_"] = _chain_weights(posterior, compared, parts)
         # Modes given the states of each draw vary less than the draws, which follow each other
-        # closely: their mean is that of the posterior with less noise (Gelfand & Smith 1990, Journal
-        # of the American Statistical Association 85, with modes in place of conditional means).
+        # closely: their mean is that of the posterior with less noise (Gelfand & Smith 1990, JASA
+        # 85, with modes in place of conditional means).
         params, sigmas = jax.tree.map(
             lambda part: part[best_chain].mean(axis=0), (modes, posterior.sigmas)
         )

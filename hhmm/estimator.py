@@ -360,7 +360,7 @@ class EfficientHHMM(
     promotion and transfer guards, and a fit leaves these settings as they are.
 
     X is held as runs of equal syllables, and large data are computed in parts of whole sequences,
-    see `hhmm.guide.scale`. The memory of a fit is about the sum of 0.3 GB, 65 bytes per run, 16 S
+    see `hhmm.guide.scale`. The memory of a fit is about the sum of 0.3 GB, 65 bytes per run, 32 S
     (S + K) bytes per kept draw, 60 + 20 K bytes per run of the parts that are computed at the same
     time (30 + 7 K per timestep with "sequential"), and (125 K + 400) S^2 bytes for the emissions of
     each group (425 K with interactions). The last two count for each chain that runs at the same

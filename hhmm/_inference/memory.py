@@ -68,7 +68,7 @@ def estimate(parts, sequences, *, terms, n_chains, n_draws):
         * terms.n_groups
         * (per_count * n_states + PER_PAIR)
         * float(n_syllables) ** 2,
-        draws=2 * 8 * n_chains * n_draws * float(n_params),
+        draws=4 * 8 * n_chains * n_draws * float(n_params),
     )
 
 

@@ -25,6 +25,8 @@ _MEASURES_OF_A_FIT = (
 # of a fit and those from other seeds to the same fold
 _AGREEMENTS = ("matched_accuracy", "adjusted_rand")
 _PRINTED_ROWS = 60
+# of a grid point that is not chosen, on average over its fits
+_UNUSED_STATES = 0.5
 
 
 class ScanResult:
@@ -141,6 +143,10 @@ class ScanResult:
         the difference to the best grid point, paired by fold. That of the best score itself is
         mostly how much folds differ, and would choose models that are clearly worse.
 
+        A fit with more states than there are leaves some of them unused. It can still score a
+        little higher, for example because no state is exactly as the model has it, so such grid
+        points are not chosen.
+
         Parameters
         ----------
         by : str, default="n_states"
@@ -151,7 +157,8 @@ class ScanResult:
         params : dict
             Of the grid points whose mean held-out score is lower than the best by at most the
             standard error of this difference, those with the smallest `by`; of them the one of the
-            highest mean score.
+            highest mean score. Grid points whose fits leave half a state or more unused on average
+            are left out, unless all do.
 
         Raises
         ------
@@ -207,8 +214,12 @@ class ScanResult:
 def simplest_within(summary, by="n_states"):
     """Return the number of the point that `ScanResult.one_standard_error` chooses."""
     difference = summary["mean_difference"]
+    is_used = summary["mean_n_used_states"] > summary["n_states"] - _UNUSED_STATES
+    if not is_used.any():
+        is_used[:] = True
+    gain = difference - difference[is_used].max()
     # rounding alone makes no difference
-    within = np.flatnonzero(difference + summary["se_difference"] >= -1e-12)
+    within = np.flatnonzero(is_used & (gain + summary["se_difference"] >= -1e-12))
     simplest = within[summary[by][within] == summary[by][within].min()]
     return simplest[np.argmax(difference[simplest])]
 

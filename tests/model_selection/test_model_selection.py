@@ -789,6 +789,17 @@ class TestResult:
         result = ScanResult(result.table, result._points)
         assert result.one_standard_error() == {"n_states": 2, "trans_kappa": 9}
 
+    def test_a_number_with_unused_states_is_not_chosen(self):
+        result = result_by_hand()
+        n_states = np.repeat([2, 2, 3, 4], 4)
+        result.table["n_used_states"] = n_states - np.repeat([0.0, 0.0, 0.0, 1.0], 4)
+        # 3 states are the best that use all, and 2 are worse by 0.05 with no error
+        assert result.one_standard_error() == {"n_states": 3, "trans_kappa": 9}
+        result.table["n_used_states"] = n_states - np.repeat([0.0, 0.0, 0.6, 1.0], 4)
+        assert result.one_standard_error() == {"n_states": 2, "trans_kappa": 9}
+        result.table["n_used_states"] = n_states - np.repeat([0.0, 0.0, 0.4, 0.4], 4)
+        assert result.one_standard_error() == {"n_states": 3, "trans_kappa": 9}
+
     def test_one_standard_error_needs_folds_and_a_number(self, X):
         with pytest.raises(ValueError, match=r"by must be one of \['n_states', 'trans_kappa'\]"):
             result_by_hand().one_standard_error(by="seed")

@@ -275,7 +275,7 @@ def _fit(options):
             "number in --n-states."
         )
     encoder = SyllableEncoder()
-    X = read_runs(encoder.fit_transform(data.sequences), "X").items()
+    runs = read_runs(encoder.fit_transform(data.sequences), "X")
     model = EfficientHHMM(
         options.n_states[0],
         frame_rate=options.frame_rate,
@@ -292,7 +292,7 @@ def _fit(options):
         print(f"Continuing what {partial} has.")
     partial.mkdir(exist_ok=True)
     try:
-        _fit_into(partial, model, encoder, X, data, groups, options, messages)
+        _fit_into(partial, model, encoder, runs, data, groups, options, messages)
     except BaseException:
         if not any(partial.glob("fit.npz")) and not any(partial.glob("scan.jsonl")):
             shutil.rmtree(partial)  # there is nothing to continue
@@ -325,10 +325,10 @@ def _check_partial(partial, n_states):
         )
 
 
-def _fit_into(partial, model, encoder, X, data, groups, options, messages):
+def _fit_into(partial, model, encoder, runs, data, groups, options, messages):
     """Fit, and write all results into a folder. Add warnings to `messages`."""
     (partial / _COMMAND).write_text(json.dumps({"n_states": options.n_states}))
-    result = None
+    result, X = None, runs.items()
     if len(options.n_states) > 1:
         result = _choose(X, model, groups.animals, options, partial, messages)
         model.set_params(n_states=result.one_standard_error()["n_states"])
@@ -367,7 +367,6 @@ def _fit_into(partial, model, encoder, X, data, groups, options, messages):
     joblib.dump(encoder, partial / _ENCODER)
     if result is not None:
         joblib.dump(result, partial / _SCAN)
-    runs = read_runs(X, "X")
     np.savez_compressed(partial / _DATA, **{name: getattr(runs, name) for name in _RUNS})
     (partial / _ABOUT).write_text(json.dumps(about, indent=1))
     states = model._predict_runs(X, groups=groups.animals)

@@ -16,6 +16,7 @@ from hhmm._report._material import LARGEST_RHAT, Findings, Material
 from hhmm._validation import shorten
 from hhmm.comparisons._result import ALL_GROUPS, NONE
 from hhmm.metrics import state_usage
+from hhmm.model_selection._result import uses_its_states
 from hhmm.plotting._figures import state_colors
 
 # As in README.rst.
@@ -322,9 +323,14 @@ def _number_of_states(material):
     elif n_folds < 2 or chosen != scan.one_standard_error()["n_states"]:
         text += f"The best score is that of {best} states. {chosen} was chosen otherwise."
     else:
+        text += f"The best score is that of {best} states. "
+        of_others = ""
+        if not uses_its_states(summary)[scan.best_index_]:
+            text += "Fits of this number leave states unused, so it was left out. "
+            of_others = " than the best of the others"
         text += (
-            f"The best score is that of {best} states. {chosen} was chosen: it is the smallest "
-            "number whose score is lower by no more than one standard error of the difference."
+            f"{chosen} was chosen: it is the smallest number whose score is lower{of_others} by no "
+            "more than one standard error of the difference."
         )
     advice = ""
     if chosen in (min(numbers), max(numbers)) and len(numbers) > 1:

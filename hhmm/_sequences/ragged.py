@@ -86,14 +86,6 @@ class Ragged(NamedTuple):
         kept = self.values[np.arange(len(self.values)) < n_within]
         return self._replace(values=kept, lengths=lengths)
 
-    def without_padding(self, lengths):
-        """Cut the rows of an array to `lengths`, or to what they use if they use more."""
-        if not self.layout.is_array:
-            return self
-        used = self.n_used
-        fits = (used <= lengths) & (lengths <= self.lengths)
-        return self.cut(np.where(fits, lengths, used))
-
     def in_form_of(self, layout, *, fill):
         """Return the values in the form of an input, filled up to its lengths.
 
@@ -145,6 +137,21 @@ class Ragged(NamedTuple):
             has_end=has_end,
             n_in_sequence=np.diff(np.searchsorted(starts, np.append(self.begins, n_total))),
         )
+
+
+def without_padding(values, lengths):
+    """Cut the rows of an array to `lengths`, or to what they use if they use more.
+
+    Parameters
+    ----------
+    values : Ragged or RunLengths
+    lengths : (n_sequences,) int
+    """
+    if not values.layout.is_array:
+        return values
+    used = values.n_used
+    fits = (used <= lengths) & (lengths <= values.lengths)
+    return values.cut(np.where(fits, lengths, used))
 
 
 def raise_at_first(wrong, values, locate, expected, *, hint=""):

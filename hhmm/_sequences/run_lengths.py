@@ -138,14 +138,6 @@ class RunLengths(NamedTuple):
             n_runs=np.bincount(self.of_sequences[kept], minlength=len(self.n_runs)),
         )
 
-    def without_padding(self, lengths):
-        """Cut the rows of an array to `lengths`, or to what they use if they use more."""
-        if not self.layout.is_array:
-            return self
-        used = self.n_used
-        fits = (used <= lengths) & (lengths <= self.lengths)
-        return self.cut(np.where(fits, lengths, used))
-
     def relabelled(self, labels):
         """Return runs with other labels (n_runs,) int32, of which neighbours may be equal."""
         joins = self.follows & np.append(False, labels[1:] == labels[:-1])[: len(labels)]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hhmm._sequences.groups import read_texts
+from hhmm._sequences.ragged import without_padding
 from hhmm._sequences.read import (
     check_entries,
     check_same_lengths,
@@ -108,8 +109,8 @@ def divide(numerator, denominator):
 def count_syllables(syllables, states, units, n_states):
     """Count the syllables that begin in each state, (n_units, n_states, n_syllables)."""
     syllables = read_runs(syllables, "syllables")
-    syllables = syllables.without_padding(states.lengths)
-    states = states.without_padding(syllables.lengths)
+    syllables = without_padding(syllables, states.lengths)
+    states = without_padding(states, syllables.lengths)
     try:
         check_same_lengths(syllables.lengths, states.lengths, "syllables", "states")
     except ValueError as error:

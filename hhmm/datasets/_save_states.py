@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import StrOptions, validate_params
 from hhmm._optional.extras import import_extra
 from hhmm._runtime.file_names import check_names, file_stem
 from hhmm._runtime.files import check_parent, write_files
-from hhmm._sequences.ragged import Ragged, raise_at_first
+from hhmm._sequences.ragged import Ragged, raise_at_first, without_padding
 from hhmm._sequences.read import read_runs, read_values
 from hhmm._sequences.run_lengths import RunLengths
 from hhmm.datasets._csv_files import PathLike
@@ -166,7 +166,7 @@ def save_states(
 
 
 def _read_records(names, states, syllables, probabilities, frames, times):
-    """Return a dict for each recording, of arrays and sequences as runs, by names in HDF5 files."""
+    """Return a dict for each recording: arrays, or labels as runs, by their names in HDF5 files."""
     given = {"states": read_runs(states, "states")}
     if syllables is not None:
         given["syllables"] = _read_syllables(syllables)
@@ -188,7 +188,7 @@ def _read_records(names, states, syllables, probabilities, frames, times):
     lengths = in_lists[0] if in_lists else np.max(used, axis=0)
     sequences = {}
     for what, ragged in given.items():
-        ragged = ragged.without_padding(lengths)
+        ragged = without_padding(ragged, lengths)
         different = np.flatnonzero(ragged.lengths != lengths)
         if different.size:
             i = different[0]

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils._param_validation import StrOptions, validate_params
 
+from hhmm._sequences.ragged import without_padding
 from hhmm._sequences.read import MAX_ENTRIES, check_entries, check_same_lengths, read_states
 
 # Up to this size a table with empty rows is faster than sorting the labels first.
@@ -179,7 +180,7 @@ def _read_pair(y_true, y_pred):
     """Return the states of both at the timesteps that have a state in both, and all of `y_pred`."""
     true, pred = read_states(y_true, "y_true"), read_states(y_pred, "y_pred")
     if len(true.lengths) == len(pred.lengths) and true.layout.is_array != pred.layout.is_array:
-        true, pred = true.without_padding(pred.lengths), pred.without_padding(true.lengths)
+        true, pred = without_padding(true, pred.lengths), without_padding(pred, true.lengths)
     check_same_lengths(pred.lengths, true.lengths, "y_pred", "y_true")
     observed = true.is_observed & pred.is_observed
     if not observed.any():

@@ -211,12 +211,16 @@ class ScanResult:
         return "\n".join([title, *lines, note])
 
 
+def uses_its_states(summary):
+    """Return which points may be chosen: those without unused states, or all if there is none."""
+    is_used = summary["mean_n_used_states"] > summary["n_states"] - _UNUSED_STATES
+    return is_used if is_used.any() else np.ones_like(is_used)
+
+
 def simplest_within(summary, by="n_states"):
     """Return the number of the point that `ScanResult.one_standard_error` chooses."""
     difference = summary["mean_difference"]
-    is_used = summary["mean_n_used_states"] > summary["n_states"] - _UNUSED_STATES
-    if not is_used.any():
-        is_used[:] = True
+    is_used = uses_its_states(summary)
     gain = difference - difference[is_used].max()
     # rounding alone makes no difference
     within = np.flatnonzero(is_used & (gain + summary["se_difference"] >= -1e-12))

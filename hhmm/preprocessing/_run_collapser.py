@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 
-from hhmm._sequences.ragged import MISSING, Layout, Ragged
+from hhmm._sequences.ragged import MISSING, Layout, Ragged, without_padding
 from hhmm._sequences.read import (
     check_2d,
     check_same_lengths,
@@ -176,7 +176,7 @@ class RunCollapser(_SequenceTransformer):
         n_axes = max(count_dims(states[0]), 1) if len(states) else 1
         given = read_values(states, "states", n_axes=n_axes)
         given = given._replace(layout=Layout(True, given.lengths))  # lists may be padded too
-        given = given.without_padding(runs.lengths)
+        given = without_padding(given, runs.lengths)
         check_same_lengths(given.lengths, runs.lengths, "states", "transform(X)")
         values = given.values.astype(np.int64) if given.values.dtype.kind == "u" else given.values
         fill = MISSING if values.dtype.kind == "i" else np.nan

@@ -16,7 +16,6 @@ from hhmm._report._material import LARGEST_RHAT, Findings, Material
 from hhmm._validation import shorten
 from hhmm.comparisons._result import ALL_GROUPS, NONE
 from hhmm.metrics import state_usage
-from hhmm.model_selection._result import uses_its_states
 from hhmm.plotting._figures import state_colors
 
 # As in README.rst.
@@ -325,7 +324,7 @@ def _number_of_states(material):
     else:
         text += f"The best score is that of {best} states. "
         of_others = ""
-        if not uses_its_states(summary)[scan.best_index_]:
+        if not summary["within_one_standard_error"][scan.best_index_]:
             text += "Fits of this number leave states unused, so it was left out. "
             of_others = " than the best of the others"
         text += (

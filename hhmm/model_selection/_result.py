@@ -97,8 +97,10 @@ class ScanResult:
             The settings and ``prior_duration``; for each measured column of `table`, for
             example test_score, the mean over folds and seeds as ``mean_test_score`` and its
             standard error as ``se_test_score``; ``mean_difference`` and ``se_difference``, of the
-            test score minus that of the best grid point on the same fold; ``n_fits`` and
-            ``n_warnings``, the numbers of fits and of those that gave a warning.
+            test score minus that of the best grid point on the same fold;
+            ``within_one_standard_error``, which grid points `one_standard_error` chooses from,
+            none with one fold; ``n_fits`` and ``n_warnings``, the numbers of fits and of those
+            that gave a warning.
 
         Notes
         -----
@@ -128,9 +130,16 @@ class ScanResult:
             summary[f"mean_{name}"] = by_fold.mean(axis=1)
             summary[f"se_{name}"] = _standard_error(by_fold)
         by_fold = self.table["test_score"].reshape(n_points, n_folds, n_seeds).mean(axis=2)
-        difference = by_fold - by_fold[np.argmax(by_fold.mean(axis=1))]
+        mean = by_fold.mean(axis=1)
+        difference = by_fold - by_fold[np.argmax(mean)]
         summary["mean_difference"] = difference.mean(axis=1)
         summary["se_difference"] = _standard_error(difference)
+        is_left_out = summary["mean_n_used_states"] <= summary["n_states"] - _UNUSED_STATES
+        is_left_out &= not is_left_out.all()
+        difference = by_fold - by_fold[np.argmax(np.where(is_left_out, -np.inf, mean))]
+        # rounding alone makes no difference
+        is_within = difference.mean(axis=1) + _standard_error(difference) >= -1e-12
+        summary["within_one_standard_error"] = is_within & ~is_left_out
         warned = (self.table["warnings"] != "").reshape(n_points, -1)
         summary["n_fits"] = np.full(n_points, n_folds * n_seeds)
         summary["n_warnings"] = warned.sum(axis=1)
@@ -145,7 +154,7 @@ class ScanResult:
 
         A fit with more states than there are leaves some of them unused. It can still score a
         little higher, for example because no state is exactly as the model has it, so such grid
-        points are not chosen.
+        points are left out before the best one is found.
 
         Parameters
         ----------
@@ -158,7 +167,7 @@ class ScanResult:
             Of the grid points whose mean held-out score is lower than the best by at most the
             standard error of this difference, those with the smallest `by`; of them the one of the
             highest mean score. Grid points whose fits leave half a state or more unused on average
-            are left out, unless all do.
+            are left out first, unless all do.
 
         Raises
         ------
@@ -211,21 +220,11 @@ class ScanResult:
         return "\n".join([title, *lines, note])
 
 
-def uses_its_states(summary):
-    """Return which points may be chosen: those without unused states, or all if there is none."""
-    is_used = summary["mean_n_used_states"] > summary["n_states"] - _UNUSED_STATES
-    return is_used if is_used.any() else np.ones_like(is_used)
-
-
 def simplest_within(summary, by="n_states"):
     """Return the number of the point that `ScanResult.one_standard_error` chooses."""
-    difference = summary["mean_difference"]
-    is_used = uses_its_states(summary)
-    gain = difference - difference[is_used].max()
-    # rounding alone makes no difference
-    within = np.flatnonzero(is_used & (gain + summary["se_difference"] >= -1e-12))
+    within = np.flatnonzero(summary["within_one_standard_error"])
     simplest = within[summary[by][within] == summary[by][within].min()]
-    return simplest[np.argmax(difference[simplest])]
+    return simplest[np.argmax(summary["mean_difference"][simplest])]
 
 
 def _setting_names(givens):

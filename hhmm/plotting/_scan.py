@@ -23,6 +23,14 @@ _PANELS = {
     "n_used_states": "states used",
     "adjusted_rand": "agreement of seeds\n(adjusted Rand index)",
 }
+# of a summary, beside those that begin with "mean_" or "se_"
+_NO_SETTINGS = {
+    "n_states",
+    "prior_duration",
+    "within_one_standard_error",
+    "n_fits",
+    "n_warnings",
+}
 
 
 @dataclass(eq=False, repr=False)
@@ -67,6 +75,7 @@ class ScanDisplay:
     ...     "prior_duration": np.array([102.0, 51.5]),
     ...     "mean_difference": np.array([-0.1, 0.0]),
     ...     "se_difference": np.array([0.02, 0.0]),
+    ...     "within_one_standard_error": np.array([False, True]),
     ...     "mean_median_duration": np.array([40.0, 30.0]),
     ...     "se_median_duration": np.array([2.0, 1.0]),
     ...     "mean_n_used_states": np.array([2.0, 2.5]),
@@ -173,7 +182,7 @@ class ScanDisplay:
 
         difference = summary["mean_difference"]
         marked = {"best score": (np.argmax(difference), "o", 12)}
-        if not np.isnan(summary["se_difference"]).any():
+        if summary["within_one_standard_error"].any():
             marked["simplest within one standard error"] = (simplest_within(summary), "s", 15)
         marks = [
             self.axes_[0, 0].plot(
@@ -205,8 +214,7 @@ class ScanDisplay:
         names = [
             name
             for name in summary
-            if not name.startswith(("mean_", "se_"))
-            and name not in ("n_states", "prior_duration", "n_fits", "n_warnings")
+            if not name.startswith(("mean_", "se_")) and name not in _NO_SETTINGS
         ]
         columns = {name: summary[name] for name in names}
         durations = np.array([float(f"{x:.6g}") for x in summary["prior_duration"]])

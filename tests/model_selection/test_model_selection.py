@@ -793,12 +793,27 @@ class TestResult:
         result = result_by_hand()
         n_states = np.repeat([2, 2, 3, 4], 4)
         result.table["n_used_states"] = n_states - np.repeat([0.0, 0.0, 0.0, 1.0], 4)
-        # 3 states are the best that use all, and 2 are worse by 0.05 with no error
+        # 3 states are the best that use all, and 2 are worse by 0.1 on one fold and 0 on the other
+        assert result.one_standard_error() == {"n_states": 2, "trans_kappa": 9}
+        result.table["test_score"][4:8] -= 0.1
         assert result.one_standard_error() == {"n_states": 3, "trans_kappa": 9}
         result.table["n_used_states"] = n_states - np.repeat([0.0, 0.0, 0.6, 1.0], 4)
         assert result.one_standard_error() == {"n_states": 2, "trans_kappa": 9}
         result.table["n_used_states"] = n_states - np.repeat([0.0, 0.0, 0.4, 0.4], 4)
         assert result.one_standard_error() == {"n_states": 3, "trans_kappa": 9}
+
+    def test_others_are_compared_with_the_best_that_is_not_left_out(self):
+        """Their standard error is that of the difference to it, and not to the one left out."""
+        result = result_by_hand()
+        result.table["n_used_states"] = np.repeat([2.0, 2.0, 3.0, 3.0], 4)
+        # 2 states are worse than 3 by 0.2 and better by 0.1; 4 states have no such errors
+        result.table["test_score"][:] = np.repeat(
+            [-1.5, -1.5, -1.2, -0.9, -1.0, -1.0, -0.9, -0.6], 2
+        )
+        summary = result.summary()
+        assert summary["within_one_standard_error"].tolist() == [False, True, True, False]
+        np.testing.assert_allclose(summary["se_difference"][1], 0, atol=1e-12)
+        assert result.one_standard_error() == {"n_states": 2, "trans_kappa": 9}
 
     def test_one_standard_error_needs_folds_and_a_number(self, X):
         with pytest.raises(ValueError, match=r"by must be one of \['n_states', 'trans_kappa'\]"):

@@ -33,9 +33,12 @@ import matplotlib.pyplot as plt
 TWO = np.array([[0.9, 0.1], [0.2, 0.8]])
 STATES = np.array([[0, 0, 1, 1], [1, 0, 0, 0]])
 MEASURED = ("difference", "median_duration", "n_used_states", "adjusted_rand")
-SUMMARY = {"n_states": [2, 3], "trans_kappa": [9.0, 9.0], "prior_duration": [11.0, 7.0]} | {
-    f"{what}_{name}": [0.5, 0.75] for name in MEASURED for what in ("mean", "se")
-}
+SUMMARY = {
+    "n_states": [2, 3],
+    "trans_kappa": [9.0, 9.0],
+    "prior_duration": [11.0, 7.0],
+    "within_one_standard_error": [True, True],
+} | {f"{what}_{name}": [0.5, 0.75] for name in MEASURED for what in ("mean", "se")}
 COMPARISON = compare_groups(STATES, groups=["x", "y"], syllables=STATES)
 INFORMATION = lagged_mutual_information(STATES, [1, 2], n_surrogates=2, random_state=0)
 

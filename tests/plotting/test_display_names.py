@@ -40,6 +40,7 @@ def summary(settings):
     """Of a scan: the same result whatever the settings, a dict of lists of equal length."""
     n_points = len(next(iter(settings.values())))
     numbers = {"n_states": 2, "trans_kappa": 9.0, "prior_duration": 11.0}
+    numbers["within_one_standard_error"] = True
     numbers |= {f"{what}_{name}": 0.5 for name in MEASURED for what in ("mean", "se")}
     return settings | {name: np.full(n_points, value) for name, value in numbers.items()}
 

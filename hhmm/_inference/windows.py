@@ -91,56 +91,72 @@ def window_states(sequences, terms, length, rng, groups=None):
     -------
     states : list of 1-D int32 arrays
     """
-    from sklearn.cluster import KMeans  # a tenth of the time that `import hhmm` would take
-
-    n_states, coding = terms.n_states, {"self_transitions": terms.self_transitions}
+    coding = {"self_transitions": terms.self_transitions}
     counts, probs = markov_chain(sequences, terms.n_syllables, **coding)
-    window = _window_numbers(sequences, length)
-    flat = np.concatenate(window)
-    # whether a window is followed by one of the same sequence
-    last = np.array([numbers[-1] for numbers in window if len(numbers)])
-    followed = np.ones(last[-1] + 1, bool)
-    followed[last] = False
+    numbers = _window_numbers(sequences, length)
     pairs, _ = pair_codes(sequences, terms.n_syllables, **coding)
     observed = pairs < terms.n_syllables**2
-    window, n_windows = flat[observed], len(followed)
     leaving, arriving = np.divmod(pairs[observed], terms.n_syllables)
-    group_means, of_window = np.zeros((1, len(probs))), np.zeros(n_windows, int)
+    of_timestep = np.concatenate(numbers)
+    # windows without a transition show nothing
+    has_transitions = np.zeros(of_timestep.max(initial=0) + 1, bool)
+    has_transitions[of_timestep[observed]] = True
+    window = (np.cumsum(has_transitions) - 1)[of_timestep[observed]]
+    # whether the next window is of the same sequence, and has transitions too
+    goes_on = np.append(has_transitions[1:], False)
+    goes_on[[of_sequence[-1] for of_sequence in numbers if len(of_sequence)]] = False
+    goes_on = goes_on[has_transitions]
+    group_means, of_window = np.zeros((1, len(probs))), np.zeros(len(goes_on), int)
     if groups is not None:
-        of_window[flat] = np.repeat(groups, [len(x) for x in sequences])
+        of_window[window] = np.repeat(groups, [len(x) for x in sequences])[observed]
         sums, n_transitions = _residuals(
-            leaving, arriving, of_window[window], of_window.max() + 1, probs
+            leaving, arriving, of_window[window], max(groups) + 1, probs
         )
         group_means = sums / np.maximum(n_transitions, 1)[:, None]
 
     lagged, n_at_once = 0.0, max(BLOCK_CELLS // len(probs), 1)
-    for first in range(0, max(n_windows - 1, 1), n_at_once):  # blocks share a window
-        stop = min(first + n_at_once + 1, n_windows)
+    for first in range(0, max(len(goes_on) - 1, 1), n_at_once):  # blocks share a window
+        stop = min(first + n_at_once + 1, len(goes_on))
         part = slice(*np.searchsorted(window, [first, stop]))
         sums, n_transitions = _residuals(
             leaving[part], arriving[part], window[part] - first, stop - first, probs
         )
         sums -= n_transitions[:, None] * group_means[of_window[first:stop]]
-        before = np.flatnonzero(followed[first : stop - 1])
+        before = np.flatnonzero(goes_on[first : stop - 1])
         lagged = lagged + sums[before].T @ sums[before + 1]
     whiten = _whitening(counts, probs)
     lagged = whiten.T @ lagged @ whiten
     _, vectors = np.linalg.eigh(lagged + lagged.T)
-    directions = whiten @ vectors[:, ::-1][:, : n_states - 1]
-    weights = np.bincount(window, minlength=n_windows)
+    directions = whiten @ vectors[:, ::-1][:, : terms.n_states - 1]
     means = -(group_means @ directions)[of_window]
+    weights = np.bincount(window, minlength=len(means))
     for direction, mean in zip(directions.T, means.T, strict=True):
         tilts = direction[arriving] - (probs @ direction)[leaving]
-        mean += np.bincount(window, tilts, minlength=n_windows) / np.maximum(weights, 1)
-    means[weights == 0] = 0
-    # means that differ by rounding alone are one to k-means
-    rounded = np.round(means / max(np.abs(means).max(), np.finfo(float).tiny), 9)
-    n_clusters = min(n_states, len(np.unique(rounded, axis=0)))
-    clusters = KMeans(n_clusters, n_init=KMEANS_STARTS, random_state=rng).fit_predict(
-        means, sample_weight=weights + 1e-9
+        mean += np.bincount(window, tilts, minlength=len(means)) / weights
+    states = np.zeros(len(has_transitions), np.int32)
+    states[has_transitions], states[~has_transitions] = _clusters(
+        means, weights, terms.n_states, rng
     )
-    labels = clusters.astype(np.int32)[flat]
-    return np.split(labels, np.cumsum([len(x) for x in sequences])[:-1])
+    return np.split(states[of_timestep], np.cumsum([len(x) for x in sequences])[:-1])
+
+
+def _clusters(points, weights, n_clusters, rng):
+    """Cluster points (n, d) with weights (n,) by k-means; return theirs, and that of 0."""
+    from sklearn.cluster import KMeans  # a tenth of the time that `import hhmm` would take
+
+    # Points that differ by rounding alone are one to k-means. Many short windows have the same.
+    rounded = np.round(points / max(np.abs(points).max(initial=0), np.finfo(float).tiny), 9)
+    if not len(points):
+        return 0, 0
+    if rounded.shape[1] == 1:  # np.unique by rows takes ten times as long
+        distinct, which = np.unique(rounded[:, 0], return_inverse=True)
+        distinct = distinct[:, None]
+    else:
+        distinct, which = np.unique(rounded, axis=0, return_inverse=True)
+    which = which.ravel()
+    kmeans = KMeans(min(n_clusters, len(distinct)), n_init=KMEANS_STARTS, random_state=rng)
+    clusters = kmeans.fit_predict(distinct, sample_weight=np.bincount(which, weights))
+    return clusters[which], kmeans.predict(np.zeros((1, points.shape[1])))[0]
 
 
 def _window_numbers(sequences, length):

@@ -1,7 +1,10 @@
 """Exchanges of states: what a move leaves as it is, and that the search leaves a poor mode."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton
@@ -27,8 +30,12 @@ def test_a_move_frees_a_state_and_splits_another_one(problem):
     for p, z in zip(probs, poor, strict=True):
         p[z == 2, 1] = 0.4
         p[np.arange(len(z)), z] = 0.8
-    states = split_merge.move(
-        np.random.RandomState(0), probs, data.X.astype(np.int32), 2, 0, 16, terms=Terms(4, 8)
+    states = split_merge.states_after(
+        split_merge.Move(freed=2, split=0, length=16),
+        np.random.RandomState(0),
+        probs,
+        data.X.astype(np.int32),
+        terms=Terms(4, 8),
     )
     for new, z in zip(states, poor, strict=True):
         np.testing.assert_array_equal(new[z > 0], 1)
@@ -36,6 +43,33 @@ def test_a_move_frees_a_state_and_splits_another_one(problem):
     flat, regimes = np.concatenate(states), np.concatenate(data.states)
     held = regimes != 2
     assert matched_accuracy(regimes[held], flat[held] // 2) > 0.9
+
+
+def test_moves_are_in_random_order_and_none_twice():
+    """Orders begin with each move as often as its weight says; 12 tests at 1e-4 each."""
+    terms, n_orders = Terms(3, 2), 1000
+    z = np.repeat([0, 1, 2, 0, 1, 2], [10, 4, 2, 10, 8, 5])
+    probs, sequences = [np.eye(3)[z]], [np.arange(len(z), dtype=np.int32) % 2]
+    n_stays = np.bincount(z[1:][z[1:] == z[:-1]], minlength=3)
+    lengths, n_timesteps = [8, 16], np.bincount(z) + 1
+    expected = {}
+    for split, others in enumerate([(1, 2), (0, 2), (0, 1)]):
+        for freed, other in (others, others[::-1]):
+            share = n_timesteps[other] / (n_timesteps[other] + n_timesteps[freed])
+            for length, by_length in zip(lengths, (2 / 3, 1 / 3), strict=True):
+                weight = n_stays[split] / n_stays.sum() * share * by_length
+                expected[split_merge.Move(freed, split, length)] = weight
+    rng, first = np.random.RandomState(0), Counter()
+    for _ in range(n_orders):
+        moves = split_merge.random_moves(rng, probs, sequences, lengths, terms)
+        assert set(moves) == set(expected)
+        assert len(moves) == len(expected)
+        first[moves[0]] += 1
+    for move, weight in expected.items():
+        assert binomtest(first[move], n_orders, weight).pvalue > 1e-4
+    # where no state goes on there is nothing to split
+    alone = [np.eye(3)[np.arange(39) % 3]]
+    assert split_merge.random_moves(rng, alone, [sequences[0]], lengths, terms) == []
 
 
 @pytest.mark.parametrize(
@@ -102,13 +136,13 @@ def test_a_search_leaves_a_mode_with_one_state_for_two_kinds(problem, monkeypatc
 def test_states_of_a_model_with_groups_are_exchanged(problem, monkeypatch):
     """Effects of groups, and syllables that are held, go through a search with exchanges."""
     data, _ = problem
-    moves, move = [], split_merge.move
+    moves, states_after = [], split_merge.states_after
 
-    def noting(*args, **kwargs):
-        moves.append(move(*args, **kwargs))
-        return moves[-1]
+    def noting(move, *args, **kwargs):
+        moves.append(move)
+        return states_after(move, *args, **kwargs)
 
-    monkeypatch.setattr(split_merge, "move", noting)
+    monkeypatch.setattr(split_merge, "states_after", noting)
     _start_poorly(problem, monkeypatch)
     model = EfficientHHMM(
         3,

@@ -47,8 +47,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from hhmm._model.joint import emission_log_prior
-from hhmm._model.terms import scale_of
+from hhmm._model.joint import emission_log_prior, emission_precision
 from hhmm._types import Array, EmissionLogits
 
 # of the logarithm of w
@@ -117,16 +116,6 @@ def emission_counts(terms, stats):
     return EmissionCounts(terms.collapse(counts), counts.sum(axis=2))
 
 
-def prior_precision(terms, priors):
-    """Return precision of the prior by row, (n_rows, 1)."""
-    return jnp.concatenate(
-        [
-            jnp.full((terms.n_rows(term), 1), scale_of(priors, term) ** -2.0)
-            for term in terms.present
-        ]
-    )
-
-
 def log_partition_and_curvature(terms, counts, precision, parts):
     """Return logsumexp(L) (B, M, S) and the `Curvature` at a point.
 
@@ -175,7 +164,7 @@ def evaluate(terms, counts, priors, point):
     gradient : (n_rows, S), centred
     hessian : Curvature
     """
-    precision = prior_precision(terms, priors)
+    precision = emission_precision(terms, priors)
     log_partition, hessian = log_partition_and_curvature(
         terms, counts, precision, terms.parts(point)
     )
@@ -191,7 +180,7 @@ def evaluate(terms, counts, priors, point):
 
 def curvature(terms, counts, priors, point):
     """Return the `Curvature` at a point (n_rows, S)."""
-    precision = prior_precision(terms, priors)
+    precision = emission_precision(terms, priors)
     return log_partition_and_curvature(terms, counts, precision, terms.parts(point))[1]
 
 

@@ -9,6 +9,7 @@ of the parameters in its constants.
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import gammaln, xlogy
 
 from hhmm._model.terms import scale_of
@@ -16,12 +17,28 @@ from hhmm._model.transitions import concentrations
 from hhmm._types import EmissionLogits
 
 
+def emission_precision(terms, priors):
+    """Return the prior precision of each row of a point, (n_rows, 1)."""
+    n_rows = [terms.n_rows(term) for term in terms.present]
+    is_of_term = np.repeat(np.eye(len(n_rows), dtype=bool), n_rows, axis=0)
+    # for all terms at once: each operation is compiled anew
+    return jnp.sum(is_of_term * _scales(terms, priors) ** -2.0, axis=1, keepdims=True)
+
+
 def emission_log_prior(terms, point, priors):
-    """Return log prior density of the emission parameters, a scalar, from a point (n_rows, S)."""
-    return sum(
-        _log_normal(rows, scale_of(priors, term), terms.n_dimensions(term))
-        for term, rows in terms.split(point)
-    )
+    """Return log prior density of the emission parameters, a scalar, from a point (n_rows, S).
+
+    A term whose scale is infinite, which stands for a flat prior, contributes nothing.
+    """
+    scales = _scales(terms, priors)
+    n_dimensions = np.array([terms.n_dimensions(term) for term in terms.present])
+    constants = n_dimensions * (jnp.log(scales) + 0.5 * np.log(2 * np.pi))
+    squares = jnp.sum(emission_precision(terms, priors) * point**2)
+    return -0.5 * squares - jnp.sum(jnp.where(jnp.isinf(scales), 0.0, constants))
+
+
+def _scales(terms, priors):
+    return jnp.stack([jnp.asarray(scale_of(priors, term), float) for term in terms.present])
 
 
 def trans_log_prior(trans_probs, priors):
@@ -54,10 +71,3 @@ def log_prior(terms, logits, trans_probs, priors):
     point = own.stack(EmissionLogits(jnp.zeros_like(trans_probs), group_transitions=effects))
     flat = priors._replace(emission_base_sigma=jnp.inf)
     return log_density + emission_log_prior(own, point, flat)
-
-
-def _log_normal(values, sigma, n_dimensions):
-    """Return the log density; 0 where sigma is infinite, which stands for a flat prior."""
-    log_scale = jnp.log(sigma) + 0.5 * jnp.log(2 * jnp.pi)
-    constant = jnp.where(jnp.isinf(sigma), 0.0, n_dimensions * log_scale)
-    return -0.5 * jnp.sum(values**2) / sigma**2 - constant

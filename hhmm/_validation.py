@@ -129,6 +129,8 @@ def check_state_names(state_names, n_states):
     names = [str(name) for name in to_list(state_names, "state_names must be a list of names")]
     if len(names) != n_states:
         raise ValueError(f"state_names must hold {n_states} names, got {len(names)}.")
+    if not all(name.strip() for name in names):
+        raise ValueError(f"state_names must not be empty, got {shorten(names)}.")
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ValueError(f"state_names must differ, got {shorten(twice[0])} twice or more.")

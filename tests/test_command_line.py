@@ -159,7 +159,7 @@ def test_report_with_names(fitted, tmp_path, capsys):
     assert "rest" in (fitted / "tables" / "states.csv").read_text()
     assert "explore" in (fitted / "tables" / "comparison_condition.csv").read_text()
     text = run_refused(["report", fitted, "--state-names", "rest"], capsys)
-    assert "state_names must hold 2 names, got 1" in text
+    assert "--state-names must hold 2 names, got 1" in text
 
 
 def test_a_report_that_fails_changes_nothing(fitted, monkeypatch):
@@ -395,9 +395,19 @@ CASES = [
         "--state-names has 3 names",
     ),
     (
+        "equal names",
+        ["fit", "{}/results.h5", "--out", "{}/new", *FIT, "--state-names", "a,a"],
+        "--state-names must differ, got 'a' twice or more",
+    ),
+    (
+        "empty name",
+        ["fit", "{}/results.h5", "--out", "{}/new", *FIT, "--state-names", "a,"],
+        "--state-names must not be empty",
+    ),
+    (
         "reference",
         ["fit", "{}/results.h5", "--out", "{}/new", *FIT, "--reference", "x"],
-        "No recording is in group 'x'",
+        "No recording is in group 'x'. There are none: give them with --groups.",
     ),
 ]
 
@@ -424,6 +434,14 @@ def without_label(table):
     return table.assign(condition=["", *CONDITIONS[1:]])
 
 
+def not_available(table):
+    return table.assign(condition=[" NA", *CONDITIONS[1:]])
+
+
+def without_rows(table):
+    return table.iloc[:0]
+
+
 def other_name(table):
     return pd.concat([table, table.iloc[:1].assign(recording="day/m9 8")])
 
@@ -440,7 +458,9 @@ def other_column(table):
     ("change", "message"),
     [
         (without_row, f"has no row for 1 of 8 recordings, for example {NAMES[0]!r}"),
-        (without_label, f"has no condition for recording {NAMES[0]!r}"),
+        (without_label, f"has no condition for recording {NAMES[0]!r}, got ''"),
+        (not_available, f"has no condition for recording {NAMES[0]!r}, got 'NA'"),
+        (without_rows, "has a header and no rows"),
         (
             other_name,
             "rows that match no recording (1 in all), for example 'day/m9 8'. The data have "
@@ -453,6 +473,21 @@ def other_column(table):
 def test_bad_groups_are_refused(change, message, files, tmp_path, capsys):
     table = pd.DataFrame({"recording": NAMES, "animal": ANIMALS, "condition": CONDITIONS})
     change(table).to_csv(tmp_path / "groups.csv", index=False)
+    arguments = ["fit", files / "results.h5", "--out", tmp_path / "out", *FIT]
+    assert message in run_refused([*arguments, "--groups", tmp_path / "groups.csv"], capsys)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["groups.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "cannot be read as a table"),
+        ("".join(f"{name},x,y\n" for name in ("recording", *NAMES[1:], NAMES[0]))[:-3], "no y for"),
+    ],
+    ids=["empty", "last cell missing"],
+)
+def test_files_of_groups_that_are_cut_off_are_refused(text, message, files, tmp_path, capsys):
+    (tmp_path / "groups.csv").write_text(text)
     arguments = ["fit", files / "results.h5", "--out", tmp_path / "out", *FIT]
     assert message in run_refused([*arguments, "--groups", tmp_path / "groups.csv"], capsys)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["groups.csv"]

@@ -516,6 +516,35 @@ def test_a_state_of_one_animal_in_each_group_is_not_tested():
     assert row["status"] == "not tested: found in one animal of each group"
 
 
+def test_a_transition_that_is_certain_in_a_group_is_not_tested():
+    """Only drug has state 2. Where no other state can follow, a fraction of 1 says nothing."""
+    states = random_states(np.random.default_rng(0), 12)
+    groups = ["drug", "saline"] * 6
+    states = [
+        np.where(x == 2, 0, x) if g == "saline" else x for x, g in zip(states, groups, strict=True)
+    ]
+    comparison = compare_groups(states, groups=groups, random_state=0)
+    rows = rows_of(comparison, "transition")
+    is_of_two = (rows["state"] != 2) & (rows["next_state"] != 2)
+    assert is_of_two.sum() == 2
+    only = "not tested: no other state can follow in saline"
+    assert (rows["status"][is_of_two] == only).all()
+    assert (rows["status"][~is_of_two] == "only in drug").all()
+    assert rows["p_value"].isna().all()
+
+
+def test_of_two_states_it_is_said_that_either_may_differ():
+    rng = np.random.default_rng(0)
+    states = rng.integers(0, 2, (8, 200))
+    comparison = compare_groups(
+        states, groups=list("xy" * 4), syllables=rng.integers(0, 5, (8, 200)), random_state=0
+    )
+    content = rows_of(comparison, "content")
+    assert (content["status"] == "tested, but not which of the two states").all()
+    assert content["p_value"].nunique() == 1
+    assert "not which of the two states" in repr(comparison)
+
+
 def test_one_state_alone():
     rng = np.random.default_rng(0)
     comparison = compare_groups(

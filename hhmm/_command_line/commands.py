@@ -71,6 +71,7 @@ _OPTIONS = {
     "n_chains": "--n-chains",
     "n_init": "--n-init",
     "random_state": "--seed",
+    "state_names": "--state-names",
 }
 # names of the files of a result
 _MODEL, _ENCODER, _DATA, _ABOUT = "model.joblib", "encoder.joblib", "data.npz", "about.json"
@@ -266,14 +267,17 @@ def _fit(options):
     groups = _groups_of(data, options.groups)
     known = {label for column in groups.factors.values() for label in column}
     if options.reference is not None and options.reference not in known:
+        found = f"The groups are {', '.join(map(repr, sorted(known)))}." if known else ""
         raise ValueError(
-            f"No recording is in group {options.reference!r}. Groups: {sorted(known)}."
+            f"No recording is in group {options.reference!r}. "
+            f"{found or 'There are none: give them with --groups.'}"
         )
     if options.state_names is not None and {len(options.state_names)} != {*options.n_states}:
         raise ValueError(
             f"--state-names has {len(options.state_names)} names. Give one for each state, and one "
             "number in --n-states."
         )
+    check_state_names(options.state_names, options.n_states[0])
     encoder = SyllableEncoder()
     runs = read_runs(encoder.fit_transform(data.sequences), "X")
     model = EfficientHHMM(
@@ -513,6 +517,12 @@ def _predict(options):
     if model.group_labels_:
         if options.groups is not None:
             groups = read_groups(options.groups, data.names).animals
+            unknown = sorted({*(groups or [])} - {*next(iter(model.group_labels_.values()))})
+            if unknown:
+                print(
+                    f"Warning: the fit did not have {len(unknown)} of the animals, for example "
+                    f"{unknown[0]!r}: their effects are 0."
+                )
         if groups is None:
             print("The animals are not given: their effects are 0.")
     elif options.groups is not None:

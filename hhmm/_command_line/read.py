@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ from hhmm.datasets._formats import (
 FORMATS = ("keypoint-moseq", "keypoint-moseq-csv", "moseq-df", "table", "csv", "npy")
 _OF_KEYPOINT_MOSEQ = ("centroid x", "heading")
 ANIMAL = "animal"
+# cells of a table that other programs write for one without a label
+_MISSING = ("", "NA", "N/A", "<NA>", "NaN", "nan")
 _MOST_SHOWN = 3
 
 
@@ -197,7 +200,7 @@ def read_groups(path: Path, names: Sequence[str]) -> Groups:
         table = pd.read_csv(
             path, dtype=str, encoding="utf-8-sig", sep=None, engine="python", keep_default_na=False
         )
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} cannot be read as a table: {error}") from error
     table.columns = [str(name).strip() for name in table.columns]
     columns = list(table.columns)
@@ -206,7 +209,9 @@ def read_groups(path: Path, names: Sequence[str]) -> Groups:
             f"{path} must have a column {RECORDING!r} and others, for example {ANIMAL!r} and "
             f"'condition', got {columns}."
         )
-    table = table.apply(lambda column: column.str.strip())
+    if table.empty:
+        raise ValueError(f"{path} has a header and no rows. Give each recording a row.")
+    table = table.fillna("").apply(lambda column: column.str.strip())
     twice = table[RECORDING][table[RECORDING].duplicated()]
     if len(twice):
         raise ValueError(f"{path} has recording {twice.iloc[0]!r} twice. Give it one row.")
@@ -227,11 +232,11 @@ def read_groups(path: Path, names: Sequence[str]) -> Groups:
         )
     table = table.loc[list(names)]
     for column in table.columns:
-        empty = table.index[table[column] == ""]
+        empty = table.index[table[column].isin(_MISSING)]
         if len(empty):
             raise ValueError(
-                f"{path} has no {column} for recording {empty[0]!r}. Give it one, or leave the "
-                f"column {column!r} out."
+                f"{path} has no {column} for recording {empty[0]!r}, got "
+                f"{table.loc[empty[0], column]!r}. Give it one, or leave the column {column!r} out."
             )
     animals = table[ANIMAL].tolist() if ANIMAL in table.columns else None
     factors = {name: table[name].tolist() for name in table.columns if name != ANIMAL}

@@ -47,7 +47,10 @@ def _write_tables(folder, material, findings):
     def write(name, table, **options):
         table.to_csv(folder / f"{name}.csv", **options)
 
-    write("states", findings.report.to_frame())
+    # files of states have the numbers
+    table = findings.report.to_frame()
+    table.insert(0, "number", np.arange(n_states))
+    write("states", table)
 
     usage = state_usage(states, n_states=n_states, per_sequence=True)
     columns: dict[str, Any] = {"recording": names}

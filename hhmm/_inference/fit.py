@@ -115,7 +115,7 @@ def _fit(parts, checked, terms, init, rng, options, checkpoint, tasks, save_ever
     is_sampler = options.algorithm == "gibbs"
     needed = estimate_memory(checked, options, terms, parts)
     memory.check_fits(needed)
-    print_if_verbose(f"about {needed.total / 1e9:.1f} GB of memory are needed", options.verbose)
+    print_if_verbose(f"The fit needs about {needed.total / 1e9:.1f} GB of memory", options.verbose)
     n_held = (N_HELD if is_sampler else 2 * N_HELD) if options.is_blind else 0
     plan = Plan(
         parts=parts,

@@ -159,7 +159,7 @@ def _durations(material, findings):
             frame_rate=material.frame_rate,
         ),
         "How long states last",
-        "Fraction of the stays in a state that are longer than the time on the axis.",
+        "Fraction of the stays in a state that last at least as long as the time on the axis.",
         alt,
     )
 

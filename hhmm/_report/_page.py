@@ -105,9 +105,9 @@ def _summary(material, findings):
     if dwell.size:
         ends = [words.duration(x * (rate or 1.0), rate) for x in (dwell.min(), dwell.max())]
         text += (
-            f"; a stay lasts {ends[0]} on average"
+            f"; states last {ends[0]} on average"
             if ends[0] == ends[1]
-            else f"; stays last {ends[0]} to {ends[1]} on average, by state"
+            else f"; states last {ends[0]} to {ends[1]} on average"
         )
     return f"{text}."
 
@@ -194,7 +194,10 @@ def _as_hex(color):
 
 def _animals_note(material):
     if material.animals is None:
-        return "No animals were given, so each recording counts as one animal."
+        return (
+            "No animals were given, so each recording counts as another animal. If an animal has "
+            "several recordings, p values are too small: give the animals."
+        )
     return ""
 
 
@@ -205,6 +208,8 @@ def _comparisons(material, findings):
         tested = comparison.q_value < _SMALL_Q
         small = np.flatnonzero(tested & np.isin(comparison.quantity, _TABLE_QUANTITIES))
         small = small[np.argsort(comparison.q_value[small], kind="stable")]
+        # of two states, one sentence is about both
+        sentences = list(dict.fromkeys(words.describe_comparison(comparison, j) for j in small))
         n_tests = int(np.sum(np.isfinite(comparison.q_value)))
         units = [
             f"{group} ({int(np.sum(comparison.animal_groups == g))})"
@@ -223,10 +228,8 @@ def _comparisons(material, findings):
                 "level": f"{100 * comparison.confidence_level:g}",
                 "is_paired": bool(comparison.is_paired.any()),
                 "n_tests": n_tests,
-                "sentences": [
-                    words.describe_comparison(comparison, j) for j in small[:_MOST_SENTENCES]
-                ],
-                "n_more": max(len(small) - _MOST_SENTENCES, 0),
+                "sentences": sentences[:_MOST_SENTENCES],
+                "n_more": max(len(sentences) - _MOST_SENTENCES, 0),
                 "rows": rows[:_MOST_ROWS],
                 "n_more_rows": max(len(rows) - _MOST_ROWS, 0),
                 "syllables": _changed_syllables(material, comparison),
@@ -416,7 +419,7 @@ def _posterior(material, findings):
     is_log_joint = summary.name == "log_joint"
     rows = [row(i, "all", "log joint (nats)", words.number) for i in np.flatnonzero(is_log_joint)]
     for k, name in enumerate(material.state_names):
-        for quantity, label in (("usage", "time in the long run"), ("dwell_time", "mean stay")):
+        for quantity, label in (("usage", "expected share of time"), ("dwell_time", "mean stay")):
             # of states in their order, whatever their names
             i = [j for j, of in enumerate(summary.name) if str(of).startswith(f"{quantity}[")][k]
             show = words.percent

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hhmm.comparisons import GroupComparison
-from hhmm.comparisons._result import ALL_GROUPS, NONE
+from hhmm.comparisons._result import ALL_GROUPS, EITHER_STATE, NONE
 
 # A syllable is promoted if its share of the syllables is higher in the state than over all states,
 # by at least these.
@@ -157,6 +157,11 @@ def describe_comparison(comparison: GroupComparison, i: int) -> str:
         text = (
             f"when {state} ends, {following} follows in {percent(values[0])} of the cases in "
             f"{second}, and in {percent(values[1])} in {first} ({ends}{q})"
+        )
+    elif quantity == "content" and comparison.status[i] == EITHER_STATE:
+        text = (
+            f"the syllables in one state or in both differ between {second} and {first}, beyond "
+            f"what the states have in common ({q}). With two states it cannot be known which one"
         )
     elif quantity == "content":
         text = (

@@ -114,7 +114,7 @@ def compare_groups(
     -----
     **Dwell times.** The estimate of an animal is its time in the state divided by the number of
     bouts that were seen to end. Bouts that the recording cuts thus count with the time that was
-    seen. An animal whose bouts were never seen to end has one bout: its value is a lower bound.
+    seen. If no bout of an animal was seen to end, its time is divided by one: a lower bound.
     Groups are compared on a log scale.
 
     **Transitions.** With two states, the next state is always the other one, so there are rows only
@@ -122,14 +122,19 @@ def compare_groups(
 
     **Content.** A state is tested for a change beyond that of the other states. The row
     "shared_content" tests for a change in all states alike. With two states it cannot be known
-    which one has changed, and both have the same p value. The effect is the total variation
-    distance between the mean fractions of syllables in the state: 0 if both groups use the same
-    syllables, 1 if they have none in common. Chance alone makes it larger than 0. Rows of single
-    syllables compare fractions as they are, without removing what all states share.
+    which one has changed: both have the same p value, and `status` says so. The effect is the total
+    variation distance between the mean fractions of syllables in the state: 0 if both groups use
+    the same syllables, 1 if they have none in common. Chance alone makes it larger than 0. Rows of
+    single syllables compare fractions as they are, without removing what all states share.
 
     **What is not tested.** A state that is found in one group only, or in fewer than two animals of
-    a group with a value, has no p value, and `status` says so. Intervals need four animals in each
+    a group with a value, has no p value, and `status` says so. Nor has a transition where a group
+    has these two states only, so that no other could follow. Intervals need four animals in each
     group.
+
+    **Intervals and q values.** Intervals are by the bootstrap of animals with Student's t statistic
+    (bootstrap-t): they are wider than percentile intervals where animals are few. Rows of the same
+    quantity are corrected together, those of all groups apart.
 
     **Uncertain states.** States are taken as they are. A difference in the fit is a difference in
     the result: fit one model to all animals, so that states mean the same in all groups.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hhmm.comparisons._resampling import permute
-from hhmm.comparisons._result import NONE, table_rows
+from hhmm.comparisons._result import EITHER_STATE, NONE, table_rows
 from hhmm.comparisons._units import as_fractions, describe_status
 from hhmm.comparisons._values import mean_of
 
@@ -41,6 +41,8 @@ def compare_content(counts, contrast, names, n_resamples, rng):
     remaining = np.flatnonzero(status == "tested")
     if len(remaining) < 2:
         status[remaining] = "not tested: there is no other state to compare with"
+    elif len(remaining) == 2:
+        status[remaining] = EITHER_STATE
     while len(remaining) > 1:
         deviations = _deviations(table[:, remaining])
         tested = has_state[:, remaining]

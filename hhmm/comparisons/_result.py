@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas
 
 NONE = -1  # of a state or syllable that a row does not have
+# status of the content of two states, see `compare_groups`
+EITHER_STATE = "tested, but not which of the two states"
 ALL_GROUPS = "all groups"
 QUANTITIES = ("usage", "dwell", "content", "shared_content", "transition", "syllable")
 _EFFECTS = {"dwell": "ratio", "content": "distance", "shared_content": "distance"}
@@ -55,7 +57,8 @@ class GroupComparison:
     is_paired : ndarray of shape (n_rows,), bool
         True if the comparison is within animals.
     status : ndarray of shape (n_rows,), str
-        "tested", or why there is no test or no interval, for example "only in drug".
+        "tested", or what the test leaves open, or why there is no test or no interval, for example
+        "only in drug".
     groups : list of n_groups str
         The first is the reference.
     animals : list of n_units str

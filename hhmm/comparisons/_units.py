@@ -223,7 +223,7 @@ def _contrast(units, groups):
     return _Contrast(groups, members, True)
 
 
-def describe_status(contrast, names, n_found, n_usable, occurs):
+def describe_status(contrast, names, n_found, n_usable, occurs, is_certain=None):
     """Return "tested" or why there is no test, (n_columns,).
 
     Parameters
@@ -233,6 +233,8 @@ def describe_status(contrast, names, n_found, n_usable, occurs):
     n_found : (n_groups, n_columns) number of animals in which the states of the column are found
     n_usable : (n_groups, n_columns) number of animals with a value
     occurs : (n_columns,) bool, whether a value is not 0
+    is_certain : (n_groups, n_columns) bool, default=None
+        Whether the column is a transition that is the only one that the group has from its state.
     """
     names = [names[group] for group in contrast.groups]
     status = np.full(n_found.shape[1], "tested", dtype=object)
@@ -245,6 +247,9 @@ def describe_status(contrast, names, n_found, n_usable, occurs):
         elif not found.all():
             where = [name for name, is_there in zip(names, found, strict=True) if is_there]
             status[column] = f"only in {' and '.join(where)}"
+        elif is_certain is not None and is_certain[:, column].any():
+            where = names[np.argmax(is_certain[:, column])]
+            status[column] = f"not tested: no other state can follow in {where}"
         elif few.size:
             n_text = "one animal" if n[few[0]] == 1 else "no animal"
             who = "both groups" if contrast.is_paired else names[few[0]]

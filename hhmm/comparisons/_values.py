@@ -31,7 +31,8 @@ def compare_values(values, time, contrast, names, n_resamples, rng, confidence_l
     n_found[:, is_next] = np.minimum(n_found, found[:, values.next_state])[:, is_next]
     occurs = np.where(has_value & (values.quantity != "dwell"), x != 0, has_value)
     occurs = np.any([occurs[which].any(axis=0) for which in members], axis=0)
-    status = describe_status(contrast, names, n_found, n_usable, occurs)
+    is_certain = is_next & (np.count_nonzero(found, axis=1, keepdims=True) == 2)
+    status = describe_status(contrast, names, n_found, n_usable, occurs, is_certain)
 
     tested = np.flatnonzero(status == "tested")
     p_value, lower, upper = np.full((3, x.shape[1]), np.nan)

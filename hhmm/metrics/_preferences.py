@@ -29,7 +29,9 @@ class SyllablePreferences(NamedTuple):
 
 
 @double_precision
-def syllable_preferences(model: EfficientHHMM, X: ArrayLike | None = None) -> SyllablePreferences:
+def syllable_preferences(
+    model: EfficientHHMM, X: ArrayLike | None = None, *, groups: ArrayLike | None = None
+) -> SyllablePreferences:
     """Rank the syllables that each state promotes and suppresses.
 
     Syllables are ranked by how much more often they are used in the state than over all: the
@@ -50,6 +52,8 @@ def syllable_preferences(model: EfficientHHMM, X: ArrayLike | None = None) -> Sy
         syllable j. If None, the usage follows from the parameters of the model in the long run.
         Give X if sequences are short, since the model does not describe which syllables they
         begin and end with.
+    groups : array-like of shape (n_sequences,) or data frame, default=None
+        ``groups`` of `EfficientHHMM.predict`, if X is given and the model was fitted with groups.
 
     Returns
     -------
@@ -122,7 +126,7 @@ def syllable_preferences(model: EfficientHHMM, X: ArrayLike | None = None) -> Sy
     if X is None:
         changes = _long_run_usage_changes(params, model)
     else:
-        changes = _observed_usage_changes(model, X)
+        changes = _observed_usage_changes(model, X, groups)
     standard_deviations, change_deviations = np.full((2, *changes.shape), np.nan)
     if hasattr(model, "posterior_"):
         draws = flat(model.posterior_, slice(model.best_chain_, model.best_chain_ + 1))
@@ -153,10 +157,11 @@ def _long_run_usage_changes(params, model):
     return usage - of_states @ usage
 
 
-def _observed_usage_changes(model, X):
+def _observed_usage_changes(model, X, groups):
     """Compute p(j | k) - p(j) of observed syllables and predicted states, 0 in unused states."""
     sequences = check_sequences(model, X, reset=False).sequences
-    states = [row[: len(x)] for row, x in zip(model.predict(X), sequences, strict=True)]
+    predicted = model.predict(X, groups=groups)
+    states = [row[: len(x)] for row, x in zip(predicted, sequences, strict=True)]
     syllables, states = np.concatenate(sequences), np.concatenate(states)
     observed = syllables >= 0
     counts = np.zeros((len(model.trans_probs_), model.n_syllables_))

@@ -201,7 +201,7 @@ class ScanResult:
                     f"{summary['mean_test_score'][i]:.4f} +- {summary['se_test_score'][i]:.4f}",
                     f"{summary['mean_difference'][i]:.4f} +- {summary['se_difference'][i]:.4f}"
                     + (" *" if i == self.best_index_ else "  "),
-                    f"{summary['mean_median_duration'][i]:.1f}",
+                    f"{summary['mean_median_duration'][i] / (self.frame_rate or 1):.1f}",
                     f"{summary['mean_n_used_states'][i]:.1f}",
                     f"{summary['mean_adjusted_rand'][i]:.2f}",
                     f"{summary['mean_converged'][i]:.0%}",
@@ -213,9 +213,10 @@ class ScanResult:
             lines.append(f"... and {n_points - _PRINTED_ROWS:,} more rows")
         n_fits, n_warned = len(self.table["seed"]), int(summary["n_warnings"].sum())
         title = f"ScanResult: {n_points} grid points, {n_fits} fits, {n_warned} with warnings"
+        unit = "timesteps" if self.frame_rate is None else "s"
         note = (
             "scores, and differences to the best one on the same folds, in nats per transition, +- "
-            "one standard error; durations in timesteps; * best"
+            f"one standard error; durations in {unit}; * best"
         )
         return "\n".join([title, *lines, note])
 

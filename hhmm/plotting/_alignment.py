@@ -86,6 +86,7 @@ class AlignmentDisplay:
         second: EfficientHHMM,
         X: ArrayLike,
         *,
+        model_groups: ArrayLike | None = None,
         names: Sequence[str] = ("first", "second"),
         first_names: Sequence[str] | None = None,
         second_names: Sequence[str] | None = None,
@@ -99,6 +100,8 @@ class AlignmentDisplay:
             Fitted models; their numbers of states may differ.
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that both estimators take.
+        model_groups : array-like of shape (n_sequences,) or data frame, default=None
+            ``groups`` of `EfficientHHMM.predict`, for each model that was fitted with groups.
         names, first_names, second_names, ax
             See the class and `plot`; names of states are by default those of the estimators.
 
@@ -108,9 +111,12 @@ class AlignmentDisplay:
         """
         _figures.check_has(first, "trans_probs_")
         _figures.check_has(second, "trans_probs_")
+        predicted = [
+            model.predict(X, groups=model_groups if model.group_labels_ else None)
+            for model in (first, second)
+        ]
         return cls.from_predictions(
-            first.predict(X),
-            second.predict(X),
+            *predicted,
             names=names,
             first_names=_states.names_of(first, first_names),
             second_names=_states.names_of(second, second_names),

@@ -65,11 +65,12 @@ class MatchedConfusionDisplay:
         X: ArrayLike,
         y_true: ArrayLike,
         *,
+        model_groups: ArrayLike | None = None,
         ax: Axes | None = None,
         cmap: str | Colormap = "viridis",
         include_values: bool | None = None,
     ) -> Self:
-        """Compare ``estimator.predict(X)`` with the true states and plot.
+        """Compare ``estimator.predict(X, groups=model_groups)`` with the true states and plot.
 
         Parameters
         ----------
@@ -78,6 +79,8 @@ class MatchedConfusionDisplay:
             Syllables, in any form that the estimator takes.
         y_true : array of shape (n_sequences, n_timesteps) or list of arrays
             True states of `X`; negative where unknown.
+        model_groups : array-like of shape (n_sequences,) or data frame, default=None
+            ``groups`` of `EfficientHHMM.predict`, if the model was fitted with groups.
         ax, cmap, include_values
             See `plot`.
 
@@ -86,8 +89,9 @@ class MatchedConfusionDisplay:
         display : MatchedConfusionDisplay
         """
         _figures.check_has(estimator, "trans_probs_")
+        predicted = estimator.predict(X, groups=model_groups)
         return cls.from_predictions(
-            y_true, estimator.predict(X), ax=ax, cmap=cmap, include_values=include_values
+            y_true, predicted, ax=ax, cmap=cmap, include_values=include_values
         )
 
     @classmethod

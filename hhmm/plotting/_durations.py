@@ -98,6 +98,7 @@ class DurationDisplay:
         estimator: EfficientHHMM,
         X: ArrayLike,
         *,
+        model_groups: ArrayLike | None = None,
         kind: str = "sampled",
         state_names: Sequence[str] | None = None,
         frame_rate: float | None = None,
@@ -111,6 +112,8 @@ class DurationDisplay:
         estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
+        model_groups : array-like of shape (n_sequences,) or data frame, default=None
+            ``groups`` of `EfficientHHMM.predict`, if the model was fitted with groups.
         kind : {"sampled", "viterbi"}, default="sampled"
             One draw of the states from their posterior, or the most probable path. If the model
             is true, durations of a draw follow the dashed lines. The most probable path has
@@ -129,9 +132,9 @@ class DurationDisplay:
         _figures.check_has(estimator, "trans_probs_")
         check_option(kind, "kind", ("sampled", "viterbi"))
         if kind == "sampled":
-            states = estimator.sample_states(X, random_state=random_state)
+            states = estimator.sample_states(X, groups=model_groups, random_state=random_state)
         else:
-            states = estimator.predict(X)
+            states = estimator.predict(X, groups=model_groups)
         return cls.from_predictions(
             states,
             trans_probs=estimator.trans_probs_,

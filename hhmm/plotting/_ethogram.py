@@ -89,19 +89,22 @@ class EthogramDisplay:
         estimator: EfficientHHMM,
         X: ArrayLike,
         *,
+        model_groups: ArrayLike | None = None,
         names: Sequence[str] | None = None,
         groups: Sequence[str] | None = None,
         state_names: Sequence[str] | None = None,
         frame_rate: float | None = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Plot ``estimator.predict(X)``.
+        """Plot ``estimator.predict(X, groups=model_groups)``.
 
         Parameters
         ----------
         estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
+        model_groups : array-like of shape (n_sequences,) or data frame, default=None
+            ``groups`` of `EfficientHHMM.predict`, if the model was fitted with groups.
         names, groups, state_names, frame_rate, ax
             See the class and `plot`; `state_names` and `frame_rate` are by default those of the
             estimator.
@@ -112,7 +115,7 @@ class EthogramDisplay:
         """
         _figures.check_has(estimator, "trans_probs_")
         return cls.from_predictions(
-            estimator.predict(X),
+            estimator.predict(X, groups=model_groups),
             names=names,
             groups=groups,
             n_states=len(estimator.trans_probs_),

@@ -175,10 +175,22 @@ def finish_log_axes(ax):
     """Write ticks as 0.01 and 100 instead of powers of ten, and remove two sides of the frame."""
     ax.spines[["right", "top"]].set_visible(False)
     for axis in (ax.xaxis, ax.yaxis):
-        low, high = axis.get_view_interval()
-        if math.log10(high / low) < 6:
-            axis.set_major_formatter(lambda value, _: f"{value:g}")
-            axis.set_minor_formatter(lambda value, _: "")
+        write_plain_ticks(axis)
+
+
+def write_plain_ticks(axis):
+    """Write ticks of a logarithmic axis as 0.01 and 100; if few are powers of ten, others too."""
+    low, high = np.log10(axis.get_view_interval())
+    if high - low >= 6:
+        return
+    has_few = np.floor(high) - np.ceil(low) < 1
+
+    def label(value, _):
+        first_digit = round(value / 10.0 ** math.floor(math.log10(value)))
+        return f"{value:g}" if has_few and first_digit in (2, 5) else ""
+
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(label)
 
 
 def finish_duration_axis(ax, name):

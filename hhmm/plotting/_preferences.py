@@ -95,6 +95,7 @@ class SyllablePreferenceDisplay:
         estimator: EfficientHHMM,
         X: ArrayLike | None = None,
         *,
+        model_groups: ArrayLike | None = None,
         kind: str = "usage_change",
         syllable_names: Sequence[str] | None = None,
         state_names: Sequence[str] | None = None,
@@ -102,7 +103,9 @@ class SyllablePreferenceDisplay:
         n_top: int = 3,
         unused_states: bool = False,
     ) -> Self:
-        """Plot ``syllable_preferences(estimator, X)``, with posterior standard deviations.
+        """Plot ``syllable_preferences(estimator, X, groups=model_groups)``.
+
+        Posterior standard deviations are drawn too.
 
         Parameters
         ----------
@@ -112,6 +115,8 @@ class SyllablePreferenceDisplay:
             ``estimator.predict(X)``. If None, changes are those in the long run, and the time in
             each state is that of ``estimator.states_``. For a model made from parameters it is
             the stationary distribution. Changes that are measured have no standard deviations.
+        model_groups : array-like of shape (n_sequences,) or data frame, default=None
+            ``groups`` of `EfficientHHMM.predict`, if the model was fitted with groups.
         kind : {"usage_change", "bias"}, default="usage_change"
             Plot changes in usage, or biases.
         syllable_names, state_names, ax, n_top, unused_states
@@ -122,7 +127,7 @@ class SyllablePreferenceDisplay:
         display : SyllablePreferenceDisplay
         """
         _figures.check_has(estimator, "emission_biases_")
-        preferences = syllable_preferences(estimator, X)
+        preferences = syllable_preferences(estimator, X, groups=model_groups)
         values, standard_deviations = preferences.usage_changes, preferences.usage_change_deviations
         if kind == "bias":
             values, standard_deviations = preferences.biases, preferences.standard_deviations
@@ -132,7 +137,7 @@ class SyllablePreferenceDisplay:
             standard_deviations=standard_deviations,
             syllable_names=syllable_names,
             state_names=_states.names_of(estimator, state_names),
-            usage=_states.usage_of(estimator, X),
+            usage=_states.usage_of(estimator, X, model_groups),
         ).plot(ax, n_top=n_top, unused_states=unused_states)
 
     def plot(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hhmm._sequences.groups import read_labels
 from hhmm._sequences.read import check_sequences, read_states
 from hhmm._validation import check_option
 from hhmm.estimator import EfficientHHMM
@@ -91,6 +92,7 @@ class RasterDisplay:
         X: ArrayLike,
         *,
         index: int = 0,
+        model_groups: ArrayLike | None = None,
         y_true: ArrayLike | None = None,
         kinds: str | Sequence[str] = ("viterbi", "marginal", "sampled"),
         start: int = 0,
@@ -101,7 +103,8 @@ class RasterDisplay:
     ) -> Self:
         """Infer the states of one sequence and plot them below its syllables.
 
-        Grey states take less than 1% of the time in ``estimator.predict(X)``, over all sequences.
+        Grey states take less than 1% of the time in ``estimator.predict(X, groups=model_groups)``,
+        over all sequences.
         If `y_true` is given, the time is the mean over predicted and true states. Names of states
         and the frame rate are those of the estimator; if `y_true` is given, states are numbered.
 
@@ -112,6 +115,8 @@ class RasterDisplay:
             Syllables, in any form that the estimator takes.
         index : int, default=0
             The sequence of `X` to plot.
+        model_groups : array-like of shape (n_sequences,) or data frame, default=None
+            ``groups`` of `EfficientHHMM.predict`, if the model was fitted with groups.
         y_true : array of shape (n_sequences, n_timesteps) or list of arrays, default=None
             True states of all sequences of `X`; negative where unknown. Inferred states are
             relabelled to match them, over all sequences, so colours are the same for each
@@ -156,7 +161,7 @@ class RasterDisplay:
         mapping = np.arange(n_states)
         labels = mapping
         rows: list[tuple[str, Any]] = []
-        predicted = estimator.predict(X)
+        predicted = estimator.predict(X, groups=model_groups)
         usage = state_usage(predicted, n_states=n_states)
         if y_true is not None:
             mapping = match_states(y_true, predicted)
@@ -171,14 +176,21 @@ class RasterDisplay:
             true = read_states(y_true, "y_true").sequences[index][:n_timesteps]
             true = np.pad(true, (0, n_timesteps - true.size), constant_values=-1)
             rows.append(("true", true[shown]))
+        group = None
+        if model_groups is not None:
+            labels_of = read_labels(model_groups, len(sequences), "model_groups")
+            group = {name: [column[index]] for name, column in zip(*labels_of, strict=True)}
         for kind in kinds:
             if kind == "marginal":
-                marginals = np.asarray(estimator.predict_proba([syllables])[0], dtype=float)[shown]
+                probs = estimator.predict_proba([syllables], groups=group)[0]
+                marginals = np.asarray(probs, dtype=float)[shown]
                 values = np.full((len(marginals), labels.size), np.nan)
                 values[:, np.searchsorted(labels, mapping)] = marginals
                 rows.append(("p(state {})", values))
             elif kind == "sampled":
-                states = estimator.sample_states([syllables], random_state=random_state)[0]
+                states = estimator.sample_states(
+                    [syllables], groups=group, random_state=random_state
+                )[0]
                 rows.append(("sampled", mapping[np.asarray(states)[shown]]))
             else:
                 rows.append(("Viterbi", mapping[np.asarray(predicted[index])[shown]]))

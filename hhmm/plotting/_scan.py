@@ -218,7 +218,9 @@ class ScanDisplay:
         ]
         columns = {name: summary[name] for name in names}
         durations = np.array([float(f"{x:.6g}") for x in summary["prior_duration"]])
-        if np.unique(durations).size < np.unique(columns["trans_kappa"]).size:
+        # one state lasts throughout, whatever is asked for
+        n_durations = np.unique(durations[np.isfinite(durations)]).size
+        if n_durations < np.unique(columns["trans_kappa"]).size:
             columns["trans_kappa"] = durations
         by_duration = columns["trans_kappa"] is durations and np.isfinite(durations).any()
         varied = [name for name in names if len(set(columns[name].tolist())) > 1]
@@ -263,7 +265,7 @@ class ScanDisplay:
         lengths = summary["mean_median_duration"]
         if lengths.max() > 10 * lengths.min():
             duration.set_yscale("log")
-            duration.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            _figures.write_plain_ticks(duration.yaxis)
         (all_states,) = used.plot(n_states, n_states, color="0.5", linestyle=":", zorder=0)
         used.legend([all_states], ["all states"], loc="lower right", frameon=False)
         used.yaxis.get_major_locator().set_params(integer=True)

@@ -87,6 +87,7 @@ class StateGraphDisplay:
         estimator: EfficientHHMM,
         X: ArrayLike | None = None,
         *,
+        model_groups: ArrayLike | None = None,
         state_names: Sequence[str] | None = None,
         ax: Axes | None = None,
         min_probability: float = 0.1,
@@ -101,6 +102,8 @@ class StateGraphDisplay:
             Syllables on which the time in each state is measured, with ``estimator.predict(X)``.
             If None, it is that of ``estimator.states_``. For a model made from parameters it is
             the stationary distribution.
+        model_groups : array-like of shape (n_sequences,) or data frame, default=None
+            ``groups`` of `EfficientHHMM.predict`, if the model was fitted with groups.
         state_names, ax, min_probability, unused_states
             See the class and `plot`; `state_names` are by default those of the estimator.
 
@@ -109,7 +112,7 @@ class StateGraphDisplay:
         display : StateGraphDisplay
         """
         _figures.check_has(estimator, "trans_probs_")
-        usage = _states.usage_of(estimator, X)
+        usage = _states.usage_of(estimator, X, model_groups)
         names = _states.names_of(estimator, state_names)
         return cls(estimator.trans_probs_, usage=usage, state_names=names).plot(
             ax, min_probability=min_probability, unused_states=unused_states

@@ -67,16 +67,16 @@ def usage_or_equal(usage, n_states):
     return np.ones(n_states) if usage is None else np.asarray(usage, dtype=float)
 
 
-def usage_of(estimator, X=None):
+def usage_of(estimator, X=None, model_groups=None):
     """Return the fraction of time in each state of a fitted model, (n_states,).
 
-    It is that of ``estimator.predict(X)``. If X is None, it is that of the states of the fit. A
-    model made from parameters has no such states, so for it the stationary distribution is
-    returned.
+    It is that of ``estimator.predict(X, groups=model_groups)``. If X is None, it is that of the
+    states of the fit. A model made from parameters has no such states, so for it the stationary
+    distribution is returned.
     """
     n_states = len(estimator.trans_probs_)
     if X is not None:
-        return state_usage(estimator.predict(X), n_states=n_states)
+        return state_usage(estimator.predict(X, groups=model_groups), n_states=n_states)
     if hasattr(estimator, "states_"):
         return state_usage(estimator.states_, n_states=n_states)
     return stationary_distribution(estimator.trans_probs_)

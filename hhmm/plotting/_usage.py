@@ -86,6 +86,7 @@ class StateUsageDisplay:
         estimator: EfficientHHMM,
         X: ArrayLike,
         *,
+        model_groups: ArrayLike | None = None,
         groups: Sequence[str] | None = None,
         state_names: Sequence[str] | None = None,
         ax: Axes | None = None,
@@ -93,13 +94,15 @@ class StateUsageDisplay:
         confidence_level: float = 0.95,
         random_state: int | np.random.RandomState | None = None,
     ) -> Self:
-        """Plot ``estimator.transform(X)``.
+        """Plot ``estimator.transform(X, groups=model_groups)``.
 
         Parameters
         ----------
         estimator : fitted EfficientHHMM
         X : array of shape (n_sequences, n_timesteps) or list of arrays
             Syllables, in any form that the estimator takes.
+        model_groups : array-like of shape (n_sequences,) or data frame, default=None
+            ``groups`` of `EfficientHHMM.predict`, if the model was fitted with groups.
         groups, state_names, ax, interval, confidence_level, random_state
             See the class and `plot`; `state_names` are by default those of the estimator.
 
@@ -109,7 +112,8 @@ class StateUsageDisplay:
         """
         _figures.check_has(estimator, "trans_probs_")
         names = _states.names_of(estimator, state_names)
-        return cls(estimator.transform(X), groups=groups, state_names=names).plot(
+        usage = estimator.transform(X, groups=model_groups)
+        return cls(usage, groups=groups, state_names=names).plot(
             ax, interval=interval, confidence_level=confidence_level, random_state=random_state
         )
 

@@ -186,4 +186,4 @@ def test_a_device_says_what_it_has_or_not(monkeypatch):
 def test_verbose_tells_the_estimate(capsys):
     settings = PUBLISHED | {"algorithm": "em", "init": "prior", "max_iter": 1, "verbose": 1}
     EfficientHHMM(2, random_state=0, **settings).fit([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
-    assert capsys.readouterr().out.startswith("about 0.3 GB of memory are needed\n")
+    assert capsys.readouterr().out.startswith("The fit needs about 0.3 GB of memory\n")

@@ -136,8 +136,8 @@ def test_the_page_says_what_states_are(tmp_path):
         "used by 2 of 2 recordings."
     ) in page.text
     assert "6 s (60 frames at 10 per second)" in page.text
-    assert "2 states in 2 recordings (6 s in all); stays last 1 s to 4 s on average" in page.text
-    assert "each recording counts as one animal" in page.text
+    assert "2 states in 2 recordings (6 s in all); states last 1 s to 4 s on average" in page.text
+    assert "each recording counts as another animal" in page.text
 
 
 @words_only

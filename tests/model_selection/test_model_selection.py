@@ -850,6 +850,16 @@ class TestResult:
         assert lines[5].endswith("50%")
 
 
+def test_durations_are_printed_in_seconds():
+    table = result_by_hand().table
+    table["median_duration"] = np.repeat([30.0, 60.0, 15.0, 45.0], 4)
+    lines = repr(ScanResult(table, result_by_hand()._points, frame_rate=30.0)).splitlines()
+    cells = [line.replace("*", "").split() for line in lines[2:5]]
+    # two settings, score and difference with "+-", duration
+    assert [row[8] for row in cells] == ["1.0", "2.0", "0.5"]
+    assert "durations in s;" in lines[-1]
+
+
 @pytest.mark.parametrize("with_tqdm", [True, False])
 def test_progress(X, capsys, monkeypatch, with_tqdm):
     if not with_tqdm:
@@ -935,8 +945,9 @@ class TestDisplay:
         assert labels == ["expected duration 0.333 s", "expected duration 3 s"]
         assert all(len(line.get_xdata()) == 3 for line in display.lines_[0])
 
-    def test_a_grid_of_durations(self, X):
-        grid = {"n_states": [1, 2, 3], "duration": [1, 20]}
+    @pytest.mark.parametrize("n_states", [[1, 2, 3], [1, 2]])
+    def test_a_grid_of_durations(self, X, n_states):
+        grid = {"n_states": n_states, "duration": [1, 20]}
         model = FakeModel(max_iter=10, frame_rate=30)
         result = fake_scan(X, grid, estimator=model, cv=2, n_seeds=1)
         display = ScanDisplay.from_result(result)
@@ -945,7 +956,7 @@ class TestDisplay:
             "expected duration 20 s",
         ]
         # one state lasts throughout, and is part of both lines
-        assert [len(line.get_xdata()) for line in display.lines_[0]] == [3, 3]
+        assert [len(line.get_xdata()) for line in display.lines_[0]] == [len(n_states)] * 2
         assert display.axes_[0, 1].get_ylabel() == "median duration of states (s)"
 
     def test_one_setting_one_seed_one_fold(self, X):

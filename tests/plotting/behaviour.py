@@ -16,7 +16,7 @@ STATE_NAMES = ["locomotion", "rearing", "grooming", "exploration", "rest"]
 
 
 class Model(FakeModel):
-    def transform(self, X):
+    def transform(self, X, groups=None):
         return state_usage(self.predict(X), n_states=self.n_states, per_sequence=True)
 
 

@@ -52,18 +52,22 @@ class FakeModel(BaseEstimator):
         states = (np.maximum(x, 0) + 1) % self.n_states
         return np.where(np.arange(x.size) < length, states, -1)
 
-    def predict(self, X):
+    @property
+    def group_labels_(self):
+        return {}
+
+    def predict(self, X, groups=None):
         X = X.to_numpy() if isinstance(X, pd.DataFrame) else X
         return self._per_sequence(X, self._states)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X, groups=None):
         def proba(x):
             others = 0.2 / self.n_states
             return others + 0.8 * (self._states(x)[:, np.newaxis] == np.arange(self.n_states))
 
         return self._per_sequence(X, proba)
 
-    def sample_states(self, X, random_state=None):
+    def sample_states(self, X, groups=None, random_state=None):
         shift = np.random.RandomState(random_state).randint(self.n_states)
         return self._per_sequence(
             X,

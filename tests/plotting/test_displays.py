@@ -4,15 +4,19 @@ import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.lines import Line2D
 from sklearn.exceptions import NotFittedError
 
+from hhmm import EfficientHHMM
 from hhmm.plotting import (
     AlignmentDisplay,
     DurationDisplay,
     EthogramDisplay,
     LaggedInformationDisplay,
+    MatchedConfusionDisplay,
+    RasterDisplay,
     StateGraphDisplay,
     StateUsageDisplay,
     SyllablePreferenceDisplay,
@@ -157,3 +161,69 @@ def test_legends_reach_over_the_labels_of_the_y_axis_where_they_must():
 def test_states_too_many_to_draw_are_refused(draw):
     with pytest.raises(ValueError, match=r"At most 200 states .* got 100,001, labels"):
         draw()
+
+
+# Groups of the model
+
+
+@pytest.fixture(scope="module")
+def of_animals():
+    """Return a model with effects of animals, syllables, their animals, and predicted states."""
+    model = EfficientHHMM.from_params(
+        emission_base=np.zeros((3, 2)),
+        emission_biases=np.array([[1.0, -1.0]]),
+        trans_probs=[[0.9, 0.1], [0.1, 0.9]],
+        group_labels={"group": ["a", "b"]},
+        group_emissions={"group": [[2.0, -2.0, 0.0], [-2.0, 2.0, 0.0]]},
+    )
+    animals = ["a", "b"]
+    X, _ = model.sample(2, 200, groups=animals, random_state=0)
+    with_animals, without = model.predict(X, groups=animals), model.predict(X)
+    # the test below needs this
+    assert not np.array_equal(with_animals, without)
+    return model, X, animals, with_animals
+
+
+def test_displays_take_the_groups_of_the_model(of_animals):
+    model, X, animals, states = of_animals
+    names = {"model_groups": animals}
+    ethogram = EthogramDisplay.from_estimator(model, X, **names)
+    np.testing.assert_array_equal(ethogram.states, states)
+    durations = DurationDisplay.from_estimator(model, X, kind="viterbi", **names)
+    expected = DurationDisplay.from_predictions(states, n_states=2)
+    for found, right in zip(durations.durations, expected.durations, strict=True):
+        np.testing.assert_array_equal(found, right)
+    drawn = DurationDisplay.from_estimator(model, X, random_state=0, **names)
+    expected = model.sample_states(X, groups=animals, random_state=0)
+    expected = DurationDisplay.from_predictions(expected, n_states=2)
+    for found, right in zip(drawn.durations, expected.durations, strict=True):
+        np.testing.assert_array_equal(found, right)
+    by_sequence = np.stack([(states == k).mean(axis=1) for k in range(2)], axis=1)
+    usage = StateUsageDisplay.from_estimator(model, X, **names)
+    np.testing.assert_allclose(usage.usage, by_sequence)
+    graph = StateGraphDisplay.from_estimator(model, X, **names)
+    np.testing.assert_allclose(graph.usage, by_sequence.mean(axis=0))
+    preferences = SyllablePreferenceDisplay.from_estimator(model, X, **names)
+    np.testing.assert_allclose(preferences.usage, by_sequence.mean(axis=0))
+    changes = [np.bincount(X[states == k], minlength=3) / (states == k).sum() for k in range(2)]
+    changes -= np.bincount(X.ravel()) / X.size
+    np.testing.assert_allclose(preferences.values, changes)
+    confusion = MatchedConfusionDisplay.from_estimator(model, X, states, **names)
+    np.testing.assert_array_equal(confusion.confusion_matrix, np.eye(2))
+    alone = EfficientHHMM.from_params(np.zeros((3, 2)), [[1.0, -1.0]], [[0.9, 0.1], [0.1, 0.9]])
+    alignment = AlignmentDisplay.from_estimators(model, alone, X, **names)
+    expected = AlignmentDisplay.from_predictions(states, alone.predict(X))
+    np.testing.assert_array_equal(alignment.counts, expected.counts)
+
+
+def test_a_raster_takes_the_group_of_its_sequence(of_animals):
+    model, X, animals, states = of_animals
+    frame = pd.DataFrame({"group": animals})
+    display = RasterDisplay.from_estimator(model, X, index=1, model_groups=frame, random_state=0)
+    (_, viterbi), (_, marginal), (_, sampled) = display.rows
+    np.testing.assert_array_equal(viterbi, states[1])
+    np.testing.assert_allclose(marginal, model.predict_proba(X, groups=animals)[1], atol=1e-6)
+    one = model.sample_states([X[1]], groups=["b"], random_state=0)[0]
+    np.testing.assert_array_equal(sampled, one)
+    with pytest.raises(ValueError, match="groups must have a label for each of the 2"):
+        RasterDisplay.from_estimator(model, X, model_groups=["a"])

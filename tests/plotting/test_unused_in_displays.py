@@ -133,7 +133,7 @@ def test_raster_of_rows():
 class Known(EfficientHHMM):
     """Infers the states that `STATES` holds."""
 
-    def predict(self, X):
+    def predict(self, X, groups=None):
         return [STATES[0] if len(x) == 300 else STATES[1] for x in X]
 
 

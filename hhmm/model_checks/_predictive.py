@@ -34,9 +34,11 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from hhmm._inference import decode
+from hhmm._model.transitions import context_trans_probs
 from hhmm._runtime.keys import key_from_random_state
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences import read
+from hhmm._sequences.groups import read_labels
 from hhmm._validation import shorten
 from hhmm.estimator import EfficientHHMM
 from hhmm.metrics import state_durations, state_usage
@@ -64,6 +66,7 @@ def posterior_predictive_check(
     statistic: str | Callable[[list, list], ArrayLike] = "state_durations",
     n_replicates: int = 100,
     max_timesteps: int | None = 1_000_000,
+    groups: ArrayLike | None = None,
     mask: ArrayLike | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> PredictiveCheck:
@@ -101,6 +104,9 @@ def posterior_predictive_check(
     max_timesteps : int or None, default=1_000_000
         At most this number of timesteps is used, by a random choice of whole sequences, at least
         one. None uses all. A replicate of 1,000,000 timesteps takes about 0.5 s.
+    groups : array-like of shape (n_sequences,) or data frame, optional
+        ``groups`` of `EfficientHHMM.predict`, if the model was fitted with groups. Replicates of a
+        sequence then have the effects of its groups.
     mask : array-like of bool of shape (n_sequences, n_timesteps), optional
         False marks a missing timestep. For 2-D X only.
     random_state : int, RandomState or None, default=None
@@ -191,12 +197,16 @@ def posterior_predictive_check(
     if max_timesteps is not None:
         check_scalar(max_timesteps, "max_timesteps", Integral, min_val=1)
     sequences = _checked_sequences(model, X, mask)
+    labels = None if groups is None else read_labels(groups, len(sequences))
     rng = check_random_state(random_state)
     used = _subset(sequences, max_timesteps, rng)
     syllables = [sequences[i] for i in used]
     sizes = len(model.trans_probs_), len(model.emission_base_)
 
-    _, parts = model._prepare(syllables, None, every_timestep=False)
+    if labels is not None:
+        groups = {name: [column[i] for i in used] for name, column in zip(*labels, strict=True)}
+    of_sequences = model._find_groups(groups, len(used)).of_sequences
+    _, parts = model._prepare(syllables, None, groups, every_timestep=False)
     parts = [prepared for prepared, _ in parts]  # once, for all draws
     draws_ = _parameter_draws(model)
     seeds = rng.randint(2**31, size=(int(n_replicates), 2))
@@ -205,7 +215,7 @@ def posterior_predictive_check(
     for i, (seed_states, seed_replicate) in enumerate(seeds):
         params = draws_[i * len(draws_) // len(seeds)]
         replicate = _replicate(
-            params, parts[0].terms, syllables, np.random.RandomState(seed_replicate)
+            params, parts[0].terms, syllables, of_sequences, np.random.RandomState(seed_replicate)
         )
         replicated.append(chosen.compute(*replicate, *sizes))
         if chosen.of_states:
@@ -329,12 +339,31 @@ def _draw_states(seed, params, parts):
 
 
 @double_precision
-def _replicate(params, terms, syllables, rng):
-    """Simulate sequences like `syllables`: lists of syllables and of states."""
+def _replicate(params, terms, syllables, of_sequences, rng):
+    """Simulate sequences like `syllables`, of these groups: lists of syllables and of states."""
+    probs = np.asarray(decode.syllable_trans_probs(params, terms=terms))
+    probs = probs.reshape(terms.n_groups, terms.n_states, *probs.shape[1:])
+    trans_probs = context_trans_probs(params.trans_probs, params.group_transitions, terms)
+    trans_probs = np.asarray(trans_probs).reshape(terms.n_groups, terms.n_states, terms.n_states)
+    if of_sequences is None:
+        of_sequences = np.zeros(len(syllables), int)
+    replicates: list[Any] = [None] * len(syllables)
+    for group in range(terms.n_groups):
+        members = np.flatnonzero(of_sequences == group)
+        like = [syllables[i] for i in members]
+        simulated = _simulate(trans_probs[group], probs[group], like, terms.self_transitions, rng)
+        for i, *replicate in zip(members, *simulated, strict=True):
+            replicates[i] = replicate
+    of_syllables, of_states = zip(*replicates, strict=True)
+    return list(of_syllables), list(of_states)
+
+
+def _simulate(trans_probs, syllable_trans_probs, syllables, self_transitions, rng):
+    """Simulate sequences like `syllables`, which are of one group."""
     lengths = np.array([x.size for x in syllables])
     data = np.concatenate(syllables)
-    first = rng.randint(len(params.trans_probs), size=lengths.size)
-    states = draw_paths(params.trans_probs, first, lengths, rng)
+    first = rng.randint(len(trans_probs), size=lengths.size)
+    states = draw_paths(trans_probs, first, lengths, rng)
 
     ends = np.cumsum(lengths)
     follows = data >= 0  # True if the timestep and the one before are observed
@@ -342,11 +371,11 @@ def _replicate(params, terms, syllables, rng):
     follows[ends - lengths] = False
     # replicates hold syllables for as long as the data do
     held = np.zeros(len(data), bool)
-    if not terms.self_transitions:
+    if not self_transitions:
         held[1:] = follows[1:] & (data[1:] == data[:-1])
     streams = [
         [draws_from(row, rng).__next__ for row in by_syllable]
-        for by_syllable in np.asarray(decode.syllable_trans_probs(params, terms=terms))
+        for by_syllable in syllable_trans_probs
     ]
     replicate = data.tolist()
     timesteps = np.flatnonzero(follows)

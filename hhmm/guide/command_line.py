@@ -34,8 +34,9 @@ The folder ``out`` is made when all is done. It has:
 ===========================  =======================================================================
 ``report.html``              one page with warnings, states in words, figures and comparisons
 ``states/``                  a table for each recording: the state and the syllable of each frame
-``tables/states.csv``        a row for each state: usage (fraction of time), mean dwell time, visits
-                             per recording, number of animals that use it
+``tables/states.csv``        a row for each state: its number in ``states/``, usage (fraction of
+                             time), mean dwell time, visits per recording, number of animals that
+                             use it (:func:`hhmm.model_checks.state_report`)
 ``tables/usage.csv``         a row for each recording: fraction of the time in each state
 ``tables/durations.csv``     a row for each complete stay in a state
 ``tables/transitions.csv``   counts of changes from state to state in each recording

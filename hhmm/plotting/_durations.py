@@ -219,6 +219,7 @@ class DurationDisplay:
         if usage is None:
             usage = np.array([part.sum() for part in durations])
         names = _states.check_state_names(self.state_names, n_states, default="state {}")
+        shortest = min(int(part.min()) for part in durations if part.size)
         longest = max(int(part.max()) for part in durations if part.size)
         unit = 1.0
         if self.frame_rate is not None:
@@ -243,7 +244,7 @@ class DurationDisplay:
                 self.expected_lines_ += self.ax_.plot(unit * x, expected, color=color, **_DASHED)
         # a curve falls by one bout at a time: below half of the last one there is nothing
         self.ax_.set(xscale="log", yscale="log", ylim=(0.5 * smallest, 1.25))
-        self.ax_.set(xlim=(unit * 0.9, unit * longest * 1.15))
+        self.ax_.set(xlim=(unit * shortest * 0.9, unit * longest * 1.15))
         self.ax_.set(xlabel="duration (timesteps)", ylabel="fraction at least as long")
         _figures.finish_log_axes(self.ax_)
         if self.frame_rate is not None:

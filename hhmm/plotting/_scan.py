@@ -41,7 +41,8 @@ class ScanDisplay:
     states, the number of states that are used, and the agreement of fits from different seeds.
     Bars are one standard error over folds, as in `hhmm.model_selection.ScanResult.summary`. Scores
     are compared within folds, so their bars do not contain how much folds differ. A ring marks the
-    best score, and a square the fewest states whose score is within one standard error of it.
+    best score, and a square the number of states that
+    `hhmm.model_selection.ScanResult.one_standard_error` chooses.
 
     Parameters
     ----------
@@ -181,9 +182,13 @@ class ScanDisplay:
         from hhmm.model_selection._result import simplest_within
 
         difference = summary["mean_difference"]
-        marked = {"best score": (np.argmax(difference), "o", 12)}
-        if summary["within_one_standard_error"].any():
-            marked["simplest within one standard error"] = (simplest_within(summary), "s", 15)
+        best, is_within = np.argmax(difference), summary["within_one_standard_error"]
+        marked = {"best score": (best, "o", 12)}
+        if is_within.any():
+            label = "simplest within one standard error"
+            if not is_within[best]:
+                label += ", of those without unused states"
+            marked[label] = (simplest_within(summary), "s", 15)
         marks = [
             self.axes_[0, 0].plot(
                 x[point],

@@ -974,6 +974,13 @@ class TestDisplay:
         colours = {tuple(np.atleast_1d(line.get_color()).tolist()) for line in lines}
         assert len(colours) == len(lines) == 11
 
+    def test_the_choice_says_if_the_best_leaves_states_unused(self):
+        table = result_by_hand().table
+        table["n_used_states"] = np.repeat([2.0, 2.0, 3.0, 3.0], 4)
+        display = ScanDisplay.from_result(ScanResult(table, result_by_hand()._points))
+        (label,) = [text.get_text() for text in display.figure_.legends[0].get_texts()[-1:]]
+        assert label == "simplest within one standard error, of those without unused states"
+
     def test_in_given_axes(self):
         _, axes = plt.subplots(1, 4)
         display = ScanDisplay(result_by_hand().summary()).plot(axes)

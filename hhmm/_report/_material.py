@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from hhmm.estimator import EfficientHHMM
     from hhmm.model_selection import ScanResult
 
+# what the page shows of the posterior, and judges chains by
+JUDGED = ("log_joint", "usage[", "dwell_time[")
 LARGEST_RHAT = 1.1
 MOST_LEVELS = 10  # of a column of groups that are compared
 _MORE_SWEEPS = "Fit again with more sweeps (max_iter, or --max-iter on the command line)."
@@ -173,8 +175,7 @@ def examine(material: Material) -> Findings:
 def _find_largest_rhat(posterior):
     if posterior is None:
         return np.nan
-    judged = ("log_joint", "usage[", "dwell_time[")
-    rhat = posterior.rhat[[str(name).startswith(judged) for name in posterior.name]]
+    rhat = posterior.rhat[[str(name).startswith(JUDGED) for name in posterior.name]]
     return float(np.nanmax(rhat)) if np.isfinite(rhat).any() else np.nan
 
 

@@ -12,7 +12,7 @@ import hhmm
 from hhmm._optional.extras import import_extra
 from hhmm._report import _words as words
 from hhmm._report._figures import Picture
-from hhmm._report._material import LARGEST_RHAT, Findings, Material
+from hhmm._report._material import JUDGED, LARGEST_RHAT, Findings, Material
 from hhmm._validation import shorten
 from hhmm.comparisons._result import ALL_GROUPS, NONE
 from hhmm.metrics import state_usage
@@ -29,6 +29,8 @@ CITATION = """\
 _SMALL_Q = 0.05
 _MOST_SENTENCES = 12
 _MOST_ROWS = 60
+# effective draws below which a 90 % interval is rough
+_FEW_DRAWS = 100
 _TABLE_QUANTITIES = ("usage", "dwell", "transition", "content", "shared_content")
 
 
@@ -392,10 +394,19 @@ def _convergence(material, findings):
             "R-hat compares the chains, and is about 1 if they agree. The largest value of the log "
             f"joint, usage and dwell times is {rhat:.2f}, {verdict}."
         )
-    sentences.append(
+    summary = findings.posterior
+    is_shown = [str(name).startswith(JUDGED) for name in summary.name]
+    fewest = np.nanmin(summary.ess_bulk[is_shown], initial=np.inf)
+    text = (
         "Draws that follow each other are similar. The effective draws in the table say how many "
-        "independent draws they are worth: if these are few, the intervals are rough."
+        "independent draws they are worth"
     )
+    if fewest < _FEW_DRAWS:
+        text += (
+            f", at the fewest {fewest:.0f}. These are few, so the intervals are rough. More sweeps "
+            "(max_iter, or --max-iter on the command line) make them better"
+        )
+    sentences.append(f"{text}.")
     return sentences
 
 

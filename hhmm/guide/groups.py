@@ -78,6 +78,10 @@ of each recording. (Its ``groups`` are not the groups that `compare_groups` comp
 (12, 5)
 >>> states = model.predict(sequences, groups=animals)
 
+All methods that infer states or score take the animals again. Displays of a model
+(``from_estimator``), `hhmm.report` and `hhmm.model_selection.scan` call them ``model_groups``,
+because their ``groups`` are those that are compared or held out.
+
 Each animal has an effect on the logits of syllables and on those of state transitions. The scales
 of these effects are learnt (`group_emissions_sigma`, `group_transitions_sigma`), so animals that do
 not differ get effects near 0. `group_labels_`, `group_emissions_` and `sigmas_` hold the result:

@@ -420,7 +420,9 @@ def test_convergence_is_explained(tmp_path, data):
     rows = [name.startswith(("log_joint", "usage", "dwell")) for name in summary.name]
     largest = max(summary.rhat[np.array(rows) & (summary.name != "usage_entropy")])
     assert f"joint, usage and dwell times is {largest:.2f}" in page.text
-    assert "how many independent draws they are worth" in page.text
+    shown = np.array(rows) & (summary.name != "usage_entropy")
+    fewest = np.nanmin(summary.ess_bulk[shown])
+    assert f"they are worth, at the fewest {fewest:.0f}. These are few" in page.text
     mean = words.number(summary.mean[0])
     assert f"all log joint (nats) {mean} " in page.text
 

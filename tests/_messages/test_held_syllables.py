@@ -333,7 +333,11 @@ def test_replicates_hold_syllables_where_the_data_do():
     for x in syllables:
         x[50:60] = -1
     replicate, states = _predictive._replicate(
-        backends.params_of(model), backends.terms_of(model), syllables, np.random.RandomState(0)
+        backends.params_of(model),
+        backends.terms_of(model),
+        syllables,
+        None,
+        np.random.RandomState(0),
     )
     counts = np.zeros((3, 3, 3))
     for x, copy, z in zip(syllables, replicate, states, strict=True):

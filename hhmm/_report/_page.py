@@ -330,7 +330,9 @@ def _number_of_states(material):
         text += f"The best score is that of {best} states. "
         of_others = ""
         if not summary["within_one_standard_error"][scan.best_index_]:
-            text += "Fits of this number leave states unused, so it was left out. "
+            text += (
+                "Its fits use no more states than those of a smaller number, so it was left out. "
+            )
             of_others = " than the best of the others"
         text += (
             f"{chosen} was chosen: it is the smallest number whose score is lower{of_others} by no "

@@ -56,11 +56,11 @@ Fit several numbers of states from several seeds, and compare their scores on he
 
 The score is in nats per transition; higher is better. With much data, it rises a little with every
 further state, because no real behaviour follows this model exactly. Add no more states if seeds no
-longer agree (``matched_accuracy``, ``adjusted_rand``), if states are unused, or if the score is
-within one standard error of the best. ``result.one_standard_error()`` chooses by the last two. The
-standard error is that of the difference to the best score on the same folds: folds differ in
-difficulty, and this cancels.
-Report only states that every seed finds. `hhmm.plotting.ScanDisplay` draws all of these.
+longer agree (``matched_accuracy``, ``adjusted_rand``), if no more states are used, or if the score
+is within one standard error of the best. ``result.one_standard_error()`` chooses by the last two.
+The standard error is that of the difference to the best score on the same folds: folds differ in
+difficulty, and this cancels. Report only states that every seed finds.
+`hhmm.plotting.ScanDisplay` draws all of these.
 
 If the recordings are of several animals, give ``model_groups=animals``. Otherwise states can stand
 for animals, and more states predict better although there are none. Hold out recordings of known

@@ -57,8 +57,8 @@ Number of states
 ----------------
 ``--n-states 2-8`` fits each number to parts of the recordings, and scores it on the others. The
 smallest number that is within one standard error of the best is chosen
-(:meth:`hhmm.model_selection.ScanResult.one_standard_error`). Numbers whose fits leave states unused
-are left out. Then it is fitted to all recordings.
+(:meth:`hhmm.model_selection.ScanResult.one_standard_error`). Numbers whose fits use no more states
+than those of a smaller number are left out. Then it is fitted to all recordings.
 ``--n-folds`` and ``--n-seeds`` set the number of fits, and ``--n-jobs`` how many run at the same
 time.
 

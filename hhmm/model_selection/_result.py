@@ -25,8 +25,8 @@ _MEASURES_OF_A_FIT = (
 # of a fit and those from other seeds to the same fold
 _AGREEMENTS = ("matched_accuracy", "adjusted_rand")
 _PRINTED_ROWS = 60
-# of a grid point that is not chosen, on average over its fits
-_UNUSED_STATES = 0.5
+# that a grid point must use beyond those of one with fewer states, on average over its fits
+_MORE_STATES_USED = 0.5
 
 
 class ScanResult:
@@ -134,8 +134,7 @@ class ScanResult:
         difference = by_fold - by_fold[np.argmax(mean)]
         summary["mean_difference"] = difference.mean(axis=1)
         summary["se_difference"] = _standard_error(difference)
-        is_left_out = summary["mean_n_used_states"] <= summary["n_states"] - _UNUSED_STATES
-        is_left_out &= not is_left_out.all()
+        is_left_out = _uses_no_more(summary)
         difference = by_fold - by_fold[np.argmax(np.where(is_left_out, -np.inf, mean))]
         # rounding alone makes no difference
         is_within = difference.mean(axis=1) + _standard_error(difference) >= -1e-12
@@ -153,8 +152,9 @@ class ScanResult:
         mostly how much folds differ, and would choose models that are clearly worse.
 
         A fit with more states than there are leaves some of them unused. It can still score a
-        little higher, for example because no state is exactly as the model has it, so such grid
-        points are left out before the best one is found.
+        little higher, for example because no state is exactly as the model has it. Therefore
+        numbers of states are left out, before the best one is found, whose fits use no more states
+        than those of a smaller number do.
 
         Parameters
         ----------
@@ -166,8 +166,8 @@ class ScanResult:
         params : dict
             Of the grid points whose mean held-out score is lower than the best by at most the
             standard error of this difference, those with the smallest `by`; of them the one of the
-            highest mean score. Grid points whose fits leave half a state or more unused on average
-            are left out first, unless all do.
+            highest mean score. Grid points are left out first that use half a state more, or less,
+            on average than the best one of some smaller number of states.
 
         Raises
         ------
@@ -219,6 +219,18 @@ class ScanResult:
             f"one standard error; durations in {unit}; * best"
         )
         return "\n".join([title, *lines, note])
+
+
+def _uses_no_more(summary):
+    """Return which points use no more states than the best one of some smaller number of states."""
+    n_states, used = summary["n_states"], summary["mean_n_used_states"]
+    uses_no_more, most_used = np.zeros(len(used), bool), -np.inf
+    for number in np.unique(n_states):
+        points = np.flatnonzero(n_states == number)
+        uses_no_more[points] = used[points] <= most_used + _MORE_STATES_USED
+        best = points[np.argmax(summary["mean_test_score"][points])]
+        most_used = max(most_used, used[best])
+    return uses_no_more
 
 
 def simplest_within(summary, by="n_states"):

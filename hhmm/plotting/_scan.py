@@ -187,7 +187,7 @@ class ScanDisplay:
         if is_within.any():
             label = "simplest within one standard error"
             if not is_within[best]:
-                label += ", of those without unused states"
+                label += ", more states only if more are used"
             marked[label] = (simplest_within(summary), "s", 15)
         marks = [
             self.axes_[0, 0].plot(

@@ -302,7 +302,8 @@ def test_a_number_is_chosen_by_one_standard_error_or_otherwise(tmp_path):
         assert said in page.text
     result.table["n_used_states"][8:] = 2
     page = write(tmp_path, made(2, 4), X, states=states, scan=result, overwrite=True)
-    assert "Fits of this number leave states unused, so it was left out. 2 was chosen" in page.text
+    text = "Its fits use no more states than those of a smaller number, so it was left out. "
+    assert f"{text}2 was chosen" in page.text
 
 
 @words_only

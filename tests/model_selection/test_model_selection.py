@@ -744,8 +744,9 @@ def result_by_hand():
         "warnings": np.array(["", "a"] * 8, dtype=object),
     }
     rest = ("train_score", "log_joint", "n_iter", "seconds", "matched_accuracy", "adjusted_rand")
-    for i, name in enumerate((*rest, "median_duration", "n_used_states")):
+    for i, name in enumerate((*rest, "median_duration")):
         table[name] = np.random.default_rng(i).random(16) + 0.1
+    table["n_used_states"] = table["n_states"] - 0.1 * np.random.default_rng(9).random(16)
     table["converged"] = np.tile([True, False], 8)
     points = [
         {"n_states": k, "trans_kappa": kappa} for k, kappa in [(2, 1), (2, 9), (3, 9), (4, 9)]
@@ -797,8 +798,11 @@ class TestResult:
         assert result.one_standard_error() == {"n_states": 2, "trans_kappa": 9}
         result.table["test_score"][4:8] -= 0.1
         assert result.one_standard_error() == {"n_states": 3, "trans_kappa": 9}
-        result.table["n_used_states"] = n_states - np.repeat([0.0, 0.0, 0.6, 1.0], 4)
+        result.table["n_used_states"] = n_states - np.repeat([0.0, 0.0, 0.6, 1.6], 4)
         assert result.one_standard_error() == {"n_states": 2, "trans_kappa": 9}
+        # a rare state is no reason against a number that uses more states than smaller ones do
+        result.table["n_used_states"] = n_states - np.repeat([0.0, 0.0, 1.0, 1.0], 4)
+        assert result.one_standard_error() == {"n_states": 4, "trans_kappa": 9}
         result.table["n_used_states"] = n_states - np.repeat([0.0, 0.0, 0.4, 0.4], 4)
         assert result.one_standard_error() == {"n_states": 3, "trans_kappa": 9}
 
@@ -979,7 +983,7 @@ class TestDisplay:
         table["n_used_states"] = np.repeat([2.0, 2.0, 3.0, 3.0], 4)
         display = ScanDisplay.from_result(ScanResult(table, result_by_hand()._points))
         (label,) = [text.get_text() for text in display.figure_.legends[0].get_texts()[-1:]]
-        assert label == "simplest within one standard error, of those without unused states"
+        assert label == "simplest within one standard error, more states only if more are used"
 
     def test_in_given_axes(self):
         _, axes = plt.subplots(1, 4)

@@ -267,11 +267,10 @@ def _fit(options):
     groups = _groups_of(data, options.groups)
     known = {label for column in groups.factors.values() for label in column}
     if options.reference is not None and options.reference not in known:
-        found = f"The groups are {', '.join(map(repr, sorted(known)))}." if known else ""
-        raise ValueError(
-            f"No recording is in group {options.reference!r}. "
-            f"{found or 'There are none: give them with --groups.'}"
-        )
+        found = "There are none: give them with --groups."
+        if known:
+            found = f"The groups are {', '.join(map(repr, sorted(known)))}."
+        raise ValueError(f"No recording is in group {options.reference!r}. {found}")
     if options.state_names is not None and {len(options.state_names)} != {*options.n_states}:
         raise ValueError(
             f"--state-names has {len(options.state_names)} names. Give one for each state, and one "

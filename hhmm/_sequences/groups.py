@@ -18,6 +18,11 @@ class Labels(NamedTuple):
     names: tuple  # of the factors, str
     columns: tuple  # a list of labels a factor, None where there is none
 
+    def of(self, sequences):
+        """Return the labels of these numbers of sequences, as a dict of columns."""
+        columns = ([column[i] for i in sequences] for column in self.columns)
+        return dict(zip(self.names, columns, strict=True))
+
 
 def read_labels(groups, n_sequences, name="groups"):
     """Read labels.

@@ -203,9 +203,7 @@ def posterior_predictive_check(
     syllables = [sequences[i] for i in used]
     sizes = len(model.trans_probs_), len(model.emission_base_)
 
-    of_used: Any = None
-    if labels is not None:
-        of_used = {name: [column[i] for i in used] for name, column in zip(*labels, strict=True)}
+    of_used: Any = None if labels is None else labels.of(used)
     of_sequences = model._find_groups(of_used, len(used)).of_sequences
     _, parts = model._prepare(syllables, None, of_used, every_timestep=False)
     parts = [prepared for prepared, _ in parts]  # once, for all draws

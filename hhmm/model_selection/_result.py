@@ -166,8 +166,8 @@ class ScanResult:
         params : dict
             Of the grid points whose mean held-out score is lower than the best by at most the
             standard error of this difference, those with the smallest `by`; of them the one of the
-            highest mean score. Grid points are left out first that use half a state more, or less,
-            on average than the best one of some smaller number of states.
+            highest mean score. A grid point is left out first if its fits use at most half a state
+            more, on average, than those of the best grid point of some smaller number of states.
 
         Raises
         ------

@@ -178,8 +178,7 @@ class RasterDisplay:
             rows.append(("true", true[shown]))
         group = None
         if model_groups is not None:
-            labels_of = read_labels(model_groups, len(sequences), "model_groups")
-            group = {name: [column[index]] for name, column in zip(*labels_of, strict=True)}
+            group = read_labels(model_groups, len(sequences), "model_groups").of([index])
         for kind in kinds:
             if kind == "marginal":
                 probs = estimator.predict_proba([syllables], groups=group)[0]

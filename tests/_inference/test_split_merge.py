@@ -22,7 +22,7 @@ PRIORS = Priors(*map(np.float64, (1.0, 1.0, 1.0, 100.0)))
 
 
 def test_a_move_frees_a_state_and_splits_another_one(problem):
-    """Of three regimes, state 0 holds two; of it and the others, 3 and 1 are the third regime."""
+    """State 0 holds two of three regimes, the others the third one."""
     data, poor = problem
     rng = np.random.default_rng(1)
     # the second most probable state of timesteps in 2 is 1, elsewhere it is any

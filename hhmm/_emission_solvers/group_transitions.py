@@ -21,6 +21,9 @@ SIGMA = "group_transitions_sigma"
 # half the squared Newton decrement, in nats, at which the mode counts as found
 TOL = 1e-6
 MAX_ITER = 100
+# logits from which the solver starts: farther out it finds no curvature, and a probability of 0 has
+# no finite one
+LARGEST_AT_START = 10.0
 
 
 def draw(keys, counts, priors, trans_probs, effects, warming_up, *, terms, learnt, holds_scales):
@@ -50,7 +53,7 @@ def draw(keys, counts, priors, trans_probs, effects, warming_up, *, terms, learn
     own, own_counts, flat, start = _problem(counts, priors, trans_probs, effects, terms)
 
     def solve(**arguments):
-        return Newton(MAX_ITER).solve(own, own_counts, flat, _finite(start), **arguments)
+        return Newton(MAX_ITER).solve(own, own_counts, flat, _moderate(start), **arguments)
 
     drawn = hmc.draw(keys, own, own_counts, flat, start, solve, warming_up, hmc.first_tuning())
     point, drawn_priors = own.stack(drawn.logits), flat
@@ -74,7 +77,7 @@ def mode(counts, priors, trans_probs, effects, keys, *, terms, learnt, holds_sca
         own,
         own_counts,
         flat,
-        _finite(start),
+        _moderate(start),
         tol=TOL,
         right_hand_side=lambda hessian: draw_with_hessian_covariance(noise, own, hessian),
     )
@@ -96,8 +99,13 @@ def _problem(counts, priors, trans_probs, effects, terms):
     return own, own_counts, priors._replace(emission_base_sigma=jnp.asarray(jnp.inf)), start
 
 
-def _finite(logits):
-    return jax.tree.map(jnp.nan_to_num, logits)
+def _moderate(logits):
+    """Return logits from which the solver starts."""
+
+    def clip(values):
+        return jnp.clip(jnp.nan_to_num(values), -LARGEST_AT_START, LARGEST_AT_START)
+
+    return jax.tree.map(clip, logits)
 
 
 def _params(own, point):

@@ -4,7 +4,8 @@ Objective, gradient and Hessian are those of `objective`. Each iteration
 
 1. solves ``H d = -g`` by preconditioned conjugate gradients, to a hundredth
    of the gradient's length (an inexact Newton step: Dembo, Eisenstat & Steihaug 1982);
-2. halves the step until the objective falls as Armijo's rule asks;
+2. shortens the step until it changes no logit by more than a few nats, and halves it until the
+   objective falls as Armijo's rule asks;
 3. stops when ``-g' d / 2``, half the squared Newton decrement (Boyd &
    Vandenberghe 2004, section 9.5), is at most the tolerance: it estimates how far
    the objective is above its minimum, in nats, whatever the scale of the counts.
@@ -14,7 +15,11 @@ more system is solved with the same conjugate gradients, for the sampler (`lapla
 error of 1e-5 in units of the posterior's standard deviation.
 
 The objective is strictly convex, so this converges from any start; started at
-the mode of the last Gibbs sweep it takes three or four iterations.
+the mode of the last Gibbs sweep it takes three or four iterations. Far from the mode a full step
+lowers the objective, and may still lead to where probabilities are 1 to the last digit: there is
+no curvature left, and no way back where the prior has none either. From zero to the mode of 20
+sequences of 2000 timesteps, 10 states and 100 syllables takes 7 iterations with short steps, and 15
+with full ones; under a prior of standard deviation 20, 11 and 28.
 """
 
 from typing import NamedTuple
@@ -32,6 +37,8 @@ from hhmm._types import Array
 
 ARMIJO = 1e-4
 MAX_HALVINGS = 40
+# nats: a step changes no entry of a term by more
+MAX_CHANGE = 4.0
 # of the squared length of the residual
 CG_RELATIVE_TOL = 1e-4
 CG_MAX_ITER = 500
@@ -122,13 +129,14 @@ def _solve(terms, counts, priors, start, max_iter, tol, right_hand_side, metric)
         )
         slope = jnp.vdot(gradient, direction)
         converged = -0.5 * slope <= tol
+        longest = jnp.minimum(1.0, MAX_CHANGE / jnp.abs(direction).max())
         step = _State(
             point=point,
             value=value,
             direction=direction,
             slope=slope,
             # not converged after the last iteration: what there is counts as the mode
-            step=jnp.where(converged | (state.n_iter + 1 < max_iter), 1.0, 0.0),
+            step=jnp.where(converged | (state.n_iter + 1 < max_iter), longest, 0.0),
             n_halvings=jnp.int32(0),
             losses=state.losses.at[state.n_iter].set(value),
             n_iter=state.n_iter + 1,

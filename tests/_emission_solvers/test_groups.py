@@ -184,16 +184,29 @@ def test_the_mode_and_draws_around_it(terms, stats, dense):
 TERMS = Terms(N_STATES, N_SYLLABLES, NAMES, True, FACTORS, trans_by_group=True)
 
 
+def _moderate_counts():
+    return np.random.default_rng(0).poisson(5.0, (TERMS.n_contexts, N_STATES)).astype(float)
+
+
+def _counts_of_a_state_that_is_not_left():
+    """Other states are left now and then; one is visited by some groups, and hardly left."""
+    counts = np.zeros((TERMS.n_groups, N_STATES, N_STATES))
+    counts[:] = 1e5 * np.eye(N_STATES) + 200.0
+    counts[:, 1] = 0
+    counts[0, 1, 1] = 3
+    return counts.reshape(TERMS.n_contexts, N_STATES)
+
+
+@pytest.mark.parametrize("counts", [_moderate_counts(), _counts_of_a_state_that_is_not_left()])
+@pytest.mark.parametrize("start", [np.full((N_STATES, N_STATES), 1 / N_STATES), np.eye(N_STATES)])
 @double_precision
-def test_transitions_of_groups_at_their_mode():
+def test_transitions_of_groups_at_their_mode(counts, start):
     """No slope is left of log p(z | T, U) + log p(T, U), written down plainly."""
     n_groups = TERMS.n_groups
-    counts = np.random.default_rng(0).poisson(5.0, (TERMS.n_contexts, N_STATES)).astype(float)
     effects = tuple(np.zeros((factor.n_levels, N_STATES, N_STATES)) for factor in FACTORS)
     mode = functools.partial(group_transitions.mode, terms=TERMS, learnt=(), holds_scales=False)
     keys = LogitKeys(*jax.random.split(key_from_data(np.zeros(2, np.uint32)), 3))
-    uniform = np.full((N_STATES, N_STATES), 1 / N_STATES)
-    trans_probs, effects, _ = jax.jit(mode)(counts, PRIORS, uniform, effects, keys)
+    trans_probs, effects, _ = jax.jit(mode)(counts, PRIORS, start, effects, keys)
     trans = counts.reshape(n_groups, N_STATES, N_STATES)
 
     def plain(logits, *effects):

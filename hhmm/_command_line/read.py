@@ -101,6 +101,11 @@ def read_recordings(path: Path, options: Any) -> Bunch:
     }
     if what == "csv":
         return datasets.load_syllable_csv(path, **given)
+    if not (options.frame or options.onset or options.fill_gaps or options.text_labels):
+        # a block of rows at a time: a large table takes a third of the memory
+        return _read_opened(
+            path, syllable=options.syllable, recording=options.recording, sep=options.sep
+        )
     return datasets.load_table(path, recording=options.recording or RECORDING, **given)
 
 

@@ -1,6 +1,7 @@
 """Take the columns of a table apart: labels, frames, times, recordings and groups.
 
-``locate`` returns the place of a row as text, for errors.
+``locate`` returns the place of a row as text, for errors, ``locate.row`` its number alone, and
+``locate.place`` is that of the table.
 """
 
 from collections.abc import Hashable
@@ -13,19 +14,19 @@ from hhmm._sequences.ragged import raise_at_first, to_integers
 _LARGEST_FRAME = 2**53  # float64 holds all integers up to this
 
 
-def recording_codes(column, place):
+def recording_codes(column, locate):
     """Return the number of the recording of each row, (n_rows,), and the names of all."""
-    codes, values = _factorize(column, lambda row: f"{place}, row {row}")
+    codes, values = _factorize(column, locate)
     if (codes < 0).any():
         raise ValueError(
-            f"{place}, row {int(np.argmax(codes < 0))}: expected the name of a recording in "
+            f"{locate(int(np.argmax(codes < 0)))}: expected the name of a recording in "
             f"column {column.name!r}, got nothing"
         )
     names = [str(value) for value in values]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(
-            f"{place}: column {column.name!r} holds different values that read {twice!r}"
+            f"{locate.place}: column {column.name!r} holds different values that read {twice!r}"
         )
     return codes, names
 
@@ -42,7 +43,7 @@ def groups_of(column, codes, n_recordings, locate):
         first = first_rows[codes[row]]
         raise ValueError(
             f"{locate(row)}: expected one group a recording, got {column.iloc[row]!r} after "
-            f"{column.iloc[first]!r} in row {first}"
+            f"{column.iloc[first]!r} in {locate.row(first)}"
         )
     return [None if code < 0 else str(values[code]) for code in of_recording]
 

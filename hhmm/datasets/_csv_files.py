@@ -149,7 +149,8 @@ def open_table(
         raise ValueError(f"{path} has no {sep!r} in its header{advice}")
     # Two lines, so that a row with more cells than the header is found: pandas would take
     # its first cell for the name of the row, and all others for those of the next column.
-    top = _read_csv(path, sep=sep, header=None, nrows=2, dtype=str, keep_default_na=False)
+    options = {"header": None, "nrows": 2, "dtype": str, "keep_default_na": False}
+    top = next(_iterate_csv(path, sep=sep, **options))
     return Table(str(path), top.iloc[0].tolist(), path, sep, None)
 
 
@@ -177,31 +178,35 @@ def choose_column(table: Table, names: Sequence[str]) -> str:
 
 
 def read_columns(
-    table: Table, wanted: list[str], *, text: Collection[str], times: list[str]
+    table: Table, wanted: list[str], text: Collection[str], times: list[str]
 ) -> pandas.DataFrame:
     """Return the columns `wanted` of a table; those of a file that are in `text` as text.
 
     Columns in `times` may have a comma in front of decimals if the separator is another character.
     """
+    import pandas as pd
+
     if table.data is not None:
         return table.data[wanted]
-    data = _read_csv(table.path, columns=wanted, **_options_of(table, wanted, text))
-    if _has_empty_cells(table, data):
-        _refuse_short_rows(table)
-    if table.sep != ",":  # such files may write 0,25 for 0.25
-        data[times] = data[times].replace({",": "."}, regex=True)
-    return data
+    return pd.concat(iterate_columns(table, wanted, text, times), ignore_index=True)
 
 
-def iterate_column(table: Table, column: str) -> Iterator[pandas.Series]:
-    """Yield a column of numbers of a file, a block of rows at a time."""
+def iterate_columns(
+    table: Table, wanted: list[str], text: Collection[str] = (), times: Sequence[str] = ()
+) -> Iterator[pandas.DataFrame]:
+    """Yield the columns of a file as `read_columns` does, a block of rows at a time.
+
+    The index of a block holds the numbers of the rows.
+    """
     is_checked = False
-    for block in _iterate_csv(table.path, **_options_of(table, [column], ())):
-        data = block[[column]]
+    for block in _iterate_csv(table.path, **_options_of(table, wanted, text)):
+        data = block[wanted]
         if not is_checked and _has_empty_cells(table, data):
             _refuse_short_rows(table)
             is_checked = True
-        yield data[column]
+        if table.sep != "," and times:  # such files may write 0,25 for 0.25
+            data[times] = data[times].replace({",": "."}, regex=True)
+        yield data
 
 
 def _options_of(table, wanted, text):
@@ -217,14 +222,6 @@ def _options_of(table, wanted, text):
 
 def _has_empty_cells(table, data):
     return len(table.columns) > 1 and (data.isna() | (data == "")).any(axis=None)
-
-
-def _read_csv(path, *, columns=None, **options):
-    """Return the given columns of a file, all if None."""
-    import pandas as pd
-
-    parts = [block[columns or block.columns] for block in _iterate_csv(path, **options)]
-    return pd.concat(parts, ignore_index=True)
 
 
 def _iterate_csv(path, **options):

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from sklearn.utils._param_validation import validate_params
 
 from hhmm._optional.extras import import_extra
-from hhmm._sequences.run_lengths import RunLengths
 from hhmm._validation import shorten, to_float, to_list
 from hhmm.datasets._csv_files import (
     PathLike,
@@ -57,7 +57,7 @@ from hhmm.datasets._sources import (
     Source,
     stamp_of,
 )
-from hhmm.datasets._tables import Columns, read_recordings
+from hhmm.datasets._tables import Columns, read_runs
 
 _DESCRIPTIONS = {
     "keypoint-moseq": "an HDF5 file of keypoint-MoSeq",
@@ -122,8 +122,9 @@ def open_recordings(
         - ``.csv``, ``.tsv``, ``.txt``: one recording, one row a timestep, as `load_syllable_csv`
           and `load_keypoint_moseq_csv` read it;
         - the same endings, with a column of recordings: a table, as `load_table` and
-          `load_moseq_dataframe` read it. A table is read when it is opened, and its runs are kept
-          in memory.
+          `load_moseq_dataframe` read it. A table is read when it is opened, block by block, and
+          its runs are kept in memory. If its rows have to be sorted by frame, it is read as a
+          whole.
 
         Of a folder, the files that end in ".csv", ".h5", ".hdf5" or ".npy" are opened, ordered by
         name, except hidden ones. The files of a pattern are ordered by path.
@@ -242,11 +243,11 @@ def open_recordings(
                 columns = _choose_columns(table, column, what, recording=recording, group=group)
                 stamp = stamp_of(file.path)
                 # called here, because the stack levels of its warnings count on it
-                for read in read_recordings({"": table}, columns):
+                for read, runs in read_runs(table, columns):
                     part = f"recording {read.name!r}, column {column!r}"
-                    runs = RunLengths.of([read.labels])[:2]
                     source = HeldSource(file.path.absolute(), part, runs, stamp)
-                    found.append(_Found(file, read.name, source, len(read.labels), read.group))
+                    n_timesteps = int(runs[1].sum(dtype=np.int64))
+                    found.append(_Found(file, read.name, source, n_timesteps, read.group))
     names = _name_recordings(found)
     if what != "npy":
         warn_of_numbering(

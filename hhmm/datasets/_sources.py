@@ -17,7 +17,7 @@ import numpy as np
 from hhmm._optional.extras import import_extra
 from hhmm._sequences.run_lengths import merge_equal
 from hhmm.datasets import _cells as cells
-from hhmm.datasets._csv_files import choose_column, iterate_column, open_table
+from hhmm.datasets._csv_files import choose_column, iterate_columns, open_table
 from hhmm.datasets._keypoint_moseq import check_dataset, is_dataset, open_results
 from hhmm.datasets._recordings import to_labels
 
@@ -213,7 +213,8 @@ class CsvSource(Source):
         table = open_table(self.path, sep=self.sep, user=USER)
         choose_column(table, [self.part])
         n_rows = 0
-        for column in iterate_column(table, self.part):
+        for block in iterate_columns(table, [self.part]):
+            column = block[self.part]
             place = _PlaceOfRun(self._locate, n_rows, np.arange(len(column)))
             yield cells.labels_of(column, place, True, _HINT)
             n_rows += len(column)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,12 +17,14 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_params
 
 from hhmm._sequences.ragged import MISSING
+from hhmm._sequences.run_lengths import find_runs, merge_equal
 from hhmm.datasets import _cells as cells
 from hhmm.datasets._csv_files import (
     PathLike,
     Table,
     TableOfOtherPackage,
     choose_column,
+    iterate_columns,
     open_table,
     open_tables,
     read_columns,
@@ -279,12 +281,65 @@ def read_recordings(
     the stack levels of warnings count on it.
     """
     for table in tables.values():
-        for column in columns:
-            if column is not None:
-                choose_column(table, [column])
+        _check_columns(table, columns)
     recordings = []
     for name, table in tables.items():
         recordings += _read_table(table, columns, name, fill_gaps, as_integers, hint)
+    return recordings
+
+
+def read_runs(
+    table: Table, columns: Columns
+) -> list[tuple[Recording, tuple[np.ndarray, np.ndarray]]]:
+    """Read recordings from a file, a block of rows at a time, and keep their runs.
+
+    Parameters
+    ----------
+    table : Table
+        Of a file.
+    columns : Columns
+        With a column of recordings.
+
+    Returns
+    -------
+    recordings : list of (Recording, runs)
+        In the order in which they first occur, as far as the first block holds them. Runs are
+        labels and numbers of timesteps, two int32 arrays (n_runs,).
+    """
+    recordings = _read_runs_in_order(table, columns)
+    if recordings is None:  # to sort rows needs all of them
+        whole = read_recordings({"": table}, columns)
+        return [(one, find_runs(one.labels, np.array([len(one.labels)]))[:2]) for one in whole]
+    return [
+        (one, merge_equal(*map(np.concatenate, zip(*runs, strict=True))))
+        for one, runs in recordings.values()
+    ]
+
+
+def _read_runs_in_order(table, columns):
+    """Return recordings with the runs of each block by name; None where rows must be sorted."""
+    import pandas as pd
+
+    _check_columns(table, columns)
+    order_names = _find_order_names(table, columns)
+    recordings, last = {}, None
+    for block in iterate_columns(table, *_wanted(columns, order_names, as_integers=True)):
+        # the last row of each recording comes again, so that all neighbours are compared
+        data = block if last is None else pd.concat([last, block])
+        last = data.drop_duplicates(columns.recording, keep="last")
+        parts, is_sorted, falls = _take_apart(data, data.index, table, columns, order_names)
+        if not is_sorted:
+            return None
+        order_names = [name for name in order_names if name not in falls]  # warned of once
+        for part in parts:
+            labels = part.labels
+            if part.name in recordings:
+                labels = labels[1:]
+            else:
+                recordings[part.name] = part, []
+            recordings[part.name][1].append(find_runs(labels, np.array([len(labels)]))[:2])
+    if last is None:
+        raise ValueError(f"{table.place} has no rows")
     return recordings
 
 
@@ -297,37 +352,115 @@ def _read_table(table, columns, name, fill_gaps, as_integers, hint):
         )
     if fill_gaps and columns.frame is None:
         raise ValueError(f"{table.place}: fill_gaps=True needs a column of frame numbers")
-    order_names = []
-    if columns.frame is None and columns.onset is None:
-        order_names = [
-            name
-            for name in table.columns
-            if _ORDER_NAME.fullmatch(str(name))
-            and name not in columns
-            and table.columns.count(name) == 1
-        ]
-    data = read_columns(
-        table,
-        [name for name in dict.fromkeys([*columns, *order_names]) if name is not None],
-        text={columns.recording, columns.group, None if as_integers else columns.syllable} - {None},
-        times=order_names if columns.onset is None else [columns.onset],
-    )
+    order_names = _find_order_names(table, columns)
+    data = read_columns(table, *_wanted(columns, order_names, as_integers=as_integers))
     if len(data) == 0:
         raise ValueError(f"{table.place} has no rows")
+    recordings, *_ = _take_apart(
+        data,
+        range(len(data)),
+        table,
+        columns,
+        order_names,
+        name=name,
+        fill_gaps=fill_gaps,
+        as_integers=as_integers,
+        hint=hint,
+    )
+    if fill_gaps:
+        recordings = [_filled(recording, table.place) for recording in recordings]
+    return recordings
+
+
+def _check_columns(table, columns):
+    """Raise ValueError for a column that a table does not have, or has twice."""
+    for column in columns:
+        if column is not None:
+            choose_column(table, [column])
+
+
+def _find_order_names(table, columns):
+    """Return the columns that seem to hold frames or times and were not given."""
+    if columns.frame is not None or columns.onset is not None:
+        return []
+    return [
+        name
+        for name in table.columns
+        if _ORDER_NAME.fullmatch(str(name))
+        and name not in columns
+        and table.columns.count(name) == 1
+    ]
+
+
+def _wanted(columns, order_names, *, as_integers):
+    """Return the columns to read; which of them are text, and which are times."""
+    names = [name for name in dict.fromkeys([*columns, *order_names]) if name is not None]
+    text = {columns.recording, columns.group, None if as_integers else columns.syllable} - {None}
+    return names, text, order_names if columns.onset is None else [columns.onset]
+
+
+class _Locate(NamedTuple):
+    """Return the place of a row of a block as text."""
+
+    place: str  # of the table
+    numbers: Sequence[int]  # of the rows in the table
+    recordings: tuple[np.ndarray, list[str]] | None = None  # code of each row, and names
+
+    def __call__(self, row):
+        if self.recordings is None:
+            return f"{self.place}, {self.row(row)}"
+        codes, names = self.recordings
+        return f"{self.place}, recording {names[codes[row]]!r}, {self.row(row)}"
+
+    def row(self, row):
+        """Return the number of a row in the table as text."""
+        return f"row {self.numbers[row]}"
+
+
+def _take_apart(
+    data,
+    numbers,
+    table,
+    columns,
+    order_names,
+    *,
+    name="",
+    fill_gaps=False,
+    as_integers=True,
+    hint="",
+):
+    """Take rows apart by recordings.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Rows of a table.
+    numbers : sequence of int
+        Of the rows in the table, for errors.
+    table, columns, order_names
+        As above.
+    name, fill_gaps, as_integers, hint
+        See `read_recordings`. Gaps are checked here and filled by the caller.
+
+    Returns
+    -------
+    recordings : list of Recording
+    is_sorted : bool
+        Whether the rows of each recording are in order as they stand.
+    falls : list of str
+        Columns of `order_names` whose order is another one, of which a warning was given.
+    """
+    locate = _Locate(table.place, numbers)
     if columns.recording is None:
         codes, names = np.zeros(len(data), dtype=np.int64), [name]
     else:
-        codes, names = cells.recording_codes(data[columns.recording], table.place)
-
-    def locate(row):
-        recording = "" if columns.recording is None else f", recording {names[codes[row]]!r}"
-        return f"{table.place}{recording}, row {row}"
-
+        codes, names = cells.recording_codes(data[columns.recording], locate)
+        locate = locate._replace(recordings=(codes, names))
     by_row = {"labels": cells.labels_of(data[columns.syllable], locate, as_integers, hint)}
     groups = [None] * len(names)
     if columns.group is not None:
         groups = cells.groups_of(data[columns.group], codes, len(names), locate)
-    order = np.argsort(codes, kind="stable")
+    as_they_stand = order = np.argsort(codes, kind="stable")
     if columns.frame is not None:
         by_row["frames"] = cells.frame_numbers(data[columns.frame], locate)
         order = np.lexsort((by_row["frames"], codes))
@@ -343,23 +476,30 @@ def _read_table(table, columns, name, fill_gaps, as_integers, hint):
     if columns.onset is not None:
         hint = ". Their order is unknown: change one of the times, or leave one row out"
         _refuse_twice(by_row["times"], *pairs, locate, "time", hint)
-    for column in order_names:
-        _warn_of_order(data[column], *pairs, locate)
-
-    recordings = []
-    for i, rows in enumerate(np.split(order, np.cumsum(np.bincount(codes))[:-1])):
-        values = {field: values[rows] for field, values in by_row.items()}
-        recording = Recording(name=names[i], group=groups[i], **values)
-        recordings.append(_filled(recording, table.place) if fill_gaps else recording)
-    return recordings
+    falls = []
+    for column in order_names:  # in a loop: the stack level of the warning counts on it
+        if _warn_of_order(data[column], *pairs, locate):
+            falls.append(column)
+    recordings = [
+        Recording(
+            name=names[i],
+            group=groups[i],
+            **{field: values[rows] for field, values in by_row.items()},
+        )
+        for i, rows in enumerate(np.split(order, np.cumsum(np.bincount(codes))[:-1]))
+    ]
+    return recordings, np.array_equal(order, as_they_stand), falls
 
 
 def _warn_of_order(column, before, after, locate):
-    """Warn where the rows of a recording are not in the order of a column of frames or times."""
+    """Return whether rows of a recording are not in the order of a column of frames or times.
+
+    A warning is given of the first of them.
+    """
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(column):  # onsets of keypoint-MoSeq are flags
-        return
+        return False
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     falls = values[after] < values[before]
     if falls.any():
@@ -368,8 +508,9 @@ def _warn_of_order(column, before, after, locate):
             f"{column.name!r}, and are taken as they stand. To sort them, pass "
             f"frame={column.name!r} for a row a frame, or onset={column.name!r} for a row an event",
             UserWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
+    return falls.any()
 
 
 def _refuse_twice(values, before, after, locate, what, hint=""):
@@ -379,7 +520,7 @@ def _refuse_twice(values, before, after, locate, what, hint=""):
         first, second = before[np.argmax(is_same)], after[np.argmax(is_same)]
         raise ValueError(
             f"{locate(second)}: expected every {what} of a recording once, but {what} "
-            f"{values[second]} is in row {first} too{hint}"
+            f"{values[second]} is in {locate.row(first)} too{hint}"
         )
 
 
@@ -403,10 +544,11 @@ def _check_gaps(frames, before, after, locate, fill_gaps, column):
         gap = np.argmax(steps > 1)
         raise ValueError(
             f"{locate(after[gap])}: frame {frames[after[gap]]} comes after frame "
-            f"{frames[before[gap]]} (row {before[gap]}), which leaves out {steps[gap] - 1}. {facts}"
+            f"{frames[before[gap]]} ({locate.row(before[gap])}), which leaves out "
+            f"{steps[gap] - 1}. {facts}"
         )
     if fill_gaps and is_table_of_events:
-        warnings.warn(facts, UserWarning, stacklevel=6)
+        warnings.warn(facts, UserWarning, stacklevel=7)
 
 
 def _filled(recording, place):

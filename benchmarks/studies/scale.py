@@ -5,17 +5,34 @@ syllables, held for 40 timesteps on average, recordings of a day at 29 frames a 
 recordings, most are links to eight files. Shown are the median time of a sweep, that of
 the whole fit with compiling, and the peak memory of the process. On workers, the memory is
 that of the process that fits, and the time has all that goes between processes.
+
+What goes between processes is timed alone too: a sweep of eight parts whose tasks return counts and
+compute none, beside as many empty tasks of Dask, turn and turn about.
 """
 
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from unittest import mock
 
-from benchmarks._archive_worker import write_archive
+import jax
+import numpy as np
+
+from benchmarks._archive_worker import N_STATES, N_SYLLABLES, workers, write_archive
 from benchmarks.figures import RULE, quantity, verdict
 from benchmarks.studies._study import run_study
+from hhmm._emission_solvers import Newton
+from hhmm._inference import part_tasks
+from hhmm._inference.chain import Settings
+from hhmm._inference.dask_parts import DaskParts, active_client
+from hhmm._inference.prepare import recipes
+from hhmm._model.terms import Terms
+from hhmm._sequences.run_lengths import RunLengths
+from hhmm._types import EmissionLogits, SufficientStats
 
 N_TIMESTEPS = 2_500_000
 N_SWEEPS = 6
@@ -31,6 +48,7 @@ MOST_TIMES_LONGER = 10.5  # a sweep of 10^9 timesteps over one of 10^8
 # 40 recordings of four hours, on workers and in this process
 N_SHARED, N_TIMESTEPS_SHARED, N_WORKERS = 40, 432_000, 2
 MOST_ON_WORKERS = 1.25
+N_PARTS, N_TURNS = 8, 60
 _ROW = "{n:>15}  {where:<10}{sweep:>10}{per:>16}{fit:>10}{data:>15}{peak:>9}  {judged}"
 
 
@@ -88,7 +106,7 @@ def measure(quick):
         ratio = seconds[10**9] / seconds[10**8]
         judged = verdict(ratio <= MOST_TIMES_LONGER)
         lines.append(f"10^9 over 10^8 timesteps: {ratio:.1f} (<= {MOST_TIMES_LONGER}) {judged}")
-    lines += ["", *measure_workers()]
+    lines += ["", *measure_workers(), "", measure_engine()]
     return "\n".join(lines)
 
 
@@ -104,6 +122,43 @@ def measure_workers():
         f"{N_WORKERS} local workers:",
         f"{ratio:.2f} (<= {MOST_ON_WORKERS}) {verdict(ratio <= MOST_ON_WORKERS)}",
     ]
+
+
+def measure_engine():
+    """Return a line about what a sweep costs on workers beside the kernels."""
+    rng = np.random.default_rng(0)
+    sequences = RunLengths.of(rng.integers(N_SYLLABLES, size=(N_PARTS, 100), dtype=np.int32))
+    terms = Terms(N_STATES, N_SYLLABLES)
+    (recipe,) = recipes(sequences, terms, "auto", every_timestep=False, is_shared=True)
+    of_parts = [recipe._replace(numbers=(i, i + 1)) for i in range(N_PARTS)]
+    base, biases = np.zeros((N_SYLLABLES, N_SYLLABLES)), np.zeros((N_STATES, N_SYLLABLES))
+    params = EmissionLogits(base, biases), np.full((N_STATES, N_STATES), 1 / N_STATES)
+    settings = Settings(Newton(1), "laplace", recipe.choice.backend, terms)
+
+    def update_states(part, *_, n_states=N_STATES, n_syllables=N_SYLLABLES):
+        trans_counts = np.zeros((n_states, n_states), np.uint16)
+        counts = np.zeros((n_states, n_syllables, n_syllables), np.uint8)
+        return SufficientStats(trans_counts, counts), np.float64(0)
+
+    def sweep():
+        with mock.patch.object(part_tasks, "update_states", update_states):
+            parts.update_states(key, *params, algorithm="gibbs", settings=settings)
+
+    def nothing():
+        client.gather(client.map(int, range(N_PARTS), pure=False))
+
+    seconds = {sweep: [], nothing: []}
+    with workers(N_WORKERS):
+        client, key = active_client(), jax.random.key(0)
+        parts = DaskParts(client, sequences.items(), sequences, of_parts)
+        for turn in range(-1, N_TURNS):
+            for call, taken in seconds.items():
+                began = time.perf_counter()
+                call()
+                if turn >= 0:  # workers compile nothing, but import in the first one
+                    taken.append(time.perf_counter() - began)
+    whole, empty = (quantity(statistics.median(taken), "s") for taken in seconds.values())
+    return f"{N_PARTS} parts, all of a sweep but kernels: {whole}; as many empty tasks: {empty}"
 
 
 if __name__ == "__main__":

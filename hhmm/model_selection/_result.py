@@ -52,7 +52,7 @@ class ScanResult:
         seconds                that the fit took, compilation included
         median_duration        median length of the bouts of all states predicted for held-out
                                sequences, timesteps; those cut by an end of a sequence count
-        n_used_states          states that take at least 1% of the timesteps of the fit
+        n_used_states          states that take at least 1% of the held-out timesteps
         matched_accuracy       mean agreement with the fits from the other seeds to the same
                                fold, on held-out sequences: fraction of timesteps, matched
         adjusted_rand          the same, adjusted Rand index; NaN with one seed

@@ -466,8 +466,7 @@ def _fit(task, model, data, groups, base_seed, under_way):
         ):
             warnings.warn(warning.message, stacklevel=2)
     states = model.predict(test, **of_test)
-    # of all that was fitted: a state of one group may be missing in what was held out
-    usage = state_usage(model.states_, n_states=task.point.settings["n_states"])
+    n_states = task.point.settings["n_states"]
     row = {
         "settings": task.point.settings,
         "fold": task.fold,
@@ -480,7 +479,7 @@ def _fit(task, model, data, groups, base_seed, under_way):
         "converged": bool(model.converged_),
         "seconds": seconds,
         "median_duration": float(np.median(np.concatenate(state_durations(states)))),
-        "n_used_states": int(np.sum(~read.find_unused(usage))),
+        "n_used_states": int(np.sum(~read.find_unused(state_usage(states, n_states=n_states)))),
         "warnings": "; ".join(messages),
         "states": _journal._pack(np.concatenate(states)),
     }

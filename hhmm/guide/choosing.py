@@ -64,7 +64,8 @@ difficulty, and this cancels. Report only states that every seed finds.
 
 If the recordings are of several animals, give ``model_groups=animals``. Otherwise states can stand
 for animals, and more states predict better although there are none. Hold out recordings of known
-animals: the effects of an unknown animal are 0. To compare durations of states as well, give
+animals: the effects of an unknown animal are 0. Each fold should hold out recordings of every
+condition, because used states are counted there. To compare durations of states as well, give
 ``EfficientHHMM(frame_rate=30)`` and a grid with ``"duration": [5, 20]``, in seconds.
 
 Do states stand for animals?

@@ -106,6 +106,8 @@ def scan(
     cv : int, cross-validation generator or iterable, default=5
         How sequences are held out. An int is a number of folds of consecutive sequences, which are
         not shuffled, as everywhere in scikit-learn; with `groups`, of whole groups (`GroupKFold`).
+        Each fold should hold out sequences of every condition: used states are counted in what is
+        held out (`sklearn.model_selection.StratifiedGroupKFold`).
     groups : array-like of shape (n_sequences,), default=None
         Group of each sequence, for example the animal, for `cv`.
     model_groups : array-like of shape (n_sequences,) or data frame, default=None

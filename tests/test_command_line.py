@@ -239,7 +239,7 @@ def test_every_format_is_read(kind, recordings, tmp_path):
         table.to_csv(path, index=False, sep=";" if kind == "semicolons" else ",")
     data = read(path, *options)
     assert data.names == ["r0", "r1", "r2"]
-    assert [x.tolist() for x in data.sequences] == expected
+    assert [np.asarray(x).tolist() for x in data.sequences] == expected
 
 
 def test_a_pattern_reads_folders_in_folders(recordings, tmp_path):

@@ -764,6 +764,8 @@ class EfficientHHMM(
             If a file that `out` would hold exists.
         OSError
             If there is not enough room on the disk.
+        MemoryError
+            If the longest sequence takes more memory than is free, about 55 bytes a timestep.
 
         Warns
         -----
@@ -1558,6 +1560,8 @@ class EfficientHHMM(
         parts : iterator of (Prepared, Layout)
         """
         params, grouped = self._params(), self._find_groups(groups, len(checked.n_runs))
+        if every_timestep:
+            memory.check_prediction_fits(checked.lengths, len(params.trans_probs))
         parts = laid_out(
             checked,
             terms_of(params, self_transitions=self.self_transitions_, factors=grouped.factors),

@@ -280,6 +280,14 @@ def test_a_format_is_found_in_the_file_or_chosen(files, recordings, tmp_path):
         read(tmp_path / "a.csv", "--n-lags", "3")
 
 
+def test_a_folder_of_two_formats_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("syllable\n1\n2")
+    np.save(tmp_path / "b.npy", np.arange(3))
+    with pytest.raises(ValueError, match=r"files of one format, got .*a\.csv and .*b\.npy\. Give"):
+        read(tmp_path)
+    assert read(tmp_path / "*.npy").names == ["b"]
+
+
 def test_a_slip_in_a_column_of_numbers_is_no_text(tmp_path, capsys):
     path = tmp_path / "r.csv"
     path.write_text("syllable\n" + "\n".join(["1", "2", "3", "1O", "2"]))

@@ -147,8 +147,13 @@ def _read_opened(path, **options):
 def _find_format(path, options):
     """Return which of `FORMATS` a file or a folder has, by its content."""
     if path.is_dir():
-        files = _csv_files(path)
-        if not files and list_files(path, NUMPY):
+        files, arrays = _csv_files(path), list_files(path, NUMPY)
+        if files and arrays:
+            raise ValueError(
+                f"Expected files of one format, got {files[0]} and {arrays[0]}. Give those of one "
+                f"format as a pattern in quotes: '{path}/*.csv' or '{path}/*.npy'."
+            )
+        if arrays:
             return "npy"
         if not files:
             advice = advise_pattern(path, (".csv", *NUMPY))

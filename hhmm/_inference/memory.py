@@ -1,4 +1,4 @@
-"""Estimate the memory of a fit or a simulation before it takes it.
+"""Estimate the memory of a fit, a prediction or a simulation before it takes it.
 
 The estimate is made of bytes for each timestep, each run and each entry of the counts (state,
 syllable, syllable), measured as peaks of processes that fitted 10^4 to 10^8 timesteps with 5 to 50
@@ -25,6 +25,8 @@ PER_TIMESTEP = 3  # of a part, states as they are drawn
 # of a chain, for each timestep, or for each run, that messages are passed over; and for each state
 PER_STEP, PER_STEP_AND_STATE = (30, 60), (7, 20)
 PER_SIMULATED = 50  # of each timestep: two uniforms, and states and syllables in two layouts
+# of each timestep of the longest sequence, which is in one part: with 1 to 10 states, 51 to 59
+PER_PREDICTED, PER_PREDICTED_AND_STATE = 50, 1
 PARALLEL_FACTOR = 2.5  # of the messages of `message_passing` "parallel", which takes beside them
 PARALLEL_COMPILER = 0.35e9  # more for the compiler, and
 PARALLEL_BLOCKS = 4  # arrays of a block of matrices
@@ -113,6 +115,26 @@ def check_fits(estimate):
     too_much = [name for name in advice if getattr(estimate, name) > memory.free]
     largest = too_much[0] if too_much else max(advice, key=lambda name: getattr(estimate, name))
     raise _error("the fit", estimate.total, memory, f"Most of it is for {advice[largest]}")
+
+
+def check_prediction_fits(lengths, n_states):
+    """Raise MemoryError where results for every timestep take more than is free.
+
+    Parameters
+    ----------
+    lengths : (n_sequences,) int
+    n_states : int
+    """
+    longest = int(max(lengths, default=0))
+    needed = COMPILER + longest * (PER_PREDICTED + PER_PREDICTED_AND_STATE * n_states)
+    memory = available()
+    if not _fits(needed, memory):
+        raise _error(
+            "the states",
+            needed,
+            memory,
+            f"That is for a sequence of {longest:,} timesteps: cut it in shorter ones",
+        )
 
 
 def check_simulation_fits(*, n_timesteps, n_states, n_syllables):

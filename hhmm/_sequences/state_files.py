@@ -49,7 +49,7 @@ def choose_files(folder, X, n_timesteps):
     if needed > free:
         raise OSError(
             errno.ENOSPC,
-            f"the states need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free in "
+            f"the states need {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free in "
             f"{folder}. Free some room, or give another folder",
         )
     return paths

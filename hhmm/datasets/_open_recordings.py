@@ -127,7 +127,8 @@ def open_recordings(
           whole.
 
         Of a folder, the files that end in ".csv", ".h5", ".hdf5" or ".npy" are opened, ordered by
-        name, except hidden ones. The files of a pattern are ordered by path.
+        name, except hidden ones; a link that leads out of it is an error. The files of a pattern
+        are ordered by path, and links are followed.
     frame_rate : float, default=None
         Timesteps a second. It is stored with the recordings and not used here.
     n_lags : int, default=0

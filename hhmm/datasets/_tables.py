@@ -505,8 +505,9 @@ def _warn_of_order(column, before, after, locate):
     if falls.any():
         warnings.warn(
             f"{locate(after[np.argmax(falls)])}: rows are not in the order of column "
-            f"{column.name!r}, and are taken as they stand. To sort them, pass "
-            f"frame={column.name!r} for a row a frame, or onset={column.name!r} for a row an event",
+            f"{column.name!r}, and are taken as they stand. To sort them, give load_table or "
+            f"load_syllable_csv frame={column.name!r} for a row a frame, or onset={column.name!r} "
+            "for a row an event",
             UserWarning,
             stacklevel=7,
         )

@@ -5,7 +5,8 @@ More data than memory
 At the frame rate of a camera a syllable is held for tens of frames. A fit holds runs of equal
 syllables and not frames, so years of video fit in the memory of a laptop.
 :func:`hhmm.datasets.open_recordings` opens files without reading them. A fit reads one recording
-after the other, and no array of all frames is ever made.
+after the other, and no array of all frames is ever made. ``predict`` and ``transform`` hold one
+recording at a time, in about 55 bytes a frame.
 
 >>> import tempfile
 >>> import warnings
@@ -53,7 +54,8 @@ Several machines
 ----------------
 A fit uses a Dask cluster if joblib's backend is ``"dask"`` (``pip install "hhmm[distributed]"``).
 In every sweep, each part of the recordings is then one task of a worker, which returns how often
-states and syllables occurred. For a cluster with SLURM:
+states and syllables occurred. For a cluster with SLURM (``pip install dask-jobqueue``; many sites
+need ``queue`` and ``account`` as well):
 
 .. code-block:: python
 
@@ -94,6 +96,11 @@ process that fits. ``predict`` is not shared: call it for some recordings at a t
 with ``joblib.Parallel``. Data that a machine can sweep over in a few tenths of a second are not
 shared at all; ``verbose=1`` says so.
 
+How many workers are of use depends on the number of recordings. One worker passes over several
+recordings of equal length in the time of one, so a part has at least ``1000 / n_states**2`` of them
+where syllables are held, and ``300 / n_states`` elsewhere: 100 recordings are at most ten parts for
+10 states and held syllables.
+
 A grid search or `hhmm.model_selection.scan` under the backend "dask" or "ray" does one fit for each
 task instead. With Ray, each call of ``GridSearchCV`` starts a pool of processes, which takes about
 25 seconds.
@@ -120,9 +127,13 @@ frames             from                time: a sweep  memory
 =================  ==================  =============  ========
 
 Time grows with the number of frames, and falls with the number of cores. About 0.7 s of each sweep
-are for parameters, whatever the number of frames. Dask takes about 5 ms of a sweep for each part.
+are for parameters, whatever the number of frames: the default model learns its scales. The table of
+the README is for the published model, whose parameters take less. 10 million frames are four
+recordings here, which leave a core less to do at a time than many short ones. Dask takes about 5 ms
+of a sweep for each part.
 
-With ``verbose=1`` a fit prints its estimate of memory before the first sweep. If the machine, the
+With ``verbose=1`` a fit prints its estimate of memory before the first sweep, without the 1 GB for
+data of any size. If the machine, the
 container or the cluster job does not have enough free memory, the fit raises an error that says
 what to change. See the notes of `hhmm.EfficientHHMM`.
 
@@ -131,7 +142,8 @@ Checkpoints
 A fit with a checkpoint writes its progress to a file, every ten sweeps by default
 (``checkpoint_every``). After a crash, a kill or a power cut, start it again with the same settings
 and data. It continues from the file, and its result is equal to that of an undisturbed fit, to the
-last bit.
+last bit. With a larger ``max_iter`` it goes on where it ended; the result is not that of one fit
+with this ``max_iter``, whose warm-up is longer.
 
 >>> path = folder / "fit.npz"
 >>> with warnings.catch_warnings():

@@ -83,6 +83,16 @@ def test_a_model_refuses_to_simulate_more_than_there_is_memory():
         model.sample(1, np.uint64(2**64 - 1))
 
 
+def test_a_sequence_whose_states_do_not_fit_is_refused(monkeypatch):
+    model = EfficientHHMM.from_params(*oracles.random_model(np.random.default_rng(0), 2, 3))
+    X = [np.zeros(1000, np.int32), np.zeros(400_000, np.int32)]
+    monkeypatch.setattr(estimates, "available", lambda: memory.Memory(3.1e8, 8e9))
+    for method in (model.predict, model.transform, model.predict_proba):
+        with pytest.raises(MemoryError, match=r"0\.3 GB of 8\.0 GB are free.* 400,000 timesteps"):
+            method(X)
+    assert model.transform(X[:1]).shape == (1, 2)
+
+
 def test_a_small_machine(monkeypatch):
     x = np.zeros(1_000_000, np.int32)
     monkeypatch.setattr(estimates, "available", lambda: memory.Memory(3.1e8, 8e9))

@@ -236,7 +236,7 @@ def test_nothing_is_left_of_a_prediction_that_fails(frames, model, tmp_path, mon
         "hhmm._sequences.state_files.shutil.disk_usage",
         lambda path: type("Usage", (), {"free": 1000}),
     )
-    with pytest.raises(OSError, match=r"the states need 0\.0 GB, and 0\.0 GB are free"):
+    with pytest.raises(OSError, match=r"the states need 0\.\d MB, and 0\.0 MB are free"):
         model.predict(frames, out=folder)
     monkeypatch.undo()
     saved = np.save

@@ -113,29 +113,29 @@ equal whatever their number. See :mod:`hhmm.guide.gpu`.
 Time and memory
 ---------------
 Measured on two cores, with 10 states, 100 syllables, held for 40 frames on average, recordings of
-2.5 million frames (a day). The memory is the largest of the process, with about 1 GB that Python
-and the compiler take for data of any size (``python -m benchmarks.studies.scale``).
+2.5 million frames (a day). The memory is the largest of the process, with 0.7 GB that Python and
+the compiler take for data of any size (``python -m benchmarks.studies.scale``).
 
 =================  ==================  =============  ========
 frames             from                time: a sweep  memory
 =================  ==================  =============  ========
-10 million         files               0.8 s          1.3 GB
-100 million        files               1.6 s          1.2 GB
-300 million        arrays of 0.6 GB    3.9 s          2.0 GB
-300 million        files               3.6 s          1.4 GB
-1,000 million      files               11 s           1.8 GB
+10 million         files               0.5 s          0.7 GB
+100 million        files               1.6 s          1.0 GB
+300 million        arrays of 0.6 GB    3.8 s          1.9 GB
+300 million        files               3.9 s          1.2 GB
+1,000 million      files               11 s           1.7 GB
 =================  ==================  =============  ========
 
-Time grows with the number of frames, and falls with the number of cores. About 0.7 s of each sweep
+Time grows with the number of frames, and falls with the number of cores. About 0.5 s of each sweep
 are for parameters, whatever the number of frames: the default model learns its scales. The table of
 the README is for the published model, whose parameters take less. 10 million frames are four
 recordings here, which leave a core less to do at a time than many short ones. Dask takes about 5 ms
 of a sweep for each part.
 
-With ``verbose=1`` a fit prints its estimate of memory before the first sweep, without the 1 GB for
-data of any size. If the machine, the
-container or the cluster job does not have enough free memory, the fit raises an error that says
-what to change. See the notes of `hhmm.EfficientHHMM`.
+With ``verbose=1`` a fit prints its estimate of memory before the first sweep. It does not count the
+0.3 GB that the process has before. If the machine, the container or the cluster job does not have
+enough free memory, the fit raises an error that says what to change. See the notes of
+`hhmm.EfficientHHMM`.
 
 Checkpoints
 -----------

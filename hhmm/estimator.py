@@ -765,7 +765,8 @@ class EfficientHHMM(
         OSError
             If there is not enough room on the disk.
         MemoryError
-            If the longest sequence takes more memory than is free, about 55 bytes a timestep.
+            If the longest sequence takes more memory than is free: about 20 bytes a timestep, and 4
+            for each state.
 
         Warns
         -----

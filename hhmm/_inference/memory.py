@@ -25,8 +25,8 @@ PER_TIMESTEP = 3  # of a part, states as they are drawn
 # of a chain, for each timestep, or for each run, that messages are passed over; and for each state
 PER_STEP, PER_STEP_AND_STATE = (30, 60), (7, 20)
 PER_SIMULATED = 50  # of each timestep: two uniforms, and states and syllables in two layouts
-# of each timestep of the longest sequence, which is in one part: with 1 to 10 states, 51 to 59
-PER_PREDICTED, PER_PREDICTED_AND_STATE = 50, 1
+# of each timestep of the longest sequence, which is in one part: most probable states
+PER_PREDICTED, PER_PREDICTED_AND_STATE = 20, 4
 PARALLEL_FACTOR = 2.5  # of the messages of `message_passing` "parallel", which takes beside them
 PARALLEL_COMPILER = 0.35e9  # more for the compiler, and
 PARALLEL_BLOCKS = 4  # arrays of a block of matrices

@@ -54,6 +54,7 @@ class Prepared(NamedTuple):
     def runs_of_path(self, parts):
         """Return states of every timestep, of all groups, as `RunLengths`."""
         flat = np.concatenate([np.asarray(part).T.reshape(-1) for part in parts])
+        lanes.mark_changes(flat, self.timesteps, self.shape[0])
         return lanes.runs_of_changes(flat, self.timesteps, self.shape[0])
 
     def unpack(self, parts, layout, *, fill):

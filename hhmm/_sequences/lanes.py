@@ -253,6 +253,14 @@ def common_shape(steps, parts, n_groups, of_sequences):
     return capacity, n_lanes
 
 
+def mark_changes(values, index, n_steps):
+    """Set values that are those of the timestep before to -1, in place; see `runs_of_changes`."""
+    repeats = np.append(False, values[1:] == values[:-1])
+    used = index.lengths > 0
+    repeats[index.lanes[used] * n_steps + index.offsets[used]] = False
+    values[repeats] = -1
+
+
 def runs_of_changes(changes, index, n_steps):
     """Find runs in values that are laid out lane after lane.
 

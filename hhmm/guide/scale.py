@@ -6,7 +6,7 @@ At the frame rate of a camera a syllable is held for tens of frames. A fit holds
 syllables and not frames, so years of video fit in the memory of a laptop.
 :func:`hhmm.datasets.open_recordings` opens files without reading them. A fit reads one recording
 after the other, and no array of all frames is ever made. ``predict`` and ``transform`` hold one
-recording at a time, in about 55 bytes a frame.
+recording at a time, in about 20 bytes a frame and 4 more for each state.
 
 >>> import tempfile
 >>> import warnings

@@ -179,6 +179,14 @@ def test_values_that_are_laid_out_in_lanes_become_runs_of_their_sequences():
     assert found.n_runs.tolist() == [1, 0, 2, 2]
 
 
+def test_values_of_every_timestep_become_changes():
+    """A sequence begins with a value, also where that is the last one of its neighbour."""
+    values = np.array([4, 4, 5, 5, 7, 7, 1, 1, 1, 1, 3, 3])
+    index = PackIndex(np.array([1, 0, 0, 1]), np.array([0, 0, 0, 2]), np.array([2, 0, 4, 4]))
+    lanes.mark_changes(values, index, 6)
+    assert values.tolist() == [4, -1, 5, -1, 7, -1, 1, -1, 1, -1, 3, -1]
+
+
 @pytest.mark.parametrize("n_parts", [1, 2, 3, 50])
 def test_parts_hold_every_sequence_once(n_parts):
     steps = np.array([5, 0, 100, 3, 3, 3, 40, 60, 0, 1])

@@ -17,7 +17,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_params
 
 from hhmm._sequences.ragged import MISSING
-from hhmm._sequences.run_lengths import find_runs, merge_equal
+from hhmm._sequences.run_lengths import RunLengths, merge_equal
 from hhmm.datasets import _cells as cells
 from hhmm.datasets._csv_files import (
     PathLike,
@@ -303,13 +303,13 @@ def read_runs(
     Returns
     -------
     recordings : list of (Recording, runs)
-        In the order in which they first occur, as far as the first block holds them. Runs are
-        labels and numbers of timesteps, two int32 arrays (n_runs,).
+        In the order in which they first occur. Runs are labels and numbers of timesteps, two int32
+        arrays (n_runs,). A `Recording` itself may hold the labels of its first block alone.
     """
     recordings = _read_runs_in_order(table, columns)
     if recordings is None:  # to sort rows needs all of them
         whole = read_recordings({"": table}, columns)
-        return [(one, find_runs(one.labels, np.array([len(one.labels)]))[:2]) for one in whole]
+        return [(one, RunLengths.of([one.labels])[:2]) for one in whole]
     return [
         (one, merge_equal(*map(np.concatenate, zip(*runs, strict=True))))
         for one, runs in recordings.values()
@@ -337,7 +337,7 @@ def _read_runs_in_order(table, columns):
                 labels = labels[1:]
             else:
                 recordings[part.name] = part, []
-            recordings[part.name][1].append(find_runs(labels, np.array([len(labels)]))[:2])
+            recordings[part.name][1].append(RunLengths.of([labels])[:2])
     if last is None:
         raise ValueError(f"{table.place} has no rows")
     return recordings

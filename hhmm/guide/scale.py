@@ -128,9 +128,8 @@ frames             from                time: a sweep  memory
 
 Time grows with the number of frames, and falls with the number of cores. About 0.5 s of each sweep
 are for parameters, whatever the number of frames: the default model learns its scales. The table of
-the README is for the published model, whose parameters take less. 10 million frames are four
-recordings here, which leave a core less to do at a time than many short ones. Dask takes about 5 ms
-of a sweep for each part.
+the README is for the published model, whose parameters take less. Dask takes about 5 ms of a sweep
+for each part.
 
 With ``verbose=1`` a fit prints its estimate of memory before the first sweep. It does not count the
 0.3 GB that the process has before. If the machine, the container or the cluster job does not have

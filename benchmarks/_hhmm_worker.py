@@ -17,7 +17,7 @@ from benchmarks.workloads import PUBLISHED
 from hhmm import EfficientHHMM
 from hhmm._emission_solvers import Newton
 from hhmm._inference import compiled, initialise
-from hhmm._inference.chain import Phase, Settings, sweep_keys
+from hhmm._inference.chain import Phase, Settings, key_words, sweep_keys
 from hhmm._inference.loop import Plan, Start, iterate
 from hhmm._inference.parts import LocalParts
 from hhmm._model.terms import Terms
@@ -65,7 +65,7 @@ class Chain:
 
         These are the calls that `iterate` makes for groups of lanes, of which there may be one.
         """
-        keys = jax.block_until_ready(sweep_keys(self._key, np.int32(self._n_done), "gibbs"))
+        keys = key_words(sweep_keys(self._key, np.int32(self._n_done), "gibbs"))
         static = {"algorithm": "gibbs", "settings": self._settings}
         phase = Phase(np.bool_(False), np.bool_(False))
         chain = self._state._replace(

@@ -162,3 +162,8 @@ def sweep_keys(key, sweeps, algorithm):
     else:
         keys = key_from_data(jnp.zeros((*sweeps.shape, len(numbers), 2), jnp.uint32))
     return jax.tree.unflatten(structure, [keys[..., i] for i in numbers])
+
+
+def key_words(keys):
+    """Return the two words of each key, as NumPy arrays: a row of those is had in no time."""
+    return jax.tree.map(lambda key: np.asarray(jax.random.key_data(key)), keys)

@@ -22,6 +22,7 @@ from hhmm._inference.em import EM
 from hhmm._inference.gibbs import GIBBS
 from hhmm._runtime import memory
 from hhmm._runtime.compilation import jit_large
+from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.threads import run_in_threads
 from hhmm._types import Array, EmissionLogits, Priors
 
@@ -159,13 +160,19 @@ def sweeps_by_part(
         updated = params_kernel(keys, needed, phase, **static)
         return updated._replace(states=(), has_states=chain.has_states)
 
-    def update_states(key_states, logits, trans_probs):
-        return (), *parts.update_states(key_states, logits, trans_probs, **static)
+    def update_states(words, logits, trans_probs):
+        return (), *parts.update_states(words, logits, trans_probs, **static)
+
+    numbers = first_sweep + np.arange(MAX_SWEEPS_PER_CALL, dtype=np.int32)
+    words = chains.key_words(chains.sweep_keys(key, numbers, algorithm))
+
+    def keys_of(i):
+        return jax.tree.map(lambda of_sweeps: of_sweeps[i], words)
 
     phase = stages.phase(np.int32(first_sweep))
     shapes = str(jax.tree.map(jnp.shape, chain)), parts.kind
     if (algorithm, settings, shapes) not in _compiled:
-        keys = chains.sweep_keys(key, first_sweep, algorithm)
+        keys = keys_of(0)
         run_in_threads(
             functools.partial(update_params, keys, chain),
             functools.partial(
@@ -179,9 +186,8 @@ def sweeps_by_part(
     for i in range(n_sweeps):
         number, before = first_sweep + i, chain
         phase = stages.phase(np.int32(number))
-        keys = chains.sweep_keys(key, np.int32(number), algorithm)
-        chain = chains.sweep(keys, before, update_params, update_states, settings.terms, _if)
-        traces.append(jax.tree.map(np.asarray, trace_of(chain)))
+        chain = chains.sweep(keys_of(i), before, update_params, update_states, settings.terms, _if)
+        traces.append(trace_of(chain))
         if slots[i] < len(draws.log_joint):
             for kept, new in zip(*map(jax.tree.leaves, (draws, draw_of(chain))), strict=True):
                 kept[slots[i]] = new
@@ -189,7 +195,7 @@ def sweeps_by_part(
         stopped = tol >= 0 and bool(has_stopped(before, chain, tol, number, stages, settings))
         if stopped:
             break
-    trace = jax.tree.map(lambda *values: np.array(values), *traces)
+    trace = jax.tree.map(lambda *values: np.array(jax.device_get(values)), *traces)
     return chain, draws, trace, len(traces), stopped
 
 
@@ -213,17 +219,17 @@ def begin_ascent(keys, chain, sequences, *, settings):
 
 
 @jit_large(static_argnames=("algorithm", "settings"))
-def params_kernel(keys, chain, phase, *, algorithm, settings):
-    """Update the parameters of a chain given its counts."""
+def params_kernel(words, chain, phase, *, algorithm, settings):
+    """Update the parameters of a chain given its counts; takes the `key_words` of its keys."""
+    keys = jax.tree.map(key_from_data, words)
     return _strong(ALTERNATING[algorithm].update_params(keys, chain, phase, settings=settings))
 
 
-@jit_large(static_argnames=("algorithm", "settings"))
-def states_kernel(key_states, logits, trans_probs, group, *, algorithm, settings):
+@jit_large(static_argnames=("algorithm", "settings"), optimized=True)
+def states_kernel(words, logits, trans_probs, group, *, algorithm, settings):
     """Update the states of a group of lanes: states, counts, log-likelihood."""
-    return ALTERNATING[algorithm].update_states(
-        key_states, logits, trans_probs, group, settings=settings
-    )
+    key = jax.tree.map(key_from_data, words)
+    return ALTERNATING[algorithm].update_states(key, logits, trans_probs, group, settings=settings)
 
 
 def _strong(chain):

@@ -120,20 +120,18 @@ class DaskParts:
     def compile(self, *arguments, **static):
         """Do nothing: workers compile."""
 
-    def update_states(self, key, logits, trans_probs, *, algorithm, settings):
+    def update_states(self, words, logits, trans_probs, *, algorithm, settings):
         """Return the counts of the states, summed, and the log-likelihood."""
         terms = settings.terms
         are_large = 8 * terms.n_contexts * terms.n_syllables**2 > _LARGE_COUNTS
-        key = np.asarray(jax.random.key_data(key))
-        arguments = key, *jax.device_get((logits, trans_probs)), algorithm, settings
+        arguments = words, *jax.device_get((logits, trans_probs)), algorithm, settings
         return part_tasks.add(
             self._run(part_tasks.update_states, self._parts, *arguments, in_batches=are_large)
         )
 
-    def draw_states(self, key, logits, trans_probs, *, settings):
+    def draw_states(self, words, logits, trans_probs, *, settings):
         """Return the states of `update_states` of "gibbs" with this key, as `RunLengths`."""
-        key = np.asarray(jax.random.key_data(key))
-        arguments = key, *jax.device_get((logits, trans_probs)), settings
+        arguments = words, *jax.device_get((logits, trans_probs)), settings
         return joined(self._run(part_tasks.draw_states, self._parts, *arguments))
 
     def log_likelihoods(self, draws):

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from hhmm._inference import convergence, draws, memory, starts
-from hhmm._inference.chain import Settings, Stages, sweep_keys
+from hhmm._inference.chain import Settings, Stages, key_words, sweep_keys
 from hhmm._inference.chains import iterate_chains
 from hhmm._inference.dask_parts import DaskParts, active_client
 from hhmm._inference.loop import NEVER, ChainEnd, Plan
@@ -328,7 +328,7 @@ def _last_states(result, plan):
         (prepared,) = parts.prepared
         return prepared.runs_of_states([chain.states], chain.logits, chain.trans_probs)
     last = np.int32(result.end.n_sweeps - 1)
-    keys = sweep_keys(key_from_data(result.end.key), last, plan.algorithm)
+    keys = key_words(sweep_keys(key_from_data(result.end.key), last, plan.algorithm))
     return parts.draw_states(keys.states, chain.logits, chain.trans_probs, settings=plan.settings)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from hhmm._inference import compiled, decode, prepare
 from hhmm._inference.prepare import Recipe
 from hhmm._runtime.files import digest
-from hhmm._runtime.keys import key_from_data
 from hhmm._runtime.precision import double_precision
 from hhmm._sequences.ragged import Layout
 from hhmm._sequences.run_lengths import RunLengths, joined
@@ -89,13 +88,13 @@ def add(results):
 
 
 @double_precision
-def update_states(part, key, logits, trans_probs, algorithm, settings):
+def update_states(part, words, logits, trans_probs, algorithm, settings):
     """Draw the states of a part, or average over them: counts with the log-likelihood.
 
     Counts of draws are integers, and go back in as few bytes as hold them: with 10 states and 100
     syllables 0.1 to 0.4 MB a part, where float64 takes 0.8.
     """
-    _, stats, log_likelihood = _states(part, key, logits, trans_probs, algorithm, settings)
+    _, stats, log_likelihood = _states(part, words, logits, trans_probs, algorithm, settings)
     stats, log_likelihood = jax.device_get((stats, log_likelihood))
     if algorithm == "gibbs":
         stats = jax.tree.map(lambda x: x.astype(np.min_scalar_type(int(x.max()))), stats)
@@ -103,9 +102,9 @@ def update_states(part, key, logits, trans_probs, algorithm, settings):
 
 
 @double_precision
-def draw_states(part, key, logits, trans_probs, settings):
+def draw_states(part, words, logits, trans_probs, settings):
     """Draw the states of a part, as `RunLengths`."""
-    states, *_ = _states(part, key, logits, trans_probs, "gibbs", settings)
+    states, *_ = _states(part, words, logits, trans_probs, "gibbs", settings)
     return part.runs_of_states([states], logits, trans_probs)
 
 
@@ -131,10 +130,10 @@ def best_paths(source, params, message_passing):
     )
 
 
-def _states(part, key, logits, trans_probs, algorithm, settings):
+def _states(part, words, logits, trans_probs, algorithm, settings):
     (group,) = part.groups
     return compiled.states_kernel(
-        key_from_data(key), logits, trans_probs, group, algorithm=algorithm, settings=settings
+        words, logits, trans_probs, group, algorithm=algorithm, settings=settings
     )
 
 

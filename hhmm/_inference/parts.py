@@ -83,18 +83,18 @@ class LocalParts(NamedTuple):
         """Do for one group what `update_states` does for all, so that it is compiled."""
         jax.block_until_ready(compiled.states_kernel(*arguments, self.groups[0], **static))
 
-    def update_states(self, key, logits, trans_probs, *, algorithm, settings):
+    def update_states(self, words, logits, trans_probs, *, algorithm, settings):
         """Return the counts of the states, summed, and the log-likelihood."""
-        call = functools.partial(_states, algorithm, settings, key, logits, trans_probs)
+        call = functools.partial(_states, algorithm, settings, words, logits, trans_probs)
         drawn = self._at_once(lambda group: call(group)[1:], self.groups, pool="groups")
         stats, log_likelihoods = zip(*drawn, strict=True)
         if len(jax.local_devices()) > 1:
             stats = jax.device_get(stats)
         return compiled.sum_stats(*stats), np.float64(sum(map(float, log_likelihoods)))
 
-    def draw_states(self, key, logits, trans_probs, *, settings):
+    def draw_states(self, words, logits, trans_probs, *, settings):
         """Return the states of `update_states` of "gibbs" with this key, as `RunLengths`."""
-        call = functools.partial(_states, "gibbs", settings, key, logits, trans_probs)
+        call = functools.partial(_states, "gibbs", settings, words, logits, trans_probs)
 
         def draw(part):
             states = self._at_once(lambda group: call(group)[0], part.groups, pool="groups")

@@ -48,7 +48,12 @@ def run_in_threads(*calls, n_threads=None, pool="groups"):
     n_threads = n_threads or len(calls)
     if len(calls) <= 1 or n_threads == 1:
         return [_make(call) for call in calls]
-    return list(_threads(n_threads, pool, os.getpid()).map(_make, calls))
+    threads = _threads(n_threads, pool, os.getpid())
+    if n_threads < len(calls):
+        return list(threads.map(_make, calls))
+    first, *others = calls
+    results = threads.map(_make, others)  # which begins now
+    return [_make(first), *results]
 
 
 def in_thread(call, *, pool):

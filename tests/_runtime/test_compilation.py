@@ -20,7 +20,8 @@ def optimized():
 def test_options_are_valid(optimized, monkeypatch):
     """A name or a value that this XLA does not know would raise."""
     monkeypatch.setenv("XLA_FLAGS", "")
-    assert dict(compilation._options()) == compilation._OPTIONS
+    assert dict(compilation._options()) == compilation._OLDER | compilation._QUICK
+    assert dict(compilation._options(optimized=True)) == compilation._OLDER
 
     @jit_large(static_argnames=("n",))
     def scaled(x, *, n):

@@ -128,8 +128,10 @@ def measure(quick):
     n_right = sum(k == 1 for k in found)
     report(f"number of states chosen, mice without states: {found}")
     report(f"one state in {n_right} of {n_labs}: {verdict(n_right >= 0.9 * n_labs)}")
+    n_mice = sum(map(stands_for_mouse, labs, found))
+    report(f"with a state of one mouse: {n_mice} of {n_labs}: {verdict(n_mice == 0)}")
     n_mice = sum(stands_for_mouse(lab, 4) for lab in labs)
-    report(f"fits of 4 states with a state of one mouse: {n_mice} of {n_labs}\n")
+    report(f"fits of 4 states, which it does not choose, with a state of one mouse: {n_mice}\n")
 
     n_labs = (n_labs + 1) // 2  # each takes as long as three of the others
     labs = [simulate(seed=WITH_STATES + i, **small) for i in range(n_labs)]

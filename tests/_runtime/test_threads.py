@@ -4,6 +4,7 @@ import joblib
 import numpy as np
 import pytest
 from joblib._parallel_backends import ThreadingBackend
+from sklearn.model_selection import GridSearchCV
 
 from hhmm import EfficientHHMM
 from hhmm._runtime import threads
@@ -47,3 +48,23 @@ def test_a_scan_runs_where_results_come_all_at_once(cluster):
     estimator = EfficientHHMM(init="prior", max_iter=2, algorithm="em", **PUBLISHED)
     result = scan(X, {"n_states": [2]}, estimator=estimator, cv=2, n_seeds=1, n_jobs=2)
     assert len(result.table["test_score"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_searches_on_ray_give_the_scores_of_one_process(request):
+    ray = pytest.importorskip("ray")
+    joblib_of_ray = pytest.importorskip("ray.util.joblib")
+    request.addfinalizer(ray.shutdown)
+    ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1")
+    joblib_of_ray.register_ray()
+    X = np.random.default_rng(0).integers(0, 4, (8, 60))
+    estimator = EfficientHHMM(init="prior", max_iter=2, algorithm="em", random_state=0, **PUBLISHED)
+    grid = {"n_states": [1, 2]}
+    scores = []
+    for backend, n_jobs in [("sequential", 1), ("ray", 2)]:
+        with joblib.parallel_config(backend=backend, n_jobs=n_jobs):
+            scanned = scan(X, grid, estimator=estimator, cv=2, n_seeds=1, random_state=0)
+            searched = GridSearchCV(estimator, grid, cv=2, n_jobs=n_jobs).fit(X)
+        scores.append([*scanned.table["test_score"], *searched.cv_results_["mean_test_score"]])
+    np.testing.assert_array_equal(*scores)

@@ -1,6 +1,7 @@
 """Fits on Dask workers draw the same whatever the workers, and errors of workers are clear."""
 
 import contextlib
+import functools
 import itertools
 import os
 import signal
@@ -359,25 +360,24 @@ def _is_in_worker():
 
 @pytest.mark.slow
 def test_no_bit_depends_on_workers_their_threads_or_their_ends(X, expected, monkeypatch):
-    """One worker of two threads, killed; then two; then, for a while, none."""
+    """One worker of two threads, one of two and one of three are killed; then there is none."""
     monkeypatch.setattr(dask_parts, "_PATIENCE", 0.5)
     with _started(1, n_threads=2) as other:
         scheduler = other.cluster.scheduler
 
-        def kill():
+        def kill_one_of(n_workers):
+            other.cluster.scale(n_workers)
+            other.wait_for_workers(n_workers, timeout=PATIENCE)
             _kill_a_worker(other)
-
-        def grow():
-            other.cluster.scale(2)
-            other.wait_for_workers(2, timeout=PATIENCE)
 
         def lose_all():
             other.cluster.scale(0)
             _wait_until(lambda: not scheduler.workers)
             threading.Timer(2, other.cluster.scale, [1]).start()
 
+        kills = {sweep: functools.partial(kill_one_of, n) for n, sweep in enumerate((2, 5, 8), 1)}
         with (
-            _in_sweeps(other, {2: kill, 5: grow, 8: lose_all}),
+            _in_sweeps(other, kills | {9: lose_all}),
             pytest.warns(UserWarning, match="The fit waits, because the Dask cluster has no work"),
         ):
             _assert_same_bits(_fit_on(other, _model(), X), expected)

@@ -93,10 +93,11 @@ class _Racer(NamedTuple):
     family: str
     chain: ChainState
     pace: float  # nats an iteration; 0 where it has come to rest
+    error: FloatingPointError | None = None  # why its log joint is not finite: it has lost
 
     @property
     def log_joint(self):
-        return float(self.chain.log_joint)
+        return -np.inf if self.error else float(self.chain.log_joint)
 
 
 class _Race(NamedTuple):
@@ -137,7 +138,11 @@ class _Race(NamedTuple):
         return [name for name in self.settings.learnt if not name.startswith("trans")]
 
     def run(self):
-        """Race new starts; return those that went to the end."""
+        """Race new starts; return those that went to the end, by falling log joint.
+
+        A start that comes where its log joint is not finite has lost. Where all have, the error of
+        one is raised.
+        """
         racers = [
             _Racer(family, chain, np.inf)
             for family in FAMILIES
@@ -157,7 +162,10 @@ class _Race(NamedTuple):
         terms = self.settings.terms
         if split_merge.can_move(terms) and is_small(terms) and not are_few(self.data):
             racers = self.exchange(racers)
-        return racers
+        racers = _by_height(racers)
+        if racers[0].error:
+            raise racers[0].error
+        return [racer for racer in racers if not racer.error]
 
     def advance(self, racers, n_iter):
         """Run so many iterations of each that moves; the highest first."""
@@ -172,14 +180,17 @@ class _Race(NamedTuple):
         tol = TOL * self.same_mode if tol is None else tol
 
         def one(racer):
-            result = iterate(
-                Start(key_from_data(np.zeros(2, np.uint32)), racer.chain, 0),
-                Plan(self.parts, "em", self.settings, n_iter, stages, tol=tol, first_call=LAP),
-                report=lambda *_: self.ends_early(),
-            )
+            try:
+                result = iterate(
+                    Start(key_from_data(np.zeros(2, np.uint32)), racer.chain, 0),
+                    Plan(self.parts, "em", self.settings, n_iter, stages, tol=tol, first_call=LAP),
+                    report=lambda *_: self.ends_early(),
+                )
+            except FloatingPointError as error:
+                return racer._replace(pace=0, error=error)
             recent = result.trace.log_joint[-PACE:]
             pace = 0 if result.stopped else (recent[-1] - recent[0]) / max(len(recent) - 1, 1)
-            return racer._replace(chain=result.chain, pace=pace)
+            return racer._replace(chain=result.chain, pace=pace, error=None)
 
         calls = [lambda racer=racer: one(racer) for racer in racers]
         return run_in_threads(*calls, n_threads=n_cores(), pool="starts")
@@ -308,7 +319,7 @@ def search(
     while len(searches) < n_searches and not (searches and ends_early()):
         if n_searches > 1:
             print_if_verbose(f"Search {len(searches) + 1} of {n_searches}", verbose)
-        searches.append(_by_height(race.run()))
+        searches.append(race.run())
     winners = [racers[0] for racers in searches]
     if len(winners) > 1 and not ends_early():
         print_if_verbose("The best starts of all searches are compared", verbose)

@@ -152,6 +152,35 @@ def test_the_race_ends_with_starts_of_every_family():
     assert joints == sorted(joints, reverse=True)
 
 
+@double_precision
+def test_a_start_whose_log_joint_is_not_finite_has_lost(monkeypatch):
+    """All do so, and then all but the first two."""
+    iterate, n_calls, failing = search.iterate, [0], range(0)
+
+    def sometimes_failing(*args, **options):
+        n_calls[0] += 1
+        if n_calls[0] in failing:
+            raise FloatingPointError("no number")
+        return iterate(*args, **options)
+
+    def find():
+        n_calls[0] = 0
+        random = np.random.RandomState(0)
+        return search.search(random, data, PRIORS, settings=settings)
+
+    monkeypatch.setattr(search, "iterate", sometimes_failing)
+    monkeypatch.setattr(search, "n_cores", lambda: 1)
+    data = RunLengths.of(list(make_hhmm(8, 60, 2, 4, random_state=0).X))
+    settings = Settings(Newton(500), "laplace", "sequential", Terms(2, 4))
+    failing = range(1, 1000)
+    with pytest.raises(FloatingPointError, match="no number"):
+        find()
+    failing = range(3, n_calls[0] + 1)
+    left, log_joints = find()
+    assert len(left) == 2 < n_calls[0]
+    assert log_joints[0] == left[0].log_joint > -np.inf
+
+
 def test_one_mode_is_as_wide_as_a_small_part_of_the_spread_of_the_log_joint():
     """A chi-square variable of n degrees of freedom has the standard deviation sqrt(2 n)."""
     assert convergence.same_mode(Terms(2, 5)) == 1.0

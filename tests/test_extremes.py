@@ -112,7 +112,6 @@ def _check(model, X):
 @pytest.mark.parametrize(
     ("kind", "algorithm"),
     [
-        ("constant", "gibbs"),
         ("deterministic", "gibbs"),
         ("rare", "gibbs"),
         ("separated", "gibbs"),
@@ -121,6 +120,7 @@ def _check(model, X):
         ("constant", "learnt"),
         ("deterministic", "learnt"),
         ("separated", "learnt"),
+        pytest.param("constant", "gibbs", marks=pytest.mark.slow),
         pytest.param("rare", "compressed", marks=pytest.mark.slow),
         pytest.param("rare", "learnt by em", marks=pytest.mark.slow),
     ],

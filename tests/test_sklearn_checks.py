@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture(autouse=True)
 def coarse_shapes(monkeypatch):
-    def round_up(n):
+    def round_up(n, **_):
         return max(128, 1 << (int(n) - 1).bit_length())
 
     for module in (lanes, runs):

@@ -125,6 +125,7 @@ def test_displays_of_runs_are_those_of_arrays(recordings, tmp_path):
         np.testing.assert_array_equal(of_runs, of_arrays)
 
 
+@pytest.mark.slow  # `test_command_line` has the quick way from files to a report
 def test_from_files_to_a_report(recordings, tmp_path):
     """Syllables from files, states to files, and answers and a report from both."""
     syllables, _ = recordings

@@ -7,7 +7,8 @@ one long recording among many short ones does not pad those to its length:
 they share lanes.
 
 The number of steps and of lanes is rounded up to at most 1/16 more, so that data of
-nearly the same size (the folds of a cross-validation) shares one compiled kernel.
+nearly the same size (the folds of a cross-validation) shares one compiled kernel. Few timesteps
+take less time than a kernel takes to compile: their numbers are rounded up to powers of two.
 """
 
 import heapq
@@ -21,6 +22,9 @@ from hhmm._runtime.threads import n_cores
 from hhmm._sequences.ragged import Layout
 from hhmm._sequences.run_lengths import RunLengths, merge_runs
 from hhmm._types import PackedSequences, RunData
+
+# steps times lanes, up to which a kernel takes a millisecond or so
+SMALL = 16_384
 
 
 class Groups(NamedTuple):
@@ -217,7 +221,9 @@ def assign_lanes(lengths, groups=None, shape=(0, 0)):
         lanes[i], offsets[i] = lane, used
         heapq.heappush(heap, (used + length, lane))
     # at least one of each, so that there is something to compute on where nothing is observed
-    n_steps, n_lanes = round_up(max(capacity, 2)), round_up(max(n_used, 1, shape[1]))
+    n_steps, n_lanes = max(capacity, 2), max(n_used, 1, shape[1])
+    is_small = n_steps * n_lanes <= SMALL
+    n_steps, n_lanes = (round_up(n, n_bits=1 if is_small else 5) for n in (n_steps, n_lanes))
     return PackIndex(lanes, offsets, lengths), n_steps, n_lanes
 
 
@@ -297,9 +303,9 @@ def runs_of_changes(changes, index, n_steps):
     return RunLengths(labels, n_timesteps, n_runs, Layout(False, index.lengths))
 
 
-def round_up(n):
-    """Return the next number that is a multiple of a sixteenth of the power of two below it."""
-    grain = 1 << max(0, int(n).bit_length() - 5)
+def round_up(n, n_bits=5):
+    """Return the next number that has no ones behind its first bits; 5 bits add 1/16 at most."""
+    grain = 1 << max(0, int(n).bit_length() - n_bits)
     return -(-n // grain) * grain
 
 

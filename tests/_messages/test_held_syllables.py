@@ -25,7 +25,6 @@ from hhmm.datasets import make_hhmm
 from hhmm.model_checks import _predictive
 from tests import oracles
 from tests._messages import backends
-from tests.marks import slow_unless
 from tests.published import PUBLISHED
 
 # chance that a correct sampler fails one of the statistical tests below; seeds are fixed
@@ -94,7 +93,8 @@ def test_smallest_sizes(n_states, n_syllables):
     np.testing.assert_allclose(log_likelihood, sum(expected), rtol=1e-6, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", slow_unless(["compressed"], ["sequential", "compressed"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sequential", "compressed"])
 def test_a_long_sequence_of_long_runs(name):
     """Runs of up to 60 timesteps, and a hole; against forward-backward in logarithms."""
     backend = backends.variant(name)

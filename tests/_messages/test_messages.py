@@ -442,7 +442,7 @@ def test_any_runs_any_model(sequences, seed, kind):
         patch.setattr(choose, "MAX_POWERS", 4)
         patch.setattr(choose, "choose_n_powers", lambda *_: 4)
         for module in (runs, lanes):
-            patch.setattr(module, "round_up", lambda n: 192)
+            patch.setattr(module, "round_up", lambda *_, **__: 192)
         for name in ("compressed", "parallel"):
             backend = backends.Backend(name, 4, 16, min_mean_run=0)
             _check_against_float64(backend, model, sequences)

@@ -101,6 +101,7 @@ def over_runs():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choose, "choose_n_powers", lambda *_: 2)
         patch.setattr(choose, "MIN_MEAN_RUN_PARALLEL", 0)
+        patch.setattr(lanes, "SMALL", 0)  # six runs are not rounded up to eight
         prepared = prepare(RunLengths.of(HELD * 50), Terms(3, 3), "parallel", every_timestep=True)
     return model, prepared, _sample(compressed, model, prepared.data, seed=4)
 

@@ -18,7 +18,6 @@ from hhmm._sequences import lanes, runs
 from hhmm._sequences.run_lengths import RunLengths
 from hhmm._types import EmissionLogits, PackedRuns, RunData
 from tests import oracles
-from tests.marks import slow_unless
 
 N_SYLLABLES = 3
 
@@ -151,8 +150,9 @@ def test_many_states_and_syllables_agree_with_timestep_by_timestep():
     np.testing.assert_allclose(smoothed, answers["sequential"][2], atol=1e-5)
 
 
+@pytest.mark.slow
 @double_precision
-@pytest.mark.parametrize("kernel", slow_unless(["sample"], ["sample", "expected_counts"]))
+@pytest.mark.parametrize("kernel", ["sample", "expected_counts"])
 def test_counts_beyond_32_bits_are_exact(kernel):
     """More than 2^31 timesteps, held by one syllable, of which all but a few are in one state."""
     n_runs, n_lanes, n_powers = 1050, 128, 16384

@@ -55,6 +55,12 @@ def test_shapes_of_similar_data_agree():
     assert shapes == {960, 992} or shapes == {960}
 
 
+def test_few_timesteps_of_any_number_have_few_shapes():
+    """So that predictions of one short recording after the other compile little."""
+    shapes = {lanes.assign_lanes([n] * m)[1:] for n in range(500, 1001) for m in (5, 6, 7, 8)}
+    assert shapes == {(512, 8), (1024, 8)}
+
+
 @pytest.mark.parametrize("is_array", [True, False])
 def test_unpack_undoes_pack(is_array):
     rng = np.random.default_rng(0)

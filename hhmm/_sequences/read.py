@@ -655,7 +655,7 @@ def describe_doubtful_data(checked, n_syllables, empty, *, is_given, self_transi
     if self_transitions and has_changes and mean_run >= LONG_RUN:
         messages.append(
             f"Syllables are held for {mean_run:.1f} timesteps on average. With "
-            "self_transitions=True, states come to explain how long syllables are held instead of "
+            "self_transitions=True, states then explain how long syllables are held instead of "
             "which syllables are used. Fit with self_transitions=False"
         )
     return messages

@@ -47,7 +47,7 @@ Fit several numbers of states from several seeds, and compare their scores on he
 >>> from hhmm import EfficientHHMM
 >>> from hhmm.model_selection import scan
 >>> model = EfficientHHMM()
->>> model = model.set_params(algorithm="em", init="prior", tol=0.1)  # quick; leave it out
+>>> model = model.set_params(algorithm="em", init="prior", tol=0.1)  # only for speed here
 >>> result = scan(
 ...     data.X, {"n_states": [1, 2]}, estimator=model, cv=4, n_seeds=2, random_state=0
 ... )
@@ -55,18 +55,17 @@ Fit several numbers of states from several seeds, and compare their scores on he
 {'n_states': 2}
 
 The score is in nats per transition; higher is better. With much data, it rises a little with every
-further state, because no real behaviour follows this model exactly. Add no more states if seeds no
-longer agree (``matched_accuracy``, ``adjusted_rand``), if no more states are used, or if the score
-is within one standard error of the best. ``result.one_standard_error()`` chooses by the last two.
-The standard error is that of the difference to the best score on the same folds: folds differ in
-difficulty, and this cancels. Report only states that every seed finds.
-`hhmm.plotting.ScanDisplay` draws all of these.
+further state, because no real behaviour follows this model exactly. Stop adding states when seeds
+disagree (``matched_accuracy``, ``adjusted_rand``), when added states stay unused, or when the score
+is within one standard error of the best. ``result.one_standard_error()`` applies the last two. The
+standard error is that of the paired difference from the best score, so differences between folds
+cancel. Report only states that every seed finds. `hhmm.plotting.ScanDisplay` draws all of these.
 
 If the recordings are of several animals, give ``model_groups=animals``. Otherwise states can stand
-for animals, and more states predict better although there are none. Hold out recordings of known
-animals: the effects of an unknown animal are 0. Each fold should hold out recordings of every
-condition, because used states are counted there. To compare durations of states as well, give
-``EfficientHHMM(frame_rate=30)`` and a grid with ``"duration": [5, 20]``, in seconds.
+for animals, and scores rise with states that are not real. Hold out recordings of known animals:
+the effects of an unknown animal are 0. Each fold should hold out recordings of every condition: a
+state counts as used if it takes 1 % of the held-out timesteps. To compare durations of states as
+well, give ``EfficientHHMM(frame_rate=30)`` and a grid with ``"duration": [5, 20]``, in seconds.
 
 Do states stand for animals?
 ----------------------------

@@ -22,10 +22,10 @@ a table with a column recording   a row for each frame, or, with ``--onset``, fo
 ================================  ==================================================================
 
 ``--groups`` is a table with a row for each recording. The column ``recording`` has the names as in
-the data. The column ``animal``, if there is one, gives the model the animals: each animal then has
-an effect of its own on the use of syllables and on transitions. Each other column is compared:
-``saline`` with ``drug``, for example. ``--reference`` is the group that others are compared with;
-by default it is the label of the first recording.
+the data. If there is a column ``animal``, each animal has its own effect on the use of syllables
+and on transitions. The groups in every other column are compared with each other, for example
+``drug`` with ``saline``. ``--reference`` is the group that others are compared with; by default it
+is the label of the first recording.
 
 Results
 -------
@@ -55,10 +55,10 @@ probable states leave out brief changes that are uncertain.
 
 Number of states
 ----------------
-``--n-states 2-8`` fits each number to parts of the recordings, and scores it on the others. The
-smallest number that is within one standard error of the best is chosen
-(:meth:`hhmm.model_selection.ScanResult.one_standard_error`). Numbers whose fits use no more states
-than those of a smaller number are left out. Then it is fitted to all recordings.
+``--n-states 2-8`` fits each number to parts of the recordings, and scores it on the others. A
+number is left out if its fits use no more states than those of a smaller one. Of the others, the
+smallest that is within one standard error of the best is chosen
+(:meth:`hhmm.model_selection.ScanResult.one_standard_error`) and fitted to all recordings.
 ``--n-folds`` and ``--n-seeds`` set the number of fits, and ``--n-jobs`` how many run at the same
 time.
 
@@ -69,12 +69,12 @@ chains, and the report says how well they agree.
 
 Compiled code
 -------------
-The first command compiles for about half a minute. What it compiled is kept for the next command
-in ``~/.cache/hhmm``. If ``XDG_CACHE_HOME`` is set, or ``LOCALAPPDATA`` on Windows, it is kept in
-the folder ``hhmm`` there. When a command starts, it removes the oldest files beyond 500 MB. You can
-remove the folder. If it cannot be written, each command compiles anew. With
-``JAX_COMPILATION_CACHE_DIR`` you choose another folder, and with
-``JAX_ENABLE_COMPILATION_CACHE=0`` nothing is kept.
+The first command spends about half a minute compiling. The compiled code is kept in
+``~/.cache/hhmm`` for the next command. If ``XDG_CACHE_HOME`` is set, or ``LOCALAPPDATA`` on
+Windows, it is kept in the folder ``hhmm`` there. When a command starts, it removes the oldest files
+beyond 500 MB. You can remove the folder. If it cannot be written, each command compiles anew. With
+``JAX_COMPILATION_CACHE_DIR`` you choose another folder, and with ``JAX_ENABLE_COMPILATION_CACHE=0``
+nothing is kept.
 
 Interruptions
 -------------

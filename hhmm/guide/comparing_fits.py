@@ -1,8 +1,8 @@
 """Compare fits with each other, with labels, and with other numbers of states.
 
-The numbers of states have no meaning. A fit numbers states by decreasing usage, so another fit of
-the same data may number them differently. `hhmm.metrics` first renumbers the states of one fit,
-one to one, so that they agree best with the other:
+State numbers are arbitrary. A fit numbers states by decreasing usage, so another fit of the same
+data may number them differently. `hhmm.metrics` first renumbers the states of one fit, one to one,
+so that they agree best with the other:
 
 >>> import warnings
 >>> from hhmm import EfficientHHMM

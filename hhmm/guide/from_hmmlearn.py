@@ -1,8 +1,9 @@
 """Find the counterparts of hmmlearn's parameters and methods.
 
 ``hmmlearn.hmm.CategoricalHMM`` models a syllable given the state. `hhmm.EfficientHHMM` models a
-syllable given the state *and the previous syllable*. A model of the first kind needs states for the
-order of syllables. Here the base describes the order, and states describe slow changes.
+syllable given the state *and the previous syllable*. The former needs states for the order of
+syllables. Here a term that all states share (the base) describes the order, and states describe
+slow changes.
 
 ==============================  ==================================================================
 hmmlearn                        here

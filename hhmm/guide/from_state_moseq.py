@@ -65,9 +65,10 @@ helpers of linear algebra, ``viz`` of videos  not public here
 
 Differences in results
 ----------------------
-- *Fitted parameters.* ``fit_gibbs`` returns its last draw. Here the fitted parameters are the mean
-  of draws from the second half of the sweeps, after states are matched between draws.
-  ``posterior_`` has the draws. The mean predicts held-out data better than one draw.
+- *Fitted parameters.* ``fit_gibbs`` returns its last draw. Here they are means over the kept draws,
+  after states are matched between draws: of the draws of transitions, and of the mode of the
+  emissions given the states of each draw. ``posterior_`` has the draws. These means predict
+  held-out data better than one draw.
 - *Start.* Some fits that start at a draw from the prior stay thousands of nats below the best mode.
   Here EM first runs from many starts, and the best one is used (``init="windows"``).
   ``init="prior"`` starts as state-moseq does.
@@ -87,6 +88,6 @@ Differences in results
 - *Durations and frequencies.* ``get_durations`` concatenates recordings, so a state at the end of
   one and at the beginning of the next counts as one long visit. Here visits end with their
   recording, and censored visits can be left out (``include_censored=False``).
-- *Lagged information.* state-moseq has one curve per sequence. Here one curve, with one transition
-  matrix, is for all sequences.
+- *Lagged information.* state-moseq has one curve per sequence. Here the curve is an average over
+  sequences (see ``pooled``).
 """

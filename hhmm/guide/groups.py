@@ -59,8 +59,8 @@ True
   within animals, which removes differences between animals. Give all recordings of an animal the
   same label in ``animals``.
 - With three groups or more, there is a test of all groups together, and one for each pair.
-- Two groups may differ in their use of syllables in all states alike. The row "shared_content"
-  tests for this. Rows of "content" test each state for a change that the others do not have.
+- The row "shared_content" tests for a difference in the use of syllables that is the same in all
+  states. Rows of "content" test for a change in one state that the other states do not have.
 - A state that occurs in one group only is not tested, and ``status`` says so. Look at the
   recordings: it may be a state of one animal.
 
@@ -68,7 +68,7 @@ Groups in the model
 -------------------
 Animals differ in their use of syllables, whatever they do. A model that does not know the animal
 may use a state to describe an animal. Most recordings then stay in one state. Give `fit` the animal
-of each recording. (Its ``groups`` are not the groups that `compare_groups` compares.)
+of each recording as ``groups``. (In `compare_groups`, ``groups`` are conditions.)
 
 >>> animals = [f"mouse {i // 2}" for i in range(24)]  # two recordings of each
 >>> with warnings.catch_warnings():
@@ -100,8 +100,8 @@ array for "animal" and one for "treatment", and each factor has scales of its ow
 - Give conditions if you ask how a treatment changes the use of syllables in general
   (`group_emissions_`) or transitions (`group_trans_probs_`). To ask if it changes the syllables of
   one state, set ``group_states_sigma="auto"`` and look at `group_states_`.
-- Give both to separate them. If an animal has only one condition, the data cannot separate their
-  effects. The prior then divides the sum, and the learnt scales say which of the two varies more.
+- Give both to separate them. If each animal has one condition, only the prior separates the two
+  effects. The learnt scales estimate which of them varies more.
 - A group that the fit did not have, or ``groups=None``, has effect 0. So a cross-validation over
   animals scores a held-out animal with effect 0. scikit-learn passes ``groups`` to splitters. It
   passes them to `fit` only if metadata routing is enabled and you request it:

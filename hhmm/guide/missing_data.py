@@ -1,7 +1,7 @@
 """Handle frames without a syllable, masks and padding.
 
-A timestep is missing if its value is negative or NaN, if it is masked in a masked array, or if
-``mask`` is False:
+A timestep is missing if its value is negative, None, NaN or pandas' NA, if it is masked in a masked
+array, or if ``mask`` is False:
 
 - Missing timesteps at the end are padding. The sequence ends before them. Their state is -1 in
   ``predict`` and NaN in ``predict_proba``.

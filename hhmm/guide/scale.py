@@ -1,4 +1,4 @@
-"""Fit more data than fit in memory, on one machine or many; checkpoints and interrupts.
+"""Fit data larger than memory, on one machine or many; checkpoints and interrupts.
 
 More data than memory
 ---------------------
@@ -46,13 +46,13 @@ all other methods take them too. ``states_`` is kept as runs, and written out as
 first used: with more frames than memory, call ``predict`` with ``out`` instead. The command line
 works so by itself.
 
-Many timesteps are computed in parts of whole recordings, as many at a time as there are cores. The
+Large data are split into parts of whole recordings, and each core computes one part at a time. The
 states that are drawn do not depend on the parts. A recording is never cut. So a fit of 100
 recordings of a few hours uses all cores, and a fit of one recording of a month uses one.
 
 Several machines
 ----------------
-A fit uses a Dask cluster if joblib's backend is ``"dask"`` (``pip install "hhmm[distributed]"``).
+A fit uses a Dask cluster if joblib's backend is ``"dask"`` (``pip install ".[distributed]"``).
 In every sweep, each part of the recordings is then one task of a worker, which returns how often
 states and syllables occurred. For a cluster with SLURM (``pip install dask-jobqueue``; many sites
 need ``queue`` and ``account`` as well):
@@ -79,10 +79,10 @@ workers there are, and the dashboard of Dask shows tasks by name (``hhmm_update_
 What is promised: with the same data, settings, versions and kind of processor, parameters and
 states are the same to the last bit, whatever the number of workers, their order, and workers that
 join or are lost during the fit. A task of a lost worker is done again by another one. If the
-process that fits is lost, the same call continues from its checkpoint, on any number of workers.
-Draws of "gibbs" also equal those of one process, where only ``log_joint_`` may differ in the last
-digit. With "em", the number of parts changes expected counts by 1e-12 of themselves, and by 1e-7
-with ``message_passing="parallel"``.
+process that fits is lost, the same call continues from its checkpoint, on any number of workers. A
+fit with "gibbs" in one process, without a cluster, has equal draws; only ``log_joint_`` may differ
+in the last digit. With "em", the number of parts changes expected counts by a relative 1e-12, or
+1e-7 with ``message_passing="parallel"``.
 
 What is not: a fit does not survive the loss of Dask's scheduler, except by its checkpoint. Without
 workers it waits until some come, and warns after a minute; Ctrl-C twice ends it. A ``LocalCluster``
@@ -96,10 +96,10 @@ process that fits. ``predict`` is not shared: call it for some recordings at a t
 with ``joblib.Parallel``. Data that a machine can sweep over in a few tenths of a second are not
 shared at all; ``verbose=1`` says so.
 
-How many workers are of use depends on the number of recordings. One worker passes over several
-recordings of equal length in the time of one, so a part has at least ``1000 / n_states**2`` of them
-where syllables are held, and ``300 / n_states`` elsewhere: 100 recordings are at most ten parts for
-10 states and held syllables.
+The number of useful workers depends on the number of recordings. A worker computes recordings of
+equal length together, so a part has at least ``1000 / n_states**2`` of them if syllables are held,
+and ``300 / n_states`` otherwise. With 10 states and held syllables, 100 recordings make at most ten
+parts.
 
 A grid search or `hhmm.model_selection.scan` under the backend "dask" or "ray" does one fit for each
 task instead. With Ray, each call of ``GridSearchCV`` starts a pool of processes, which takes about
@@ -113,8 +113,8 @@ equal whatever their number. See :mod:`hhmm.guide.gpu`.
 Time and memory
 ---------------
 Measured on two cores, with 10 states, 100 syllables, held for 40 frames on average, recordings of
-2.5 million frames (a day). The memory is the largest of the process, with 0.7 GB that Python and
-the compiler take for data of any size (``python -m benchmarks.studies.scale``).
+2.5 million frames (a day). The memory is the peak of the process. It includes 0.7 GB for Python and
+the compiler, whatever the data (``python -m benchmarks.studies.scale``).
 
 =================  ==================  =============  ========
 frames             from                time: a sweep  memory
@@ -127,9 +127,9 @@ frames             from                time: a sweep  memory
 =================  ==================  =============  ========
 
 Time grows with the number of frames, and falls with the number of cores. About 0.5 s of each sweep
-are for parameters, whatever the number of frames: the default model learns its scales. The table of
-the README is for the published model, whose parameters take less. Dask takes about 5 ms of a sweep
-for each part.
+is for parameters, whatever the number of frames, because the default model learns its scales. The
+README times the published model, which does not, so its sweeps are shorter. Dask takes about 5 ms
+of a sweep for each part.
 
 With ``verbose=1`` a fit prints its estimate of memory before the first sweep. It does not count the
 0.3 GB that the process has before. If the machine, the container or the cluster job does not have
@@ -141,8 +141,8 @@ Checkpoints
 A fit with a checkpoint writes its progress to a file, every ten sweeps by default
 (``checkpoint_every``). After a crash, a kill or a power cut, start it again with the same settings
 and data. It continues from the file, and its result is equal to that of an undisturbed fit, to the
-last bit. With a larger ``max_iter`` it goes on where it ended; the result is not that of one fit
-with this ``max_iter``, whose warm-up is longer.
+last bit. With a larger ``max_iter``, a completed fit continues. The result differs from that of one
+long fit, which has a longer warm-up.
 
 >>> path = folder / "fit.npz"
 >>> with warnings.catch_warnings():
@@ -171,11 +171,11 @@ disk is full, the fit continues and warns. Only one fit at a time can use a file
 Interrupts
 ----------
 Ctrl-C ends a fit after the current sweep. The model is then fitted on the completed sweeps, and a
-warning says how many. Continue with ``warm_start=True`` or the checkpoint. A second Ctrl-C, or one
-within ten seconds of another, stops at once, which is needed in a grid search. The model is fitted
-even if warnings are errors. Ctrl-C during the search for a start (``init="windows"``) ends the
-search, and the fit after one sweep from the best start so far. With a checkpoint it stops at once
-and keeps nothing of the search: the same call searches again.
+warning says how many. Continue with ``warm_start=True`` or the checkpoint. A second Ctrl-C stops at
+once. So does one within ten seconds of one that ended a fit: press it twice to end a grid search.
+If warnings are errors, the interrupted model is still fitted. Ctrl-C during the search for a start
+(``init="windows"``) ends the search. The fit then does one sweep from the best start so far. With a
+checkpoint it stops at once and keeps nothing of the search: the same call searches again.
 
 JAX does not work in a process that was forked after JAX was used. A fit or a prediction there
 raises an error instead of waiting for ever. Default processes of joblib are not forked.

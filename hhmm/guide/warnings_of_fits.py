@@ -1,8 +1,7 @@
 """Warnings of a fit: what each means and what to do.
 
-``converged_`` is False after a `~sklearn.exceptions.ConvergenceWarning` about chains or solves.
-Other warnings are about the search for a start, data or states, and do not change it. The message
-of a warning has the figures of the fit.
+``converged_`` is False after a warning about the log joint, chains, accepted proposals or
+iterations. Other warnings do not change it. The message of a warning has the figures of the fit.
 
 +------------------------------+----------------------------------+--------------------------------+
 | message                      | meaning                          | what to do                     |
@@ -42,7 +41,7 @@ of a warning has the figures of the fit.
 |                              |                                  | see `choosing`                 |
 +------------------------------+----------------------------------+--------------------------------+
 | self_transitions=True,       | states describe how long         | leave ``self_transitions`` at  |
-| states come to explain       | syllables are held               | "auto"                         |
+| states then explain          | syllables are held               | "auto"                         |
 +------------------------------+----------------------------------+--------------------------------+
 | labels never occur in X      | unused labels take probability   | number the labels with a       |
 |                              | from those that occur            | ``SyllableEncoder``            |
@@ -53,8 +52,8 @@ of a warning has the figures of the fit.
 | of `posterior_summary`: few  | draws hardly move in a quantity, | increase ``max_iter`` and      |
 | draws are effective          | or differ from chain to chain    | ``n_draws``, or ``n_init``     |
 +------------------------------+----------------------------------+--------------------------------+
-| of `predict`: syllables of X | X is on another clock than the   | collapse runs in both or in    |
-| are held for                 | data of the fit                  | neither                        |
+| of `predict`: syllables of X | X has another frame rate, or its | collapse runs in both or in    |
+| are held for                 | runs are collapsed               | neither                        |
 +------------------------------+----------------------------------+--------------------------------+
 
 If a fit has settled, and several chains or seeds agree, it can still have missed a higher mode:

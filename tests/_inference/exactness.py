@@ -237,8 +237,8 @@ def _groups(terms):
 def _pad(packed):
     """Runs laid out in as many rows and lanes as any syllables of `LENGTHS` need."""
     n_runs, n_lanes = packed.pairs.shape
-    n_most = max(LENGTHS) + max(LENGTHS) % 2  # lanes have an even number of rows
-    widths = (0, n_most - n_runs), (0, len(LENGTHS) - n_lanes)
+    most_runs, most_lanes = (lanes.round_up(n, n_bits=1) for n in (max(LENGTHS), len(LENGTHS)))
+    widths = (0, most_runs - n_runs), (0, most_lanes - n_lanes)
 
     def pad(values, fill):
         return np.pad(values, widths, constant_values=fill)

@@ -47,9 +47,9 @@ with 3 states and learnt scales (14 for the base, 8 for the biases), a quarter o
 In this metric the posterior is wider than one in some directions: where a syllable follows another
 in one state only, its bias there may rise as far as the base falls, and only the priors bound that.
 A quarter of a turn is then a short step of a random walk, so trajectories are `LONG`. For the
-counts of those songs, at their scales, of 3,000 draws the worst entry had 2 effective ones with a
-quarter of a turn, 170 with four, 590 with eight and 960 with sixteen, which take 1.5 times as long
-as eight. Without the draws of single entries, eight had 70.
+counts of those songs, at their scales, 3,000 draws of the worst entry are worth 2 with a quarter of
+a turn, about 170 with four, 600 with eight, and 960 with sixteen, which take 1.5 times as long as
+eight. Without the draws of single entries, those with eight are worth 70.
 
 Short steps. A step of the tuned length can be too long where the posterior is steepest, and a
 chain that is there would reject every proposal. So one proposal in ten, chosen without regard to
@@ -131,8 +131,8 @@ def tune(tuning, acceptance):
 def steps(tuning, length=QUARTER_TURN):
     """Return the number of steps of a trajectory and their length.
 
-    The steps make a trajectory of this length and are not longer than tuned. Where that takes more
-    than `MAX_STEPS`, they have the tuned length and make a shorter one.
+    The steps make a trajectory of this length, and none is longer than tuned. Where that takes
+    more than `MAX_STEPS`, steps have the tuned length, and the trajectory is shorter.
     """
     longest = jnp.exp(tuning.log_step)
     n_steps = jnp.clip(jnp.ceil(length / longest - 1e-9), 1, MAX_STEPS).astype(jnp.int32)

@@ -370,11 +370,7 @@ def test_tuning_is_of_the_warm_up_alone_and_finds_its_target():
     """Many parameters and few counts, where steps of the first length are too long."""
     n_states, n_syllables = 8, 60
     counts = np.random.default_rng(0).poisson(0.7, (n_states, n_syllables, n_syllables)) * 1.0
-    terms = Terms(n_states, n_syllables)
-    reduced = emission_counts(terms, SufficientStats(None, counts))
-    priors = Priors(*map(np.float64, (2.0, 2.0, 1, 1)))
-    start = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
-    solve = functools.partial(Newton(50).solve, terms, reduced, priors, start, tol=1e-6)
+    terms, reduced, priors, start, solve = _from_zero(counts, (2.0, 2.0))
 
     @jax.jit
     def step(key, current, warming_up, tuning):
@@ -410,11 +406,7 @@ def test_draws_under_wide_priors_forget_where_they_were():
     rng = np.random.default_rng(0)
     probs = rng.dirichlet(np.full(n_syllables, 0.1), (n_states, n_syllables))
     counts = rng.multinomial(100, probs) * 1.0
-    terms = Terms(n_states, n_syllables)
-    reduced = emission_counts(terms, SufficientStats(None, counts))
-    priors = Priors(*map(np.float64, (14.0, 8.0, 1, 1)))
-    start = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
-    solve = functools.partial(Newton(50).solve, terms, reduced, priors, start, tol=1e-6)
+    terms, reduced, priors, start, solve = _from_zero(counts, (14.0, 8.0))
 
     @jax.jit
     def draws(keys):
@@ -477,11 +469,7 @@ def test_degenerate_sizes(sampler, n_states, n_syllables):
     counts = np.arange(n_states * n_syllables**2, dtype=float)
     counts = counts.reshape(n_states, n_syllables, n_syllables)
     dense = oracles.EmissionPosterior(counts, *SIGMAS)
-    terms = Terms(n_states, n_syllables)
-    reduced = emission_counts(terms, SufficientStats(None, counts))
-    start = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
-    priors = Priors(*map(np.float64, (*SIGMAS, 1, 1)))
-    solve = functools.partial(Newton(50).solve, terms, reduced, priors, start, tol=1e-20)
+    terms, reduced, priors, start, solve = _from_zero(counts, SIGMAS, tol=1e-20)
     draw = jax.jit(
         lambda key: SAMPLERS[sampler](
             _keys(key), terms, reduced, priors, start, solve, False, TUNING
@@ -493,6 +481,17 @@ def test_degenerate_sizes(sampler, n_states, n_syllables):
     np.testing.assert_allclose(_theta(drawn.solution.mode), dense.mode(), atol=atol)
     assert all(np.isfinite(part).all() for part in jax.tree.leaves(drawn.logits))
     assert not drawn.diverging
+
+
+def _from_zero(counts, sigmas, tol=1e-6):
+    """Return all that a sampler takes but keys, with a solver that starts at zero."""
+    n_states, n_syllables = counts.shape[:2]
+    terms = Terms(n_states, n_syllables)
+    reduced = emission_counts(terms, SufficientStats(None, counts))
+    priors = Priors(*map(np.float64, (*sigmas, 1, 1)))
+    start = EmissionLogits(np.zeros((n_syllables, n_syllables)), np.zeros((n_states, n_syllables)))
+    solve = functools.partial(Newton(50).solve, terms, reduced, priors, start, tol=tol)
+    return terms, reduced, priors, start, solve
 
 
 def _keys(key):

@@ -135,7 +135,8 @@ def test_a_part_of_much_data_is_stretches_of_it():
     part, of_part = search_data.choose_stretches(np.random.RandomState(0), held, None, in_runs=True)
     assert of_part is None
     assert sum(len(np.unique(x)) for x in part) > 0.8 * search_data.MAX_TIMESTEPS
-    # no more than a quarter more is no part
+    assert search_data.choose_stretches(None, runs.part(3, 4), None, in_runs=False) is not None
+    # data that are at most a quarter more are taken whole
     for n_timesteps, is_whole in ((124_000, True), (126_000, False)):
         runs = RunLengths.of([np.arange(n, dtype=np.int32) for n in (n_timesteps - 1000, 1000)])
         part, _ = search_data.choose_stretches(np.random.RandomState(0), runs, None, in_runs=False)

@@ -4,6 +4,8 @@ NUTS draws from the posterior of all parameters with the states summed out, by a
 here, at the published scales. Both sides start at the same fit. They are compared in all syllable
 transition probabilities, and labels of draws are matched to that fit on both sides.
 
+Both exact samplers of the emissions are shown, "hmc" and "marginal", with two chains each.
+
 Efficiency is the number of effective draws (`hhmm.diagnostics.ess_bulk`) a CPU second, of the worst
 entry and of the median entry. The rule of time is the same for both sides: CPU seconds of all
 threads (`time.process_time`), for two chains, of the draws after warm-up. The draws before them
@@ -39,6 +41,7 @@ from hhmm._inference import fit as fitting
 from hhmm.datasets import load_bengalese_finch, make_hhmm
 from hhmm.diagnostics import ess_bulk
 
+SAMPLERS = ("hmc", "marginal")  # of `emission_sampler`; both draw from the posterior itself
 MEAN_SHIFT, QUANTILE_SHIFT = 0.06, 0.15
 # effective draws a CPU second of the worst entry, over those of NUTS; finch
 RATIO = 15.0
@@ -244,37 +247,41 @@ def measure(quick):
         start = problem.model("laplace", random_state=0).fit(problem.sequences)
         aligned = functools.partial(align, reference=start.syllable_trans_probs_, problem=problem)
         exact = aligned(draw_by_nuts(problem, start))
-        draws = aligned(draw_by_gibbs(problem, start, "hmc"))
-        ratio = efficiency(draws)[0] / efficiency(exact)[0]
-        mean_shift, _, quantile_shift, _ = compare(draws, exact)
         name, X, n_states, n_syllables, _, n_draws = problem
         sizes.append(
             f"{name}: {len(X)} sequences, {sum(map(len, X)):,} timesteps, {n_states} states, "
             f"{n_syllables} syllables; two chains of {n_draws:,} draws"
         )
-        efficiencies.append(_efficiency_row(name, draws, exact))
-        agreements.append(_agreement_row(f"{name}, hmc", draws, exact))
+        ratios, agrees = [], True
+        for sampler in SAMPLERS:
+            draws = aligned(draw_by_gibbs(problem, start, sampler))
+            ratios.append(efficiency(draws)[0] / efficiency(exact)[0])
+            mean_shift, _, quantile_shift, _ = compare(draws, exact)
+            agrees &= mean_shift <= MEAN_SHIFT and quantile_shift <= QUANTILE_SHIFT
+            efficiencies.append(_efficiency_row(f"{name}, {sampler}", draws, exact))
+            agreements.append(_agreement_row(f"{name}, {sampler}", draws, exact))
     # the last problem is judged, and shows the approximation too
     laplace = aligned(draw_by_gibbs(problem, start, "laplace"))
     agreements.append(_agreement_row(f"{name}, laplace", laplace, exact))
-    agrees = mean_shift <= MEAN_SHIFT and quantile_shift <= QUANTILE_SHIFT
     scales = count_draws_of_scales(problem, start)
     return "\n".join(
         [
             *sizes,
             "",
-            f"{'':<16}{'effective draws a CPU second of the':^58}{'CPU time':>20}",
-            f"{'':<16}{'worst entry':^29}{'median entry':^29}".rstrip(),
-            f"{'':<16}" + 2 * f"{'hhmm':>9}{'NUTS':>9}{'ratio':>9}  " + f"{'hhmm':>10}{'NUTS':>10}",
+            f"{'':<18}{'effective draws a CPU second of the':^58}{'CPU time':>20}",
+            f"{'':<18}{'worst entry':^29}{'median entry':^29}".rstrip(),
+            f"{'':<18}" + 2 * f"{'hhmm':>9}{'NUTS':>9}{'ratio':>9}  " + f"{'hhmm':>10}{'NUTS':>10}",
             RULE,
             *efficiencies,
-            f"{name}, worst entry: ratio of at least {RATIO:g}: {verdict(ratio >= RATIO)}",
+            f"{name}, worst entry: the higher ratio at least {RATIO:g}: "
+            f"{verdict(max(ratios) >= RATIO)}",
             "",
-            f"{'beside NUTS':<16}{'means':>9}{'their error':>14}{'quantiles':>12}"
+            f"{'beside NUTS':<18}{'means':>9}{'their error':>14}{'quantiles':>12}"
             f"{'sds: 5 %':>14}{'median':>9}{'95 %':>9}",
             RULE,
             *agreements,
-            f"{name}, hmc: at most {MEAN_SHIFT} and {QUANTILE_SHIFT}: {verdict(agrees)}",
+            f"{name}, {' and '.join(SAMPLERS)}: at most {MEAN_SHIFT} and {QUANTILE_SHIFT}: "
+            f"{verdict(agrees)}",
             "",
             f"{name}: effective draws of learnt scales, of {2 * n_draws}:",
             *(f"    {name:<24}{value:>8.0f}" for name, value in scales.items()),
@@ -285,13 +292,13 @@ def measure(quick):
 def _efficiency_row(name, ours, theirs):
     pairs = zip(efficiency(ours), efficiency(theirs), strict=True)
     entries = "".join(f"{a:>9.1f}{b:>9.1f}{a / b:>9.1f}  " for a, b in pairs)
-    return f"{name:<16}{entries}{ours.seconds:>8.1f} s{theirs.seconds:>8.1f} s"
+    return f"{name:<18}{entries}{ours.seconds:>8.1f} s{theirs.seconds:>8.1f} s"
 
 
 def _agreement_row(name, ours, theirs):
     mean_shift, error, quantile_shift, sd_ratios = compare(ours, theirs)
     ratios = "".join(f"{ratio:>9.3f}" for ratio in sd_ratios)
-    return f"{name:<16}{mean_shift:>9.3f}{error:>14.3f}{quantile_shift:>12.3f}     {ratios}"
+    return f"{name:<18}{mean_shift:>9.3f}{error:>14.3f}{quantile_shift:>12.3f}     {ratios}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Solvers for the emission parameters given syllable transition counts.
 
 One a file: `newton` and `adam` find the mode of the same `objective`;
-`laplace` draws around it, `hmc` from the posterior itself.
+`laplace` draws around it, `hmc` from the posterior itself. `marginal` moves emissions and
+transitions with the states summed out.
 """
 
 from hhmm._emission_solvers import hmc, laplace

@@ -119,11 +119,11 @@ def first_tuning():
     return Tuning(np.float64(np.log(FIRST_STEP)), np.int32(0))
 
 
-def tune(tuning, acceptance):
+def tune(tuning, acceptance, target=TARGET_ACCEPTANCE):
     """Return the `Tuning` after a proposal of the warm-up accepted with this probability."""
     n_tuned = tuning.n_tuned + 1
     gain = n_tuned.astype(jnp.float64) ** -GAIN_DECAY
-    log_step = tuning.log_step + gain * (acceptance - TARGET_ACCEPTANCE)
+    log_step = tuning.log_step + gain * (acceptance - target)
     bounds = np.log(SHORTEST_STEP), np.log(QUARTER_TURN)
     return Tuning(jnp.clip(log_step, *bounds), n_tuned)
 
@@ -150,7 +150,7 @@ def draw(keys, terms, counts, priors, current, solve, warming_up, tuning):
     uniform = uniforms(keys.all_at_once, (math.prod(shape) + 3,))
     noise = to_normals(uniform[:-3]).reshape(shape)
     uniform_length, uniform_kind, uniform_test = uniform[-3:]
-    is_wide = _is_wide(terms, priors)
+    is_wide = has_wide_prior(terms, priors)
     added = jnp.where(is_wide, _pseudo_counts(counts.departures), 0.0)
     to_metric = functools.partial(_metric, added=terms.by_batch(added), is_wide=is_wide)
     solution = solve(
@@ -214,7 +214,7 @@ def draw(keys, terms, counts, priors, current, solve, warming_up, tuning):
     return Draw(terms.unstack(point), solution, acceptance, diverging, tuning)
 
 
-def _is_wide(terms, priors):
+def has_wide_prior(terms, priors):
     """Return whether the prior of a term other than of groups is wide; a flat one is not, ()."""
     scales = [scale_of(priors, term) for term in terms.present if term.factor is None]
     scales = jnp.stack(scales) if scales else jnp.zeros(1)

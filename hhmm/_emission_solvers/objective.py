@@ -41,7 +41,7 @@ Points, directions and gradients are one array (n_rows, S), the rows of the term
 the other, so that solvers are written, and compiled, for one array.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -90,6 +90,9 @@ class Tuning(NamedTuple):
 
     log_step: Array  # () logarithm of the longest step of Hamiltonian Monte Carlo, radians
     n_tuned: Array  # () int32: proposals that it was learnt from
+    # of the sampler "marginal", see there; the others have none
+    hessian: Any = ()  # (n_dimensions, n_dimensions)
+    whitening: Any = ()  # (n_dimensions, n_entries)
 
 
 class LogitKeys(NamedTuple):

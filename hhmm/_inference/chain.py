@@ -96,7 +96,7 @@ class SweepKeys(NamedTuple):
 class Algorithm(NamedTuple):
     """The two halves of a sweep, as functions; `settings` are static."""
 
-    # (keys, chain, phase, *, settings) -> chain
+    # (keys, chain, phase, sequences, *, settings) -> chain; sequences are for sampler "marginal"
     update_params: Callable
     # (key, logits, trans_probs, sequences, *, settings) -> states, stats, log_likelihood
     update_states: Callable

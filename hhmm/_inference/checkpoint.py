@@ -400,8 +400,10 @@ def _to_past(arrays, settings):
     nothing = (0,) * len(factors)
     zero = EmissionLogits(**{name: nothing if name.startswith("group") else 0 for name in names})
     priors = Priors(**{name: nothing if name.startswith("group") else 0 for name in Priors._fields})
+    # the sampler "marginal" has a metric
+    metric = [0 if f"end.tuning.{name}" in arrays else () for name in ("hessian", "whitening")]
     template = ChainProgress(
-        end=ChainEnd(0, 0, zero, zero, 0, Tuning(*[0] * len(Tuning._fields)), priors),
+        end=ChainEnd(0, 0, zero, zero, 0, Tuning(0, 0, *metric), priors),
         kept=Draws(zero, 0, 0, priors, zero),
         kept_sweeps=0,
         trace=Trace(*[0] * len(Trace._fields)),
@@ -436,7 +438,7 @@ def _to_past(arrays, settings):
         (past.kept.log_joint, (n_kept,)),
         *((part, (n_done,)) for part in past.trace),
         (past.end.key, (2,)),
-        *((part, ()) for part in (past.end.n_sweeps, past.stopped, *past.end.tuning)),
+        *((part, ()) for part in (past.end.n_sweeps, past.stopped, *past.end.tuning[:2])),
     ]
     for array, shape in expected:
         if array.shape != shape or not np.isfinite(array).all():

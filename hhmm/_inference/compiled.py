@@ -112,7 +112,9 @@ def sweeps_in_one_call(
             chain = chains.sweep(
                 jax.tree.map(lambda of_sweeps: of_sweeps[i], keys),
                 before,
-                functools.partial(halves.update_params, phase=phase, settings=settings),
+                functools.partial(
+                    halves.update_params, phase=phase, sequences=sequences, settings=settings
+                ),
                 functools.partial(halves.update_states, sequences=sequences, settings=settings),
                 settings.terms,
             )

@@ -29,8 +29,9 @@ from hhmm._model.transitions import context_trans_probs, trans_mode
 from hhmm._runtime.keys import normals
 
 
-def update_params(keys, chain, phase, *, settings):
+def update_params(keys, chain, phase, sequences=None, *, settings):
     """Take the mode of emissions and transitions given the expected counts of the chain."""
+    del sequences
     terms, priors, learnt = settings.terms, chain.priors, settings.learnt
     learns_terms = any(term.sigma in learnt for term in terms.present)
     counts = emission_counts(terms, chain.stats)

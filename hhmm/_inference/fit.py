@@ -151,7 +151,8 @@ def _fit(parts, checked, terms, init, rng, options, checkpoint, tasks, save_ever
 def _make_parts(X, checked, terms, options, groups):
     """Lay the data out in this process, or for the Dask cluster that joblib was given."""
     client = active_client()
-    if client is not None and options.algorithm != "gradient":
+    in_one = options.algorithm == "gradient" or options.sampler == "marginal"
+    if client is not None and not in_one:
         parts = DaskParts.make(
             client,
             X,
@@ -169,7 +170,7 @@ def _make_parts(X, checked, terms, options, groups):
         options.message_passing,
         n_at_once=options.n_chains,
         groups=groups,
-        in_one=options.algorithm == "gradient",
+        in_one=in_one,
     )
 
 
@@ -262,7 +263,7 @@ def _summarise(results, checked, plan, options, groups):
     }
     if not terms.self_transitions:
         attributes["_holding_times"] = holding_times(checked, terms.n_syllables)
-    if options.algorithm != "gradient":
+    if options.algorithm != "gradient" and options.sampler != "marginal":
         attributes["emission_losses_"] = chain.emission_losses[: int(chain.emission_n_iter)]
     if is_sampler:
         states = _last_states(best, plan)

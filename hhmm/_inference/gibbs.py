@@ -18,26 +18,45 @@ The log joint recorded for a sweep is log p(x | b, c, A) + log p(b, c, A), given
 import functools
 
 import jax
+import jax.numpy as jnp
 
-from hhmm._emission_solvers import SAMPLERS, group_transitions, scales
+from hhmm._emission_solvers import SAMPLERS, group_transitions, marginal, scales
 from hhmm._emission_solvers.objective import emission_counts
 from hhmm._inference.chain import Algorithm
+from hhmm._inference.em import EM
 from hhmm._messages import BACKENDS
 from hhmm._model.emissions import emission_factors
 from hhmm._model.transitions import context_trans_probs, draw_trans_probs
 
 
-def update_params(keys, chain, phase, *, settings):
-    """Draw emissions and transitions given the states of the chain; return the chain with them."""
+def update_params(keys, chain, phase, sequences=None, *, settings):
+    """Draw emissions and transitions; return the chain with them.
+
+    Given the states of the chain, or, with the sampler "marginal", given the sequences.
+    """
     terms, priors, learnt = settings.terms, chain.priors, settings.learnt
     counts = emission_counts(terms, chain.stats)
     solve = functools.partial(
         settings.solver.solve, terms, counts, priors, chain.mode, tol=settings.mode_tol
     )
-    drawn = SAMPLERS[settings.sampler](
-        keys.emissions, terms, counts, priors, chain.logits, solve, phase.warming_up, chain.tuning
-    )
-    logits, trans_counts = drawn.logits, chain.stats.state_trans_counts
+    is_marginal = settings.sampler == "marginal"
+    if is_marginal:
+        logits = marginal.draw_given_states(
+            keys.emissions.entries, terms, counts, priors, chain.logits, solve
+        )
+    else:
+        drawn = SAMPLERS[settings.sampler](
+            keys.emissions,
+            terms,
+            counts,
+            priors,
+            chain.logits,
+            solve,
+            phase.warming_up,
+            chain.tuning,
+        )
+        logits = drawn.logits
+    trans_counts = chain.stats.state_trans_counts
     shared_counts = trans_counts.reshape(-1, terms.n_states, terms.n_states).sum(axis=0)
     if learnt:
         point = terms.stack(logits)
@@ -67,6 +86,29 @@ def update_params(keys, chain, phase, *, settings):
         logits = logits._replace(group_transitions=effects)
     else:
         trans_probs = draw_trans_probs(keys.transitions, shared_counts, priors)
+    if is_marginal:
+        if not any(name.startswith("trans") for name in learnt):
+            # drawn given the states, they would lose what trajectories gain
+            trans_probs = jnp.where(phase.warming_up, trans_probs, chain.trans_probs)
+        logits, trans_probs, acceptance, diverging, tuning = marginal.move(
+            keys.emissions.all_at_once,
+            terms,
+            priors,
+            logits,
+            trans_probs,
+            lambda *params: EM.update_states(None, *params, sequences, settings=settings)[1:],
+            phase.warming_up,
+            chain.tuning,
+        )
+        return chain._replace(
+            logits=logits,
+            trans_probs=trans_probs,
+            priors=priors,
+            mode=logits,
+            emission_acceptance=acceptance,
+            emission_diverging=diverging,
+            tuning=tuning,
+        )
     solution = drawn.solution
     return chain._replace(
         logits=logits,

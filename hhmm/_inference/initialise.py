@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from scipy.special import softmax
 
-from hhmm._emission_solvers import hmc
+from hhmm._emission_solvers import hmc, marginal
 from hhmm._inference.chain import ChainState
 from hhmm._model.emissions import logits_from_params
 from hhmm._model.transitions import SMALLEST_PROB
@@ -126,6 +126,13 @@ def count_states(states, sequences, terms, groups=None):
     )
 
 
+def first_tuning(settings):
+    """Return the `Tuning` of a new chain."""
+    if settings.sampler == "marginal":
+        return marginal.first_tuning(settings.terms)
+    return hmc.first_tuning()
+
+
 def _chain(has_states, stats, logits, trans_probs, priors, settings):
     return ChainState(
         has_states=np.bool_(has_states),
@@ -143,6 +150,6 @@ def _chain(has_states, stats, logits, trans_probs, priors, settings):
         emission_decrement=np.float64(0),
         emission_acceptance=np.float64(1),
         emission_diverging=np.bool_(False),
-        tuning=hmc.first_tuning(),
+        tuning=first_tuning(settings),
         optimizer=(),
     )

@@ -131,7 +131,7 @@ def iterate(start, plan, *, report, save=None):
     draws, kept, slots = _room_for_draws(chain, plan, past, done)
     traces = [] if past is None else [past.trace]
     stages = Stages(*map(np.int32, plan.stages))
-    if plan.parts.is_split and algorithm in ALTERNATING:
+    if plan.parts.is_split and algorithm in ALTERNATING and settings.sampler != "marginal":
         many_sweeps, sequences = sweeps_by_part, plan.parts
     else:
         many_sweeps, sequences = _sweeps_in_one_call, plan.parts.in_one

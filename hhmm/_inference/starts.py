@@ -156,4 +156,7 @@ def _chain_at(end, priors, settings):
         learnt = {name: getattr(end.priors, name) for name in settings.learnt}
         priors = priors._replace(**learnt)
     chain = initialise.start_from_params(end.logits, end.trans_probs, priors, settings=settings)
-    return chain._replace(mode=initialise.with_terms(end.mode, settings.terms), tuning=end.tuning)
+    chain = chain._replace(mode=initialise.with_terms(end.mode, settings.terms))
+    if jax.tree.structure(end.tuning) == jax.tree.structure(chain.tuning):
+        chain = chain._replace(tuning=end.tuning)
+    return chain  # of another sampler, it has nothing to go on from

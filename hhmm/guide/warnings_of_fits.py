@@ -50,7 +50,8 @@ iterations. Other warnings do not change it. The message of a warning has the fi
 | observed transition(s)       | timesteps are missing            | out the timesteps between them |
 +------------------------------+----------------------------------+--------------------------------+
 | of `posterior_summary`: few  | draws hardly move in a quantity, | increase ``max_iter`` and      |
-| draws are effective          | or differ from chain to chain    | ``n_draws``, or ``n_init``     |
+| draws are effective          | or differ from chain to chain    | ``n_draws``, or ``n_init``; or |
+|                              |                                  | ``emission_sampler="marginal"``|
 +------------------------------+----------------------------------+--------------------------------+
 | of `predict`: syllables of X | X has another frame rate, or its | collapse runs in both or in    |
 | are held for                 | runs are collapsed               | neither                        |

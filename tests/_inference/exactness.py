@@ -32,7 +32,7 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
-from hhmm._emission_solvers import Newton
+from hhmm._emission_solvers import Newton, marginal
 from hhmm._inference import chain as chains
 from hhmm._inference import gibbs, initialise
 from hhmm._inference.chain import Settings
@@ -302,10 +302,11 @@ class Kernel(NamedTuple):
         """The sweep of a number: `chain.sweep`, with keys of chains."""
 
         def one(key, chain, data):
+            given = {"sequences": data} if self.settings.sampler == "marginal" else {}
             return chains.sweep(
                 chains.sweep_keys(key_from_data(key), np.int32(number), "gibbs"),
                 chain,
-                functools.partial(self.params, phase=chains.Phase()),
+                functools.partial(self.params, phase=chains.Phase(), **given),
                 functools.partial(self.states, sequences=data),
                 self.settings.terms,
                 _cond,
@@ -353,8 +354,10 @@ def compile_states(settings):
 
 
 def usual_params(settings):
-    """The same, compiled once for all backends."""
-    return _cached_params(settings._replace(backend=""))
+    """The same, compiled once for all backends that the parameters do not need."""
+    if settings.sampler != "marginal":
+        settings = settings._replace(backend="")
+    return _cached_params(settings)
 
 
 def usual_states(settings):
@@ -388,6 +391,10 @@ def start(joint, settings):
     n_replicates = len(joint.states)
     logits, priors = jax.tree.map(lambda values: values[0], (joint.logits, joint.priors))
     one = initialise.start_from_params(logits, joint.trans_probs[0], priors, settings=settings)
+    if settings.sampler == "marginal":
+        # a metric of the state of the chain would change what it draws
+        whitening = 0.5 * marginal._basis(settings.terms)
+        one = one._replace(tuning=one.tuning._replace(whitening=whitening))
     chain = jax.tree.map(lambda x: np.broadcast_to(x, (n_replicates, *np.shape(x))), one)
     return chain._replace(
         has_states=np.ones(n_replicates, bool),

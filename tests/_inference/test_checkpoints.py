@@ -62,6 +62,7 @@ KINDS = {
     },
     "learnt em": {"algorithm": "em", "tol": 0.0, **LEARNT},
     "learnt gradient": {"algorithm": "gradient", "tol": 0.0, "init": "random", **LEARNT},
+    "marginal": {"emission_sampler": "marginal", **LEARNT},
     "held": {
         "self_transitions": False,
         "emission_usage_sigma": 1.0,

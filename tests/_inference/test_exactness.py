@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from hhmm._emission_solvers import hmc
+from hhmm._emission_solvers import hmc, marginal
 from hhmm._messages import compressed, sequential
 from hhmm._model.terms import Factor, Terms
 from hhmm._runtime.precision import double_precision
@@ -30,7 +30,7 @@ CASES = [("sequential", False), ("compressed", True), ("parallel", False), ("par
 # Both backends over timesteps draw states alone.
 ALTERNATED = CASES[:2]
 FALSE_ALARM = 1e-3
-BOUND = FALSE_ALARM / (len(CASES) + len(ALTERNATED) + 2)
+BOUND = FALSE_ALARM / (len(CASES) + len(ALTERNATED) + 4)
 FOUND = 1e-6  # p-value that a planted error stays below
 N_FEW = 400  # replicates, enough to find it
 
@@ -73,6 +73,21 @@ def test_sweeps_under_wide_priors_are_exact(monkeypatch, sigma, test):
     )
     monkeypatch.setattr(exactness, "PRIORS", priors)
     p_values = test(_kernel("sequential"), seed=0)
+    assert exactness.adjusted(p_values) > BOUND, p_values
+
+
+@pytest.mark.parametrize("sigma", [2.0, 4.0])
+@double_precision
+def test_sweeps_with_the_states_summed_out_are_exact(monkeypatch, sigma):
+    """By alternation: chains backwards are those of other pairs of parameters and states.
+
+    Under the wider priors single entries are drawn too, given the states.
+    """
+    priors = exactness.PRIORS._replace(
+        emission_base_sigma=np.float64(sigma), emission_biases_sigma=np.float64(sigma)
+    )
+    monkeypatch.setattr(exactness, "PRIORS", priors)
+    p_values = alternation_p_values(_kernel("sequential", sampler="marginal"), seed=0)
     assert exactness.adjusted(p_values) > BOUND, p_values
 
 
@@ -127,6 +142,10 @@ def _with_precision_times_3(curvature, *arguments):
     return hessian._replace(precision=3 * hessian.precision)
 
 
+def _less_one(concentrations, *arguments):
+    return concentrations(*arguments) - 1
+
+
 class Planted(NamedTuple):
     """An error in the library: functions of it, and what stands around them."""
 
@@ -167,6 +186,16 @@ def test_a_planted_error_is_found(monkeypatch, error):
 @double_precision
 def test_one_key_for_all_sweeps_is_found():
     _assert_found(SameKey(*_kernel("sequential")))
+
+
+@double_precision
+def test_transitions_without_their_jacobian_are_found(monkeypatch):
+    usual = _kernel("sequential", sampler="marginal")
+    planted = functools.partial(_less_one, marginal.concentrations)
+    monkeypatch.setattr(marginal, "concentrations", planted)
+    kernel = usual._replace(params=exactness.compile_params(usual.settings))
+    p_values = alternation_p_values(kernel, n_replicates=N_FEW, seed=0)
+    assert exactness.adjusted(p_values) < FOUND
 
 
 def _assert_found(kernel):

@@ -309,8 +309,8 @@ class EfficientHHMM(
         Whether the proposal of each sweep was lost to numerical error.
     emission_losses_ : ndarray of shape (n_iterations,)
         Negative log posterior of the emissions (nats) at the start of each iteration of the last
-        emission solve. It is flat at the end if the solve converged. Not with "gradient", nor with `emission_sampler`
-        "marginal".
+        emission solve. It is flat at the end if the solve converged. Not with "gradient", nor with
+        `emission_sampler` "marginal".
     posterior_ : NamedTuple
         Kept draws: ``emission_base``, ``emission_biases``, ``trans_probs``, ``log_joint``,
         ``emission_usage`` and ``emission_interactions`` (None where the term is left out), each

@@ -30,7 +30,7 @@ CASES = [("sequential", False), ("compressed", True), ("parallel", False), ("par
 # Both backends over timesteps draw states alone.
 ALTERNATED = CASES[:2]
 FALSE_ALARM = 1e-3
-BOUND = FALSE_ALARM / (len(CASES) + len(ALTERNATED) + 4)
+BOUND = FALSE_ALARM / (len(CASES) + len(ALTERNATED) + 5)
 FOUND = 1e-6  # p-value that a planted error stays below
 N_FEW = 400  # replicates, enough to find it
 
@@ -76,9 +76,11 @@ def test_sweeps_under_wide_priors_are_exact(monkeypatch, sigma, test):
     assert exactness.adjusted(p_values) > BOUND, p_values
 
 
-@pytest.mark.parametrize("sigma", [2.0, 4.0])
+@pytest.mark.parametrize(
+    ("sigma", "learnt"), [(2.0, ()), (4.0, ()), (2.0, ("emission_biases_sigma", "trans_kappa"))]
+)
 @double_precision
-def test_sweeps_with_the_states_summed_out_are_exact(monkeypatch, sigma):
+def test_sweeps_with_the_states_summed_out_are_exact(monkeypatch, sigma, learnt):
     """By alternation: chains backwards are those of other pairs of parameters and states.
 
     Under the wider priors single entries are drawn too, given the states.
@@ -87,7 +89,8 @@ def test_sweeps_with_the_states_summed_out_are_exact(monkeypatch, sigma):
         emission_base_sigma=np.float64(sigma), emission_biases_sigma=np.float64(sigma)
     )
     monkeypatch.setattr(exactness, "PRIORS", priors)
-    p_values = alternation_p_values(_kernel("sequential", sampler="marginal"), seed=0)
+    kernel = _kernel("sequential", sampler="marginal", learnt=learnt)
+    p_values = alternation_p_values(kernel, seed=0)
     assert exactness.adjusted(p_values) > BOUND, p_values
 
 

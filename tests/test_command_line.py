@@ -583,7 +583,7 @@ def test_a_stopped_fit_continues_to_the_last_bit(fit, fitted, tmp_path, monkeypa
 def test_an_interrupted_fit_continues(files, tmp_path, capsys, monkeypatch):
     """Ctrl-C in the middle, then the same command: parameters as of an undisturbed fit."""
     monkeypatch.setattr(commands, "EfficientHHMM", EfficientHHMM)  # as in the other process
-    fit = ["fit", str(files / "results.h5"), *FIT, "--max-iter", "2000", "--out"]
+    fit = ["fit", str(files / "results.h5"), *FIT, "--max-iter", "1000", "--out"]
     command = [sys.executable, "-m", "hhmm", *fit]
     process = subprocess.Popen(
         [*command, str(tmp_path / "out")],

@@ -53,7 +53,7 @@ def test_short_steps_conserve_the_energy(data, fitted):
         priors=end.priors,
         expected_counts=expected_counts,
         warming_up=False,
-        tuning=end.tuning._replace(log_step=np.log(0.05)),
+        tuning=end.tuning._replace(log_step=np.log(0.02)),
     )
     move = jax.jit(lambda key: moved_by(key, logits=end.logits, trans_probs=end.trans_probs))
     for seed in range(5):
@@ -65,13 +65,13 @@ def test_short_steps_conserve_the_energy(data, fitted):
 
 
 @pytest.mark.slow
-def test_draws_of_few_data_are_more_effective_than_those_given_the_states(fitted):
-    data = make_hhmm(5, 60, 2, 4, emission_biases_sigma=0.5, trans_kappa=5.0, random_state=1)
+def test_draws_of_few_data_are_more_effective_than_those_given_the_states():
+    data = make_hhmm(20, 100, 2, 6, trans_kappa=20.0, random_state=0)
     effective = []
     for sampler in ("marginal", "hmc"):
         sampled = {"emission_sampler": sampler, "max_iter": 1000, "n_draws": 500}
-        model = EfficientHHMM(2, 4, **TIGHT | sampled, trans_kappa=5.0, init=fitted).fit(data.X)
-        effective.append(ess_bulk(model.posterior_.emission_base).min())
+        model = EfficientHHMM(2, 6, **TIGHT | sampled, trans_kappa=20.0).fit(data.X)
+        effective.append(ess_bulk(model.posterior_.emission_biases).min())
     assert effective[0] > 2 * effective[1]
 
 

@@ -245,17 +245,6 @@ def test_searches_that_learn_scales_are_compared_at_the_same_ones(monkeypatch):
     assert np.ptp(model.init_log_joints_) < 1
 
 
-@pytest.mark.slow
-def test_every_seed_reaches_the_mode_of_the_truth():
-    """Overlapping regimes that last longer than the prior expects; EM, so that modes compare."""
-    X, states = _regimes(np.random.default_rng(3), [400, 300, 500] * 4, 3, 6, duration=100)
-    settings = PUBLISHED | {"algorithm": "em", "max_iter": 500}
-    model = EfficientHHMM(3, 6, init=states, **settings).fit(X)
-    for seed in range(3):
-        fit = EfficientHHMM(3, 6, random_state=seed, **settings).fit(X)
-        assert fit.log_joint_[0, -1] > model.log_joint_[0, -1] - 1
-
-
 @pytest.mark.parametrize("length", [4, 32, 5000])
 def test_blocks_of_windows_change_nothing(length, monkeypatch):
     """Memory is bounded where windows are many: blocks, across gaps and empty sequences."""

@@ -187,7 +187,8 @@ class EfficientHHMM(
         1,006). Take it if data are few or states overlap, and `posterior_summary` shows few
         effective draws. For songs of 9 syllables with 3 states, the worst syllable transition
         probability has five times as many effective draws per second as with "hmc". Means of draws
-        gain, the spread of draws does not. With `groups` it needs ``group_transitions_sigma=0``.
+        gain, the spread of draws does not. If scales are above 3, state transitions gain, and
+        single logits move more slowly than with "hmc". With `groups` it needs ``group_transitions_sigma=0``.
         The fit runs in one process.
         "laplace" is a normal approximation at the mode with the inverse Hessian as covariance. It
         is far from the posterior if scales are large: for songs of 9 syllables, with learnt scales

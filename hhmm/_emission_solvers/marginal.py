@@ -22,6 +22,11 @@ have one invariant distribution.
 A trajectory is `TURN` long. On a normal posterior its end lies on the other side of the mean
 (correlation -.6 with where it began): means of draws are then better than those of independent
 draws, variances worse.
+
+Under wide priors the mean Hessian is far narrower than the tails of transitions that never occur.
+For songs of 9 syllables with 3 states and learnt scales (14 for the base, 8 for the biases), of
+3,000 draws the worst entry of A has 139 effective ones, of the base 72, of the biases 48; with
+`hmc`, which takes longer trajectories there, and .6 of the time, 19, 205 and 20.
 """
 
 import functools

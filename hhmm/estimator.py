@@ -182,14 +182,14 @@ class EfficientHHMM(
         first half of the sweeps. If a scale is above 3, the entries of its term are also drawn one
         by one, so that chains move faster. "hmc" needs `emission_solver` "newton".
         "marginal" is exact too. It moves emissions and `trans_probs_` together, with the states
-        summed out, by Hamiltonian Monte Carlo. A sweep takes two to three times as long, and more
-        with more parameters, of which there can be up to 1,000 (5 states and 30 syllables have
-        1,006). Take it if data are few or states overlap, and `posterior_summary` shows few
-        effective draws. For songs of 9 syllables with 3 states, the worst syllable transition
-        probability has five times as many effective draws per second as with "hmc". Means of draws
-        gain, the spread of draws does not. If scales are above 3, state transitions gain, and
-        single logits move more slowly than with "hmc". With `groups` it needs ``group_transitions_sigma=0``.
-        The fit runs in one process.
+        summed out, by Hamiltonian Monte Carlo. Take it if data are few or states overlap, and
+        `posterior_summary` shows few effective draws. For songs of 9 syllables with 3 states, the
+        worst syllable transition probability has five times as many effective draws per second as
+        with "hmc". Means of draws gain, the spread of draws does not. If scales are above 3, state
+        transitions gain, and single logits move more slowly than with "hmc". A sweep takes two to
+        three times as long, and more with more parameters, of which there can be 1,000: 5 states
+        and 29 syllables. With `groups` it needs ``group_transitions_sigma=0``. The fit runs in one
+        process.
         "laplace" is a normal approximation at the mode with the inverse Hessian as covariance. It
         is far from the posterior if scales are large: for songs of 9 syllables, with learnt scales
         and 8 states, held-out songs have -0.525 nats per transition with "hmc", and -0.601 with

@@ -184,7 +184,7 @@ class EfficientHHMM(
         "marginal" is exact too. It moves emissions and `trans_probs_` together, with the states
         summed out, by Hamiltonian Monte Carlo. Take it if data are few or states overlap, and
         `posterior_summary` shows few effective draws. For songs of 9 syllables with 3 states, the
-        worst syllable transition probability has five times as many effective draws per second as
+        worst syllable transition probability has four times as many effective draws per second as
         with "hmc". Means of draws gain, the spread of draws does not. If scales are above 3, state
         transitions gain, and single logits move more slowly than with "hmc". A sweep takes two to
         three times as long, and more with more parameters, of which there can be 1,000: 5 states

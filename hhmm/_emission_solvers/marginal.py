@@ -4,8 +4,8 @@ Gibbs sampling moves slowly where states overlap or data are few: the parameters
 states drawn from them, and the states by the parameters. Here Hamiltonian Monte Carlo moves all
 parameters at once on the posterior without states, and the states are drawn afterwards. By Fisher's
 identity the gradient of log p(x | parameters) is that of log p(x, z | parameters) at the expected
-counts of the states (Cappe, Moulines & Ryden 2005, "Inference in Hidden Markov Models", section
-10.1.3), so one pass of the smoother gives value and gradient. The order of a sweep is that of a
+counts of the states (Cappe, Moulines & Ryden 2005, "Inference in Hidden Markov Models", chapter
+10), so one pass of the smoother gives value and gradient. The order of a sweep is that of a
 partially collapsed sampler (van Dyk & Park 2008, JASA 103): whatever is drawn given the states
 comes before the parameters move without them.
 
@@ -14,9 +14,9 @@ Jacobian makes the Dirichlet density of a row the product of its probabilities t
 concentrations.
 
 Metric. Lengths are measured by the Hessian of the negative log posterior, from differences of
-gradients: one gradient a parameter. Its mean over draws of the warm-up has no direction in which
-the posterior is narrower than it says on average, and that is what limits steps. It is learnt anew
-after 1, 2, 4, 8, ... proposals of the warm-up, and fixed afterwards, so that draws that are kept
+gradients: one gradient a parameter. Its mean over the posterior is at least the inverse covariance
+(Cramer-Rao), so the posterior is nowhere narrower than it says, and narrow directions are what
+limits steps. The mean is over draws of the warm-up. It is learnt anew after 1, 2, 4, 8, ... proposals of the warm-up, and fixed afterwards, so that draws that are kept
 have one invariant distribution.
 
 A trajectory is `TURN` long. On a normal posterior its end lies on the other side of the mean

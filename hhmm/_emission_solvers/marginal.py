@@ -16,8 +16,8 @@ concentrations.
 Metric. Lengths are measured by the Hessian of the negative log posterior, from differences of
 gradients: one gradient a parameter. Its mean over the posterior is at least the inverse covariance
 (Cramer-Rao), so the posterior is nowhere narrower than it says, and narrow directions are what
-limits steps. The mean is over draws of the warm-up. It is learnt anew after 1, 2, 4, 8, ... proposals of the warm-up, and fixed afterwards, so that draws that are kept
-have one invariant distribution.
+limits steps. The mean is over draws of the warm-up. It is learnt anew after 1, 2, 4, 8, ...
+proposals, and fixed afterwards, so that draws that are kept have one invariant distribution.
 
 A trajectory is `TURN` long. On a normal posterior its end lies on the other side of the mean
 (correlation -.6 with where it began): means of draws are then better than those of independent

@@ -13,8 +13,8 @@ A sweep draws, in this order,
    normalisers give log p(x | b, c, A) on the way.
 
 With the sampler "marginal", emissions and transitions move together with the states summed out,
-after 3 and before 4; see `_emission_solvers.marginal`. Of 1, single entries alone are drawn, and after
-the warm-up 3 only where beta or kappa are learnt.
+after 3 and before 4; see `_emission_solvers.marginal`. Of 1, single entries alone are drawn. After
+the warm-up, 3 is left out unless beta or kappa are learnt.
 
 The log joint recorded for a sweep is log p(x | b, c, A) + log p(b, c, A), given the scales.
 """

@@ -157,6 +157,6 @@ def _chain_at(end, priors, settings):
         priors = priors._replace(**learnt)
     chain = initialise.start_from_params(end.logits, end.trans_probs, priors, settings=settings)
     chain = chain._replace(mode=initialise.with_terms(end.mode, settings.terms))
-    if jax.tree.structure(end.tuning) == jax.tree.structure(chain.tuning):
-        chain = chain._replace(tuning=end.tuning)
-    return chain  # of another sampler, it has nothing to go on from
+    # a chain of another sampler, or of other terms, is tuned anew
+    old, new = (jax.tree.map(np.shape, tuning) for tuning in (end.tuning, chain.tuning))
+    return chain._replace(tuning=end.tuning) if old == new else chain

@@ -90,6 +90,8 @@ def test_a_chain_of_another_sampler_goes_on(data):
     model.fit(data.X)
     model.set_params(emission_sampler="marginal", max_iter=30).fit(data.X)
     assert len(np.unique(model.log_joint_)) > 15
+    model.set_params(emission_usage_sigma=1.0, max_iter=5).fit(data.X)  # its metric is larger
+    assert len(np.unique(model.log_joint_)) > 1
 
 
 @pytest.mark.parametrize(

@@ -188,8 +188,8 @@ class EfficientHHMM(
         with "hmc". Means of draws gain, the spread of draws does not. If scales are above 3, state
         transitions gain, and single logits move more slowly than with "hmc". A sweep takes two to
         three times as long, and more with more parameters, of which there can be 1,000: 5 states
-        and 29 syllables. With `groups` it needs ``group_transitions_sigma=0``. The fit runs in one
-        process.
+        and 29 syllables. With many timesteps it warms up slowly from `init` "prior" or "random".
+        With `groups` it needs ``group_transitions_sigma=0``. The fit runs in one process.
         "laplace" is a normal approximation at the mode with the inverse Hessian as covariance. It
         is far from the posterior if scales are large: for songs of 9 syllables, with learnt scales
         and 8 states, held-out songs have -0.525 nats per transition with "hmc", and -0.601 with

@@ -4,7 +4,7 @@ NUTS draws from the posterior of all parameters with the states summed out, by a
 here, at the published scales. Both sides start at the same fit. They are compared in all syllable
 transition probabilities, and labels of draws are matched to that fit on both sides.
 
-Both exact samplers of the emissions are shown, "hmc" and "marginal", with two chains each.
+The study compares both exact values of `emission_sampler`, "hmc" and "marginal".
 
 Efficiency is the number of effective draws (`hhmm.diagnostics.ess_bulk`) a CPU second, of the worst
 entry and of the median entry. The rule of time is the same for both sides: CPU seconds of all

@@ -36,7 +36,7 @@ from hhmm._model.transitions import context_trans_probs, draw_trans_probs
 def update_params(keys, chain, phase, sequences=None, *, settings):
     """Draw emissions and transitions; return the chain with them.
 
-    Given the states of the chain, or, with the sampler "marginal", given the sequences.
+    They are drawn given the states of the chain, or, by "marginal", given the sequences alone.
     """
     terms, priors, learnt = settings.terms, chain.priors, settings.learnt
     counts = emission_counts(terms, chain.stats)
